@@ -1,0 +1,260 @@
+//! What has happened, as `ledger::apply` consumes it and the journal keeps it.
+//!
+//! An event carries inputs, facts and outcome: replay applies it and never decides again. Card numbers appear in
+//! [`CardOpened`] only; everything else names a [`CardRef`].
+
+use super::action::ActionCode;
+use super::card::CardIdentity;
+use super::card::CardRef;
+use super::card::CardStatus;
+use super::card::Pan;
+use super::card::ServiceCode;
+use super::card::Verification;
+use super::money::Currency;
+use super::money::Money;
+use super::party::Slot;
+use super::party::WalletId;
+use super::request::ApprovalCode;
+use super::request::MessageClass;
+use super::request::MessageKey;
+use super::request::OriginalData;
+use super::request::Presented;
+use super::request::ProcessingCode;
+use super::time::Expiry;
+
+/// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    /// The one after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The bounds that state depends on, as they were when the daemon started. Replay uses these, not today's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// How long an answered decline is remembered, in seconds (R6).
+    pub repeat_window_s: u32,
+    /// How many answered declines and inquiries a slot remembers at most.
+    pub answers_per_slot: u32,
+    /// How many closed authorizations and tombstones a slot keeps in memory at most.
+    pub closed_per_slot: u32,
+    /// How long a closed authorization stays in memory, in seconds.
+    pub closed_window_s: u32,
+    /// How many authorizations one card has at most, closed ones that are still kept included.
+    pub authorizations_per_card: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            repeat_window_s: 600,
+            answers_per_slot: 256,
+            closed_per_slot: 1024,
+            closed_window_s: 2 * 86_400,
+            authorizations_per_card: 512,
+        }
+    }
+}
+
+/// The daemon started, with this configuration. The first record of every epoch; it touches every slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Configured {
+    /// Checksum of the configuration's text; later records name its low half.
+    pub version: u64,
+    /// What state depends on.
+    pub bounds: Bounds,
+}
+
+/// The seed file began to load, or was loaded to its end (R22).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seeded {
+    /// Checksum of the file.
+    pub checksum: u128,
+    /// Lines with data.
+    pub lines: u64,
+    /// Every line is loaded.
+    pub complete: bool,
+}
+
+/// A card was opened on a wallet; the wallet too, if this is its first card.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardOpened {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Whose card it is.
+    pub wallet: WalletId,
+    /// Its reference, given here.
+    pub card: CardRef,
+    /// Its number; sealed where the record is written.
+    pub pan: Pan,
+    /// Its month.
+    pub expiry: Expiry,
+    /// From the track.
+    pub service_code: ServiceCode,
+    /// Whether it may be used.
+    pub status: CardStatus,
+    /// What its product asks for (R28).
+    pub verification: Verification,
+}
+
+/// An account was opened and funded: a posting between the funding account and the wallet (R22).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountFunded {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Whose account it is.
+    pub wallet: WalletId,
+    /// Its number in the wallet, from 0.
+    pub account: u16,
+    /// Its currency.
+    pub currency: Currency,
+    /// What was put in, minor units; the funding account has the opposite leg.
+    pub amount: i64,
+    /// How far below zero it may go, minor units.
+    pub overdraft: i64,
+}
+
+/// What an answered request did to the account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Effect {
+    /// Nothing: a decline, an inquiry, a verification.
+    #[default]
+    None,
+    /// Holds this many minor units of the account's currency.
+    Hold(i64),
+    /// Posts this many minor units from the account to settlement.
+    Post(i64),
+}
+
+impl Effect {
+    /// The amount held or posted, minor units; zero for none.
+    #[must_use]
+    pub const fn amount(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Hold(amount) | Self::Post(amount) => amount,
+        }
+    }
+}
+
+/// What was found out before the decision. A plain purchase needs none (R28: "not performed").
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Facts(pub u16);
+
+/// A request was decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Decided {
+    /// The wallet's slot, or the unknown card's.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardIdentity,
+    /// The wallet; zero for an unknown card.
+    pub wallet: WalletId,
+    /// The account that was looked at, by its number in the wallet.
+    pub account: u16,
+    /// Names the message.
+    pub key: MessageKey,
+    /// 01xx or 02xx.
+    pub class: MessageClass,
+    /// It came as a repeat, and its first was never seen.
+    pub repeat: bool,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// DE 18.
+    pub mcc: u16,
+    /// DE 19.
+    pub country: u16,
+    /// DE 22.
+    pub entry_mode: u16,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 6 in DE 51.
+    pub billing: Option<Money>,
+    /// What came to be verified.
+    pub presented: Presented,
+    /// What was found out before the decision.
+    pub facts: Facts,
+    /// The outcome.
+    pub action: ActionCode,
+    /// DE 38, when approved.
+    pub approval_code: Option<ApprovalCode>,
+    /// What it does to the account.
+    pub effect: Effect,
+    /// The account's posted balance before.
+    pub posted_before: i64,
+    /// What the account had held before.
+    pub held_before: i64,
+    /// What the account could go below zero.
+    pub overdraft: i64,
+    /// The configuration it was decided under: the low half of [`Configured::version`].
+    pub configuration: u32,
+    /// When the hold ends unless something ends it earlier, in seconds since 1970; zero for no hold.
+    pub hold_until_s: u32,
+    /// From the read of its last byte to the decision, microseconds.
+    pub decided_after_us: u32,
+}
+
+/// A reversal arrived. It names what it undid, so that replay does not match again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reversed {
+    /// The wallet's slot, or the unknown card's.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardIdentity,
+    /// Names the reversal itself.
+    pub key: MessageKey,
+    /// An advice (0420) or a request (0400).
+    pub advice: bool,
+    /// It came as a repeat.
+    pub repeat: bool,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 90.
+    pub original: Option<OriginalData>,
+    /// DE 38 of the original, when given.
+    pub approval_code: Option<ApprovalCode>,
+    /// The record of the authorization that it undoes; zero when none matched and a tombstone was left.
+    pub undoes: Sequence,
+    /// The configuration it was handled under.
+    pub configuration: u32,
+    /// From the read of its last byte to the decision, microseconds.
+    pub decided_after_us: u32,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The daemon started.
+    Configured(Configured),
+    /// The seed file began or ended.
+    Seeded(Seeded),
+    /// A card was opened.
+    CardOpened(CardOpened),
+    /// An account was opened and funded.
+    AccountFunded(AccountFunded),
+    /// A request was decided.
+    Decided(Decided),
+    /// A reversal arrived.
+    Reversed(Reversed),
+}
+
+impl Event {
+    /// The slot it belongs to; `None` when it touches every slot or none.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Configured(_) | Self::Seeded(_) => None,
+            Self::CardOpened(event) => Some(event.slot),
+            Self::AccountFunded(event) => Some(event.slot),
+            Self::Decided(event) => Some(event.slot),
+            Self::Reversed(event) => Some(event.slot),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The field's words as types: what a card, an amount, a request, an answer and an event are.
+//!
+//! Nothing here knows how a message looks on the wire or where it is stored. Types that carry card data
+//! cannot print it: `Debug` of a [`card::Pan`] is its masked form, and there is no `Display`.
+
+pub mod action;
+pub mod answer;
+pub mod card;
+pub mod event;
+pub mod money;
+pub mod party;
+pub mod request;
+pub mod time;

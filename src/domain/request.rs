@@ -1,0 +1,244 @@
+//! What a peer asks for, freed from its encoding.
+
+use std::fmt;
+
+use super::action::ActionCode;
+use super::card::Pan;
+use super::money::Money;
+use super::party::InstitutionId;
+use super::party::MerchantId;
+use super::party::NameId;
+use super::party::Rrn;
+use super::party::TerminalId;
+use super::time::Expiry;
+use super::time::TransmissionTime;
+
+/// System trace audit number (DE 11): six digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Stan(pub u32);
+
+/// Authorization identification response (DE 38): six characters 0-9 A-Z (R8).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ApprovalCode(pub [u8; 6]);
+
+impl fmt::Display for ApprovalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+    }
+}
+
+impl fmt::Debug for ApprovalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// What the first two digits of the processing code (DE 3) ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum TransactionKind {
+    /// Goods and services (00).
+    Purchase,
+    /// Cash at a machine or a teller (01, 17).
+    Cash,
+    /// What the card has (30).
+    BalanceInquiry,
+    /// Whether the card is good, for no amount (R16).
+    AccountVerification,
+    /// Anything else, by its two digits.
+    Other(u8),
+}
+
+/// Processing code (DE 3): transaction type, from-account and to-account, two digits each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ProcessingCode(pub u32);
+
+impl ProcessingCode {
+    /// The transaction type, 0 to 99.
+    #[must_use]
+    pub const fn transaction_type(self) -> u8 {
+        (self.0 / 10_000) as u8
+    }
+
+    /// What the transaction type asks for. Account verification is not told by DE 3; the dialect tells it.
+    #[must_use]
+    pub const fn kind(self) -> TransactionKind {
+        match self.transaction_type() {
+            0 => TransactionKind::Purchase,
+            1 | 17 => TransactionKind::Cash,
+            30 => TransactionKind::BalanceInquiry,
+            other => TransactionKind::Other(other),
+        }
+    }
+}
+
+/// The MTI class of a request: 01xx holds, 02xx posts (R14).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum MessageClass {
+    /// 01xx: an approval is a hold.
+    Authorization = 1,
+    /// 02xx: an approval is a posting.
+    Financial = 2,
+}
+
+impl MessageClass {
+    /// The class of this digit of the MTI.
+    #[must_use]
+    pub const fn from_digit(digit: u8) -> Option<Self> {
+        match digit {
+            1 => Some(Self::Authorization),
+            2 => Some(Self::Financial),
+            _ => None,
+        }
+    }
+}
+
+/// What names one message of one source, for repeats and for matching (R5, R7). The card is apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MessageKey {
+    /// The source network; two links of one network share it.
+    pub network: NameId,
+    /// The link it came on. Not part of the key: a repeat may come on another.
+    pub link: NameId,
+    /// DE 11.
+    pub stan: Stan,
+    /// DE 7.
+    pub transmission: TransmissionTime,
+    /// DE 32; zero when absent.
+    pub acquirer: InstitutionId,
+    /// DE 37; blank when absent.
+    pub rrn: Rrn,
+    /// DE 41; blank when absent.
+    pub terminal: TerminalId,
+    /// DE 42; blank when absent.
+    pub merchant: MerchantId,
+    /// The network's own id of the transaction (Visa DE 62.2); zero when absent.
+    pub network_reference: u64,
+}
+
+/// What the cardholder or the card presented, for `needs` and for the record. The values themselves end here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Presented(pub u8);
+
+impl Presented {
+    /// A PIN block (DE 52).
+    pub const PIN: Self = Self(1);
+    /// Track data (DE 35, 45).
+    pub const TRACK: Self = Self(1 << 1);
+    /// A chip cryptogram (DE 55, tag 9F26).
+    pub const CRYPTOGRAM: Self = Self(1 << 2);
+    /// A CVV2 (Visa DE 126.10 and its like).
+    pub const CVV2: Self = Self(1 << 3);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in here.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A request that asks for a decision: 0100, 0101, 0200, 0201.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuthorizationRequest {
+    /// Names the message.
+    pub key: MessageKey,
+    /// 01xx or 02xx.
+    pub class: MessageClass,
+    /// The MTI says that this is a repeat (its last digit is odd).
+    pub repeat: bool,
+    /// DE 2 (or from the track).
+    pub pan: Pan,
+    /// DE 14, or from the track.
+    pub expiry: Option<Expiry>,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// What it asks for; DE 3, or account verification.
+    pub kind: TransactionKind,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 6 in DE 51: what is held when present (R11).
+    pub billing: Option<Money>,
+    /// DE 18; zero when absent.
+    pub mcc: u16,
+    /// DE 19; zero when absent.
+    pub country: u16,
+    /// DE 22; zero when absent.
+    pub entry_mode: u16,
+    /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3; R12).
+    pub partial_supported: bool,
+    /// What came to be verified.
+    pub presented: Presented,
+}
+
+impl AuthorizationRequest {
+    /// What a hold is taken in: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).
+    #[must_use]
+    pub fn billed(&self) -> Money {
+        self.billing.unwrap_or(self.amount)
+    }
+}
+
+/// Which message a reversal names (DE 90): the original's class and key parts. Zero institutions match any (R7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OriginalData {
+    /// The class of the original's MTI; `None` when the digits make no sense.
+    pub class: Option<MessageClass>,
+    /// The original's DE 11.
+    pub stan: Stan,
+    /// The original's DE 7; `None` when it is all zeros or no date.
+    pub transmission: Option<TransmissionTime>,
+    /// The original's DE 32.
+    pub acquirer: InstitutionId,
+}
+
+/// A full reversal: 0400, 0401, 0420, 0421. It is never declined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReversalRequest {
+    /// Names the reversal itself.
+    pub key: MessageKey,
+    /// An advice (0420) or a request (0400); both do the same.
+    pub advice: bool,
+    /// The MTI says that this is a repeat.
+    pub repeat: bool,
+    /// DE 2.
+    pub pan: Pan,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 38 of the original, when given.
+    pub approval_code: Option<ApprovalCode>,
+    /// DE 90.
+    pub original: Option<OriginalData>,
+}
+
+/// What the network does to the link itself (0800 with DE 70).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NetworkManagement {
+    /// The peer takes up service.
+    SignOn,
+    /// The peer leaves service.
+    SignOff,
+    /// Are you there?
+    Echo,
+    /// A code that we know and do not carry out (a key exchange, R23), or do not know.
+    Unsupported(u16),
+}
+
+/// The outcome of a network management request, as [`ActionCode`].
+#[must_use]
+pub const fn network_management_outcome(what: NetworkManagement) -> ActionCode {
+    match what {
+        NetworkManagement::SignOn | NetworkManagement::SignOff | NetworkManagement::Echo => {
+            ActionCode::Approved
+        }
+        NetworkManagement::Unsupported(_) => ActionCode::InvalidTransaction,
+    }
+}
