@@ -20,5 +20,7 @@
 //! floor 5   edge        the only room that touches the world
 //! ```
 
+pub mod authorizer;
 pub mod domain;
+pub mod ledger;
 pub mod settings;

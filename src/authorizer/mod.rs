@@ -1,0 +1,37 @@
+//! From a request to a decision: `needs` and `decide`.
+//!
+//! [`Authorizer::decide`] is a straight column of checks in order of precedence, each with one reason; the first that
+//! fails is the answer. It reads a shard and changes nothing: what it returns is an event, which the caller journals
+//! and applies under the same lock.
+
+pub mod approval_code;
+pub mod decide;
+pub mod needs;
+pub mod reverse;
+
+use crate::domain::answer::Answer;
+use crate::domain::event::Event;
+use approval_code::ApprovalCodes;
+
+/// What every decision is made with.
+#[derive(Debug)]
+pub struct Authorizer {
+    /// Makes DE 38.
+    pub codes: ApprovalCodes,
+    /// The product's time zone, minutes east of UTC: in which a card's month ends (R27).
+    pub time_zone_offset_minutes: i32,
+    /// How long a hold lasts unless something ends it earlier, in seconds.
+    pub hold_s: u32,
+    /// The low half of the configuration's version, for records.
+    pub configuration: u32,
+}
+
+/// What is to be done about a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one decision; a box would allocate")]
+pub enum Decision {
+    /// Something happened: journal and apply the event, then answer. The answer depends on the event's own record.
+    New(Event, Answer),
+    /// Its first was answered: nothing happens, and this is the first answer, with the record that it depends on.
+    Repeat(Answer),
+}

@@ -1,0 +1,19 @@
+//! Cards, wallets, accounts and authorizations: one shard as a value, and [`shard::Shard::apply`], the only way it
+//! changes.
+//!
+//! Invariants, each held by a test:
+//! - For each currency, wallets, funding and settlement sum to zero after every event.
+//! - `held` of an account is the sum of its open holds.
+//! - Equal journals give equal state hashes, whatever the number of shards, the hash seeds or the order of loading.
+//! - After the tables were reserved, no event allocates.
+
+pub mod answers;
+pub mod apply;
+pub mod authorization;
+pub mod chain;
+pub mod directory;
+pub mod index;
+pub mod shard;
+pub mod slab;
+pub mod state_hash;
+pub mod view;

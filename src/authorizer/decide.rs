@@ -1,0 +1,280 @@
+//! The decision about a request (0100, 0200 and their repeats).
+
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::answer::Balances;
+use crate::domain::answer::PartialApproval;
+use crate::domain::card::CardIdentity;
+use crate::domain::card::CardStatus;
+use crate::domain::event::Decided;
+use crate::domain::event::Effect;
+use crate::domain::event::Event;
+use crate::domain::event::Facts;
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::money::Money;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::MessageClass;
+use crate::domain::request::TransactionKind;
+use crate::domain::time::Timestamp;
+use crate::ledger::answers::Remembered;
+use crate::ledger::authorization::Authorization;
+use crate::ledger::chain::First;
+use crate::ledger::chain::fingerprint;
+use crate::ledger::shard::Account;
+use crate::ledger::shard::Card;
+use crate::ledger::shard::Shard;
+
+use super::Authorizer;
+use super::Decision;
+use super::needs::Needs;
+use super::needs::needs;
+
+/// What the column of checks found: the outcome and what it takes from which account.
+struct Outcome {
+    action: ActionCode,
+    effect: Effect,
+    account: Option<Account>,
+}
+
+impl Outcome {
+    const fn decline(action: ActionCode, account: Option<Account>) -> Self {
+        Self { action, effect: Effect::None, account }
+    }
+}
+
+impl Authorizer {
+    /// Decides a request. `card` is the card that the directory and the shard found for its number, and `now` is when
+    /// its last byte was read plus `decided_after_us`.
+    #[must_use]
+    pub fn decide(
+        &self,
+        request: &AuthorizationRequest,
+        facts: Facts,
+        now: Timestamp,
+        decided_after_us: u32,
+        shard: &Shard,
+        card: Option<&Card>,
+    ) -> Decision {
+        let identity = card
+            .map_or(CardIdentity::Unknown(request.pan.masked()), |card| CardIdentity::Known(card.reference));
+        let class = request.class as u8;
+        let print = fingerprint(&request.key, class, identity, shard.seed());
+        let mut outcome = None;
+        if let Some(first) = shard.first_of(print, &request.key, class, request.repeat, now) {
+            if let Some(answer) = first_answer(&first, request, shard) {
+                return Decision::Repeat(answer);
+            }
+            outcome = Some(Outcome::decline(ActionCode::DuplicateTransmission, None));
+        }
+        let slot = match card {
+            Some(card) => Slot::of_wallet(shard.wallet_of(card)),
+            None => Slot::of_unknown_card(request.pan.masked()),
+        };
+        let outcome = outcome.unwrap_or_else(|| match card {
+            Some(card) => self.check(request, facts, now, shard, card),
+            None => Outcome::decline(ActionCode::UnknownCard, None),
+        });
+        let approval_code =
+            outcome.action.is_approval().then(|| self.codes.code(slot, shard.approvals(slot)));
+        let account = outcome.account;
+        let holds = matches!(outcome.effect, Effect::Hold(_));
+        let event = Decided {
+            slot,
+            card: identity,
+            wallet: card.map_or(WalletId(0), |card| shard.wallet_of(card)),
+            account: account.map_or(0, |account| account.number),
+            key: request.key,
+            class: request.class,
+            repeat: request.repeat,
+            processing_code: request.processing_code,
+            mcc: request.mcc,
+            country: request.country,
+            entry_mode: request.entry_mode,
+            amount: request.amount,
+            billing: request.billing,
+            presented: request.presented,
+            facts,
+            action: outcome.action,
+            approval_code,
+            effect: outcome.effect,
+            posted_before: account.map_or(0, |account| account.posted),
+            held_before: account.map_or(0, |account| account.held),
+            overdraft: account.map_or(0, |account| account.overdraft),
+            configuration: self.configuration,
+            hold_until_s: if holds { (now.seconds() as u32).saturating_add(self.hold_s) } else { 0 },
+            decided_after_us,
+        };
+        let answer = Answer {
+            action: outcome.action,
+            approval_code,
+            partial: partial(request, outcome.action, outcome.effect.amount(), account.map(|a| a.currency)),
+            balances: account
+                .filter(|_| request.kind == TransactionKind::BalanceInquiry)
+                .map(|a| balances(&a)),
+            depends_on: Sequence(0),
+        };
+        Decision::New(Event::Decided(event), answer)
+    }
+
+    /// The column of checks for a card of ours, in order of precedence.
+    fn check(
+        &self,
+        request: &AuthorizationRequest,
+        facts: Facts,
+        now: Timestamp,
+        shard: &Shard,
+        card: &Card,
+    ) -> Outcome {
+        let decline = |action| Outcome::decline(action, None);
+        if shard.tombstone_for(card, request).is_some() {
+            return decline(ActionCode::ReversedBeforeArrival);
+        }
+        match card.status {
+            CardStatus::Active => {}
+            CardStatus::Frozen => return decline(ActionCode::CardFrozen),
+            CardStatus::Lost => return decline(ActionCode::CardLost),
+            CardStatus::Stolen => return decline(ActionCode::CardStolen),
+            CardStatus::Closed => return decline(ActionCode::CardClosed),
+        }
+        if !shard.wallet_is_active(card) {
+            return decline(ActionCode::WalletNotActive);
+        }
+        let other_month = request.expiry.is_some_and(|expiry| expiry != card.expiry);
+        if other_month || card.expiry.is_past(now, self.time_zone_offset_minutes) {
+            return decline(ActionCode::CardExpired);
+        }
+        if matches!(request.kind, TransactionKind::Other(_)) {
+            return decline(ActionCode::InvalidTransaction);
+        }
+        let missing = needs(request.presented, card, facts);
+        if missing.has(Needs::PIN) {
+            return decline(ActionCode::PinNotVerifiable);
+        }
+        if missing.has(Needs::CRYPTOGRAM) {
+            return decline(ActionCode::CryptogramNotVerifiable);
+        }
+        match request.kind {
+            TransactionKind::AccountVerification => decline(ActionCode::NoReasonToDecline),
+            TransactionKind::BalanceInquiry => {
+                let account = shard.account_in(card, request.amount.currency);
+                let account = account.unwrap_or_else(|| shard.first_account(card));
+                Outcome { action: ActionCode::Approved, effect: Effect::None, account: Some(*account) }
+            }
+            _ => funds(request, shard, card),
+        }
+    }
+}
+
+/// The last checks: whether the account has the amount, or a part of it that the terminal would take (R12).
+fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
+    // What the network billed is held (R11), if the wallet has that currency, else what was asked for.
+    let billed = request.billed();
+    let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
+    let found = by_billing.or_else(|| {
+        shard.account_in(card, request.amount.currency).map(|account| (account, request.amount.minor))
+    });
+    let Some((account, asked)) = found else {
+        return Outcome::decline(ActionCode::CurrencyNotHeld, None);
+    };
+    let account = *account;
+    if asked <= 0 {
+        return Outcome::decline(ActionCode::InvalidAmount, Some(account));
+    }
+    if !shard.has_room_for_authorization(card) {
+        return Outcome::decline(ActionCode::SystemMalfunction, Some(account));
+    }
+    let take = |amount| match request.class {
+        MessageClass::Authorization => Effect::Hold(amount),
+        MessageClass::Financial => Effect::Post(amount),
+    };
+    let available = account.available();
+    if asked <= available {
+        return Outcome { action: ActionCode::Approved, effect: take(asked), account: Some(account) };
+    }
+    let partially = request.partial_supported && request.kind == TransactionKind::Purchase && available > 0;
+    let in_transaction = partially.then(|| part_of(request, available)).flatten();
+    if in_transaction.is_some_and(|amount| amount.minor > 0) {
+        let (action, effect) = (ActionCode::ApprovedPartially, take(available));
+        return Outcome { action, effect, account: Some(account) };
+    }
+    Outcome::decline(ActionCode::InsufficientFunds, Some(account))
+}
+
+/// The part of DE 4 that corresponds to the part of DE 6 that is held, rounded down (R12).
+fn part_of(request: &AuthorizationRequest, held: i64) -> Option<Money> {
+    let billed = request.billed().minor;
+    let part = i128::from(request.amount.minor) * i128::from(held) / i128::from(billed.max(1));
+    Some(Money::new(i64::try_from(part).ok()?, request.amount.currency))
+}
+
+fn partial(
+    request: &AuthorizationRequest,
+    action: ActionCode,
+    held: i64,
+    currency: Option<Currency>,
+) -> Option<PartialApproval> {
+    if action != ActionCode::ApprovedPartially {
+        return None;
+    }
+    Some(PartialApproval {
+        amount: part_of(request, held)?,
+        billing: Money::new(held, currency?),
+        original: request.amount,
+    })
+}
+
+const fn balances(account: &Account) -> Balances {
+    Balances { ledger: account.posted, available: account.available(), currency: account.currency }
+}
+
+/// The first answer of a message whose first was found; `None` when DE 3, DE 4 or DE 49 differ (R5: 94).
+fn first_answer(first: &First<'_>, request: &AuthorizationRequest, shard: &Shard) -> Option<Answer> {
+    match first {
+        First::Authorization(authorization) => of_authorization(authorization, request, shard),
+        First::Answer(remembered) => of_remembered(remembered, request),
+    }
+}
+
+fn of_authorization(first: &Authorization, request: &AuthorizationRequest, shard: &Shard) -> Option<Answer> {
+    let same = first.processing_code == request.processing_code.0
+        && first.amount == request.amount.minor
+        && first.currency == request.amount.currency.numeric();
+    if !same {
+        return None;
+    }
+    let currency = shard.account_currency(first);
+    Some(Answer {
+        action: first.action,
+        approval_code: Some(ApprovalCode(first.approval_code)),
+        partial: partial(request, first.action, first.taken, currency),
+        balances: None,
+        depends_on: first.sequence,
+    })
+}
+
+fn of_remembered(first: &Remembered, request: &AuthorizationRequest) -> Option<Answer> {
+    let same = first.processing_code == request.processing_code.0
+        && first.amount == request.amount.minor
+        && first.currency == request.amount.currency.numeric();
+    if !same {
+        return None;
+    }
+    let shows_balances =
+        request.kind == TransactionKind::BalanceInquiry && first.action == ActionCode::Approved;
+    let currency = Currency::new(first.account_currency)?;
+    Some(Answer {
+        action: first.action,
+        approval_code: (first.approval_code != [0; 6]).then_some(ApprovalCode(first.approval_code)),
+        partial: None,
+        balances: shows_balances.then_some(Balances {
+            ledger: first.posted,
+            available: first.available,
+            currency,
+        }),
+        depends_on: first.sequence,
+    })
+}

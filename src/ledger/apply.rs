@@ -1,0 +1,393 @@
+//! [`Shard::apply`]: the only way a shard changes, live and in recovery.
+//!
+//! An event says what has happened; nothing is decided here. What can't be applied (an unknown card, a full table,
+//! an amount that overflows) is an error, which live decisions have ruled out before they made the event; in recovery
+//! it means that the journal and this configuration do not fit together.
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::CardIdentity;
+use crate::domain::event::AccountFunded;
+use crate::domain::event::CardOpened;
+use crate::domain::event::Decided;
+use crate::domain::event::Effect;
+use crate::domain::event::Event;
+use crate::domain::event::Reversed;
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::request::MessageKey;
+use crate::domain::time::Timestamp;
+
+use super::answers::Remembered;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::chain::ANSWER_BIT;
+use super::chain::Named;
+use super::chain::REVERSAL_CLASS;
+use super::chain::fingerprint;
+use super::chain::network_bits;
+use super::directory::Location;
+use super::shard::Account;
+use super::shard::Card;
+use super::shard::Shard;
+use super::shard::Wallet;
+use super::shard::WalletStatus;
+use super::shard::hash_u64;
+use super::slab::NONE;
+
+/// Why an event does not fit the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The event names a card that was never opened.
+    #[error("it names a card that was never opened")]
+    NoSuchCard,
+    /// The event names a wallet or an account that was never opened.
+    #[error("it names a wallet or an account that was never opened")]
+    NoSuchAccount,
+    /// The reversal names an authorization that is not there or not open.
+    #[error("it reverses an authorization that is not open")]
+    NoSuchAuthorization,
+    /// Something is opened a second time.
+    #[error("it opens what is open already")]
+    AlreadyOpen,
+    /// A table is full.
+    #[error("the table of {0} is full; raise `ledger.{0}_max`")]
+    Full(&'static str),
+    /// A balance would leave the range of 64 bits.
+    #[error("a balance would leave the range of 64 bits")]
+    Overflow,
+}
+
+/// What came of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// Where the card that it opened is, for the directory.
+    pub opened: Option<Location>,
+}
+
+impl Shard {
+    /// Changes the shard by one event of one of its slots (or by one that touches every slot).
+    ///
+    /// # Errors
+    /// The event does not fit the state; then nothing was changed.
+    pub fn apply(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Event,
+    ) -> Result<Applied, ApplyError> {
+        let mut applied = Applied::default();
+        match event {
+            Event::Configured(configured) => self.configure(configured.bounds),
+            Event::Seeded(_) => {}
+            Event::CardOpened(opened) => applied.opened = Some(self.open_card(opened)?),
+            Event::AccountFunded(funded) => self.fund(funded)?,
+            Event::Decided(decided) => self.decided(sequence, time, decided)?,
+            Event::Reversed(reversed) => self.reversed(sequence, time, reversed)?,
+        }
+        if let Some(slot) = event.slot() {
+            self.drop_overdue(slot, time);
+        }
+        self.applied = sequence;
+        Ok(applied)
+    }
+
+    fn configure(&mut self, bounds: crate::domain::event::Bounds) {
+        if bounds.answers_per_slot != self.bounds.answers_per_slot {
+            self.resize_answers(bounds.answers_per_slot);
+        }
+        self.bounds = bounds;
+    }
+
+    /// Makes the rings of answers anew with another size. The newest answers stay, oldest first.
+    fn resize_answers(&mut self, per_slot: u32) {
+        let slots = self.slots.len();
+        let old = std::mem::replace(&mut self.answers, super::answers::Answers::new(slots, per_slot));
+        let room = self.authorizations.capacity() + self.answers.capacity();
+        self.messages = super::index::Index::with_capacity(room);
+        for slot in 0..slots {
+            for entry in old.of_slot(slot) {
+                let (_, overwritten) = self.answers.push(slot, entry);
+                self.shortened.answers += u64::from(overwritten.is_some());
+            }
+        }
+        for (position, entry) in self.answers.positions() {
+            self.messages.insert(entry.fingerprint, position | ANSWER_BIT);
+        }
+        for (position, entry) in self.authorizations.iter() {
+            if !matches!(entry.state, AuthorizationState::Vacant | AuthorizationState::Tombstone) {
+                self.messages.insert(self.fingerprint_of(entry), position);
+            }
+        }
+    }
+
+    fn open_card(&mut self, event: &CardOpened) -> Result<Location, ApplyError> {
+        let wallet = self.wallet_position(event.wallet).ok_or(ApplyError::NoSuchAccount)?;
+        if self.card_position(event.card).is_some() {
+            return Err(ApplyError::AlreadyOpen);
+        }
+        let position = self.cards.insert(Card::new(event, wallet)).map_err(|_| ApplyError::Full("cards"))?;
+        self.card_index.insert(hash_u64(event.card.0, self.seed), position);
+        let at = self.slot_of(event.slot);
+        self.slots[at].cards += 1;
+        Ok(Location { slot: event.slot, card: position })
+    }
+
+    fn fund(&mut self, event: &AccountFunded) -> Result<(), ApplyError> {
+        let account = Account {
+            posted: event.amount,
+            held: 0,
+            overdraft: event.overdraft,
+            next: NONE,
+            currency: event.currency,
+            number: event.account,
+        };
+        event.amount.checked_add(event.overdraft).ok_or(ApplyError::Overflow)?;
+        match self.wallet_position(event.wallet) {
+            None => {
+                let wallet = Wallet { id: event.wallet, status: WalletStatus::Active, account };
+                let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
+                self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
+            }
+            Some(wallet) => self.add_account(wallet, account)?,
+        }
+        let totals = self.totals_mut(event.currency);
+        totals.wallets += i128::from(event.amount);
+        totals.funding -= i128::from(event.amount);
+        Ok(())
+    }
+
+    fn add_account(&mut self, wallet: u32, account: Account) -> Result<(), ApplyError> {
+        if self.accounts_of(wallet).any(|known| known.number == account.number) {
+            return Err(ApplyError::AlreadyOpen);
+        }
+        let last = self.accounts_of(wallet).last().map_or(0, |last| last.number);
+        let position = self.accounts.insert(account).map_err(|_| ApplyError::Full("wallets"))?;
+        let last = self.account_mut(wallet, last).ok_or(ApplyError::NoSuchAccount)?;
+        last.next = position;
+        Ok(())
+    }
+
+    fn decided(&mut self, sequence: Sequence, time: Timestamp, event: &Decided) -> Result<(), ApplyError> {
+        match event.effect {
+            Effect::None => self.remember_outcome(sequence, time, event),
+            Effect::Hold(amount) => self.take(sequence, time, event, amount, AuthorizationState::Held)?,
+            Effect::Post(amount) => self.take(sequence, time, event, amount, AuthorizationState::Posted)?,
+        }
+        if event.approval_code.is_some() {
+            let at = self.slot_of(event.slot);
+            self.slots[at].approvals += 1;
+        }
+        Ok(())
+    }
+
+    /// Holds or posts an amount and opens the authorization that owns it.
+    fn take(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Decided,
+        amount: i64,
+        state: AuthorizationState,
+    ) -> Result<(), ApplyError> {
+        let card = self.position_of(event.card)?;
+        let wallet = self.cards.at(card).wallet;
+        let mut account = *self.account_mut(wallet, event.account).ok_or(ApplyError::NoSuchAccount)?;
+        if state == AuthorizationState::Held {
+            account.held = account.held.checked_add(amount).ok_or(ApplyError::Overflow)?;
+        } else {
+            account.posted = account.posted.checked_sub(amount).ok_or(ApplyError::Overflow)?;
+        }
+        let entry = Authorization {
+            action: event.action,
+            hold_until_s: event.hold_until_s,
+            account: event.account,
+            approval_code: event.approval_code.map_or([0; 6], |code| code.0),
+            taken: amount,
+            ..self.entry(
+                sequence,
+                time,
+                &event.key,
+                event.amount,
+                event.processing_code.0,
+                event.class as u8,
+                state,
+            )
+        };
+        self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        if let Some(place) = self.account_mut(wallet, event.account) {
+            *place = account;
+        }
+        self.total_taken(account.currency, state, i128::from(amount));
+        Ok(())
+    }
+
+    /// An authorization with what every message tells; outcome and amounts taken are the caller's.
+    fn entry(
+        &self,
+        sequence: Sequence,
+        time: Timestamp,
+        key: &MessageKey,
+        amount: crate::domain::money::Money,
+        processing_code: u32,
+        class: u8,
+        state: AuthorizationState,
+    ) -> Authorization {
+        Authorization {
+            sequence,
+            network_reference: key.network_reference,
+            acquirer: key.acquirer.0,
+            rrn: key.rrn.0,
+            stan: key.stan.0,
+            transmission: key.transmission.digits(),
+            terminal: self.terminal_bits(key),
+            merchant: self.merchant_bits(key),
+            chain_next: NONE,
+            card: NONE,
+            approval_code: [0; 6],
+            network: network_bits(key),
+            amount: amount.minor,
+            taken: 0,
+            closed_by: Sequence(0),
+            processing_code,
+            changed_s: time.seconds() as u32,
+            hold_until_s: 0,
+            closed_previous: NONE,
+            closed_next: NONE,
+            currency: amount.currency.numeric(),
+            account: 0,
+            action: ActionCode::Approved,
+            class,
+            state,
+        }
+    }
+
+    /// Moves an amount in the shard's totals: taken by an authorization when positive, given back when negative.
+    fn total_taken(&mut self, currency: Currency, state: AuthorizationState, amount: i128) {
+        let totals = self.totals_mut(currency);
+        if state == AuthorizationState::Held {
+            totals.held += amount;
+        } else {
+            totals.wallets -= amount;
+            totals.settlement += amount;
+        }
+    }
+
+    fn remember_outcome(&mut self, sequence: Sequence, time: Timestamp, event: &Decided) {
+        // A duplicate with other contents has its first's key: remembering it would hide the first.
+        if event.action == ActionCode::DuplicateTransmission {
+            return;
+        }
+        let looked_at = self.position_of(event.card).ok().and_then(|card| {
+            let wallet = self.cards.at(card).wallet;
+            self.accounts_of(wallet).find(|account| account.number == event.account)
+        });
+        let account_currency = looked_at.map_or(event.amount.currency, |account| account.currency);
+        self.remember(
+            event.slot,
+            time,
+            Remembered {
+                fingerprint: fingerprint(&event.key, event.class as u8, event.card, self.seed),
+                sequence,
+                amount: event.amount.minor,
+                posted: event.posted_before,
+                available: event
+                    .posted_before
+                    .saturating_add(event.overdraft)
+                    .saturating_sub(event.held_before),
+                transmission: event.key.transmission.digits(),
+                answered_s: time.seconds() as u32,
+                processing_code: event.processing_code.0,
+                currency: event.amount.currency.numeric(),
+                account_currency: account_currency.numeric(),
+                approval_code: event.approval_code.map_or([0; 6], |code| code.0),
+                action: event.action,
+            },
+        );
+    }
+
+    fn remember(&mut self, slot: Slot, time: Timestamp, entry: Remembered) {
+        let (position, overwritten) = self.answers.push(self.slot_of(slot), entry);
+        if let Some(old) = overwritten {
+            self.messages.remove(old.fingerprint, position | ANSWER_BIT);
+            let due = u64::from(old.answered_s) + u64::from(self.bounds.repeat_window_s);
+            self.shortened.answers += u64::from(due >= time.seconds());
+        }
+        self.messages.insert(entry.fingerprint, position | ANSWER_BIT);
+    }
+
+    fn position_of(&self, card: CardIdentity) -> Result<u32, ApplyError> {
+        let CardIdentity::Known(reference) = card else { return Err(ApplyError::NoSuchCard) };
+        self.card_position(reference).ok_or(ApplyError::NoSuchCard)
+    }
+
+    fn reversed(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) -> Result<(), ApplyError> {
+        let CardIdentity::Known(_) = event.card else {
+            self.remember_reversal(sequence, time, event);
+            return Ok(());
+        };
+        let card = self.position_of(event.card)?;
+        if event.undoes == Sequence(0) {
+            return self.leave_tombstone(sequence, time, event, card);
+        }
+        let undone = self.chain(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
+        let Some((position, &entry)) = undone.filter(|(_, entry)| entry.state.is_open()) else {
+            return Err(ApplyError::NoSuchAuthorization);
+        };
+        let wallet = self.cards.at(card).wallet;
+        let account = self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        if entry.state == AuthorizationState::Held {
+            account.held = account.held.checked_sub(entry.taken).ok_or(ApplyError::Overflow)?;
+        } else {
+            account.posted = account.posted.checked_add(entry.taken).ok_or(ApplyError::Overflow)?;
+        }
+        let currency = account.currency;
+        self.total_taken(currency, entry.state, -i128::from(entry.taken));
+        self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
+        self.close(event.slot, position, sequence, time);
+        Ok(())
+    }
+
+    fn leave_tombstone(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Reversed,
+        card: u32,
+    ) -> Result<(), ApplyError> {
+        let named = Named::by(&event.key, event.original.as_ref());
+        let state = AuthorizationState::Tombstone;
+        let processing_code = event.processing_code.0;
+        let entry = Authorization {
+            stan: named.stan,
+            transmission: named.transmission,
+            acquirer: named.acquirer,
+            ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
+        };
+        let position = self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        self.close(event.slot, position, sequence, time);
+        Ok(())
+    }
+
+    /// A reversal for a card that is not ours leaves only its answer.
+    fn remember_reversal(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) {
+        self.remember(
+            event.slot,
+            time,
+            Remembered {
+                fingerprint: fingerprint(&event.key, REVERSAL_CLASS, event.card, self.seed),
+                sequence,
+                amount: event.amount.minor,
+                posted: 0,
+                available: 0,
+                transmission: event.key.transmission.digits(),
+                answered_s: time.seconds() as u32,
+                processing_code: event.processing_code.0,
+                currency: event.amount.currency.numeric(),
+                account_currency: event.amount.currency.numeric(),
+                approval_code: [0; 6],
+                action: ActionCode::Approved,
+            },
+        );
+    }
+}

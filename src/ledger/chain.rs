@@ -1,0 +1,408 @@
+//! Finding what a message is about: its first (R5), its original (R7), or the tombstone that waits for it (R4).
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::domain::card::CardIdentity;
+use crate::domain::event::Bounds;
+use crate::domain::event::Sequence;
+use crate::domain::party::Slot;
+use crate::domain::party::TerminalId;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::MessageKey;
+use crate::domain::request::OriginalData;
+use crate::domain::request::ReversalRequest;
+use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
+
+use super::answers::Remembered;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::shard::Card;
+use super::shard::Shard;
+use super::slab::NONE;
+
+/// Marks a position in the index of messages as one of an answer, not of an authorization.
+pub(super) const ANSWER_BIT: u32 = 1 << 31;
+
+/// The class digit under which reversals are kept apart from requests.
+pub const REVERSAL_CLASS: u8 = 4;
+
+/// What a message's first left behind.
+#[derive(Clone, Copy, Debug)]
+pub enum First<'s> {
+    /// An authorization, open or closed.
+    Authorization(&'s Authorization),
+    /// An outcome that touched no account.
+    Answer(&'s Remembered),
+}
+
+/// What the index of messages is searched by: a message's key (R5) and its card, as far as an authorization keeps
+/// them. DE 7 is compared apart, since a repeat may carry another.
+#[must_use]
+pub fn fingerprint(key: &MessageKey, class: u8, card: CardIdentity, seed: u64) -> u64 {
+    let terminal = terminal_bits(&key.terminal, seed);
+    fingerprint_of(
+        card_bits(card),
+        key.acquirer.0,
+        network_bits(key),
+        key.stan.0,
+        &key.rrn.0,
+        terminal,
+        class,
+        seed,
+    )
+}
+
+fn fingerprint_of(
+    card: u64,
+    acquirer: u64,
+    network: u16,
+    stan: u32,
+    rrn: &[u8; 12],
+    terminal: u32,
+    class: u8,
+    seed: u64,
+) -> u64 {
+    let mut bytes = [0; 39];
+    bytes[..8].copy_from_slice(&card.to_le_bytes());
+    bytes[8..16].copy_from_slice(&acquirer.to_le_bytes());
+    bytes[16..18].copy_from_slice(&network.to_le_bytes());
+    bytes[18..22].copy_from_slice(&stan.to_le_bytes());
+    bytes[22..34].copy_from_slice(rrn);
+    bytes[34..38].copy_from_slice(&terminal.to_le_bytes());
+    bytes[38] = class;
+    xxh3_64_with_seed(&bytes, seed)
+}
+
+/// A card as 64 bits; card references leave the highest bit clear.
+const fn card_bits(card: CardIdentity) -> u64 {
+    match card {
+        CardIdentity::Known(reference) => reference.0,
+        CardIdentity::Unknown(masked) => {
+            let (first6, last4, digits) = masked.parts();
+            1 << 63 | (first6 as u64) << 24 | (last4 as u64) << 8 | digits as u64
+        }
+    }
+}
+
+fn terminal_bits(terminal: &TerminalId, seed: u64) -> u32 {
+    xxh3_64_with_seed(&terminal.0, seed) as u32
+}
+
+/// The low half of a network's number, as an authorization keeps it.
+pub(super) const fn network_bits(key: &MessageKey) -> u16 {
+    key.network.0 as u16
+}
+
+/// The original that a reversal names: DE 90, or without it the key that both share.
+pub(super) struct Named {
+    pub(super) stan: u32,
+    pub(super) transmission: u32,
+    pub(super) acquirer: u64,
+    pub(super) class: u8,
+}
+
+impl Named {
+    pub(super) fn by(key: &MessageKey, original: Option<&OriginalData>) -> Self {
+        original.map_or(
+            Self { stan: key.stan.0, transmission: 0, acquirer: key.acquirer.0, class: 0 },
+            |original| Self {
+                stan: original.stan.0,
+                transmission: original.transmission.map_or(0, TransmissionTime::digits),
+                acquirer: original.acquirer.0,
+                class: original.class.map_or(0, |class| class as u8),
+            },
+        )
+    }
+}
+
+/// How strongly a reversal names an authorization (R7); greater is stronger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Match {
+    /// DE 37, DE 41 and DE 42.
+    Reference,
+    /// DE 38 and the currency, with the amount.
+    ApprovalCode,
+    /// DE 90.
+    OriginalData,
+    /// The network's id of the transaction.
+    NetworkReference,
+    /// The network's id, and DE 90 or DE 11 with DE 37 name this leg.
+    NetworkReferenceAndLeg,
+}
+
+impl Shard {
+    /// The seed of the shard's hashes.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn terminal_bits(&self, key: &MessageKey) -> u32 {
+        terminal_bits(&key.terminal, self.seed)
+    }
+
+    pub(super) fn fingerprint_of(&self, entry: &Authorization) -> u64 {
+        let card = self.cards.at(entry.card).reference.0;
+        let Authorization { acquirer, network, stan, rrn, terminal, class, .. } = entry;
+        fingerprint_of(card, *acquirer, *network, *stan, rrn, *terminal, *class, self.seed)
+    }
+
+    pub(super) fn merchant_bits(&self, key: &MessageKey) -> u32 {
+        xxh3_64_with_seed(&key.merchant.0, self.seed) as u32
+    }
+
+    /// The authorizations of a card, newest first.
+    pub(super) fn chain(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
+        let mut position = card.chain;
+        std::iter::from_fn(move || {
+            if position == NONE {
+                return None;
+            }
+            let here = position;
+            let authorization = self.authorizations.at(here);
+            position = authorization.chain_next;
+            Some((here, authorization))
+        })
+    }
+
+    pub(super) fn has_closed(&self, card: &Card) -> bool {
+        self.chain(card).any(|(_, authorization)| !authorization.state.is_open())
+    }
+
+    /// Loads what [`Shard::first_of`] will read first; the result only keeps the load alive.
+    #[must_use]
+    pub fn touch_message(&self, fingerprint: u64) -> u64 {
+        self.messages.touch(fingerprint)
+    }
+
+    /// What the first of this message left behind: same key, and same DE 7 unless the MTI says repeat (R5). Answers
+    /// older than the repeat window are not found (R6).
+    #[must_use]
+    pub fn first_of(
+        &self,
+        fingerprint: u64,
+        key: &MessageKey,
+        class: u8,
+        repeat: bool,
+        now: Timestamp,
+    ) -> Option<First<'_>> {
+        let transmission = key.transmission.digits();
+        let window = u64::from(self.bounds.repeat_window_s);
+        let found = self.messages.find(fingerprint, |position| {
+            if position & ANSWER_BIT != 0 {
+                let answer = self.answers.at(position & !ANSWER_BIT);
+                answer.fingerprint == fingerprint
+                    && (repeat || answer.transmission == transmission)
+                    && u64::from(answer.answered_s) + window >= now.seconds()
+            } else {
+                let first = self.authorizations.at(position);
+                first.class == class
+                    && first.stan == key.stan.0
+                    && first.rrn == key.rrn.0
+                    && first.acquirer == key.acquirer.0
+                    && first.network == network_bits(key)
+                    && first.terminal == self.terminal_bits(key)
+                    && (repeat || first.transmission == transmission)
+            }
+        })?;
+        Some(if found & ANSWER_BIT != 0 {
+            First::Answer(self.answers.at(found & !ANSWER_BIT))
+        } else {
+            First::Authorization(self.authorizations.at(found))
+        })
+    }
+
+    fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {
+        // Most cards have none, and then their chain is not walked at all.
+        let chain = (card.tombstones > 0).then(|| self.chain(card));
+        chain
+            .into_iter()
+            .flatten()
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.state == AuthorizationState::Tombstone)
+    }
+
+    /// The tombstone that a reversal left for this request before it came (R4).
+    #[must_use]
+    pub fn tombstone_for(&self, card: &Card, request: &AuthorizationRequest) -> Option<&Authorization> {
+        let key = &request.key;
+        self.tombstones(card).find(|entry| {
+            if entry.network != network_bits(key) {
+                return false;
+            }
+            if entry.network_reference != 0 && key.network_reference != 0 {
+                return entry.network_reference == key.network_reference;
+            }
+            entry.stan == key.stan.0
+                && (entry.transmission == 0 || entry.transmission == key.transmission.digits())
+                && (entry.acquirer == 0 || entry.acquirer == key.acquirer.0)
+                && entry.class().is_none_or(|class| class == request.class)
+        })
+    }
+
+    /// The tombstone that this reversal, or another one of the same original, has left already.
+    #[must_use]
+    pub fn tombstone_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
+        let named = Named::by(&reversal.key, reversal.original.as_ref());
+        self.tombstones(card).find(|entry| {
+            entry.network == network_bits(&reversal.key)
+                && entry.network_reference == reversal.key.network_reference
+                && entry.rrn == reversal.key.rrn.0
+                && entry.stan == named.stan
+                && entry.transmission == named.transmission
+                && entry.acquirer == named.acquirer
+                && entry.class == named.class
+        })
+    }
+
+    /// The authorization that a reversal undoes (R7): the strongest match. Of equal ones a first message takes an open
+    /// one and a repeat a closed one, so that a repeat never undoes a second; then the newest. An authorization whose
+    /// network id differs from the reversal's never matches.
+    #[must_use]
+    pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
+        let mut best: Option<(Match, bool, &Authorization)> = None;
+        for (_, authorization) in self.chain(card) {
+            if authorization.state == AuthorizationState::Tombstone {
+                continue;
+            }
+            let Some(strength) = self.strength(authorization, reversal) else { continue };
+            let preferred = authorization.state.is_open() != reversal.repeat;
+            if best.is_none_or(|(known, was_preferred, _)| (strength, preferred) > (known, was_preferred)) {
+                best = Some((strength, preferred, authorization));
+            }
+        }
+        best.map(|(_, _, authorization)| authorization)
+    }
+
+    fn strength(&self, authorization: &Authorization, reversal: &ReversalRequest) -> Option<Match> {
+        let key = &reversal.key;
+        if authorization.network != network_bits(key) {
+            return None;
+        }
+        let by_original = reversal.original.is_some_and(|original| {
+            original.stan.0 == authorization.stan
+                && original.transmission.is_none_or(|time| time.digits() == authorization.transmission)
+                && (original.acquirer.0 == 0 || original.acquirer.0 == authorization.acquirer)
+                && original.class.is_none_or(|class| authorization.class() == Some(class))
+        });
+        if key.network_reference != 0 && authorization.network_reference != 0 {
+            if key.network_reference != authorization.network_reference {
+                return None;
+            }
+            let by_trace = authorization.stan == key.stan.0 && authorization.rrn == key.rrn.0;
+            return Some(if by_original || by_trace {
+                Match::NetworkReferenceAndLeg
+            } else {
+                Match::NetworkReference
+            });
+        }
+        if by_original {
+            return Some(Match::OriginalData);
+        }
+        let same_amount = authorization.amount == reversal.amount.minor;
+        let same_currency = authorization.currency == reversal.amount.currency.numeric();
+        let by_code = reversal.approval_code.is_some_and(|code| code.0 == authorization.approval_code);
+        if by_code && same_currency && same_amount {
+            return Some(Match::ApprovalCode);
+        }
+        let by_reference = !key.rrn.is_blank()
+            && authorization.rrn == key.rrn.0
+            && authorization.terminal == self.terminal_bits(key)
+            && authorization.merchant == self.merchant_bits(key);
+        by_reference.then_some(Match::Reference)
+    }
+
+    /// Puts a new authorization or tombstone at the head of its card's chain, and makes room on the card if it must by
+    /// letting go of its oldest closed one. `None` when there is no room.
+    pub(super) fn link(&mut self, slot: Slot, card: u32, mut entry: Authorization) -> Option<u32> {
+        if u32::from(self.cards.at(card).chain_len) >= self.bounds.authorizations_per_card {
+            let oldest = self.chain(self.cards.at(card)).filter(|(_, entry)| !entry.state.is_open()).last();
+            let (oldest, _) = oldest?;
+            self.shortened.closed += 1;
+            self.drop_closed(slot, oldest);
+        }
+        entry.card = card;
+        entry.chain_next = self.cards.at(card).chain;
+        let tombstone = entry.state == AuthorizationState::Tombstone;
+        let position = self.authorizations.insert(entry).ok()?;
+        let card = self.cards.at_mut(card);
+        card.chain = position;
+        card.chain_len += 1;
+        card.tombstones += u16::from(tombstone);
+        if !tombstone {
+            let fingerprint = self.fingerprint_of(self.authorizations.at(position));
+            self.messages.insert(fingerprint, position);
+        }
+        Some(position)
+    }
+
+    /// Appends an authorization to its slot's list of closed ones, and lets go of the oldest beyond the bounds.
+    pub(super) fn close(&mut self, slot: Slot, position: u32, by: Sequence, time: Timestamp) {
+        let at = self.slot_of(slot);
+        let newest = self.slots[at].closed_newest;
+        let entry = self.authorizations.at_mut(position);
+        entry.closed_by = by;
+        entry.changed_s = time.seconds() as u32;
+        entry.closed_previous = newest;
+        entry.closed_next = NONE;
+        if newest == NONE {
+            self.slots[at].closed_oldest = position;
+        } else {
+            self.authorizations.at_mut(newest).closed_next = position;
+        }
+        self.slots[at].closed_newest = position;
+        self.slots[at].closed_len += 1;
+        if self.slots[at].closed_len > self.bounds.closed_per_slot {
+            self.shortened.closed += 1;
+            self.drop_closed(slot, self.slots[at].closed_oldest);
+        }
+    }
+
+    /// Lets go of up to two authorizations whose time in memory is over. Two for each event that adds at most one, so
+    /// the list never falls behind; and by the record's time, so that replay does the same.
+    pub(super) fn drop_overdue(&mut self, slot: Slot, time: Timestamp) {
+        let Bounds { closed_window_s, .. } = self.bounds;
+        for _ in 0..2 {
+            let oldest = self.slots[self.slot_of(slot)].closed_oldest;
+            if oldest == NONE {
+                return;
+            }
+            let closed_s = u64::from(self.authorizations.at(oldest).changed_s);
+            if closed_s + u64::from(closed_window_s) >= time.seconds() {
+                return;
+            }
+            self.drop_closed(slot, oldest);
+        }
+    }
+
+    /// Takes a closed authorization out of its slot's list, its card's chain, the index and the table.
+    fn drop_closed(&mut self, slot: Slot, position: u32) {
+        let entry = *self.authorizations.at(position);
+        let at = self.slot_of(slot);
+        match entry.closed_previous {
+            NONE => self.slots[at].closed_oldest = entry.closed_next,
+            previous => self.authorizations.at_mut(previous).closed_next = entry.closed_next,
+        }
+        match entry.closed_next {
+            NONE => self.slots[at].closed_newest = entry.closed_previous,
+            next => self.authorizations.at_mut(next).closed_previous = entry.closed_previous,
+        }
+        self.slots[at].closed_len -= 1;
+
+        let newer = self.chain(self.cards.at(entry.card)).find(|(_, newer)| newer.chain_next == position);
+        match newer.map(|(newer, _)| newer) {
+            Some(newer) => self.authorizations.at_mut(newer).chain_next = entry.chain_next,
+            None => self.cards.at_mut(entry.card).chain = entry.chain_next,
+        }
+        let card = self.cards.at_mut(entry.card);
+        card.chain_len -= 1;
+        card.tombstones -= u16::from(entry.state == AuthorizationState::Tombstone);
+
+        if entry.state != AuthorizationState::Tombstone {
+            self.messages.remove(self.fingerprint_of(&entry), position);
+        }
+        self.authorizations.at_mut(position).state = AuthorizationState::Vacant;
+        self.authorizations.remove(position);
+    }
+}

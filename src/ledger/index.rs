@@ -1,0 +1,134 @@
+//! A hash index of fixed capacity: it never grows, rehashes or allocates after it was made.
+//!
+//! Open addressing with linear probing. An entry packs half of the hash with a 32-bit position, so that a look-up
+//! that finds nothing touches one cache line and nothing else. Removing shifts the followers back, so there are no
+//! tombstones to clean up.
+
+/// Positions must stay below this.
+pub const POSITION_MAX: u32 = u32::MAX - 1;
+
+/// Hashes to positions. Several entries may share a hash; the caller compares what it finds.
+#[derive(Debug)]
+pub struct Index {
+    /// Upper half: the tag; lower half: position + 1. Zero is an empty place.
+    table: Box<[u64]>,
+    mask: usize,
+}
+
+impl Index {
+    /// An index for `capacity` entries, at most three quarters full.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let places = (capacity.max(4) * 4 / 3).next_power_of_two();
+        Self { table: vec![0; places].into_boxed_slice(), mask: places - 1 }
+    }
+
+    const fn tag(hash: u64) -> u64 {
+        hash >> 32
+    }
+
+    /// The place where an entry with this tag would like to be.
+    const fn home(&self, tag: u64) -> usize {
+        // The multiplication spreads the tag's bits, since shards and slots were chosen by a hash as well.
+        (tag.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29) as usize & self.mask
+    }
+
+    /// Loads the cache line that a look-up of this hash begins in; the result only keeps the load alive.
+    #[must_use]
+    pub fn touch(&self, hash: u64) -> u64 {
+        self.table[self.home(Self::tag(hash))]
+    }
+
+    /// The first position under this hash that `is_it` accepts.
+    #[must_use]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let tag = Self::tag(hash);
+        let mut place = self.home(tag);
+        loop {
+            let entry = self.table[place];
+            if entry == 0 {
+                return None;
+            }
+            let position = entry as u32 - 1;
+            if entry >> 32 == tag && is_it(position) {
+                return Some(position);
+            }
+            place = (place + 1) & self.mask;
+        }
+    }
+
+    /// Adds an entry. The caller keeps the number of entries within the capacity.
+    pub fn insert(&mut self, hash: u64, position: u32) {
+        debug_assert!(position <= POSITION_MAX, "a position fits its half of an entry");
+        let tag = Self::tag(hash);
+        let mut place = self.home(tag);
+        while self.table[place] != 0 {
+            place = (place + 1) & self.mask;
+        }
+        self.table[place] = tag << 32 | u64::from(position + 1);
+    }
+
+    /// Removes the entry of this hash and position, if it is there.
+    pub fn remove(&mut self, hash: u64, position: u32) {
+        let wanted = Self::tag(hash) << 32 | u64::from(position + 1);
+        let mut hole = self.home(Self::tag(hash));
+        while self.table[hole] != wanted {
+            if self.table[hole] == 0 {
+                return;
+            }
+            hole = (hole + 1) & self.mask;
+        }
+        let mut place = hole;
+        loop {
+            place = (place + 1) & self.mask;
+            let entry = self.table[place];
+            if entry == 0 {
+                break;
+            }
+            let home = self.home(entry >> 32);
+            // The follower may move into the hole only if that is not before its home.
+            if place.wrapping_sub(home) & self.mask >= place.wrapping_sub(hole) & self.mask {
+                self.table[hole] = entry;
+                hole = place;
+            }
+        }
+        self.table[hole] = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// The index holds exactly what a plain set of pairs holds, with few distinct hashes to force collisions.
+        #[test]
+        fn agrees_with_a_set(steps in prop::collection::vec((any::<bool>(), 0_u64..24, 0_u32..40), 1..600)) {
+            let mut index = Index::with_capacity(96);
+            let mut model = BTreeSet::new();
+            for (add, key, position) in steps {
+                let hash = key.wrapping_mul(0xD1B5_4A32_D192_ED03);
+                if add && model.len() < 96 && model.insert((hash, position)) {
+                    index.insert(hash, position);
+                } else if !add {
+                    model.remove(&(hash, position));
+                    index.remove(hash, position);
+                }
+                for key in 0..24_u64 {
+                    let hash = key.wrapping_mul(0xD1B5_4A32_D192_ED03);
+                    let mut found = BTreeSet::new();
+                    let none = index.find(hash, |position| {
+                        found.insert((hash, position));
+                        false
+                    });
+                    prop_assert_eq!(none, None);
+                    let expected: BTreeSet<_> = model.range((hash, 0)..=(hash, u32::MAX)).copied().collect();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
+    }
+}

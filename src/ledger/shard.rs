@@ -1,0 +1,405 @@
+//! One shard: a range of slots with everything that their wallets own.
+//!
+//! A shard is a plain value: no lock, no clock, no I/O. `authorizer` reads it, [`Shard::apply`] changes it.
+
+use crate::domain::card::CardRef;
+use crate::domain::card::CardStatus;
+use crate::domain::card::MaskedPan;
+use crate::domain::card::Pan;
+use crate::domain::card::Verification;
+use crate::domain::event::Bounds;
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::time::Expiry;
+
+use super::answers::Answers;
+use super::authorization::Authorization;
+use super::index::Index;
+use super::slab::NONE;
+use super::slab::Slab;
+
+/// How many of each thing one shard has room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Wallets.
+    pub wallets: usize,
+    /// Accounts beyond a wallet's first.
+    pub further_accounts: usize,
+    /// Cards.
+    pub cards: usize,
+    /// Authorizations and tombstones, open and closed.
+    pub authorizations: usize,
+}
+
+impl Capacity {
+    /// What one of `shards` shards needs for these totals. Wallets are spread by hash: each shard gets an eighth more
+    /// than its share, and some.
+    #[must_use]
+    pub const fn share(totals: Self, shards: usize) -> Self {
+        const fn part(total: usize, shards: usize) -> usize {
+            let even = total.div_ceil(shards);
+            if shards == 1 { even } else { even + even / 8 + 64 }
+        }
+        Self {
+            wallets: part(totals.wallets, shards),
+            further_accounts: part(totals.further_accounts, shards),
+            cards: part(totals.cards, shards),
+            authorizations: part(totals.authorizations, shards),
+        }
+    }
+}
+
+/// An account: a balance in one currency, minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// What was posted.
+    pub posted: i64,
+    /// What open authorizations hold.
+    pub held: i64,
+    /// How far `available` may count below zero.
+    pub overdraft: i64,
+    /// The position of the wallet's next account.
+    pub(super) next: u32,
+    /// Its currency.
+    pub currency: Currency,
+    /// Its number in the wallet, from 0.
+    pub number: u16,
+}
+
+impl Account {
+    /// `posted + overdraft - held`. Saturates: amounts near the limits of 64 bits are refused before they get here.
+    #[must_use]
+    pub const fn available(&self) -> i64 {
+        self.posted.saturating_add(self.overdraft).saturating_sub(self.held)
+    }
+}
+
+/// Whether a wallet may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum WalletStatus {
+    /// In use.
+    Active = 0,
+}
+
+impl WalletStatus {
+    /// Its name on the HTTP face.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+        }
+    }
+}
+
+/// A wallet with its first account inside, so that the usual decision touches one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wallet {
+    pub(super) id: WalletId,
+    pub(super) status: WalletStatus,
+    pub(super) account: Account,
+}
+
+/// A card of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Card {
+    pan: u64,
+    /// Its reference.
+    pub reference: CardRef,
+    pub(super) wallet: u32,
+    /// Its newest authorization.
+    pub(super) chain: u32,
+    pub(super) chain_len: u16,
+    /// How many of them are tombstones.
+    pub(super) tombstones: u16,
+    /// Its month.
+    pub expiry: Expiry,
+    /// From the track.
+    pub service_code: u16,
+    pan_digits: u8,
+    /// Whether it may be used.
+    pub status: CardStatus,
+    /// What its product asks for (R28).
+    pub verification: Verification,
+}
+
+impl Card {
+    pub(super) fn new(event: &crate::domain::event::CardOpened, wallet: u32) -> Self {
+        Self {
+            pan: event.pan.value(),
+            reference: event.card,
+            wallet,
+            chain: NONE,
+            chain_len: 0,
+            tombstones: 0,
+            expiry: event.expiry,
+            service_code: event.service_code.0,
+            pan_digits: event.pan.digits(),
+            status: event.status,
+            verification: event.verification,
+        }
+    }
+
+    /// First six and last four digits.
+    #[must_use]
+    pub fn masked(&self) -> MaskedPan {
+        Pan::from_value(self.pan, self.pan_digits).map_or(MaskedPan::new(0, 0, 0), Pan::masked)
+    }
+
+    /// Whether this is the card of a number: the whole number is compared (R34).
+    #[must_use]
+    pub const fn is(&self, pan: Pan) -> bool {
+        self.pan == pan.value() && self.pan_digits == pan.digits()
+    }
+}
+
+/// What a slot keeps for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SlotState {
+    /// Approvals so far: the counter that approval codes are made from (R8).
+    pub(super) approvals: u64,
+    /// Cards opened so far: the serial part of card references.
+    pub(super) cards: u32,
+    /// The authorization that was closed first, and the one that was closed last.
+    pub(super) closed_oldest: u32,
+    pub(super) closed_newest: u32,
+    pub(super) closed_len: u32,
+}
+
+/// What one currency's accounts add up to in a shard, minor units. The first three sum to zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// The currency.
+    pub currency: Currency,
+    /// Posted on wallets.
+    pub wallets: i128,
+    /// The funding account: the opposite of what was put into wallets.
+    pub funding: i128,
+    /// The settlement account: what is owed to networks and merchants.
+    pub settlement: i128,
+    /// Held by open authorizations.
+    pub held: i128,
+}
+
+impl Totals {
+    /// The sum of all postings: zero, or money was made or lost.
+    #[must_use]
+    pub const fn sum(&self) -> i128 {
+        self.wallets + self.funding + self.settlement
+    }
+
+    /// Adds another shard's totals of the same currency.
+    pub const fn add(&mut self, other: &Self) {
+        self.wallets += other.wallets;
+        self.funding += other.funding;
+        self.settlement += other.settlement;
+        self.held += other.held;
+    }
+}
+
+/// Counts of what was given up early because a bound was reached; each is a metric and an alarm (R6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Shortened {
+    /// Closed authorizations dropped before `closed_window` was over.
+    pub closed: u64,
+    /// Answers overwritten before `repeat_window` was over.
+    pub answers: u64,
+}
+
+/// A range of slots.
+#[derive(Debug)]
+pub struct Shard {
+    pub(super) seed: u64,
+    pub(super) first_slot: u16,
+    pub(super) bounds: Bounds,
+    pub(super) slots: Box<[SlotState]>,
+    pub(super) wallets: Slab<Wallet>,
+    pub(super) wallet_index: Index,
+    pub(super) accounts: Slab<Account>,
+    pub(super) cards: Slab<Card>,
+    pub(super) card_index: Index,
+    pub(super) authorizations: Slab<Authorization>,
+    pub(super) answers: Answers,
+    /// Message fingerprints to authorizations, and with [`super::chain::ANSWER_BIT`] to answers.
+    pub(super) messages: Index,
+    pub(super) totals: Vec<Totals>,
+    pub(super) shortened: Shortened,
+    pub(super) applied: Sequence,
+    /// The card that was looked up last: the event that is applied next is nearly always about it.
+    pub(super) last_card: u32,
+}
+
+/// Currencies that a shard has room for before its table of totals grows.
+const CURRENCIES_RESERVED: usize = 16;
+
+impl Shard {
+    /// An empty shard for `slots` slots from `first_slot` on. `seed` keys its hash tables; it changes nothing that
+    /// can be seen from outside.
+    #[must_use]
+    pub fn new(first_slot: Slot, slots: u16, capacity: Capacity, bounds: Bounds, seed: u64) -> Self {
+        let empty =
+            SlotState { approvals: 0, cards: 0, closed_oldest: NONE, closed_newest: NONE, closed_len: 0 };
+        let answers = Answers::new(usize::from(slots), bounds.answers_per_slot);
+        Self {
+            seed,
+            first_slot: first_slot.number(),
+            bounds,
+            slots: vec![empty; usize::from(slots)].into_boxed_slice(),
+            wallets: Slab::with_capacity(capacity.wallets),
+            wallet_index: Index::with_capacity(capacity.wallets),
+            accounts: Slab::with_capacity(capacity.further_accounts),
+            cards: Slab::with_capacity(capacity.cards),
+            card_index: Index::with_capacity(capacity.cards),
+            messages: Index::with_capacity(capacity.authorizations + answers.capacity()),
+            authorizations: Slab::with_capacity(capacity.authorizations),
+            answers,
+            totals: Vec::with_capacity(CURRENCIES_RESERVED),
+            shortened: Shortened::default(),
+            applied: Sequence(0),
+            last_card: NONE,
+        }
+    }
+
+    pub(super) fn slot_of(&self, slot: Slot) -> usize {
+        usize::from(slot.number() - self.first_slot)
+    }
+
+    /// The card at a position that the directory proposed, if it is the card of this number (R34).
+    #[must_use]
+    pub fn card_at(&self, position: u32, pan: Pan) -> Option<&Card> {
+        self.cards.get(position).filter(|card| card.is(pan))
+    }
+
+    /// The card at a position that was verified before.
+    #[must_use]
+    pub fn card(&self, position: u32) -> &Card {
+        self.cards.at(position)
+    }
+
+    /// The position of a card by its reference.
+    #[must_use]
+    pub fn card_position(&self, reference: CardRef) -> Option<u32> {
+        if self.cards.get(self.last_card).is_some_and(|card| card.reference == reference) {
+            return Some(self.last_card);
+        }
+        self.card_index.find(hash_u64(reference.0, self.seed), |at| self.cards.at(at).reference == reference)
+    }
+
+    /// Remembers which card the next event is about.
+    pub const fn expect_card(&mut self, position: u32) {
+        self.last_card = position;
+    }
+
+    pub(super) fn wallet_position(&self, wallet: WalletId) -> Option<u32> {
+        self.wallet_index.find(hash_u64(wallet.0, self.seed), |at| self.wallets.at(at).id == wallet)
+    }
+
+    /// Whose card it is.
+    #[must_use]
+    pub fn wallet_of(&self, card: &Card) -> WalletId {
+        self.wallets.at(card.wallet).id
+    }
+
+    /// The accounts of a wallet at a position, in the order in which they were opened.
+    pub(super) fn accounts_of(&self, wallet: u32) -> impl Iterator<Item = &Account> {
+        let first = &self.wallets.at(wallet).account;
+        std::iter::successors(Some(first), |account| self.accounts.get(account.next))
+    }
+
+    /// The first account of a card's wallet in a currency.
+    #[must_use]
+    pub fn account_in(&self, card: &Card, currency: Currency) -> Option<&Account> {
+        self.accounts_of(card.wallet).find(|account| account.currency == currency)
+    }
+
+    /// The first account of a card's wallet.
+    #[must_use]
+    pub fn first_account(&self, card: &Card) -> &Account {
+        &self.wallets.at(card.wallet).account
+    }
+
+    /// Whether the card's wallet may be used.
+    #[must_use]
+    pub fn wallet_is_active(&self, card: &Card) -> bool {
+        self.wallets.at(card.wallet).status == WalletStatus::Active
+    }
+
+    /// The currency of the account that an authorization took from.
+    #[must_use]
+    pub fn account_currency(&self, authorization: &Authorization) -> Option<Currency> {
+        let wallet = self.cards.at(authorization.card).wallet;
+        self.accounts_of(wallet).find(|account| account.number == authorization.account).map(|a| a.currency)
+    }
+
+    pub(super) fn account_mut(&mut self, wallet: u32, number: u16) -> Option<&mut Account> {
+        if self.wallets.at(wallet).account.number == number {
+            return Some(&mut self.wallets.at_mut(wallet).account);
+        }
+        let mut position = self.wallets.at(wallet).account.next;
+        while self.accounts.get(position)?.number != number {
+            position = self.accounts.at(position).next;
+        }
+        Some(self.accounts.at_mut(position))
+    }
+
+    pub(super) fn totals_mut(&mut self, currency: Currency) -> &mut Totals {
+        let found = self.totals.iter().position(|totals| totals.currency == currency);
+        let at = found.unwrap_or_else(|| {
+            self.totals.push(Totals { currency, ..Totals::default() });
+            self.totals.len() - 1
+        });
+        &mut self.totals[at]
+    }
+
+    /// How many approvals a slot has given: what its next approval code is made from (R8).
+    #[must_use]
+    pub fn approvals(&self, slot: Slot) -> u64 {
+        self.slots[self.slot_of(slot)].approvals
+    }
+
+    /// The reference that the next card of a slot gets.
+    #[must_use]
+    pub fn next_card_ref(&self, slot: Slot) -> CardRef {
+        let serial = self.slots[self.slot_of(slot)].cards + 1;
+        CardRef(u64::from(slot.number()) << 40 | u64::from(serial))
+    }
+
+    /// Whether one more authorization or tombstone fits.
+    #[must_use]
+    pub fn has_room_for_authorization(&self, card: &Card) -> bool {
+        // A full card gives up its oldest closed authorization; one whose authorizations are all open has no room.
+        !self.authorizations.is_full()
+            && (u32::from(card.chain_len) < self.bounds.authorizations_per_card || self.has_closed(card))
+    }
+
+    /// Whether the wallet, its account and a card still fit.
+    #[must_use]
+    pub fn has_room_for_wallet(&self) -> bool {
+        !self.wallets.is_full() && !self.accounts.is_full()
+    }
+
+    /// Whether one more card fits.
+    #[must_use]
+    pub fn has_room_for_card(&self) -> bool {
+        !self.cards.is_full()
+    }
+
+    /// The bounds in force.
+    #[must_use]
+    pub const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// The last record that was applied here.
+    #[must_use]
+    pub const fn applied(&self) -> Sequence {
+        self.applied
+    }
+}
+
+/// Hashes an identifier under the shard's seed.
+pub(super) fn hash_u64(value: u64, seed: u64) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(&value.to_le_bytes(), seed)
+}

@@ -1,0 +1,97 @@
+//! The state hash: a sum mod 2^128 over everything a ledger knows, so that it depends on no address, shard, hash seed
+//! or order. Two ledgers that applied the same journal have the same hash.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::authorization::AuthorizationState;
+use super::shard::Shard;
+use super::shard::Totals;
+
+/// A sum of hashes of logical things.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StateHash(pub u128);
+
+impl std::fmt::Display for StateHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl StateHash {
+    /// Joins what two disjoint parts of a ledger hash to.
+    #[must_use]
+    pub const fn join(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
+    fn add(&mut self, kind: u8, values: &[u64]) {
+        let mut hasher = Xxh3::new();
+        hasher.update(&[kind]);
+        for value in values {
+            hasher.update(&value.to_le_bytes());
+        }
+        self.0 = self.0.wrapping_add(hasher.digest128());
+    }
+
+    /// Adds a ledger's totals, summed over all its shards.
+    pub fn add_totals(&mut self, totals: &[Totals]) {
+        for total in totals {
+            let mut hasher = Xxh3::new();
+            hasher.update(&[0]);
+            hasher.update(&total.currency.numeric().to_le_bytes());
+            for value in [total.wallets, total.funding, total.settlement, total.held] {
+                hasher.update(&value.to_le_bytes());
+            }
+            self.0 = self.0.wrapping_add(hasher.digest128());
+        }
+    }
+}
+
+impl Shard {
+    /// The hash of what this shard knows, its totals left out (they are split differently by another number of
+    /// shards; see [`StateHash::add_totals`]).
+    #[must_use]
+    pub fn state_hash(&self) -> StateHash {
+        let mut hash = StateHash::default();
+        for (position, wallet) in self.wallets.iter() {
+            for account in self.accounts_of(position) {
+                let of = [u64::from(account.number), u64::from(account.currency.numeric())];
+                let amounts = [account.posted as u64, account.held as u64, account.overdraft as u64];
+                hash.add(1, &[wallet.id.0, of[0], of[1], amounts[0], amounts[1], amounts[2]]);
+            }
+        }
+        for (_, card) in self.cards.iter() {
+            let owner = self.wallets.at(card.wallet).id.0;
+            let traits =
+                [card.expiry.digits(), card.service_code, card.status as u16, card.verification as u16];
+            let traits = traits.iter().fold(0, |all, part| all << 16 | u64::from(*part));
+            hash.add(2, &[card.reference.0, owner, traits]);
+        }
+        for (_, entry) in self.authorizations.iter() {
+            if entry.state != AuthorizationState::Vacant {
+                let card = self.cards.at(entry.card).reference.0;
+                let state = u64::from(entry.state as u8) << 8 | u64::from(entry.action as u8);
+                let times = u64::from(entry.changed_s) << 32 | u64::from(entry.hold_until_s);
+                hash.add(3, &[entry.sequence.0, card, state, entry.taken as u64, entry.closed_by.0, times]);
+            }
+        }
+        for entry in self.answers.iter() {
+            hash.add(
+                4,
+                &[
+                    entry.sequence.0,
+                    u64::from(entry.action as u8),
+                    entry.posted as u64,
+                    entry.available as u64,
+                ],
+            );
+        }
+        for (slot, state) in self.slots.iter().enumerate() {
+            if state.approvals > 0 || state.cards > 0 {
+                let number = slot as u64 + u64::from(self.first_slot);
+                hash.add(5, &[number, state.approvals, u64::from(state.cards), u64::from(state.closed_len)]);
+            }
+        }
+        hash
+    }
+}

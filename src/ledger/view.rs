@@ -1,0 +1,183 @@
+//! What may be seen of a shard from outside, as plain values made under its lock.
+
+use crate::domain::card::CardRef;
+use crate::domain::card::MaskedPan;
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::party::WalletId;
+
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::shard::Account;
+use super::shard::Shard;
+use super::shard::Shortened;
+use super::shard::Totals;
+
+/// One authorization of a wallet.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthorizationView {
+    /// Everything the ledger keeps of it.
+    pub authorization: Authorization,
+    /// The card it was made with.
+    pub card: CardRef,
+    /// The currency of the account that it holds or posted from.
+    pub account_currency: Currency,
+}
+
+/// How full the tables are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Fill {
+    /// Wallets open.
+    pub wallets: u64,
+    /// Cards open.
+    pub cards: u64,
+    /// Authorizations and tombstones in memory.
+    pub authorizations: u64,
+    /// How many of them hold an amount or have posted one.
+    pub open_authorizations: u64,
+    /// How many authorizations fit.
+    pub authorizations_max: u64,
+}
+
+impl Fill {
+    /// Adds another shard's.
+    pub const fn add(&mut self, other: &Self) {
+        self.wallets += other.wallets;
+        self.cards += other.cards;
+        self.authorizations += other.authorizations;
+        self.open_authorizations += other.open_authorizations;
+        self.authorizations_max += other.authorizations_max;
+    }
+}
+
+impl Shard {
+    /// The accounts of a wallet; `None` when there is no such wallet here.
+    #[must_use]
+    pub fn wallet_accounts(&self, wallet: WalletId) -> Option<Vec<Account>> {
+        let position = self.wallet_position(wallet)?;
+        Some(self.accounts_of(position).copied().collect())
+    }
+
+    /// The authorizations of a wallet's cards that are in memory, newest first; `None` without such a wallet.
+    #[must_use]
+    pub fn wallet_authorizations(&self, wallet: WalletId) -> Option<Vec<AuthorizationView>> {
+        let position = self.wallet_position(wallet)?;
+        let mut views = Vec::new();
+        for (_, card) in self.cards.iter().filter(|(_, card)| card.wallet == position) {
+            for (_, authorization) in self.chain(card) {
+                let account =
+                    self.accounts_of(position).find(|account| account.number == authorization.account);
+                let account_currency = account.map_or(Currency::default(), |account| account.currency);
+                views.push(AuthorizationView {
+                    authorization: *authorization,
+                    card: card.reference,
+                    account_currency,
+                });
+            }
+        }
+        views.sort_by_key(|view| std::cmp::Reverse(view.authorization.sequence));
+        Some(views)
+    }
+
+    /// The cards of a wallet, masked, with their references.
+    #[must_use]
+    pub fn wallet_cards(&self, wallet: WalletId) -> Vec<(CardRef, MaskedPan)> {
+        let Some(position) = self.wallet_position(wallet) else { return Vec::new() };
+        let of_wallet = self.cards.iter().filter(|(_, card)| card.wallet == position);
+        of_wallet.map(|(_, card)| (card.reference, card.masked())).collect()
+    }
+
+    /// Whether the wallet is open, and its account in a currency funded.
+    #[must_use]
+    pub fn has_account(&self, wallet: WalletId, currency: Currency) -> bool {
+        self.wallet_accounts(wallet).is_some_and(|accounts| accounts.iter().any(|a| a.currency == currency))
+    }
+
+    /// The sums of each currency.
+    #[must_use]
+    pub fn totals(&self) -> &[Totals] {
+        &self.totals
+    }
+
+    /// What was given up early.
+    #[must_use]
+    pub const fn shortened(&self) -> Shortened {
+        self.shortened
+    }
+
+    /// How full the tables are. Walks the authorizations: for a metric every few seconds, not for each message.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        let open = self.authorizations.iter().filter(|(_, entry)| entry.state.is_open()).count();
+        Fill {
+            wallets: self.wallets.len() as u64,
+            cards: self.cards.len() as u64,
+            authorizations: self.authorizations.len() as u64,
+            open_authorizations: open as u64,
+            authorizations_max: self.authorizations.capacity() as u64,
+        }
+    }
+
+    /// Checks the shard against itself: held is the sum of open holds, each currency sums to zero, every chain and
+    /// list is whole. For tests and `journal verify`.
+    ///
+    /// # Errors
+    /// What does not hold, in words.
+    pub fn audit(&self) -> Result<(), String> {
+        let mut held = std::collections::BTreeMap::<(u32, u16), i64>::new();
+        let mut chained = 0;
+        for (_, card) in self.cards.iter() {
+            let mut len = 0;
+            for (_, entry) in self.chain(card) {
+                len += 1;
+                if entry.state == AuthorizationState::Held {
+                    *held.entry((card.wallet, entry.account)).or_default() += entry.taken;
+                }
+            }
+            if len != u32::from(card.chain_len) {
+                return Err(format!(
+                    "card {:?} counts {} authorizations, has {len}",
+                    card.reference, card.chain_len
+                ));
+            }
+            chained += len as usize;
+        }
+        if chained != self.authorizations.len() {
+            return Err(format!(
+                "{chained} authorizations are on cards, {} in the table",
+                self.authorizations.len()
+            ));
+        }
+        let mut wallets = std::collections::BTreeMap::<Currency, (i128, i128)>::new();
+        for (position, wallet) in self.wallets.iter() {
+            for account in self.accounts_of(position) {
+                let of_holds = held.get(&(position, account.number)).copied().unwrap_or(0);
+                if account.held != of_holds {
+                    return Err(format!(
+                        "wallet {} has {} held, its holds {of_holds}",
+                        wallet.id.0, account.held
+                    ));
+                }
+                let sum = wallets.entry(account.currency).or_default();
+                sum.0 += i128::from(account.posted);
+                sum.1 += i128::from(account.held);
+            }
+        }
+        for totals in &self.totals {
+            let (posted, held) = wallets.get(&totals.currency).copied().unwrap_or_default();
+            if totals.sum() != 0 || totals.wallets != posted || totals.held != held {
+                return Err(format!(
+                    "currency {}: {totals:?}, accounts {posted} posted, {held} held",
+                    totals.currency
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last record that is known to have changed this shard.
+    #[must_use]
+    pub const fn last_applied(&self) -> Sequence {
+        self.applied
+    }
+}

@@ -1,0 +1,440 @@
+//! The ledger and the authorizer against a naive model, over long random histories: every answer, every balance, the
+//! books after each step, and the same state again from the events alone.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+mod naive;
+
+use std::collections::BTreeMap;
+
+use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::Decision;
+use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::domain::answer::Answer;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Configured;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::Facts;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::SLOTS;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::OriginalData;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::ReversalRequest;
+use turnpike::domain::request::Stan;
+use turnpike::domain::request::TransactionKind;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::ledger::directory::Location;
+use turnpike::ledger::shard::Capacity;
+use turnpike::ledger::shard::Shard;
+use turnpike::ledger::shard::Totals;
+use turnpike::ledger::state_hash::StateHash;
+
+/// 2026-11-23, so cards of 2610 are past and cards of 2611 are not.
+const START_S: u64 = 1_795_392_000;
+const MONTH: u16 = 2611;
+
+/// Shards without locks, and where each card is.
+struct Ledger {
+    shards: Vec<Shard>,
+    cards: BTreeMap<u64, Location>,
+}
+
+impl Ledger {
+    fn new(shards: u16, seed: u64) -> Self {
+        let capacity = Capacity { wallets: 64, further_accounts: 64, cards: 64, authorizations: 20_000 };
+        let slots = SLOTS / shards;
+        let shard = |n: u16| {
+            let first = Slot::new(n * slots).expect("a slot");
+            Shard::new(first, slots, capacity, Bounds::default(), seed)
+        };
+        Self { shards: (0..shards).map(shard).collect(), cards: BTreeMap::new() }
+    }
+
+    fn shard_of(&self, slot: Slot) -> usize {
+        usize::from(slot.number()) * self.shards.len() / usize::from(SLOTS)
+    }
+
+    fn apply(&mut self, sequence: u64, time: Timestamp, event: &Event) {
+        let Some(slot) = event.slot() else {
+            for shard in &mut self.shards {
+                shard.apply(Sequence(sequence), time, event).expect("it touches every shard");
+            }
+            return;
+        };
+        let shard = self.shard_of(slot);
+        let applied =
+            self.shards[shard].apply(Sequence(sequence), time, event).expect("a decided event applies");
+        if let (Some(location), Event::CardOpened(opened)) = (applied.opened, event) {
+            self.cards.insert(opened.pan.value(), location);
+        }
+    }
+
+    fn locate(&self, pan: Pan) -> (usize, Option<u32>) {
+        match self.cards.get(&pan.value()) {
+            Some(location) => (self.shard_of(location.slot), Some(location.card)),
+            None => (self.shard_of(Slot::of_unknown_card(pan.masked())), None),
+        }
+    }
+
+    fn totals(&self) -> Vec<Totals> {
+        let mut all = BTreeMap::<u16, Totals>::new();
+        for totals in self.shards.iter().flat_map(Shard::totals) {
+            let currency = totals.currency;
+            all.entry(currency.numeric()).or_insert(Totals { currency, ..Totals::default() }).add(totals);
+        }
+        all.into_values().collect()
+    }
+
+    fn state_hash(&self) -> StateHash {
+        let mut hash = self.shards.iter().map(Shard::state_hash).fold(StateHash::default(), StateHash::join);
+        hash.add_totals(&self.totals());
+        hash
+    }
+}
+
+/// A small generator of random numbers (splitmix64), so that a failing seed replays anywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+fn currency(numeric: u16) -> Currency {
+    Currency::new(numeric).expect("a currency")
+}
+
+/// One history: the ledger, its model, and every event that happened.
+struct History {
+    random: Random,
+    ledger: Ledger,
+    model: naive::Model,
+    authorizer: Authorizer,
+    events: Vec<(u64, Timestamp, Event)>,
+    now: Timestamp,
+    requests: Vec<AuthorizationRequest>,
+    codes: Vec<ApprovalCode>,
+    reversals: Vec<ReversalRequest>,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let authorizer = Authorizer {
+            codes: ApprovalCodes::new([3; 16]),
+            time_zone_offset_minutes: 0,
+            hold_s: 7 * 86_400,
+            configuration: 1,
+        };
+        let mut history = Self {
+            random: Random(seed),
+            ledger: Ledger::new(4, seed),
+            model: naive::Model::default(),
+            authorizer,
+            events: Vec::new(),
+            now: Timestamp::from_seconds(START_S),
+            requests: Vec::new(),
+            codes: Vec::new(),
+            reversals: Vec::new(),
+        };
+        history.populate();
+        history
+    }
+
+    fn record(&mut self, event: Event) -> u64 {
+        let sequence = self.events.len() as u64 + 1;
+        self.ledger.apply(sequence, self.now, &event);
+        self.events.push((sequence, self.now, event));
+        sequence
+    }
+
+    fn populate(&mut self) {
+        // Bounds wide enough that nothing is let go: the model remembers everything.
+        let wide = Bounds {
+            answers_per_slot: 512,
+            closed_per_slot: 20_000,
+            authorizations_per_card: 60_000,
+            ..Bounds::default()
+        };
+        self.record(Event::Configured(Configured { version: 1, bounds: wide }));
+        for n in 0..6_u64 {
+            let wallet = WalletId(n + 1);
+            let slot = Slot::of_wallet(wallet);
+            let currencies: &[u16] = if n % 2 == 0 { &[840, 978] } else { &[392] };
+            for (account, &numeric) in currencies.iter().enumerate() {
+                let (amount, overdraft) = (self.random.below(50_000) as i64, if n == 3 { 5_000 } else { 0 });
+                let currency = currency(numeric);
+                self.record(Event::AccountFunded(AccountFunded {
+                    slot,
+                    wallet,
+                    account: account as u16,
+                    currency,
+                    amount,
+                    overdraft,
+                }));
+                self.model
+                    .balances
+                    .insert((wallet.0, numeric), naive::Balance { posted: amount, held: 0, overdraft });
+            }
+            self.model.currencies.insert(wallet.0, currencies.to_vec());
+            for (card, status) in
+                [(n * 10, CardStatus::Active), (n * 10 + 1, self.random.pick(&CardStatus::ALL).0)]
+            {
+                let expiry = if n == 5 && card % 10 == 1 { 2610 } else { 2812 };
+                let pan = naive::Model::pan(card);
+                let shard = self.ledger.shard_of(slot);
+                let reference = self.ledger.shards[shard].next_card_ref(slot);
+                self.record(Event::CardOpened(CardOpened {
+                    slot,
+                    wallet,
+                    card: reference,
+                    pan,
+                    expiry: Expiry::new(expiry).expect("a month"),
+                    service_code: ServiceCode(201),
+                    status,
+                    verification: Verification::None,
+                }));
+                self.model.cards.insert(pan.value(), naive::ModelCard { wallet: wallet.0, status, expiry });
+            }
+        }
+    }
+
+    fn key(&mut self) -> MessageKey {
+        let r = &mut self.random;
+        let digits = 1_123_000_000 + r.below(3) as u32;
+        MessageKey {
+            network: NameId::of(r.pick(&["visa", "iso87"])),
+            link: NameId::of("a"),
+            stan: Stan(r.below(400) as u32),
+            transmission: TransmissionTime::new(digits).expect("a date"),
+            acquirer: InstitutionId(r.pick(&[0, 12_345, 99])),
+            rrn: Text::from_ascii(format!("{:012}", r.below(300)).as_bytes()),
+            terminal: Text::from_ascii(r.pick(&[b"TERM0001", b"TERM0002"])),
+            merchant: Text::from_ascii(r.pick(&[b"SHOP", b"BANK"])),
+            network_reference: if r.one_in(3) { 0 } else { r.below(1000) + 1 },
+        }
+    }
+
+    fn new_request(&mut self) -> AuthorizationRequest {
+        let key = self.key();
+        let r = &mut self.random;
+        let types = [0, 0, 0, 0, 0, 10_000, 300_000, 200_000];
+        let processing_code = ProcessingCode(r.pick(&types));
+        let verification = r.one_in(12);
+        let kind = if verification { TransactionKind::AccountVerification } else { processing_code.kind() };
+        let zero = verification || kind == TransactionKind::BalanceInquiry || r.one_in(30);
+        let amount = Money::new(
+            if zero { 0 } else { r.below(9_000) as i64 + 1 },
+            currency(r.pick(&[840, 840, 978, 392, 756])),
+        );
+        let rate = r.below(30) as i64 + 1;
+        AuthorizationRequest {
+            key,
+            class: if r.one_in(4) { MessageClass::Financial } else { MessageClass::Authorization },
+            repeat: r.one_in(20),
+            pan: naive::Model::pan(r.below(6) * 10 + r.below(3)),
+            expiry: if r.one_in(10) { Expiry::new(r.pick(&[2812, 2901])) } else { None },
+            processing_code,
+            kind,
+            amount,
+            billing: r
+                .one_in(4)
+                .then_some(Money::new(amount.minor * rate / 10, currency(r.pick(&[840, 392])))),
+            mcc: 5999,
+            country: 840,
+            entry_mode: 51,
+            partial_supported: r.one_in(2),
+            presented: Presented::TRACK,
+        }
+    }
+
+    /// A request: a new one, a repeat of an old one, or one with an old key and other contents.
+    fn request(&mut self) {
+        let mut request = self.new_request();
+        if !self.requests.is_empty() && self.random.one_in(3) {
+            let old = self.random.below(self.requests.len() as u64) as usize;
+            request = self.requests[old];
+            request.repeat = self.random.one_in(2);
+            if self.random.one_in(4) {
+                request.amount.minor += 1;
+            }
+        }
+        let (shard, position) = self.ledger.locate(request.pan);
+        let shard = &self.ledger.shards[shard];
+        let card = position.and_then(|at| shard.card_at(at, request.pan));
+        let decision = self.authorizer.decide(&request, Facts::default(), self.now, 0, shard, card);
+        let sequence = self.events.len() as u64 + 1;
+        let expected = self.model.request(sequence, &request, MONTH);
+        let answer = match decision {
+            Decision::New(event, answer) => {
+                assert_eq!(expected.repeats, None, "decided anew: {request:?}");
+                self.record(event);
+                answer
+            }
+            Decision::Repeat(answer) => {
+                assert_eq!(expected.repeats, Some(answer.depends_on.0), "answered as a repeat: {request:?}");
+                answer
+            }
+        };
+        check_answer(&answer, &expected, &request);
+        if let (Some(code), None) = (answer.approval_code, expected.repeats) {
+            assert!(!self.codes.contains(&code), "r8: {code} was given before");
+            self.model.given_code(sequence, code.0);
+            self.codes.push(code);
+        }
+        self.requests.push(request);
+    }
+
+    fn new_reversal(&mut self) -> ReversalRequest {
+        let own = self.key();
+        let request = if self.requests.is_empty() || self.random.one_in(5) {
+            self.new_request()
+        } else {
+            let old = self.random.below(self.requests.len() as u64) as usize;
+            self.requests[old]
+        };
+        let r = &mut self.random;
+        let original = r.one_in(2).then_some(OriginalData {
+            class: if r.one_in(5) { None } else { Some(request.class) },
+            stan: request.key.stan,
+            transmission: if r.one_in(5) { None } else { Some(request.key.transmission) },
+            acquirer: if r.one_in(3) { InstitutionId(0) } else { request.key.acquirer },
+        });
+        let mut key =
+            if r.one_in(2) { request.key } else { MessageKey { network: request.key.network, ..own } };
+        if r.one_in(3) {
+            key.network_reference = request.key.network_reference;
+        }
+        ReversalRequest {
+            key,
+            advice: r.one_in(2),
+            repeat: r.one_in(4),
+            pan: request.pan,
+            processing_code: request.processing_code,
+            amount: request.amount,
+            approval_code: if r.one_in(3) && !self.codes.is_empty() {
+                Some(r.pick(&self.codes))
+            } else {
+                None
+            },
+            original,
+        }
+    }
+
+    fn reverse(&mut self) {
+        let mut reversal = self.new_reversal();
+        if !self.reversals.is_empty() && self.random.one_in(3) {
+            let old = self.random.below(self.reversals.len() as u64) as usize;
+            reversal = ReversalRequest { repeat: true, ..self.reversals[old] };
+        }
+        let (shard, position) = self.ledger.locate(reversal.pan);
+        let shard = &self.ledger.shards[shard];
+        let card = position.and_then(|at| shard.card_at(at, reversal.pan));
+        let decision = self.authorizer.reverse(&reversal, self.now, 0, shard, card).expect("there is room");
+        let sequence = self.events.len() as u64 + 1;
+        let expected = self.model.reverse(sequence, &reversal);
+        match decision {
+            Decision::New(event, _) => {
+                assert_eq!(expected, None, "handled anew: {reversal:?}");
+                self.record(event);
+            }
+            Decision::Repeat(answer) => assert_eq!(expected, Some(answer.depends_on.0), "{reversal:?}"),
+        }
+        self.reversals.push(reversal);
+    }
+
+    fn check_books(&self) {
+        for shard in &self.ledger.shards {
+            shard.audit().expect("the books hold");
+        }
+        for (&(wallet, numeric), balance) in &self.model.balances {
+            let wallet = WalletId(wallet);
+            let shard = self.ledger.shard_of(Slot::of_wallet(wallet));
+            let accounts = self.ledger.shards[shard].wallet_accounts(wallet).expect("the wallet");
+            let account =
+                accounts.iter().find(|account| account.currency == currency(numeric)).expect("the account");
+            let seen =
+                naive::Balance { posted: account.posted, held: account.held, overdraft: account.overdraft };
+            assert_eq!(seen, *balance, "wallet {} in {numeric}", wallet.0);
+        }
+        assert!(self.ledger.totals().iter().all(|totals| totals.sum() == 0));
+    }
+
+    /// Applies the events alone, over another number of shards and with other hash seeds.
+    fn replay(&self, shards: u16) -> StateHash {
+        let mut ledger = Ledger::new(shards, !u64::from(shards));
+        for (sequence, time, event) in &self.events {
+            ledger.apply(*sequence, *time, event);
+        }
+        ledger.state_hash()
+    }
+}
+
+fn check_answer(answer: &Answer, expected: &naive::Expected, request: &AuthorizationRequest) {
+    assert_eq!(answer.action, expected.action, "{request:?}");
+    assert_eq!(answer.approval_code.is_some(), expected.action.is_approval());
+    assert_eq!(
+        answer.partial.map(|part| (part.amount.minor, part.billing.minor)),
+        expected.partial,
+        "{request:?}"
+    );
+    assert_eq!(answer.balances.map(|balances| (balances.ledger, balances.available)), expected.balances);
+}
+
+#[test]
+fn the_ledger_agrees_with_a_naive_model_over_long_histories() {
+    let cases = std::env::var("TURNPIKE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(12_u64);
+    for seed in 0..cases {
+        let mut history = History::new(seed);
+        for step in 0..1500 {
+            history.now = history.now.plus_ms(history.random.below(40));
+            if history.random.one_in(3) {
+                history.reverse();
+            } else {
+                history.request();
+            }
+            if step % 100 == 99 {
+                history.check_books();
+            }
+        }
+        let live = history.ledger.state_hash();
+        assert_eq!(live, history.replay(1), "seed {seed}: one shard");
+        assert_eq!(live, history.replay(256), "seed {seed}: 256 shards");
+    }
+}
