@@ -13,27 +13,27 @@ use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::TransactionKind;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Balance {
-    pub posted: i64,
-    pub held: i64,
-    pub overdraft: i64,
+pub(crate) struct Balance {
+    pub(crate) posted: i64,
+    pub(crate) held: i64,
+    pub(crate) overdraft: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct ModelCard {
-    pub wallet: u64,
-    pub status: CardStatus,
-    pub expiry: u16,
+pub(crate) struct ModelCard {
+    pub(crate) wallet: u64,
+    pub(crate) status: CardStatus,
+    pub(crate) expiry: u16,
 }
 
 /// What the model expects of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Expected {
-    pub action: ActionCode,
+pub(crate) struct Expected {
+    pub(crate) action: ActionCode,
     /// The record that the answer depends on; `None` for a new one.
-    pub repeats: Option<u64>,
-    pub partial: Option<(i64, i64)>,
-    pub balances: Option<(i64, i64)>,
+    pub(crate) repeats: Option<u64>,
+    pub(crate) partial: Option<(i64, i64)>,
+    pub(crate) balances: Option<(i64, i64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,11 +63,11 @@ struct Waiting {
 
 #[derive(Default)]
 /// What was said, and what the books must be.
-pub struct Model {
-    pub cards: BTreeMap<u64, ModelCard>,
-    pub balances: BTreeMap<(u64, u16), Balance>,
+pub(crate) struct Model {
+    pub(crate) cards: BTreeMap<u64, ModelCard>,
+    pub(crate) balances: BTreeMap<(u64, u16), Balance>,
     /// A wallet's currencies in the order of their opening.
-    pub currencies: BTreeMap<u64, Vec<u16>>,
+    pub(crate) currencies: BTreeMap<u64, Vec<u16>>,
     said: Vec<Said>,
     waiting: Vec<Waiting>,
 }
@@ -77,7 +77,7 @@ fn same_key(a: &MessageKey, b: &MessageKey) -> bool {
 }
 
 impl Model {
-    pub fn request(&mut self, sequence: u64, request: &AuthorizationRequest, month: u16) -> Expected {
+    pub(crate) fn request(&mut self, sequence: u64, request: &AuthorizationRequest, month: u16) -> Expected {
         let class = request.class as u8;
         let pan = request.pan.value();
         let first = self.said.iter().rev().find(|said| {
@@ -123,7 +123,7 @@ impl Model {
     }
 
     /// Notes the approval code that was given for a record: the model can't know it beforehand.
-    pub fn given_code(&mut self, sequence: u64, code: [u8; 6]) {
+    pub(crate) fn given_code(&mut self, sequence: u64, code: [u8; 6]) {
         if let Some(said) = self.said.iter_mut().find(|said| said.sequence == sequence) {
             said.code = code;
         }
@@ -202,7 +202,7 @@ impl Model {
     }
 
     /// The record that a reversal's answer depends on; `None` when it made a new one.
-    pub fn reverse(&mut self, sequence: u64, reversal: &ReversalRequest) -> Option<u64> {
+    pub(crate) fn reverse(&mut self, sequence: u64, reversal: &ReversalRequest) -> Option<u64> {
         let pan = reversal.pan.value();
         let ranked = self.said.iter().enumerate().filter(|(_, said)| said.pan == pan && said.approved);
         let best = ranked
@@ -238,7 +238,7 @@ impl Model {
     }
 
     /// A card number of the model's population.
-    pub fn pan(n: u64) -> Pan {
+    pub(crate) fn pan(n: u64) -> Pan {
         Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number")
     }
 }
