@@ -89,6 +89,12 @@ impl Stripe {
         }
     }
 
+    /// Whether one more card fits.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.len < self.capacity
+    }
+
     /// Adds a card.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 pub mod answers;
 pub mod apply;
 pub mod authorization;
+pub mod books;
 pub mod chain;
 pub mod directory;
 pub mod index;

@@ -1,0 +1,161 @@
+//! All shards and the whole card directory as one plain value: what recovery builds, what `journal verify` checks,
+//! and what the pipeline takes apart and puts behind locks.
+
+use crate::domain::card::Pan;
+use crate::domain::event::Bounds;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::party::SLOTS;
+use crate::domain::party::Slot;
+use crate::domain::time::Timestamp;
+
+use super::apply::ApplyError;
+use super::directory::Location;
+use super::directory::PanHash;
+use super::directory::Stripe;
+use super::shard::Capacity;
+use super::shard::Shard;
+use super::shard::Totals;
+use super::state_hash::StateHash;
+
+/// Stripes of the directory: enough that threads seldom meet at one.
+pub const STRIPES: usize = 64;
+
+/// How slots are divided among shards: equal ranges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    slots_per_shard: u16,
+}
+
+impl Layout {
+    /// Ranges for a number of shards: a power of two up to the number of slots. Anything else is taken down to one.
+    #[must_use]
+    pub const fn new(shards: u16) -> Self {
+        let shards = if shards == 0 { 1 } else if shards > SLOTS { SLOTS } else { 1 << shards.ilog2() };
+        Self { slots_per_shard: SLOTS / shards }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub const fn shards(self) -> u16 {
+        SLOTS / self.slots_per_shard
+    }
+
+    /// The shard that holds a slot.
+    #[must_use]
+    pub const fn shard_of(self, slot: Slot) -> usize {
+        (slot.number() / self.slots_per_shard) as usize
+    }
+}
+
+/// Every shard and every stripe.
+#[derive(Debug)]
+pub struct Books {
+    /// Which slots each shard holds.
+    pub layout: Layout,
+    /// The shards, lowest slots first.
+    pub shards: Vec<Shard>,
+    /// The directory.
+    pub stripes: Vec<Stripe>,
+    /// What keys the hashes of this process.
+    pub seed: u64,
+}
+
+/// An event that does not fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("record {} does not fit what came before it: {cause}", sequence.0)]
+pub struct Misfit {
+    /// The record.
+    pub sequence: Sequence,
+    /// Why.
+    pub cause: ApplyError,
+}
+
+impl Books {
+    /// Empty books with room for `totals` in all.
+    #[must_use]
+    pub fn new(layout: Layout, totals: Capacity, bounds: Bounds, seed: u64) -> Self {
+        let shards = layout.shards();
+        let capacity = Capacity::share(totals, usize::from(shards));
+        let slots = layout.slots_per_shard;
+        let first = |n: u16| Slot::new(n * slots).unwrap_or_default();
+        let cards = Capacity::share(totals, STRIPES).cards;
+        Self {
+            layout,
+            shards: (0..shards).map(|n| Shard::new(first(n), slots, capacity, bounds, seed)).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::with_capacity(cards)).collect(),
+            seed,
+        }
+    }
+
+    /// Applies one event where it belongs.
+    ///
+    /// # Errors
+    /// It does not fit; the journal and the configuration's bounds do not belong together.
+    pub fn apply(&mut self, sequence: Sequence, time: Timestamp, event: &Event) -> Result<(), Misfit> {
+        let misfit = |cause| Misfit { sequence, cause };
+        let Some(slot) = event.slot() else {
+            for shard in &mut self.shards {
+                shard.apply(sequence, time, event).map_err(misfit)?;
+            }
+            return Ok(());
+        };
+        let applied = self.shards[self.layout.shard_of(slot)].apply(sequence, time, event).map_err(misfit)?;
+        if let (Some(location), Event::CardOpened(opened)) = (applied.opened, event) {
+            let hash = PanHash::of(opened.pan, self.seed);
+            let stripe = &mut self.stripes[hash.stripe(STRIPES)];
+            stripe.insert(hash, location).map_err(|_| misfit(ApplyError::Full("cards")))?;
+        }
+        Ok(())
+    }
+
+    /// Where a card of ours is.
+    #[must_use]
+    pub fn locate(&self, pan: Pan) -> Option<Location> {
+        let hash = PanHash::of(pan, self.seed);
+        let stripe = &self.stripes[hash.stripe(STRIPES)];
+        let mut cursor = 0;
+        while let Some((location, next)) = stripe.candidate(hash, cursor) {
+            if self.shards[self.layout.shard_of(location.slot)].card_at(location.card, pan).is_some() {
+                return Some(location);
+            }
+            cursor = next;
+        }
+        None
+    }
+
+    /// The sums of each currency over all shards, by currency.
+    #[must_use]
+    pub fn totals(&self) -> Vec<Totals> {
+        sum_totals(self.shards.iter().map(Shard::totals))
+    }
+
+    /// The hash of everything.
+    #[must_use]
+    pub fn state_hash(&self) -> StateHash {
+        let mut hash = self.shards.iter().map(Shard::state_hash).fold(StateHash::default(), StateHash::join);
+        hash.add_totals(&self.totals());
+        hash
+    }
+
+    /// Checks every shard against itself.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in words.
+    pub fn audit(&self) -> Result<(), String> {
+        self.shards.iter().try_for_each(Shard::audit)
+    }
+}
+
+/// Adds up the totals of several shards, by currency.
+pub fn sum_totals<'t>(shards: impl Iterator<Item = &'t [Totals]>) -> Vec<Totals> {
+    let mut all: Vec<Totals> = Vec::new();
+    for totals in shards.flatten() {
+        match all.iter_mut().find(|sum| sum.currency == totals.currency) {
+            Some(sum) => sum.add(totals),
+            None => all.push(*totals),
+        }
+    }
+    all.sort_by_key(|totals| totals.currency);
+    all
+}

@@ -1,0 +1,393 @@
+//! The pipeline: one request from look-up to record, and the loop that makes records durable.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+use parking_lot::MutexGuard;
+use parking_lot::RwLock;
+
+use crate::authorizer::Authorizer;
+use crate::authorizer::Decision;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::card::Pan;
+use crate::domain::card::PanSeal;
+use crate::domain::event::Event;
+use crate::domain::event::Facts;
+use crate::domain::event::Sequence;
+use crate::domain::party::Slot;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::ReversalRequest;
+use crate::domain::time::Timestamp;
+use crate::journal::buffer::Buffer;
+use crate::journal::buffer::Start;
+use crate::journal::storage::Storage;
+use crate::journal::writer::JournalError;
+use crate::journal::writer::Writer;
+use crate::ledger::apply::Applied;
+use crate::ledger::books::Books;
+use crate::ledger::books::Layout;
+use crate::ledger::books::STRIPES;
+use crate::ledger::directory::Location;
+use crate::ledger::directory::PanHash;
+use crate::ledger::directory::Stripe;
+use crate::ledger::shard::Shard;
+
+use super::gate::Answering;
+use super::gate::Policy;
+
+/// How long the writer waits for records before it marks what is durable.
+const IDLE_MARK: Duration = Duration::from_millis(50);
+
+/// The rooms, joined.
+pub struct Pipeline {
+    pub(super) layout: Layout,
+    pub(super) shards: Box<[CachePadded<Mutex<Shard>>]>,
+    pub(super) stripes: Box<[CachePadded<RwLock<Stripe>>]>,
+    pub(super) seed: u64,
+    pub(super) seal: Box<dyn PanSeal + Send + Sync>,
+    authorizer: Authorizer,
+    policy: Policy,
+    journal: CachePadded<Mutex<Buffer>>,
+    wake: Condvar,
+    window: Window,
+    parked: AtomicUsize,
+}
+
+/// What is between the buffer and the disk.
+struct Window {
+    /// The last record that was appended.
+    appended: CachePadded<AtomicU64>,
+    /// The last record that is durable.
+    durable: CachePadded<AtomicU64>,
+    /// The time of the oldest record in the buffer, and of the oldest one with the writer; zero for none.
+    filling_since: AtomicU64,
+    writing_since: AtomicU64,
+    /// The writer waits to be woken.
+    writer_waits: AtomicBool,
+    /// A write or a sync failed: nothing is durable from here on.
+    failed: AtomicBool,
+    /// No more records will come.
+    closing: AtomicBool,
+}
+
+/// What is done about a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is answered, once the record is durable (zero: at once).
+    Answer(Answer, Sequence),
+    /// It is not answered: the peer will send it again, or settle it by its time-out (R2).
+    Silence,
+}
+
+/// What is in memory and not yet on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unsynced {
+    /// Records.
+    pub records: u64,
+    /// The age of the oldest, nanoseconds.
+    pub age_ns: u64,
+}
+
+impl Pipeline {
+    /// Joins recovered books with the journal that continues after them.
+    #[must_use]
+    pub fn new(
+        books: Books,
+        start: Start,
+        authorizer: Authorizer,
+        seal: Box<dyn PanSeal + Send + Sync>,
+        policy: Policy,
+    ) -> Self {
+        let records_max = usize::try_from(policy.max_unsynced_records).unwrap_or(usize::MAX);
+        let Books { layout, shards, stripes, seed } = books;
+        let (last, none) = (start.last.0, || AtomicU64::new(0));
+        Self {
+            layout,
+            shards: shards.into_iter().map(|shard| CachePadded::new(Mutex::new(shard))).collect(),
+            stripes: stripes.into_iter().map(|stripe| CachePadded::new(RwLock::new(stripe))).collect(),
+            seed,
+            seal,
+            authorizer,
+            policy,
+            journal: CachePadded::new(Mutex::new(Buffer::new(start, records_max))),
+            wake: Condvar::new(),
+            window: Window {
+                appended: CachePadded::new(AtomicU64::new(last)),
+                durable: CachePadded::new(AtomicU64::new(last)),
+                filling_since: none(),
+                writing_since: none(),
+                writer_waits: AtomicBool::new(false),
+                failed: AtomicBool::new(false),
+                closing: AtomicBool::new(false),
+            },
+            parked: AtomicUsize::new(0),
+        }
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The last durable record.
+    #[must_use]
+    pub fn durable(&self) -> Sequence {
+        Sequence(self.window.durable.load(Ordering::Acquire))
+    }
+
+    /// The last record that was appended.
+    #[must_use]
+    pub fn appended(&self) -> Sequence {
+        Sequence(self.window.appended.load(Ordering::Acquire))
+    }
+
+    /// Whether the journal has failed. It stays so until the daemon starts again from disk.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.window.failed.load(Ordering::Acquire)
+    }
+
+    /// What is in memory and not yet on disk.
+    #[must_use]
+    pub fn unsynced(&self, now: Timestamp) -> Unsynced {
+        let records = self.appended().0.saturating_sub(self.durable().0);
+        let writing = self.window.writing_since.load(Ordering::Relaxed);
+        let since = if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) };
+        let age_ns = if since == 0 || records == 0 { 0 } else { now.0.saturating_sub(since) };
+        Unsynced { records, age_ns }
+    }
+
+    /// Whether new requests may touch the ledger (R2): the journal works and is within its bounds.
+    #[must_use]
+    pub fn admits(&self, now: Timestamp) -> bool {
+        let unsynced = self.unsynced(now);
+        !self.has_failed()
+            && unsynced.records < self.policy.max_unsynced_records
+            && unsynced.age_ns <= self.policy.max_unsynced_ns
+    }
+
+    /// How many answers wait in all.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.parked.load(Ordering::Relaxed)
+    }
+
+    /// Counts answers that begin to wait.
+    pub fn count_parked(&self, more: usize) {
+        self.parked.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Counts answers that wait no longer.
+    pub fn count_released(&self, fewer: usize) {
+        self.parked.fetch_sub(fewer, Ordering::Relaxed);
+    }
+
+    pub(super) fn lock(&self, slot: Slot) -> MutexGuard<'_, Shard> {
+        self.shards[self.layout.shard_of(slot)].lock()
+    }
+
+    /// The shard of a card, locked, and the card's position in it. For a card that is not ours, the shard that keeps
+    /// what is known of it.
+    pub(super) fn locate(&self, pan: Pan) -> (MutexGuard<'_, Shard>, Option<u32>) {
+        let hash = PanHash::of(pan, self.seed);
+        let stripe = &self.stripes[hash.stripe(STRIPES)];
+        let mut cursor = 0;
+        loop {
+            let candidate = stripe.read().candidate(hash, cursor);
+            let Some((Location { slot, card }, next)) = candidate else {
+                return (self.lock(Slot::of_unknown_card(pan.masked())), None);
+            };
+            let shard = self.lock(slot);
+            if shard.card_at(card, pan).is_some() {
+                return (shard, Some(card));
+            }
+            cursor = next;
+        }
+    }
+
+    /// Appends an event to the journal and applies it, under the lock of its shard, so that journal order is apply
+    /// order. `None` when the journal has no room; then nothing has changed.
+    pub(super) fn commit(
+        &self,
+        shard: &mut Shard,
+        event: &Event,
+        now: Timestamp,
+    ) -> Option<(Sequence, Applied)> {
+        let (sequence, time) = {
+            let mut journal = self.journal.lock();
+            if journal.is_empty() {
+                self.window.filling_since.store(now.0, Ordering::Relaxed);
+            }
+            let appended = journal.append(event, now, &*self.seal).ok()?;
+            self.window.appended.store(appended.0.0, Ordering::Release);
+            appended
+        };
+        // The record is written: if it can't be applied, memory and journal have parted, and going on would answer
+        // from wrong books. Whatever was decided has been checked against this very state under this lock.
+        match shard.apply(sequence, time, event) {
+            Ok(applied) => Some((sequence, applied)),
+            Err(error) => {
+                debug_assert!(false, "record {} was decided but does not apply: {error}", sequence.0);
+                self.fail();
+                None
+            }
+        }
+    }
+
+    fn fail(&self) {
+        self.window.failed.store(true, Ordering::Release);
+    }
+
+    /// Decides a request. `received` is when its last byte was read.
+    #[must_use]
+    pub fn authorize(&self, request: &AuthorizationRequest, received: Timestamp, now: Timestamp) -> Outcome {
+        let unavailable = Outcome::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0));
+        if !self.admits(now) {
+            return unavailable;
+        }
+        let after_us = micros(now.since(received));
+        let (mut shard, position) = self.locate(request.pan);
+        if let Some(position) = position {
+            shard.expect_card(position);
+        }
+        let card = position.map(|position| shard.card(position));
+        match self.authorizer.decide(request, Facts::default(), now, after_us, &shard, card) {
+            Decision::Repeat(answer) => {
+                Outcome::Answer(answer, self.policy.waits_for(Answering::Repeat, &answer))
+            }
+            Decision::New(event, answer) => {
+                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else { return unavailable };
+                let answer = Answer { depends_on: sequence, ..answer };
+                Outcome::Answer(answer, self.policy.waits_for(Answering::Request(request.amount), &answer))
+            }
+        }
+    }
+
+    /// Carries out a full reversal. It is never declined; when it can't be kept it is not answered (R2).
+    #[must_use]
+    pub fn reverse(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) -> Outcome {
+        if !self.admits(now) {
+            return Outcome::Silence;
+        }
+        let after_us = micros(now.since(received));
+        let (mut shard, position) = self.locate(reversal.pan);
+        if let Some(position) = position {
+            shard.expect_card(position);
+        }
+        let card = position.map(|position| shard.card(position));
+        let answer = match self.authorizer.reverse(reversal, now, after_us, &shard, card) {
+            None => return Outcome::Silence,
+            Some(Decision::Repeat(answer)) => answer,
+            Some(Decision::New(event, answer)) => {
+                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else { return Outcome::Silence };
+                Answer { depends_on: sequence, ..answer }
+            }
+        };
+        Outcome::Answer(answer, self.policy.waits_for(Answering::Advice, &answer))
+    }
+
+    /// Journals and applies an event that touches every slot or none. `None` when the journal has no room.
+    pub fn commit_to_all(&self, event: &Event, now: Timestamp) -> Option<Sequence> {
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        let (sequence, time) = {
+            let mut journal = self.journal.lock();
+            if journal.is_empty() {
+                self.window.filling_since.store(now.0, Ordering::Relaxed);
+            }
+            let appended = journal.append(event, now, &*self.seal).ok()?;
+            self.window.appended.store(appended.0.0, Ordering::Release);
+            appended
+        };
+        for shard in &mut shards {
+            if shard.apply(sequence, time, event).is_err() {
+                self.fail();
+                return None;
+            }
+        }
+        drop(shards);
+        self.wake_writer();
+        Some(sequence)
+    }
+
+    /// Wakes the writer if it waits. Called once for each batch of messages, not for each record.
+    pub fn wake_writer(&self) {
+        if self.window.writer_waits.load(Ordering::Acquire) && self.appended() > self.durable() {
+            let _journal = self.journal.lock();
+            self.wake.notify_one();
+        }
+    }
+
+    /// Says that no more records will come: the writer makes the last ones durable and returns.
+    pub fn close(&self) {
+        self.window.closing.store(true, Ordering::Release);
+        let _journal = self.journal.lock();
+        self.wake.notify_one();
+    }
+
+    /// Makes records durable until the pipeline is closed: takes what has gathered, writes and syncs it as one group,
+    /// publishes the durable sequence. `publish` is also called when the journal has failed, so that whoever waits
+    /// learns of it.
+    ///
+    /// # Errors
+    /// The journal failed; nothing more will be durable.
+    pub fn run_writer<S: Storage>(
+        &self,
+        writer: &mut Writer<S>,
+        publish: &dyn Fn(Sequence),
+    ) -> Result<(), JournalError> {
+        let mut pending = self.journal.lock().spare();
+        loop {
+            let Some(taken) = self.take_pending(&mut pending) else { return Ok(()) };
+            let written = if taken { writer.write(&mut pending) } else { writer.write_mark() };
+            match written {
+                Ok(durable) => {
+                    self.window.writing_since.store(0, Ordering::Relaxed);
+                    self.window.durable.store(durable.0, Ordering::Release);
+                    if taken {
+                        publish(durable);
+                    }
+                }
+                Err(error) => {
+                    self.fail();
+                    publish(self.durable());
+                    return Err(error);
+                }
+            }
+            if self.has_failed() {
+                publish(self.durable());
+            }
+        }
+    }
+
+    /// Waits for records and takes them. False when none came for a while; `None` when none will come any more.
+    fn take_pending(&self, pending: &mut crate::journal::buffer::Pending) -> Option<bool> {
+        let mut journal = self.journal.lock();
+        if journal.is_empty() {
+            if self.window.closing.load(Ordering::Acquire) {
+                return None;
+            }
+            self.window.writer_waits.store(true, Ordering::Release);
+            self.wake.wait_for(&mut journal, IDLE_MARK);
+            self.window.writer_waits.store(false, Ordering::Release);
+            if journal.is_empty() {
+                return Some(false);
+            }
+        }
+        let since = self.window.filling_since.swap(0, Ordering::Relaxed);
+        self.window.writing_since.store(since, Ordering::Relaxed);
+        journal.take(pending);
+        Some(true)
+    }
+}
+
+fn micros(ns: u64) -> u32 {
+    u32::try_from(ns / 1000).unwrap_or(u32::MAX)
+}

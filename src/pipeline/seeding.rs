@@ -1,0 +1,128 @@
+//! Opening accounts and cards from outside: what the seed file asks for, journaled like anything else (R22).
+
+use crate::domain::card::CardStatus;
+use crate::domain::card::Pan;
+use crate::domain::card::ServiceCode;
+use crate::domain::card::Verification;
+use crate::domain::event::AccountFunded;
+use crate::domain::event::CardOpened;
+use crate::domain::event::Event;
+use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::time::Expiry;
+use crate::domain::time::Timestamp;
+use crate::ledger::books::STRIPES;
+use crate::ledger::directory::PanHash;
+
+use super::core::Pipeline;
+
+/// An account to be opened and funded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewAccount {
+    /// Whose.
+    pub wallet: WalletId,
+    /// In which currency.
+    pub currency: Currency,
+    /// What is put in, minor units.
+    pub balance: i64,
+    /// How far below zero it may go, minor units.
+    pub overdraft: i64,
+}
+
+/// A card to be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewCard {
+    /// Whose.
+    pub wallet: WalletId,
+    /// Its number.
+    pub pan: Pan,
+    /// Its month.
+    pub expiry: Expiry,
+    /// From the track.
+    pub service_code: ServiceCode,
+    /// Whether it may be used.
+    pub status: CardStatus,
+    /// What its product asks for (R28).
+    pub verification: Verification,
+}
+
+/// What came of opening something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// It is open now.
+    New,
+    /// It was open before: the same file was being loaded when the daemon stopped.
+    Already,
+    /// The journal has no room now; try again when the writer has caught up.
+    Later,
+    /// A table is full: raise the setting of this name.
+    Full(&'static str),
+    /// The card is on another wallet, or its wallet is not open.
+    Refused,
+}
+
+impl Pipeline {
+    /// Opens and funds an account.
+    #[must_use]
+    pub fn open_account(&self, account: &NewAccount, now: Timestamp) -> Opened {
+        let slot = Slot::of_wallet(account.wallet);
+        let mut shard = self.lock(slot);
+        let accounts = shard.wallet_accounts(account.wallet).unwrap_or_default();
+        if accounts.iter().any(|known| known.currency == account.currency) {
+            return Opened::Already;
+        }
+        if !shard.has_room_for_wallet() {
+            return Opened::Full("wallets_max");
+        }
+        let event = Event::AccountFunded(AccountFunded {
+            slot,
+            wallet: account.wallet,
+            account: accounts.len() as u16,
+            currency: account.currency,
+            amount: account.balance,
+            overdraft: account.overdraft,
+        });
+        match self.commit(&mut shard, &event, now) {
+            Some(_) => Opened::New,
+            None => Opened::Later,
+        }
+    }
+
+    /// Opens a card on a wallet that is open.
+    #[must_use]
+    pub fn open_card(&self, card: &NewCard, now: Timestamp) -> Opened {
+        let slot = Slot::of_wallet(card.wallet);
+        if let (shard, Some(position)) = self.locate(card.pan) {
+            let owner = shard.wallet_of(shard.card(position));
+            return if owner == card.wallet { Opened::Already } else { Opened::Refused };
+        }
+        let hash = PanHash::of(card.pan, self.seed);
+        let mut stripe = self.stripes[hash.stripe(STRIPES)].write();
+        if !stripe.has_room() {
+            return Opened::Full("cards_max");
+        }
+        let mut shard = self.lock(slot);
+        if shard.wallet_accounts(card.wallet).is_none() {
+            return Opened::Refused;
+        }
+        if !shard.has_room_for_card() {
+            return Opened::Full("cards_max");
+        }
+        let event = Event::CardOpened(CardOpened {
+            slot,
+            wallet: card.wallet,
+            card: shard.next_card_ref(slot),
+            pan: card.pan,
+            expiry: card.expiry,
+            service_code: card.service_code,
+            status: card.status,
+            verification: card.verification,
+        });
+        let Some((_, applied)) = self.commit(&mut shard, &event, now) else { return Opened::Later };
+        match applied.opened.map(|location| stripe.insert(hash, location)) {
+            Some(Ok(())) => Opened::New,
+            _ => Opened::Full("cards_max"),
+        }
+    }
+}
