@@ -21,3 +21,8 @@
 //! ```
 
 pub mod domain;
+
+pub mod crypto;
+pub mod journal;
+
+pub mod edge;
