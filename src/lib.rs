@@ -20,7 +20,20 @@
 //! floor 5   edge        the only room that touches the world
 //! ```
 
-pub mod authorizer;
 pub mod domain;
-pub mod ledger;
+pub mod iso8583;
 pub mod settings;
+
+pub mod crypto;
+pub mod dialect;
+pub mod journal;
+pub mod ledger;
+
+pub mod authorizer;
+pub mod link;
+
+pub mod recovery;
+
+pub mod pipeline;
+
+pub mod edge;
