@@ -45,7 +45,6 @@ pub struct Face {
 }
 
 /// The routes.
-#[must_use]
 pub fn routes(face: Arc<Face>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
@@ -72,10 +71,10 @@ async fn metrics(State(face): State<Arc<Face>>) -> Response {
 }
 
 /// A wallet's number from the path, or the answer that says what is wrong with it.
-fn wallet_id(text: &str) -> Result<WalletId, Response> {
+fn wallet_id(text: &str) -> Result<WalletId, Box<Response>> {
     text.parse().map(WalletId).map_err(|_| {
         let error = format!("a wallet is a number, \"{}\" is not", text.escape_default());
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
+        Box::new((StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response())
     })
 }
 
@@ -87,7 +86,7 @@ fn no_such_wallet(wallet: WalletId) -> Response {
 async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
     let wallet = match wallet_id(&text) {
         Ok(wallet) => wallet,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let Some(accounts) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
     let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
@@ -109,7 +108,7 @@ fn account_json(account: &Account) -> Value {
 async fn authorizations(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
     let wallet = match wallet_id(&text) {
         Ok(wallet) => wallet,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let Some(views) = face.pipeline.wallet_authorizations(wallet) else { return no_such_wallet(wallet) };
     let list: Vec<Value> = views.iter().map(authorization_json).collect();

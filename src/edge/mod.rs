@@ -1,3 +1,7 @@
-//! The only room that touches the world: files, sockets, the clock.
+//! The only room that touches the world: files, sockets, the clock, threads.
 
+pub mod api;
+pub mod clock;
 pub mod disk;
+pub mod tcp;
+pub mod telemetry;

@@ -119,9 +119,8 @@ impl Telemetry {
         let by_action = |&(action, text): &(ActionCode, &'static str)| {
             (action, counter("turnpike_answers_total", Some(("action", text))))
         };
-        let by_reason = |&reason: &Reason| {
-            (reason, counter("turnpike_dropped_total", Some(("reason", reason.name()))))
-        };
+        let by_reason =
+            |&reason: &Reason| (reason, counter("turnpike_dropped_total", Some(("reason", reason.name()))));
         Arc::new(LinkMetrics {
             frames: counter("turnpike_frames_total", None),
             keep_alives: counter("turnpike_keep_alives_total", None),

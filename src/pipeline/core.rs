@@ -287,7 +287,9 @@ impl Pipeline {
             None => return Outcome::Silence,
             Some(Decision::Repeat(answer)) => answer,
             Some(Decision::New(event, answer)) => {
-                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else { return Outcome::Silence };
+                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else {
+                    return Outcome::Silence;
+                };
                 Answer { depends_on: sequence, ..answer }
             }
         };

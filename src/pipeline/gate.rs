@@ -53,7 +53,10 @@ impl Policy {
 
     fn is_large(&self, amount: Money, answer: &Answer) -> bool {
         answer.action.is_approval()
-            && self.fsync_above.iter().any(|above| above.currency == amount.currency && amount.minor >= above.minor)
+            && self
+                .fsync_above
+                .iter()
+                .any(|above| above.currency == amount.currency && amount.minor >= above.minor)
     }
 }
 

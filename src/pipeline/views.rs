@@ -47,7 +47,8 @@ impl Pipeline {
     #[must_use]
     pub fn state_hash(&self) -> (StateHash, Sequence) {
         let shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
-        let mut hash = shards.iter().map(|shard| shard.state_hash()).fold(StateHash::default(), StateHash::join);
+        let mut hash =
+            shards.iter().map(|shard| shard.state_hash()).fold(StateHash::default(), StateHash::join);
         hash.add_totals(&sum_totals(shards.iter().map(|shard| shard.totals())));
         (hash, self.appended())
     }
