@@ -22,3 +22,5 @@
 
 pub mod domain;
 pub mod settings;
+
+pub mod config;
