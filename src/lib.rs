@@ -34,6 +34,7 @@ pub mod link;
 
 pub mod recovery;
 
+pub mod config;
 pub mod pipeline;
 
 pub mod edge;
