@@ -2,6 +2,9 @@
 
 pub mod api;
 pub mod clock;
+pub mod daemon;
 pub mod disk;
+pub mod keys;
+pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
