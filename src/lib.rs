@@ -21,4 +21,7 @@
 //! ```
 
 pub mod domain;
+pub mod iso8583;
 pub mod settings;
+
+pub mod dialect;
