@@ -191,8 +191,7 @@ mod tests {
         assert_eq!(config.daemon.key_path().to_string_lossy(), "/var/lib/turnpike/keys/master.key");
         assert_eq!(config.journal.reply, Reply::Fsync);
         let dollars = Currency::new(840).expect("a code");
-        assert_eq!(config.journal.fsync_above(dollars), Some(10_000));
-        assert_eq!(config.journal.fsync_above(Currency::default()), None);
+        assert_eq!(config.journal.fsync_above(), [crate::domain::money::Money::new(10_000, dollars)]);
         assert_eq!(config.ledger.bounds.closed_window_s, 3 * 86_400);
         assert_eq!(config.verification, Verification::Required);
         let link = &config.links[0];
