@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod clock;
+pub mod commands;
 pub mod daemon;
 pub mod disk;
+pub mod exit;
 pub mod keys;
 pub mod seeding;
 pub mod tcp;
