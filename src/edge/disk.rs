@@ -224,4 +224,13 @@ mod tests {
         assert_eq!((error.operation, error.full), (Operation::Open, false));
         assert!(error.to_string().contains("journal/none.seg"), "{error}");
     }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_bad_one() {
+        // ENOSPC, EDQUOT, EIO.
+        for (code, full) in [(28, true), (122, true), (5, false)] {
+            let error = failed(Operation::Write, Path::new("x"), &io::Error::from_raw_os_error(code));
+            assert_eq!(error.full, full, "{error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Records are laid out as they will stand on disk, with room for each batch's header before its records, so the
 //! writer only stamps the headers and hands the bytes to the disk: nothing is copied in between.
 
+use std::fmt;
 use std::mem;
 
 use crate::domain::card::PanSeal;
@@ -45,7 +46,6 @@ pub(crate) struct Cut {
 }
 
 /// Records on their way from the buffer to the disk.
-#[derive(Debug)]
 pub struct Pending {
     /// Zeroed once; later content is overwritten, so that appending never grows anything.
     pub(crate) bytes: Box<[u8]>,
@@ -81,6 +81,7 @@ impl Pending {
         self.records == 0
     }
 
+    /// Forgets what is in it.
     fn clear(&mut self) {
         self.cuts.clear();
         self.records = 0;
@@ -98,6 +99,12 @@ impl Pending {
         let start = self.close();
         let end = start + BATCH_HEADER_BYTES;
         self.cuts.push(Cut { start, end, count: 0, first, time: Timestamp::default() });
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("records", &self.records).finish_non_exhaustive()
     }
 }
 

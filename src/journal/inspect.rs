@@ -79,7 +79,7 @@ pub struct Inspection {
 }
 
 /// Walks through the whole journal and lists it; every checksum, number and time is checked. With `batches`, each
-/// batch is listed too.
+/// batch is listed too. Of a journal that a daemon is writing, the last batches may look torn.
 #[must_use]
 pub fn inspect<S: Storage>(storage: &S, covered: Sequence, batches: bool) -> Inspection {
     let mut listing = Listing { segments: Vec::new(), batches, time: Timestamp::default() };

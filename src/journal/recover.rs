@@ -162,6 +162,18 @@ pub enum RecoverError {
         /// The last record that snapshots cover.
         covered: Sequence,
     },
+    /// The last segments are missing.
+    #[error(
+        "the journal ends with record {last}, but snapshots hold what was up to record {covered}; put the newest \
+         files back into journal/",
+        last = last.0, covered = covered.0
+    )]
+    EndMissing {
+        /// The last record that is there.
+        last: Sequence,
+        /// The last record that snapshots cover.
+        covered: Sequence,
+    },
     /// A batch that had been durable is gone or changed.
     #[error(
         "{file} is damaged at offset {offset}: batch {batch} with record {record} should be there, but {fault}, \

@@ -172,7 +172,17 @@ pub fn spares<S: Storage>(storage: &S) -> Result<usize, StorageError> {
 pub fn make_spare<S: Storage>(storage: &S, bytes: u64) -> Result<(), StorageError> {
     const UNFINISHED_SPARE: &str = "journal/spare.tmp";
     let number = numbers(storage, "/spare-")?.last().map_or(1, |last| last + 1);
-    let mut file = create_anew(storage, UNFINISHED_SPARE)?;
+    if let Err(error) = write_zeros(storage, UNFINISHED_SPARE, bytes) {
+        // On a full disk the journal needs the room more than a half-made spare does.
+        let _ = storage.remove(UNFINISHED_SPARE);
+        return Err(error);
+    }
+    storage.rename(UNFINISHED_SPARE, &spare_name(number))?;
+    storage.sync_directory(DIRECTORY)
+}
+
+fn write_zeros<S: Storage>(storage: &S, name: &str, bytes: u64) -> Result<(), StorageError> {
+    let mut file = create_anew(storage, name)?;
     let zeros = vec![0; SPARE_STEP_BYTES];
     let mut at = 0;
     while at < bytes {
@@ -181,8 +191,7 @@ pub fn make_spare<S: Storage>(storage: &S, bytes: u64) -> Result<(), StorageErro
         file.sync()?;
         at += step;
     }
-    storage.rename(UNFINISHED_SPARE, &spare_name(number))?;
-    storage.sync_directory(DIRECTORY)
+    Ok(())
 }
 
 /// Makes the segment of this header, from a spare if one is ready, and syncs it, then its name. The `recycled` of

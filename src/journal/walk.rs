@@ -69,7 +69,7 @@ pub(crate) fn walk<S: Storage>(
 ) -> Result<Recovered, RecoverError> {
     let headers = headers(storage, fingerprint)?;
     let mut recovered = Recovered::default();
-    let Some(first) = headers.first() else { return Ok(recovered) };
+    let Some(first) = headers.first() else { return reaches(recovered, covered) };
     if first.first > covered.next() {
         let file = segment::name(first.number);
         return Err(RecoverError::StartMissing { file, first: first.first, covered });
@@ -91,6 +91,14 @@ pub(crate) fn walk<S: Storage>(
         recovered.epoch = header.epoch;
         let length = reading.content.length()?;
         recovered.segments.push(Segment { header: *header, last: recovered.last, end, length });
+    }
+    reaches(recovered, covered)
+}
+
+/// Snapshots hold durable records only: a journal that ends before them has lost its end.
+fn reaches(recovered: Recovered, covered: Sequence) -> Result<Recovered, RecoverError> {
+    if recovered.last < covered {
+        return Err(RecoverError::EndMissing { last: recovered.last, covered });
     }
     Ok(recovered)
 }

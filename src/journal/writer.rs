@@ -22,11 +22,14 @@ use crate::journal::storage::StorageFile;
 pub struct Settings {
     /// Bytes of a segment; at least [`SEGMENT_BYTES_MIN`].
     pub segment_bytes: u64,
+    /// The epoch is at least this. Card numbers are sealed under (epoch, sequence): with the seconds of the wall
+    /// clock here, two data directories that were made one after the other with the same key share no nonce.
+    pub epoch_min: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES_DEFAULT }
+        Self { segment_bytes: SEGMENT_BYTES_DEFAULT, epoch_min: 1 }
     }
 }
 
@@ -49,7 +52,7 @@ pub enum JournalError {
 pub struct Writer<S: Storage> {
     storage: S,
     file: S::File,
-    settings: Settings,
+    segment_bytes: u64,
     fingerprint: [u8; 8],
     start: Start,
     /// The current segment's number.
@@ -80,6 +83,7 @@ impl<S: Storage> Writer<S> {
         settings: Settings,
     ) -> Result<Self, JournalError> {
         let epoch = recovered.epoch.checked_add(1).ok_or(JournalError::EpochsUsedUp)?;
+        let epoch = epoch.max(settings.epoch_min);
         let number = recovered.segments.last().map_or(1, |last| last.header.number + 1);
         let header = SegmentHeader {
             partition: 0,
@@ -101,7 +105,7 @@ impl<S: Storage> Writer<S> {
         Ok(Self {
             storage,
             file,
-            settings: Settings { segment_bytes: settings.segment_bytes.max(SEGMENT_BYTES_MIN) },
+            segment_bytes: settings.segment_bytes.max(SEGMENT_BYTES_MIN),
             fingerprint,
             start: Start { epoch, last: recovered.last, time: recovered.time },
             segment: number,
@@ -186,7 +190,7 @@ impl<S: Storage> Writer<S> {
         let mut rest = cuts.as_slice();
         while let Some(first) = rest.first() {
             self.make_room((first.end - first.start).next_multiple_of(BLOCK_BYTES))?;
-            let room = self.settings.segment_bytes - self.at;
+            let room = self.segment_bytes - self.at;
             let fits = |cut: &&Cut| (cut.end.next_multiple_of(BLOCK_BYTES) - first.start) as u64 <= room;
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             let mut end = first.start;
@@ -234,7 +238,7 @@ impl<S: Storage> Writer<S> {
     /// Goes on in a new segment when this one has no room for so many bytes. All that is in this one is durable,
     /// and the new one's header says so by continuing it.
     fn make_room(&mut self, bytes: usize) -> Result<(), JournalError> {
-        if self.at + bytes as u64 <= self.settings.segment_bytes {
+        if self.at + bytes as u64 <= self.segment_bytes {
             return Ok(());
         }
         let header = SegmentHeader {

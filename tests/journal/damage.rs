@@ -11,6 +11,7 @@ use crate::journal::events::Journal;
 use crate::journal::events::are_the_first;
 use crate::journal::events::journal_of;
 use crate::journal::events::records;
+use crate::journal::events::records_beyond;
 
 const FIRST: &str = "journal/00000001.seg";
 
@@ -159,6 +160,14 @@ fn what_is_not_this_journal_is_refused_by_name() {
         }
         let text = records(&disk).expect_err(case).to_string();
         assert!(text.contains(expected), "{case}: {text}");
+    }
+}
+
+#[test]
+fn a_journal_that_ends_before_its_snapshots_is_refused() {
+    for (memory, text) in [(Memory::new(), "ends with record 0"), (journal_of(&[5]), "ends with record 5")] {
+        let error = records_beyond(&memory, Sequence(6)).expect_err("a lost end").to_string();
+        assert!(error.contains(text), "{error}");
     }
 }
 

@@ -106,6 +106,17 @@ pub(crate) fn purchase(number: u64) -> Event {
     })
 }
 
+/// A decision with every optional part, so that its record is as long as one can be.
+pub(crate) fn largest() -> Event {
+    let Event::Decided(decided) = purchase(1) else { return purchase(1) };
+    Event::Decided(Decided {
+        billing: Some(Money::new(1300, currency(978))),
+        effect: Effect::Hold(1000),
+        overdraft: 50_000,
+        ..decided
+    })
+}
+
 /// A card opened on a wallet.
 pub(crate) fn card_opened(number: u64) -> Event {
     Event::CardOpened(CardOpened {
@@ -321,8 +332,13 @@ pub(crate) struct Journal<S: Storage> {
 impl<S: Storage + Clone> Journal<S> {
     /// Recovers and begins an epoch with segments of the smallest size.
     pub(crate) fn open(storage: &S) -> Self {
-        let (recovered, _) = records(storage).expect("a whole journal");
-        let settings = Settings { segment_bytes: 0 };
+        Self::open_beyond(storage, Sequence(0))
+    }
+
+    /// The same where snapshots cover a part.
+    pub(crate) fn open_beyond(storage: &S, covered: Sequence) -> Self {
+        let (recovered, _) = records_beyond(storage, covered).expect("a whole journal");
+        let settings = Settings { segment_bytes: 0, epoch_min: 1 };
         let writer = Writer::begin(storage.clone(), &recovered, vault().fingerprint(), settings);
         let writer = writer.expect("a new segment");
         let buffer = Buffer::new(writer.start(), 8192);
@@ -351,11 +367,19 @@ pub(crate) type Records = Vec<(Sequence, Timestamp, Event)>;
 
 /// Recovers a journal.
 pub(crate) fn records<S: Storage>(storage: &S) -> Result<(Recovered, Records), RecoverError> {
+    records_beyond(storage, Sequence(0))
+}
+
+/// Recovers a journal of which snapshots cover a part.
+pub(crate) fn records_beyond<S: Storage>(
+    storage: &S,
+    covered: Sequence,
+) -> Result<(Recovered, Records), RecoverError> {
     let vault = vault();
     let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
     let mut records = Vec::new();
     let recovered =
-        recover(storage, opener, Sequence(0), |sequence, time, event| records.push((sequence, time, event)))?;
+        recover(storage, opener, covered, |sequence, time, event| records.push((sequence, time, event)))?;
     Ok((recovered, records))
 }
 
@@ -372,5 +396,11 @@ pub(crate) fn journal_of(batches: &[u64]) -> Memory {
 
 /// Whether records are the purchases 1, 2, 3 and so on.
 pub(crate) fn are_the_first(records: &Records) -> bool {
-    (1..).zip(records).all(|(number, record)| *record == (Sequence(number), NOW, purchase(number)))
+    follow_each_other(records) && records.first().is_none_or(|(first, ..)| *first == Sequence(1))
+}
+
+/// Whether records are the purchases of their sequences, without a gap.
+pub(crate) fn follow_each_other(records: &Records) -> bool {
+    let first = records.first().map_or(1, |(first, ..)| first.0);
+    (first..).zip(records).all(|(number, record)| *record == (Sequence(number), NOW, purchase(number)))
 }

@@ -15,6 +15,7 @@ use crate::journal::events::NOW;
 use crate::journal::events::any_event;
 use crate::journal::events::card_opened;
 use crate::journal::events::cases;
+use crate::journal::events::largest;
 use crate::journal::events::purchase;
 use crate::journal::events::vault;
 
@@ -63,8 +64,9 @@ proptest! {
 }
 
 #[test]
-fn an_approved_purchase_takes_157_bytes() {
+fn an_approved_purchase_takes_157_bytes_and_no_decision_more_than_183() {
     assert_eq!(bytes_of(&purchase(1), NOW).len(), 157);
+    assert_eq!(bytes_of(&largest(), NOW).len(), 183);
 }
 
 #[test]

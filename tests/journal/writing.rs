@@ -13,12 +13,15 @@ use turnpike::journal::memory::Crash;
 use turnpike::journal::memory::Memory;
 use turnpike::journal::segment;
 use turnpike::journal::storage::Operation;
+use turnpike::journal::writer::Settings;
+use turnpike::journal::writer::Writer;
 
 use crate::journal::events::Journal;
 use crate::journal::events::NOW;
 use crate::journal::events::are_the_first;
 use crate::journal::events::card_opened;
 use crate::journal::events::journal_of;
+use crate::journal::events::largest;
 use crate::journal::events::purchase;
 use crate::journal::events::records;
 use crate::journal::events::vault;
@@ -43,7 +46,7 @@ fn every_size_of_buffer_takes_what_it_promises() {
     for records_max in [1, 2, 1000, 1363, 1364, 1365, 5000, 65_536] {
         let mut buffer = Buffer::new(START, records_max);
         for number in 1..=records_max as u64 {
-            assert!(buffer.append(&purchase(number), NOW, &vault()).is_ok(), "{number} of {records_max}");
+            assert!(buffer.append(&largest(), NOW, &vault()).is_ok(), "{number} of {records_max}");
         }
         assert_eq!(buffer.append(&purchase(0), NOW, &vault()), Err(Full));
     }
@@ -178,6 +181,29 @@ fn the_epoch_rises_at_every_start() {
 }
 
 #[test]
+fn the_epoch_is_at_least_what_is_set() {
+    let memory = Memory::new();
+    for (epoch_min, epoch) in [(1000, 1000), (1000, 1001), (5, 1002)] {
+        let (recovered, _) = records(&memory).expect("a whole journal");
+        let settings = Settings { epoch_min, ..Settings::default() };
+        let writer = Writer::begin(memory.clone(), &recovered, vault().fingerprint(), settings);
+        assert_eq!(writer.expect("a new segment").start().epoch, epoch);
+    }
+}
+
+#[test]
+fn a_spare_that_cannot_be_finished_gives_its_room_back() {
+    let memory = Memory::new();
+    let mut journal = Journal::open(&memory);
+    memory.fail(Operation::Write, 0);
+    assert!(segment::make_spare(&memory, 1 << 20).is_err());
+    memory.fail(Operation::Write, u64::MAX);
+    assert_eq!((memory.content("journal/spare.tmp"), segment::spares(&memory)), (None, Ok(0)));
+    journal.append(1);
+    journal.write();
+}
+
+#[test]
 fn recovery_never_appends_to_a_segment_and_gives_its_rest_back() {
     let memory = Memory::new();
     segment::make_spare(&memory, 1 << 20).expect("a good disk");
@@ -214,11 +240,11 @@ fn segments_that_snapshots_cover_become_spares_and_their_content_is_never_read()
     // What is left begins behind record 1, which only a reader with a snapshot may accept.
     let refusal = records(&memory).expect_err("no snapshot").to_string();
     assert!(refusal.contains("journal/00000003.seg"), "{refusal}");
-    let writer = turnpike::journal::writer::Writer::begin(
+    let writer = Writer::begin(
         memory.clone(),
         &recovered,
         vault().fingerprint(),
-        turnpike::journal::writer::Settings { segment_bytes: 0 },
+        Settings { segment_bytes: 0, epoch_min: 1 },
     );
     let mut writer = writer.expect("a segment from a spare");
     assert_eq!(segment::spares(&memory), Ok(1));
