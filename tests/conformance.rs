@@ -18,6 +18,7 @@ use turnpike::dialect::inbound::Context;
 use turnpike::domain::party::NameId;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
+use turnpike::iso8583::spec::Bitmaps;
 use turnpike::iso8583::subfields::Form;
 use turnpike::iso8583::tlv;
 use turnpike::iso8583::value::Value;
@@ -27,10 +28,8 @@ use turnpike::iso8583::view::View;
 
 /// The cases of one fixture file; `None` when there is no such folder and none is demanded.
 fn foreign(file: &str) -> Option<Vec<Json>> {
-    let folder = std::env::var_os("TURNPIKE_FOREIGN_FIXTURES").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("TURNPIKE_FOREIGN_FIXTURES")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
     let path = folder.join(file);
     let Ok(text) = std::fs::read_to_string(&path) else {
         assert!(
@@ -111,9 +110,20 @@ fn all_tags(form: Form, content: &[u8]) -> Vec<(String, String)> {
 
 fn check_visa_header(expected: &Json, header: &[u8], name: &str) {
     let ranges = [
-        ("H01", 0..1), ("H02", 1..2), ("H03", 2..3), ("H04", 3..5), ("H05", 5..8), ("H06", 8..11),
-        ("H07", 11..12), ("H08", 12..14), ("H09", 14..17), ("H10", 17..18), ("H11", 18..21), ("H12", 21..22),
-        ("H13", 22..24), ("H14", 24..26),
+        ("H01", 0..1),
+        ("H02", 1..2),
+        ("H03", 2..3),
+        ("H04", 3..5),
+        ("H05", 5..8),
+        ("H06", 8..11),
+        ("H07", 11..12),
+        ("H08", 12..14),
+        ("H09", 14..17),
+        ("H10", 17..18),
+        ("H11", 18..21),
+        ("H12", 21..22),
+        ("H13", 22..24),
+        ("H14", 24..26),
     ];
     for (key, value) in expected.as_object().expect("the header's parts") {
         let (_, range) = ranges.iter().find(|(known, _)| known == key).expect("a known part of the header");
@@ -144,7 +154,10 @@ fn check_parts(dialect: &Dialect, view: &View<'_>, field: u8, expected: &Json, n
         let part = parts.iter().find(|part| part.subfield.number == number).expect("the part");
         let found = decode(&part.subfield.spec, part.content, part.units);
         let wanted = expected_text(value);
-        assert!(found.trim_end().eq_ignore_ascii_case(wanted.trim_end()), "{name}: {field}.{number} is {found}");
+        assert!(
+            found.trim_end().eq_ignore_ascii_case(wanted.trim_end()),
+            "{name}: {field}.{number} is {found}"
+        );
     }
 }
 
@@ -318,7 +331,9 @@ fn survives(dialect: &Dialect, bytes: &[u8]) {
         .map(|field| (field, dialect.value(&view, field).expect("a field that was read")))
         .collect();
     let borrowed: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
-    dialect.compose_message(view.mti(), &borrowed, 1, &mut out).unwrap_or_else(|error| panic!("{error}"));
+    dialect
+        .compose_message(view.mti(), &borrowed, Bitmaps::AS_NEEDED, &mut out)
+        .unwrap_or_else(|error| panic!("{error}"));
     let mut spans = Spans::default();
     let again = View::parse(dialect.layout(), &out, &mut spans)
         .unwrap_or_else(|broken| panic!("written again: {}", broken.error));
@@ -337,7 +352,8 @@ fn mutated_frames_never_panic_and_what_is_read_stays_the_same() {
         for seed in seeds(&dialect) {
             survives(&dialect, &seed);
             let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4);
-            let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+            let mut runner =
+                TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
             let result = runner.run(&edits, |edits| {
                 let mut bytes = seed.clone();
                 for (at, byte, how) in edits {

@@ -137,6 +137,7 @@ fn read_encoding(root: &Section<'_>) -> (Layout, Defaults) {
         text: required_choice(&section, "text", &characters),
         length: required_choice(&section, "length", &length_encodings()),
     };
+    let layout = layout.with_unannounced_second(section.flag_or("unannounced_second", false));
     section.finish();
     (layout, defaults)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
@@ -119,7 +120,7 @@ pub struct View<'a> {
     named: FieldSet,
     read: FieldSet,
     mti: u16,
-    bitmaps: u8,
+    bitmaps: Bitmaps,
 }
 
 /// A message with a mistake, and what could be read of it.
@@ -140,17 +141,19 @@ impl<'a> View<'a> {
     /// # Errors
     /// The first mistake, with a view of the fields that are right.
     pub fn parse(layout: &'a Layout, body: &'a [u8], spans: &'a mut Spans) -> Result<View<'a>, Broken<'a>> {
-        let mut reader = Reader { layout, body, at: 0, error: None };
-        let mut head = Head::default();
-        let mut read = FieldSet::EMPTY;
-        let ended = match reader.head(&mut head) {
-            Ok(()) => reader.fields(head.named, spans, &mut read),
-            Err(error) => Err(error),
-        };
-        let Head { mti, named, bitmaps } = head;
-        let error = reader.error;
+        let mut outcome = attempt(layout, body, spans, false);
+        if layout.unannounced_second() && outcome.error.is_some() {
+            // A host that always sends two bitmaps: only one of the two readings fits to the last byte.
+            let second = attempt(layout, body, spans, true);
+            if second.error.is_none() {
+                outcome = second;
+            } else {
+                outcome = attempt(layout, body, spans, false);
+            }
+        }
+        let Outcome { mti, named, read, bitmaps, error } = outcome;
         let view = View { layout, body, spans, named, read, mti, bitmaps };
-        match error.or(ended.err()) {
+        match error {
             None => Ok(view),
             Some(error) => Err(Broken { view, error }),
         }
@@ -177,10 +180,11 @@ impl<'a> View<'a> {
         self.read
     }
 
-    /// How many bitmaps the message has, 1 to 3.
+    /// The bitmaps that the message has.
+    #[inline]
     #[must_use]
-    pub const fn bitmaps(&self) -> usize {
-        self.bitmaps as usize
+    pub const fn bitmaps(&self) -> Bitmaps {
+        self.bitmaps
     }
 
     /// The field table that it was read with.
@@ -309,11 +313,31 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
     }
 }
 
-#[derive(Default)]
-struct Head {
+/// One reading of a message from its start.
+struct Outcome {
     mti: u16,
     named: FieldSet,
-    bitmaps: u8,
+    read: FieldSet,
+    bitmaps: Bitmaps,
+    error: Option<ParseError>,
+}
+
+#[inline]
+fn attempt(layout: &Layout, body: &[u8], spans: &mut Spans, unannounced_second: bool) -> Outcome {
+    let mut reader = Reader { layout, body, at: 0, error: None };
+    let mut outcome = Outcome {
+        mti: 0,
+        named: FieldSet::EMPTY,
+        read: FieldSet::EMPTY,
+        bitmaps: Bitmaps { count: 0, unannounced_second },
+        error: None,
+    };
+    let ended = match reader.head(&mut outcome) {
+        Ok(()) => reader.fields(outcome.named, spans, &mut outcome.read),
+        Err(error) => Err(error),
+    };
+    outcome.error = reader.error.or(ended.err());
+    outcome
 }
 
 struct Reader<'a> {
@@ -337,24 +361,31 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    fn head(&mut self, head: &mut Head) -> Result<(), ParseError> {
+    fn head(&mut self, head: &mut Outcome) -> Result<(), ParseError> {
         if self.body.len() > usize::from(u16::MAX) {
             return Err(self.fault(None, Rule::MessageTooLong));
         }
         head.mti = self.mti()?;
-        let mut first = self.bitmap()?;
-        head.bitmaps = 1;
+        let first = self.bitmap()?;
+        head.named.0[0] = first & !(1 << 63);
+        head.bitmaps.count = 1;
         if first >> 63 == 1 {
-            first &= !(1 << 63);
-            head.named.0[1] = self.bitmap()?;
-            head.bitmaps = 2;
-            if head.named.0[1] >> 63 == 1 {
-                head.named.0[1] &= !(1 << 63);
+            head.bitmaps.unannounced_second = false;
+            let second = self.bitmap()?;
+            head.named.0[1] = second & !(1 << 63);
+            head.bitmaps.count = 2;
+            if second >> 63 == 1 {
                 head.named.0[2] = self.bitmap()?;
-                head.bitmaps = 3;
+                head.bitmaps.count = 3;
             }
+        } else if head.bitmaps.unannounced_second {
+            let second = self.bitmap()?;
+            if second >> 63 == 1 {
+                return Err(self.fault(None, Rule::UnknownField));
+            }
+            head.named.0[1] = second;
+            head.bitmaps.count = 2;
         }
-        head.named.0[0] = first;
         Ok(())
     }
 
