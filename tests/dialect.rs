@@ -1,5 +1,7 @@
 //! What the built-in dialects make of a request, and what they answer, field by field.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
+
 use turnpike::dialect::Dialect;
 use turnpike::dialect::answer::OwnRequest;
 use turnpike::dialect::describe::describe;
@@ -27,10 +29,13 @@ use turnpike::iso8583::digits::hex_text;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 
+/// Fields with their values as text.
+type Values<'v> = [(u8, &'v str)];
+
 const PAN: &str = "4111111111111111";
 
 /// What both dialects need of a purchase.
-const PURCHASE: &[(u8, &str)] = &[
+const PURCHASE: &Values<'static> = &[
     (2, PAN),
     (3, "000000"),
     (4, "000000005000"),
@@ -54,7 +59,7 @@ fn dialect(name: &str) -> Dialect {
 }
 
 /// The purchase with other values; an empty one leaves the field out.
-fn with<'v>(changes: &[(u8, &'v str)]) -> Vec<(u8, &'v str)> {
+fn with<'v>(changes: &Values<'v>) -> Vec<(u8, &'v str)> {
     let mut values: Vec<(u8, &str)> = PURCHASE.to_vec();
     for (field, value) in changes {
         values.retain(|(known, _)| known != field);
@@ -66,7 +71,7 @@ fn with<'v>(changes: &[(u8, &'v str)]) -> Vec<(u8, &'v str)> {
     values
 }
 
-fn frame(dialect: &Dialect, mti: u16, values: &[(u8, &str)]) -> Vec<u8> {
+fn frame(dialect: &Dialect, mti: u16, values: &Values<'_>) -> Vec<u8> {
     let values: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
     let mut out = Vec::new();
     dialect.compose(mti, &values, &mut out).unwrap_or_else(|error| panic!("{error}"));
@@ -79,21 +84,21 @@ fn body<'f>(dialect: &Dialect, frame: &'f [u8]) -> &'f [u8] {
     &frame[found.body]
 }
 
-fn inbound(dialect: &Dialect, mti: u16, values: &[(u8, &str)]) -> Result<Inbound, String> {
+fn inbound(dialect: &Dialect, mti: u16, values: &Values<'_>) -> Result<Inbound, String> {
     let frame = frame(dialect, mti, values);
     let mut spans = Spans::default();
     let received = dialect.decode(body(dialect, &frame), context(), &mut spans);
     received.map(|received| received.inbound).map_err(|malformed| malformed.fault.to_string())
 }
 
-fn authorization(dialect: &Dialect, mti: u16, values: &[(u8, &str)]) -> AuthorizationRequest {
+fn authorization(dialect: &Dialect, mti: u16, values: &Values<'_>) -> AuthorizationRequest {
     match inbound(dialect, mti, values) {
         Ok(Inbound::Authorization(request)) => request,
         other => panic!("{other:?}"),
     }
 }
 
-fn reversal(dialect: &Dialect, mti: u16, values: &[(u8, &str)]) -> ReversalRequest {
+fn reversal(dialect: &Dialect, mti: u16, values: &Values<'_>) -> ReversalRequest {
     match inbound(dialect, mti, values) {
         Ok(Inbound::Reversal(request)) => request,
         other => panic!("{other:?}"),
@@ -110,7 +115,7 @@ fn fields(dialect: &Dialect, frame: &[u8]) -> (u16, Vec<String>) {
     (view.mti(), values.collect())
 }
 
-fn answered(dialect: &Dialect, mti: u16, values: &[(u8, &str)], answer: &Answer) -> (u16, Vec<String>) {
+fn answered(dialect: &Dialect, mti: u16, values: &Values<'_>, answer: &Answer) -> (u16, Vec<String>) {
     let request = frame(dialect, mti, values);
     let mut spans = Spans::default();
     let received = dialect.decode(body(dialect, &request), context(), &mut spans).expect("a right request");
@@ -168,7 +173,7 @@ fn the_card_may_come_in_the_track() {
 
 #[test]
 fn what_is_missing_or_makes_no_sense_is_named() {
-    let table: &[(&[(u8, &str)], &str)] = &[
+    let table: &[(&Values<'_>, &str)] = &[
         (&[(2, "")], "field 2: it is missing"),
         (&[(2, "1234567")], "field 2: it is no card number"),
         (&[(2, ""), (35, "12345D3001")], "field 35: it is no card number"),
@@ -203,7 +208,7 @@ fn what_is_missing_or_makes_no_sense_is_named() {
 fn visa_subfields_reach_the_request() {
     let visa = dialect("visa");
     let dataset = "01000F9F2608112233445566778882023900";
-    let table: &[(&[(u8, &str)], Presented, bool, u64)] = &[
+    let table: &[(&Values<'_>, Presented, bool, u64)] = &[
         (&[], Presented(0), false, 0),
         (&[(55, dataset)], Presented::CRYPTOGRAM, false, 0),
         (&[(55, "01000482023900")], Presented(0), false, 0),
@@ -214,12 +219,9 @@ fn visa_subfields_reach_the_request() {
         (&[(60, "050000000002")], Presented(0), false, 0),
         (&[(60, "0500000010")], Presented(0), false, 0),
         (&[(62, "C000000000000000E80123456789012345")], Presented(0), false, 123_456_789_012_345),
-        (&[(62, "4000000000000000012345678901234")], Presented(0), false, 0),
+        (&[(62, "400000000000000001234567")], Presented(0), false, 0),
     ];
     for (changes, presented, partial, reference) in table {
-        if changes.iter().any(|(_, value)| value.len() % 2 == 1) {
-            continue;
-        }
         let request = authorization(&visa, 100, &with(changes));
         assert_eq!(request.presented, *presented, "{changes:?}");
         assert_eq!(request.partial_supported, *partial, "{changes:?}");
@@ -230,7 +232,7 @@ fn visa_subfields_reach_the_request() {
 #[test]
 fn r16_account_verification_is_told_by_the_network_not_by_a_zero_amount() {
     let zero = (4, "000000000000");
-    let table: &[(&str, &[(u8, &str)], TransactionKind)] = &[
+    let table: &[(&str, &Values<'_>, TransactionKind)] = &[
         ("visa", &[zero, (25, "51")], TransactionKind::AccountVerification),
         ("visa", &[zero, (25, "00")], TransactionKind::Purchase),
         ("visa", &[zero], TransactionKind::Purchase),
@@ -400,7 +402,7 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
 fn malformed(
     dialect: &Dialect,
     mti: u16,
-    values: &[(u8, &str)],
+    values: &Values<'_>,
     spoil: impl Fn(&mut Vec<u8>),
 ) -> Option<Vec<String>> {
     let request = frame(dialect, mti, values);
@@ -569,7 +571,7 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         (changed("max = 8192", "max = 8192\ncolour = 1"), "unknown key"),
     ];
     for (text, expected) in &table {
-        let findings = Dialect::from_toml("mine.toml", text).err().expect("a refusal");
+        let findings = Dialect::from_toml("mine.toml", text).expect_err("a refusal");
         let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert!(found.iter().any(|finding| finding.contains(expected)), "{expected}: {found:?}");
         assert!(
