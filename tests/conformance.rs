@@ -3,6 +3,8 @@
 //! The foreign fixtures are not part of this repository. They are read from `../shared/fixtures` or from the folder
 //! in `TURNPIKE_FOREIGN_FIXTURES`; in CI they must be there.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
+
 use std::path::PathBuf;
 
 use proptest::prelude::any;
@@ -18,6 +20,7 @@ use turnpike::dialect::inbound::Context;
 use turnpike::domain::party::NameId;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
+use turnpike::iso8583::spec::Bitmaps;
 use turnpike::iso8583::subfields::Form;
 use turnpike::iso8583::tlv;
 use turnpike::iso8583::value::Value;
@@ -125,6 +128,12 @@ fn check_visa_header(expected: &Json, header: &[u8], name: &str) {
         ("H14", 24..26),
     ];
     for (key, value) in expected.as_object().expect("the header's parts") {
+        if value.is_object() {
+            // The header of the message that was rejected, shown below the reject header.
+            let inner = header.get(usize::from(header[0])..).expect("a second header");
+            check_visa_header(value, inner, name);
+            continue;
+        }
         let (_, range) = ranges.iter().find(|(known, _)| known == key).expect("a known part of the header");
         let part = hex_text(&header[range.clone()]);
         let wanted = expected_text(value);
@@ -330,7 +339,9 @@ fn survives(dialect: &Dialect, bytes: &[u8]) {
         .map(|field| (field, dialect.value(&view, field).expect("a field that was read")))
         .collect();
     let borrowed: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
-    dialect.compose_message(view.mti(), &borrowed, 1, &mut out).unwrap_or_else(|error| panic!("{error}"));
+    dialect
+        .compose_message(view.mti(), &borrowed, Bitmaps::AS_NEEDED, &mut out)
+        .unwrap_or_else(|error| panic!("{error}"));
     let mut spans = Spans::default();
     let again = View::parse(dialect.layout(), &out, &mut spans)
         .unwrap_or_else(|broken| panic!("written again: {}", broken.error));

@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::iso8583::build::Builder;
 use crate::iso8583::frame::FrameError;
+use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::value::Value;
 use crate::iso8583::value::ValueError;
@@ -185,7 +186,7 @@ impl Dialect {
         let visa = self.mapping == Mapping::Visa;
         let (ours, theirs) = request.stations;
         self.framed(theirs, ours, out, |out| {
-            let mut builder = Builder::begin(&self.layout, out, 800, 2);
+            let mut builder = Builder::begin(&self.layout, out, 800, FieldSet::of(&[70]), Bitmaps::AS_NEEDED);
             let transmission = TransmissionTime::at(request.now);
             at(7, builder.number(7, u64::from(transmission.digits())))?;
             at(11, builder.number(11, u64::from(request.stan.0)))?;
@@ -209,8 +210,10 @@ impl Dialect {
         let mti = response_mti(view.mti());
         let fields = self.response_fields(mti).and(view.fields()).or(added.fields());
         let start = self.framing.begin(out);
+        let bitmaps = view.bitmaps();
+        let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
         let body = header::begin_answer(request_header, self.station, out);
-        let mut builder = Builder::begin(&self.layout, out, mti, fields.bitmaps());
+        let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
         for field in fields.iter() {
             let written = match (field, added) {
                 (39, Added { action, .. }) => builder.text(39, &action),

@@ -4,6 +4,7 @@ use crate::dialect::Dialect;
 use crate::dialect::answer::WriteError;
 use crate::dialect::answer::at;
 use crate::iso8583::build::Builder;
+use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::value;
 use crate::iso8583::value::Value;
@@ -17,10 +18,10 @@ impl Dialect {
     /// A field does not take its value, or comes out of order; nothing was appended.
     pub fn compose(&self, mti: u16, values: &[(u8, Value<'_>)], out: &mut Vec<u8>) -> Result<(), WriteError> {
         let from = self.station.unwrap_or(0);
-        self.framed(0, from, out, |out| self.compose_message(mti, values, 1, out))
+        self.framed(0, from, out, |out| self.compose_message(mti, values, Bitmaps::AS_NEEDED, out))
     }
 
-    /// Appends a message from its MTI on, without header and framing, with at least so many bitmaps.
+    /// Appends a message from its MTI on, without header and framing, with at least these bitmaps.
     ///
     /// # Errors
     /// A field does not take its value, or comes out of order.
@@ -28,14 +29,14 @@ impl Dialect {
         &self,
         mti: u16,
         values: &[(u8, Value<'_>)],
-        bitmaps: usize,
+        bitmaps: Bitmaps,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let mut fields = FieldSet::EMPTY;
         for (field, _) in values {
             fields.insert(*field);
         }
-        let mut builder = Builder::begin(&self.layout, out, mti, fields.bitmaps().max(bitmaps));
+        let mut builder = Builder::begin(&self.layout, out, mti, fields, bitmaps);
         for (field, value) in values {
             at(*field, builder.value(*field, *value))?;
         }

@@ -1,6 +1,7 @@
 //! Writes a message field by field, copying what it echoes from the request's own bytes.
 
 use crate::iso8583::digits;
+use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::FieldSpec;
@@ -16,15 +17,23 @@ pub struct Builder<'o> {
     out: &'o mut Vec<u8>,
     bitmap_at: usize,
     bitmaps: usize,
+    unannounced_second: bool,
     named: FieldSet,
     last: u8,
 }
 
 impl<'o> Builder<'o> {
-    /// Begins a message with room for one to three bitmaps ([`FieldSet::bitmaps`] of what will be written).
+    /// Begins a message with room for the bitmaps of these fields, and for more when `like` has more: an answer to a
+    /// host that always sends two bitmaps has two.
     #[inline]
     #[must_use]
-    pub fn begin(layout: &'o Layout, out: &'o mut Vec<u8>, mti: u16, bitmaps: usize) -> Self {
+    pub fn begin(
+        layout: &'o Layout,
+        out: &'o mut Vec<u8>,
+        mti: u16,
+        fields: FieldSet,
+        like: Bitmaps,
+    ) -> Self {
         let number = [mti / 1000 % 10, mti / 100 % 10, mti / 10 % 10, mti % 10].map(|digit| digit as u8);
         match layout.mti() {
             Encoding::Bcd => out.extend([number[0] << 4 | number[1], number[2] << 4 | number[3]]),
@@ -32,9 +41,10 @@ impl<'o> Builder<'o> {
             _ => out.extend(number.map(|digit| b'0' + digit)),
         }
         let bitmap_at = out.len();
-        let bitmaps = bitmaps.clamp(1, 3);
+        let bitmaps = fields.bitmaps().max(usize::from(like.count.min(3)));
         out.resize(bitmap_at + bitmaps * bitmap_bytes(layout), 0);
-        Self { layout, out, bitmap_at, bitmaps, named: FieldSet::EMPTY, last: 1 }
+        let unannounced_second = like.unannounced_second && fields.bitmaps() <= 2;
+        Self { layout, out, bitmap_at, bitmaps, unannounced_second, named: FieldSet::EMPTY, last: 1 }
     }
 
     #[inline]
@@ -103,7 +113,7 @@ impl<'o> Builder<'o> {
     /// Writes the bitmaps; the message is whole.
     #[inline]
     pub fn finish(mut self) {
-        if self.bitmaps > 1 {
+        if self.bitmaps > 1 && !self.unannounced_second {
             self.named.insert(1);
         }
         if self.bitmaps > 2 {

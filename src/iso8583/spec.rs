@@ -154,6 +154,7 @@ impl FieldSpec {
 pub struct Layout {
     mti: Encoding,
     bitmap: Encoding,
+    unannounced_second: bool,
     fields: Box<[Option<FieldSpec>; HIGHEST_FIELD as usize + 1]>,
 }
 
@@ -161,7 +162,20 @@ impl Layout {
     /// A table without fields. The MTI is ASCII, EBCDIC or BCD; the bitmap binary or hex.
     #[must_use]
     pub fn new(mti: Encoding, bitmap: Encoding) -> Self {
-        Self { mti, bitmap, fields: Box::new([None; HIGHEST_FIELD as usize + 1]) }
+        Self { mti, bitmap, unannounced_second: false, fields: Box::new([None; HIGHEST_FIELD as usize + 1]) }
+    }
+
+    /// Accepts a second bitmap that the first one's bit 1 does not announce. Some hosts always send two.
+    #[must_use]
+    pub fn with_unannounced_second(mut self, accepted: bool) -> Self {
+        self.unannounced_second = accepted;
+        self
+    }
+
+    /// Whether a second bitmap may come unannounced.
+    #[must_use]
+    pub const fn unannounced_second(&self) -> bool {
+        self.unannounced_second
     }
 
     /// Adds a field, 2 to 192 without 65, which says that a third bitmap follows. Others are not taken.
@@ -197,6 +211,20 @@ impl Layout {
     pub const fn bitmap(&self) -> Encoding {
         self.bitmap
     }
+}
+
+/// The bitmaps of a message: how many, and whether the second is there unannounced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bitmaps {
+    /// 1 to 3.
+    pub count: u8,
+    /// The second is there and bit 1 does not announce it.
+    pub unannounced_second: bool,
+}
+
+impl Bitmaps {
+    /// As many as the fields need.
+    pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false };
 }
 
 /// A set of data elements, as bitmaps hold them.

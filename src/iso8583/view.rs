@@ -2,18 +2,16 @@
 
 use std::fmt;
 
+use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
-use crate::iso8583::spec::Content;
-use crate::iso8583::spec::Count;
+use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
-use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
-use crate::iso8583::spec::Pad;
 use crate::iso8583::spec::Prefix;
 
 /// What a message breaks.
@@ -119,7 +117,7 @@ pub struct View<'a> {
     named: FieldSet,
     read: FieldSet,
     mti: u16,
-    bitmaps: u8,
+    bitmaps: Bitmaps,
 }
 
 /// A message with a mistake, and what could be read of it.
@@ -140,17 +138,19 @@ impl<'a> View<'a> {
     /// # Errors
     /// The first mistake, with a view of the fields that are right.
     pub fn parse(layout: &'a Layout, body: &'a [u8], spans: &'a mut Spans) -> Result<View<'a>, Broken<'a>> {
-        let mut reader = Reader { layout, body, at: 0, error: None };
-        let mut head = Head::default();
-        let mut read = FieldSet::EMPTY;
-        let ended = match reader.head(&mut head) {
-            Ok(()) => reader.fields(head.named, spans, &mut read),
-            Err(error) => Err(error),
-        };
-        let Head { mti, named, bitmaps } = head;
-        let error = reader.error;
+        let mut outcome = attempt(layout, body, spans, false);
+        if layout.unannounced_second() && outcome.error.is_some() {
+            // A host that always sends two bitmaps: only one of the two readings fits to the last byte.
+            let second = attempt(layout, body, spans, true);
+            if second.error.is_none() {
+                outcome = second;
+            } else {
+                outcome = attempt(layout, body, spans, false);
+            }
+        }
+        let Outcome { mti, named, read, bitmaps, error } = outcome;
         let view = View { layout, body, spans, named, read, mti, bitmaps };
-        match error.or(ended.err()) {
+        match error {
             None => Ok(view),
             Some(error) => Err(Broken { view, error }),
         }
@@ -177,10 +177,11 @@ impl<'a> View<'a> {
         self.read
     }
 
-    /// How many bitmaps the message has, 1 to 3.
+    /// The bitmaps that the message has.
+    #[inline]
     #[must_use]
-    pub const fn bitmaps(&self) -> usize {
-        self.bitmaps as usize
+    pub const fn bitmaps(&self) -> Bitmaps {
+        self.bitmaps
     }
 
     /// The field table that it was read with.
@@ -239,7 +240,7 @@ impl<'a> View<'a> {
         let span = self.span(field)?;
         let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
         let spec = self.layout.field(field)?;
-        number(spec, content, usize::from(span.units))
+        content::number(spec, content, usize::from(span.units))
     }
 
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
@@ -248,72 +249,36 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn text<'b>(&self, field: u8, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let spec = self.layout.field(field)?;
-        let length = characters(spec, self.content(field)?, self.units(field)?, buffer);
+        let length = content::characters(spec, self.content(field)?, self.units(field)?, buffer);
         buffer.get(..length)
     }
 }
 
-/// The number in a field's content; `None` when it is not all digits or above 64 bits.
-#[inline]
-#[must_use]
-pub fn number(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
-    let trusted = spec.checked && matches!(spec.content, Content::Numeric);
-    match spec.encoding {
-        Encoding::Bcd => {
-            if spec.count == Count::Digits && units % 2 == 1 && spec.pad != Pad::Left {
-                let (last, head) = content.split_last()?;
-                let last = last >> 4;
-                let right = last < 10 && digits::is_bcd(head);
-                let value = digits::bcd_value(head)?.checked_mul(10)?.checked_add(u64::from(last))?;
-                return right.then_some(value);
-            }
-            if trusted || digits::is_bcd(content) { digits::bcd_value(content) } else { None }
-        }
-        Encoding::Ascii => zoned(content, ASCII_ZERO, trusted),
-        Encoding::Ebcdic => zoned(content, EBCDIC_ZERO, trusted),
-        Encoding::Binary | Encoding::Hex => None,
-    }
-}
-
-#[inline]
-fn zoned(content: &[u8], zero: u8, trusted: bool) -> Option<u64> {
-    if trusted || digits::is_zoned(content, zero) { digits::zoned_value(content) } else { None }
-}
-
-/// Writes a field's characters into `buffer`, Latin-1, and returns how many were written.
-#[inline]
-#[must_use]
-pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [u8]) -> usize {
-    match spec.encoding {
-        Encoding::Ascii | Encoding::Hex => {
-            let length = content.len().min(buffer.len());
-            buffer[..length].copy_from_slice(&content[..length]);
-            length
-        }
-        Encoding::Ebcdic => {
-            for (to, from) in buffer.iter_mut().zip(content) {
-                *to = digits::from_ebcdic(*from);
-            }
-            content.len().min(buffer.len())
-        }
-        Encoding::Binary | Encoding::Bcd => {
-            let odd = spec.encoding == Encoding::Bcd && spec.count == Count::Digits && units % 2 == 1;
-            let nibbles = content.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-            let skip = usize::from(odd && spec.pad == Pad::Left);
-            let length = (content.len() * 2).saturating_sub(usize::from(odd)).min(buffer.len());
-            for (to, nibble) in buffer[..length].iter_mut().zip(nibbles.skip(skip)) {
-                *to = digits::nibble_character(nibble);
-            }
-            length
-        }
-    }
-}
-
-#[derive(Default)]
-struct Head {
+/// One reading of a message from its start.
+struct Outcome {
     mti: u16,
     named: FieldSet,
-    bitmaps: u8,
+    read: FieldSet,
+    bitmaps: Bitmaps,
+    error: Option<ParseError>,
+}
+
+#[inline]
+fn attempt(layout: &Layout, body: &[u8], spans: &mut Spans, unannounced_second: bool) -> Outcome {
+    let mut reader = Reader { layout, body, at: 0, error: None };
+    let mut outcome = Outcome {
+        mti: 0,
+        named: FieldSet::EMPTY,
+        read: FieldSet::EMPTY,
+        bitmaps: Bitmaps { count: 0, unannounced_second },
+        error: None,
+    };
+    let ended = match reader.head(&mut outcome) {
+        Ok(()) => reader.fields(outcome.named, spans, &mut outcome.read),
+        Err(error) => Err(error),
+    };
+    outcome.error = reader.error.or(ended.err());
+    outcome
 }
 
 struct Reader<'a> {
@@ -337,24 +302,31 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    fn head(&mut self, head: &mut Head) -> Result<(), ParseError> {
+    fn head(&mut self, head: &mut Outcome) -> Result<(), ParseError> {
         if self.body.len() > usize::from(u16::MAX) {
             return Err(self.fault(None, Rule::MessageTooLong));
         }
         head.mti = self.mti()?;
-        let mut first = self.bitmap()?;
-        head.bitmaps = 1;
+        let first = self.bitmap()?;
+        head.named.0[0] = first & !(1 << 63);
+        head.bitmaps.count = 1;
         if first >> 63 == 1 {
-            first &= !(1 << 63);
-            head.named.0[1] = self.bitmap()?;
-            head.bitmaps = 2;
-            if head.named.0[1] >> 63 == 1 {
-                head.named.0[1] &= !(1 << 63);
+            head.bitmaps.unannounced_second = false;
+            let second = self.bitmap()?;
+            head.named.0[1] = second & !(1 << 63);
+            head.bitmaps.count = 2;
+            if second >> 63 == 1 {
                 head.named.0[2] = self.bitmap()?;
-                head.bitmaps = 3;
+                head.bitmaps.count = 3;
             }
+        } else if head.bitmaps.unannounced_second {
+            let second = self.bitmap()?;
+            if second >> 63 == 1 {
+                return Err(self.fault(None, Rule::UnknownField));
+            }
+            head.named.0[1] = second;
+            head.bitmaps.count = 2;
         }
-        head.named.0[0] = first;
         Ok(())
     }
 
@@ -364,8 +336,8 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(width) else { return Err(self.fault(None, Rule::MtiCutOff)) };
         let value = match encoding {
             Encoding::Bcd if digits::is_bcd(bytes) => digits::bcd_value(bytes),
-            Encoding::Ascii => zoned(bytes, ASCII_ZERO, false),
-            Encoding::Ebcdic => zoned(bytes, EBCDIC_ZERO, false),
+            Encoding::Ascii => content::zoned(bytes, ASCII_ZERO, false),
+            Encoding::Ebcdic => content::zoned(bytes, EBCDIC_ZERO, false),
             _ => None,
         };
         let Some(mti) = value else {
@@ -452,7 +424,7 @@ impl<'a> Reader<'a> {
             };
         }
         if spec.checked
-            && let Err(rule) = check(spec, bytes, units)
+            && let Err(rule) = content::check(spec, bytes, units)
         {
             read.remove(field);
             let error = ParseError { field: Some(field), offset: content as u16, rule };
@@ -467,7 +439,7 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(usize::from(prefix.width)) else {
             return Err(self.fault(Some(field), Rule::LengthCutOff));
         };
-        let Some(value) = length_value(prefix, bytes) else {
+        let Some(value) = content::length_value(prefix, bytes) else {
             self.at = start;
             return Err(self.fault(Some(field), Rule::LengthNotDigits));
         };
@@ -475,97 +447,82 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a length says; `None` when it is not made of digits.
-#[inline]
-pub(crate) fn length_value(prefix: Prefix, bytes: &[u8]) -> Option<usize> {
-    let value = match (prefix.encoding, bytes) {
-        (Encoding::Binary, [length]) => return Some(usize::from(*length)),
-        (Encoding::Binary, _) => bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)),
-        (Encoding::Bcd, _) if digits::is_bcd(bytes) => digits::bcd_value(bytes)?,
-        (Encoding::Ascii, _) => zoned(bytes, ASCII_ZERO, false)?,
-        (Encoding::Ebcdic, _) => zoned(bytes, EBCDIC_ZERO, false)?,
-        _ => return None,
-    };
-    // Above any maximum, whatever the width of the length.
-    Some(value.min(u64::from(u32::MAX >> 1)) as usize)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::FieldSpec;
+    use crate::iso8583::spec::Pad;
 
-/// Checks a field's content against its class.
-#[inline]
-pub(crate) fn check(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    match (spec.content, spec.encoding) {
-        (Content::Numeric, Encoding::Bcd) => check_bcd(spec, bytes, units),
-        (Content::Numeric, Encoding::Ascii) => right(digits::is_zoned(bytes, ASCII_ZERO), Rule::NotNumeric),
-        (Content::Numeric, Encoding::Ebcdic) => right(digits::is_zoned(bytes, EBCDIC_ZERO), Rule::NotNumeric),
-        (Content::Track, encoding) => check_track(spec, encoding, bytes, units),
-        (Content::Signed, encoding) => check_signed(encoding, bytes),
-        (_, Encoding::Hex) => {
-            right(bytes.iter().all(|byte| digits::hex_nibble(*byte).is_some()), Rule::NotHex)
-        }
-        _ => Ok(()),
-    }
-}
-
-#[inline]
-const fn right(right: bool, rule: Rule) -> Result<(), Rule> {
-    if right { Ok(()) } else { Err(rule) }
-}
-
-#[inline]
-fn check_bcd(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    if spec.count == Count::Digits && units % 2 == 1 {
-        let (Some(first), Some((last, head))) = (bytes.first(), bytes.split_last()) else {
-            return Ok(());
+    fn layout() -> Layout {
+        let mut layout = Layout::new(Encoding::Bcd, Encoding::Binary);
+        let row = |length, content, encoding| FieldSpec {
+            length,
+            content,
+            encoding,
+            count: if encoding == Encoding::Bcd { Count::Digits } else { Count::Bytes },
+            pad: Pad::Left,
+            checked: true,
         };
-        return match spec.pad {
-            Pad::Left => {
-                right(first >> 4 == 0, Rule::WrongPad)?;
-                right(digits::is_bcd(bytes), Rule::NotNumeric)
-            }
-            Pad::Right | Pad::RightF => {
-                let pad = if spec.pad == Pad::Right { 0 } else { 0x0f };
-                right(last & 0x0f == pad, Rule::WrongPad)?;
-                right(digits::is_bcd(head) && last >> 4 < 10, Rule::NotNumeric)
-            }
-        };
+        let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+        let ascii = Prefix { encoding: Encoding::Ascii, width: 2 };
+        layout.define(2, row(Length::Variable { prefix, max: 19 }, Content::Numeric, Encoding::Bcd));
+        layout.define(3, row(Length::Fixed(6), Content::Numeric, Encoding::Bcd));
+        layout.define(19, row(Length::Fixed(3), Content::Numeric, Encoding::Bcd));
+        layout.define(35, row(Length::Variable { prefix, max: 37 }, Content::Track, Encoding::Bcd));
+        layout.define(42, row(Length::Fixed(3), Content::Text, Encoding::Ebcdic));
+        layout.define(48, row(Length::Variable { prefix: ascii, max: 20 }, Content::Text, Encoding::Ascii));
+        layout.define(70, row(Length::Fixed(3), Content::Numeric, Encoding::Bcd));
+        layout.define(130, row(Length::Fixed(2), Content::Binary, Encoding::Binary));
+        layout
     }
-    right(digits::is_bcd(bytes), Rule::NotNumeric)
-}
 
-fn check_track(spec: &FieldSpec, encoding: Encoding, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    let allowed = |character: u8| character.is_ascii_digit() || character == b'=' || character == b'D';
-    match encoding {
-        Encoding::Ascii => right(bytes.iter().all(|byte| allowed(*byte)), Rule::NotTrack),
-        Encoding::Ebcdic => {
-            right(bytes.iter().all(|byte| allowed(digits::from_ebcdic(*byte))), Rule::NotTrack)
-        }
-        Encoding::Bcd => {
-            let mut last_nibble_free = false;
-            if spec.count == Count::Digits && units % 2 == 1 {
-                let (first, last) = (bytes.first().map_or(0, |b| b >> 4), bytes.last().map_or(0, |b| b & 15));
-                let (nibble, pad) = match spec.pad {
-                    Pad::Left => (first, 0),
-                    Pad::Right => (last, 0),
-                    Pad::RightF => (last, 0x0f),
-                };
-                right(nibble == pad, Rule::WrongPad)?;
-                last_nibble_free = spec.pad == Pad::RightF;
-            }
-            let digit_or_separator = |nibble: u8| nibble < 10 || nibble == 0x0d;
-            let count = bytes.len() * 2 - usize::from(last_nibble_free);
-            let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).take(count);
-            right(nibbles.into_iter().all(digit_or_separator), Rule::NotTrack)
-        }
-        Encoding::Binary | Encoding::Hex => Ok(()),
+    #[test]
+    fn a_message_is_read_in_place() {
+        let hex = "0100E0002000004000008400000000000000400000000000000005012345000042\
+                   0840C1C2F10070ABCD";
+        let body = digits::hex_bytes(hex.as_bytes()).expect("hex");
+        let (layout, mut spans) = (layout(), Spans::default());
+        let view = View::parse(&layout, &body, &mut spans);
+        let view = view.unwrap_or_else(|broken| panic!("{}", broken.error));
+        assert_eq!((view.mti(), view.bitmaps().count), (100, 3));
+        assert_eq!(view.fields().iter().collect::<Vec<_>>(), [2, 3, 19, 42, 70, 130]);
+        assert_eq!((view.number(2), view.units(2)), (Some(12_345), Some(5)));
+        assert_eq!((view.number(3), view.number(19), view.number(70)), (Some(42), Some(840), Some(70)));
+        assert_eq!(view.raw(2), Some([5, 1, 0x23, 0x45].as_slice()));
+        assert_eq!(view.content(2), Some([1, 0x23, 0x45].as_slice()));
+        assert_eq!(view.text(42, &mut [0; 8]), Some(b"AB1".as_slice()));
+        assert_eq!(view.content(130), Some([0xab, 0xcd].as_slice()));
+        assert_eq!((view.has(4), view.number(4), view.number(42)), (false, None, None));
     }
-}
 
-fn check_signed(encoding: Encoding, bytes: &[u8]) -> Result<(), Rule> {
-    let Some((sign, rest)) = bytes.split_first() else { return Ok(()) };
-    let (sign, zero) = match encoding {
-        Encoding::Ebcdic => (digits::from_ebcdic(*sign), EBCDIC_ZERO),
-        _ => (*sign, ASCII_ZERO),
-    };
-    right(matches!(sign, b'C' | b'D'), Rule::NoSign)?;
-    right(digits::is_zoned(rest, zero), Rule::NotNumeric)
+    #[test]
+    fn mistakes_are_told_with_field_and_offset_and_the_rest_stays_readable() {
+        let at = |field, offset, rule| ParseError { field, offset, rule };
+        let table: &[(&str, ParseError, &[u8])] = &[
+            ("01", at(None, 0, Rule::MtiCutOff), &[]),
+            ("01A0", at(None, 0, Rule::MtiNotDigits), &[]),
+            ("010040000000", at(None, 2, Rule::BitmapCutOff), &[]),
+            ("0100C000000000000000", at(None, 10, Rule::BitmapCutOff), &[]),
+            ("01002800000000000000000042", at(Some(5), 13, Rule::UnknownField), &[3]),
+            ("01004000000000000000", at(Some(2), 10, Rule::LengthCutOff), &[]),
+            ("01004000000000000000144111", at(Some(2), 10, Rule::TooLong), &[]),
+            ("0100400000000000000004411", at(Some(2), 11, Rule::CutOff), &[]),
+            ("01006000000000000000044A11000042", at(Some(2), 11, Rule::NotNumeric), &[3]),
+            ("0100600000000000000003F411000042", at(Some(2), 11, Rule::WrongPad), &[3]),
+            ("0100200000000000000000004200", at(None, 13, Rule::TrailingBytes), &[3]),
+            ("0100200000002000000000004204411E", at(Some(35), 14, Rule::NotTrack), &[3]),
+            ("0100200000000001000000004230784142", at(Some(48), 13, Rule::LengthNotDigits), &[3]),
+        ];
+        let layout = layout();
+        for (hex, error, readable) in table {
+            // An odd digit at the end is left out.
+            let body = digits::hex_bytes(&hex.as_bytes()[..hex.len() / 2 * 2]).expect("hex");
+            let mut spans = Spans::default();
+            let broken = View::parse(&layout, &body, &mut spans).err().expect("a mistake");
+            assert_eq!(broken.error, *error, "{hex}");
+            assert_eq!(broken.view.fields().iter().collect::<Vec<_>>(), *readable, "{hex}");
+        }
+    }
 }
