@@ -271,7 +271,7 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
     let recovered = &rebuilt.recovered;
     say(format!("records      {}", recovered.records));
     say(format!("segments     {}", recovered.segments.len()));
-    say(format!("epochs       {}", recovered.epoch));
+    say(format!("last epoch   {}", recovered.epoch));
     say(format!("last record  {} at {}", recovered.last.0, recovered.time));
     if let Some(torn) = &recovered.torn {
         say(format!("torn tail    {torn}"));

@@ -180,7 +180,11 @@ impl Daemon {
         // 2. The books.
         let rebuilt = rebuild(config, &disk, &keys)?;
         // 3. The new epoch.
-        let settings = writer::Settings { segment_bytes: u64::from(config.journal.segment_mib) << 20 };
+        let settings = writer::Settings {
+            segment_bytes: u64::from(config.journal.segment_mib) << 20,
+            // A wiped directory that keeps its key must not seal under an epoch that was used before.
+            epoch_min: u32::try_from(clock::now().seconds()).unwrap_or(u32::MAX),
+        };
         let writer = Writer::begin(disk.clone(), &rebuilt.recovered, keys.vault.fingerprint(), settings)?;
         // 4. The writer.
         let authorizer = authorizer(config, &keys);

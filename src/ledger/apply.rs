@@ -214,7 +214,7 @@ impl Shard {
                 state,
             )
         };
-        self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        self.link_open(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
         if let Some(place) = self.account_mut(wallet, event.account) {
             *place = account;
         }
@@ -330,8 +330,8 @@ impl Shard {
         if event.undoes == Sequence(0) {
             return self.leave_tombstone(sequence, time, event, card);
         }
-        let undone = self.chain(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
-        let Some((position, &entry)) = undone.filter(|(_, entry)| entry.state.is_open()) else {
+        let undone = self.open_of(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
+        let Some((position, &entry)) = undone else {
             return Err(ApplyError::NoSuchAuthorization);
         };
         let wallet = self.cards.at(card).wallet;
@@ -343,6 +343,7 @@ impl Shard {
         }
         let currency = account.currency;
         self.total_taken(currency, entry.state, -i128::from(entry.taken));
+        self.unlink_open(position);
         self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
         self.close(event.slot, position, sequence, time);
         Ok(())
@@ -364,7 +365,7 @@ impl Shard {
             acquirer: named.acquirer,
             ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
         };
-        let position = self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
         self.close(event.slot, position, sequence, time);
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Shard {
         let position = self.wallet_position(wallet)?;
         let mut views = Vec::new();
         for (_, card) in self.cards.iter().filter(|(_, card)| card.wallet == position) {
-            for (_, authorization) in self.chain(card) {
+            for (_, authorization) in self.open_of(card).chain(self.closed_of(card)) {
                 let account =
                     self.accounts_of(position).find(|account| account.number == authorization.account);
                 let account_currency = account.map_or(Currency::default(), |account| account.currency);
@@ -128,17 +128,15 @@ impl Shard {
         let mut chained = 0;
         for (_, card) in self.cards.iter() {
             let mut len = 0;
-            for (_, entry) in self.chain(card) {
+            for (_, entry) in self.open_of(card).chain(self.closed_of(card)) {
                 len += 1;
                 if entry.state == AuthorizationState::Held {
                     *held.entry((card.wallet, entry.account)).or_default() += entry.taken;
                 }
             }
-            if len != u32::from(card.chain_len) {
-                return Err(format!(
-                    "card {:?} counts {} authorizations, has {len}",
-                    card.reference, card.chain_len
-                ));
+            let counted = u32::from(card.authorizations);
+            if len != counted {
+                return Err(format!("card {:?} counts {counted} authorizations, has {len}", card.reference));
             }
             chained += len as usize;
         }
