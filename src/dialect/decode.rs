@@ -92,6 +92,7 @@ impl Dialect {
         }
     }
 
+    #[inline]
     fn authorization(&self, view: &View<'_>, context: Context) -> Result<AuthorizationRequest, Fault> {
         let mti = view.mti();
         let track = Track2::of(view);
@@ -168,6 +169,7 @@ impl Dialect {
         Ok(NetworkRequest { what, code, stan, transmission: transmission(view)? })
     }
 
+    #[inline]
     fn key(
         &self,
         view: &View<'_>,
@@ -249,12 +251,10 @@ fn fault(field: u8, problem: Problem) -> Fault {
 
 #[inline]
 fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
-    if !view.has(field) {
-        return Ok(None);
-    }
     match view.number(field) {
         Some(number) => Ok(Some(number)),
-        None => Err(fault(field, Problem::NotANumber)),
+        None if view.has(field) => Err(fault(field, Problem::NotANumber)),
+        None => Ok(None),
     }
 }
 
