@@ -140,7 +140,7 @@ impl FieldSpec {
     }
 
     /// Whether so many units are numeric BCD of at most eight bytes with its spare nibble, if any, in front.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_short_bcd(&self, units: usize) -> bool {
         matches!(self.encoding, Encoding::Bcd)
             && matches!(self.content, Content::Numeric)
@@ -199,7 +199,7 @@ impl Layout {
     }
 
     /// The field's table row.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn field(&self, field: u8) -> Option<&FieldSpec> {
         self.fields.get(usize::from(field))?.as_ref()

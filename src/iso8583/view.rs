@@ -9,6 +9,7 @@ use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
@@ -192,13 +193,13 @@ impl<'a> View<'a> {
     }
 
     /// Whether the field is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn has(&self, field: u8) -> bool {
         self.read.has(field)
     }
 
-    #[inline]
+    #[inline(always)]
     fn span(&self, field: u8) -> Option<Span> {
         if self.read.has(field) { self.spans.0.get(usize::from(field)).copied() } else { None }
     }
@@ -244,18 +245,24 @@ impl<'a> View<'a> {
     }
 
     /// The field as a number; `None` when it is absent, not all digits, or above 64 bits.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn number(&self, field: u8) -> Option<u64> {
+        // The mapping names its fields as constants: inlined, most of this is decided when it is compiled.
         let span = self.span(field)?;
         let spec = self.layout.field(field)?;
-        let (start, end, units) = (usize::from(span.content), usize::from(span.end), usize::from(span.units));
-        if spec.is_short_bcd(units) {
+        if spec.is_short_bcd(usize::from(span.units)) {
+            let (start, end) = (usize::from(span.content), usize::from(span.end));
             let bcd = digits::short_bcd(self.body, start, end - start);
             return (spec.checked || bcd.is_digits()).then_some(bcd.value());
         }
-        let content = self.body.get(start..end)?;
-        content::number(spec, content, units)
+        self.number_of(spec, span)
+    }
+
+    #[inline(never)]
+    fn number_of(&self, spec: &FieldSpec, span: Span) -> Option<u64> {
+        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
+        content::number(spec, content, usize::from(span.units))
     }
 
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
@@ -478,7 +485,6 @@ mod tests {
     use super::*;
     use crate::iso8583::spec::Content;
     use crate::iso8583::spec::Count;
-    use crate::iso8583::spec::FieldSpec;
     use crate::iso8583::spec::Pad;
 
     fn layout() -> Layout {
