@@ -20,7 +20,15 @@
 //! floor 5   edge        the only room that touches the world
 //! ```
 
-pub mod authorizer;
 pub mod domain;
-pub mod ledger;
+pub mod iso8583;
 pub mod settings;
+
+pub mod dialect;
+pub mod ledger;
+
+pub mod authorizer;
+
+pub mod workload;
+
+pub mod edge;

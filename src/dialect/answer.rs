@@ -1,0 +1,327 @@
+//! Domain to bytes: answers that take over what they echo from the request's own bytes, and network management.
+
+use crate::dialect::Dialect;
+use crate::dialect::Mapping;
+use crate::dialect::MessageHeader;
+use crate::dialect::header;
+use crate::dialect::inbound::Malformed;
+use crate::dialect::inbound::NetworkRequest;
+use crate::dialect::inbound::Received;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::money::Currency;
+use crate::domain::request::NetworkManagement;
+use crate::domain::request::Stan;
+use crate::domain::request::network_management_outcome;
+use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
+use crate::iso8583::build::Builder;
+use crate::iso8583::frame::FrameError;
+use crate::iso8583::spec::Bitmaps;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::value::Value;
+use crate::iso8583::value::ValueError;
+use crate::iso8583::view::View;
+
+/// Why a message cannot be written. The buffer is then as it was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Its frame.
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    /// One of its fields.
+    #[error("field {field}: {error}")]
+    Field {
+        /// The data element.
+        field: u8,
+        /// Why.
+        error: ValueError,
+    },
+}
+
+/// A network management message of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnRequest {
+    /// Sign-on, sign-off, echo, or any code of DE 70.
+    pub what: NetworkManagement,
+    /// DE 7, and the first half of Visa's DE 37.
+    pub now: Timestamp,
+    /// DE 11.
+    pub stan: Stan,
+    /// Our station and theirs, six digits each (Visa H6, H5); zeros before they are assigned.
+    pub stations: (u32, u32),
+}
+
+/// DE 54 entries: two balances, or the original amount. Twenty characters each.
+const AMOUNTS_MAX: usize = 40;
+/// Visa DE 44.10 in its place, and nothing after it: a CVV2 came and was not processed (R28).
+const CVV2_NOT_PROCESSED: &[u8] = b"          P";
+
+/// What an answer adds to the fields that it echoes.
+#[derive(Clone, Copy)]
+struct Added<'t> {
+    action: [u8; 2],
+    approval_code: Option<[u8; 6]>,
+    response_data: &'t [u8],
+    amounts: &'t [u8],
+    amount: Option<(u64, u64)>,
+}
+
+impl Added<'_> {
+    const fn only(action: [u8; 2]) -> Self {
+        Added { action, approval_code: None, response_data: &[], amounts: &[], amount: None }
+    }
+
+    fn fields(&self) -> FieldSet {
+        let mut fields = FieldSet::of(&[39]);
+        if self.approval_code.is_some() {
+            fields.insert(38);
+        }
+        if !self.response_data.is_empty() {
+            fields.insert(44);
+        }
+        if !self.amounts.is_empty() {
+            fields.insert(54);
+        }
+        fields
+    }
+}
+
+impl Dialect {
+    /// Appends the whole frame of an answer to an authorization or a reversal.
+    ///
+    /// # Errors
+    /// The answer does not fit the frame or a field; nothing was appended.
+    #[inline]
+    pub fn write_answer(
+        &self,
+        received: &Received<'_>,
+        answer: &Answer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let view = &received.view;
+        // 0100, 0101, 0200, 0201 ask; advices and reversals get neither a new DE 38 nor amounts (R8, R25).
+        let asks = matches!(view.mti(), 100 | 101 | 200 | 201);
+        let mut added = Added::only(self.response_code(answer.action));
+        let mut amounts = [0; AMOUNTS_MAX];
+        if asks {
+            if answer.action.is_approval() {
+                added.approval_code = answer.approval_code.map(|code| code.0);
+            }
+            added.amounts = additional_amounts(view, answer, &mut amounts);
+            added.amount = answer
+                .partial
+                .map(|part| (part.amount.minor.unsigned_abs(), part.billing.minor.unsigned_abs()));
+            if self.cvv2_came(view) {
+                added.response_data = CVV2_NOT_PROCESSED;
+            }
+        }
+        self.write_response(received.header, view, added, out)
+    }
+
+    /// Appends the whole frame of an answer to network management (0810).
+    ///
+    /// # Errors
+    /// The answer does not fit the frame or a field; nothing was appended.
+    pub fn write_network_answer(
+        &self,
+        received: &Received<'_>,
+        request: &NetworkRequest,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let action = self.response_code(network_management_outcome(request.what));
+        self.write_response(received.header, &received.view, Added::only(action), out)
+    }
+
+    /// Appends the whole frame of an answer with nothing but DE 39 and what is echoed, whatever the request is.
+    ///
+    /// # Errors
+    /// The answer does not fit the frame or a field; nothing was appended.
+    pub fn write_refusal(
+        &self,
+        received: &Received<'_>,
+        action: ActionCode,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let added = Added::only(self.response_code(action));
+        self.write_response(received.header, &received.view, added, out)
+    }
+
+    /// Appends the answer to a malformed request when it can be answered (R24), and tells whether it did.
+    ///
+    /// Where the dialect names the field at fault, its three digits go into DE 44. Otherwise everything that the
+    /// answer must echo has to be readable.
+    pub fn write_malformed(&self, malformed: &Malformed<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(view) = &malformed.view else { return false };
+        let mti = view.mti();
+        let known = self.responses.iter().any(|(known, _)| *known == response_mti(mti));
+        if mti / 10 % 2 == 1 || !known || !view.has(11) {
+            return false;
+        }
+        let echoed = self.response_fields(response_mti(mti)).and(view.named());
+        if !(self.name_malformed_field || view.has(7) && view.fields().includes(echoed)) {
+            return false;
+        }
+        let mut added = Added::only(self.response_code(ActionCode::FormatError));
+        let field = malformed.fault.field().unwrap_or(0);
+        let number = [field / 100, field / 10 % 10, field % 10].map(|digit| b'0' + digit);
+        if self.name_malformed_field && field > 0 {
+            added.response_data = &number;
+        }
+        self.write_response(malformed.header, view, added, out).is_ok()
+    }
+
+    /// Appends the whole frame of a network management request of ours (0800).
+    ///
+    /// # Errors
+    /// It does not fit the frame or a field; nothing was appended.
+    pub fn write_network_request(&self, request: &OwnRequest, out: &mut Vec<u8>) -> Result<(), WriteError> {
+        let code = match request.what {
+            NetworkManagement::SignOn => self.network_codes.sign_on.first(),
+            NetworkManagement::SignOff => self.network_codes.sign_off.first(),
+            NetworkManagement::Echo => self.network_codes.echo.first(),
+            NetworkManagement::Unsupported(ref code) => Some(code),
+        };
+        let code = u64::from(code.copied().unwrap_or(0));
+        let visa = self.mapping == Mapping::Visa;
+        let (ours, theirs) = request.stations;
+        self.framed(theirs, ours, out, |out| {
+            let mut builder = Builder::begin(&self.layout, out, 800, FieldSet::of(&[70]), Bitmaps::AS_NEEDED);
+            let transmission = TransmissionTime::at(request.now);
+            at(7, builder.number(7, u64::from(transmission.digits())))?;
+            at(11, builder.number(11, u64::from(request.stan.0)))?;
+            if visa {
+                at(37, builder.text(37, &visa_reference_number(request.now, request.stan)))?;
+                at(63, builder.value(63, Value::Bytes(&VISA_NETWORK)))?;
+            }
+            at(70, builder.number(70, code))?;
+            builder.finish();
+            Ok(())
+        })
+    }
+
+    fn write_response(
+        &self,
+        request_header: &[u8],
+        view: &View<'_>,
+        added: Added<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let mti = response_mti(view.mti());
+        let fields = self.response_fields(mti).and(view.fields()).or(added.fields());
+        let start = self.framing.begin(out);
+        let bitmaps = view.bitmaps();
+        let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
+        let body = header::begin_answer(request_header, self.station, out);
+        let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
+        for field in fields.iter() {
+            let written = match (field, added) {
+                (39, Added { action, .. }) => builder.text(39, &action),
+                (38, Added { approval_code: Some(code), .. }) => builder.text(38, &code),
+                (44, Added { response_data, .. }) if !response_data.is_empty() => {
+                    builder.text(44, response_data)
+                }
+                (54, Added { amounts, .. }) if !amounts.is_empty() => builder.text(54, amounts),
+                (4, Added { amount: Some((amount, _)), .. }) => builder.number(4, amount),
+                (6, Added { amount: Some((_, billing)), .. }) => builder.number(6, billing),
+                _ => builder.copy(view, field),
+            };
+            if let Err(error) = written {
+                out.truncate(start);
+                return Err(WriteError::Field { field, error });
+            }
+        }
+        builder.finish();
+        header::finish(self.answer_header(request_header), body, out);
+        Ok(self.framing.finish(out, start)?)
+    }
+
+    const fn answer_header(&self, request_header: &[u8]) -> MessageHeader {
+        if request_header.is_empty() { MessageHeader::None } else { self.header }
+    }
+
+    /// A frame with a header of ours around what `write` appends.
+    pub(super) fn framed(
+        &self,
+        to: u32,
+        from: u32,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let start = self.framing.begin(out);
+        let body = header::begin_own(self.header, to, from, out);
+        if let Err(error) = write(out) {
+            out.truncate(start);
+            return Err(error);
+        }
+        header::finish(self.header, body, out);
+        Ok(self.framing.finish(out, start)?)
+    }
+}
+
+/// Visa DE 63 with 63.1 only: network 0002.
+const VISA_NETWORK: [u8; 5] = [0x80, 0, 0, 0, 0x02];
+
+pub(super) fn at(field: u8, written: Result<(), ValueError>) -> Result<(), WriteError> {
+    written.map_err(|error| WriteError::Field { field, error })
+}
+
+/// The MTI of the answer: 0101 -> 0110, 0421 -> 0430. The repeat digit is not carried over.
+#[must_use]
+pub const fn response_mti(mti: u16) -> u16 {
+    let origin = mti % 10;
+    mti - origin + 10 + (origin & !1)
+}
+
+fn additional_amounts<'t>(view: &View<'_>, answer: &Answer, buffer: &'t mut [u8; AMOUNTS_MAX]) -> &'t [u8] {
+    let (first, second) = buffer.split_at_mut(AMOUNTS_MAX / 2);
+    // DE 3's middle digits: the account that was asked about.
+    let account = (view.number(3).unwrap_or(0) / 100 % 100) as u8;
+    let length = if let Some(balances) = answer.balances {
+        put_amount(first, account, b"01", balances.currency, balances.ledger);
+        put_amount(second, account, b"02", balances.currency, balances.available);
+        AMOUNTS_MAX
+    } else if let Some(part) = answer.partial {
+        // What the cardholder would have paid: a debit, as cash back in DE 54 is.
+        let original = part.original;
+        put_amount(first, 0, b"57", original.currency, -original.minor.saturating_abs());
+        AMOUNTS_MAX / 2
+    } else {
+        0
+    };
+    &buffer[..length]
+}
+
+/// One entry of DE 54: account type 2, amount type 2, currency 3, C or D, amount 12.
+fn put_amount(entry: &mut [u8], account: u8, kind: &[u8; 2], currency: Currency, minor: i64) {
+    let mut put = |from: usize, width: usize, value: u64| {
+        let mut rest = value;
+        for byte in entry[from..from + width].iter_mut().rev() {
+            *byte = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+    };
+    put(0, 2, u64::from(account));
+    put(4, 3, u64::from(currency.numeric()));
+    put(8, 12, minor.unsigned_abs().min(999_999_999_999));
+    entry[2..4].copy_from_slice(kind);
+    entry[7] = if minor < 0 { b'D' } else { b'C' };
+}
+
+/// Visa's DE 37: last digit of the year, day of the year, hour, then DE 11.
+fn visa_reference_number(now: Timestamp, stan: Stan) -> [u8; 12] {
+    let civil = now.civil();
+    let leap = civil.year % 4 == 0 && (civil.year % 100 != 0 || civil.year % 400 == 0);
+    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let month = (civil.month.max(1) - 1) as usize % before.len();
+    let day = before[month] + civil.day + u32::from(leap && civil.month > 2);
+    let year = civil.year.rem_euclid(10) as u64;
+    let head = (year * 1000 + u64::from(day)) * 100 + u64::from(civil.hour);
+    let mut rest = head * 1_000_000 + u64::from(stan.0 % 1_000_000);
+    let mut text = [b'0'; 12];
+    for byte in text.iter_mut().rev() {
+        *byte = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    text
+}

@@ -1,0 +1,384 @@
+//! Bytes to domain: which fields a message must have, and what they mean in each mapping.
+
+use crate::dialect::Dialect;
+use crate::dialect::Mapping;
+use crate::dialect::header;
+use crate::dialect::inbound::Context;
+use crate::dialect::inbound::Fault;
+use crate::dialect::inbound::Inbound;
+use crate::dialect::inbound::Malformed;
+use crate::dialect::inbound::NetworkRequest;
+use crate::dialect::inbound::Problem;
+use crate::dialect::inbound::Received;
+use crate::dialect::inbound::Reject;
+use crate::dialect::inbound::Response;
+use crate::domain::card::Pan;
+use crate::domain::money::Currency;
+use crate::domain::money::Money;
+use crate::domain::party::InstitutionId;
+use crate::domain::party::Text;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::MessageClass;
+use crate::domain::request::MessageKey;
+use crate::domain::request::NetworkManagement;
+use crate::domain::request::OriginalData;
+use crate::domain::request::Presented;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::ReversalRequest;
+use crate::domain::request::Stan;
+use crate::domain::request::TransactionKind;
+use crate::domain::time::Expiry;
+use crate::domain::time::TransmissionTime;
+use crate::iso8583::subfields::Form;
+use crate::iso8583::tlv;
+use crate::iso8583::view::Spans;
+use crate::iso8583::view::View;
+
+/// Application cryptogram, in DE 55.
+const CRYPTOGRAM_TAG: u32 = 0x9f26;
+/// The byte of Visa DE 60 whose low digit is 60.10, additional authorization indicators.
+const ADDITIONAL_INDICATORS: usize = 5;
+/// Visa DE 25: not a purchase, the account is to be verified (R16).
+const VISA_ACCOUNT_VERIFICATION: u64 = 51;
+
+impl Dialect {
+    /// Reads a frame's body: the network's header and the message to its end. Allocates nothing.
+    ///
+    /// # Errors
+    /// What is wrong, with the fields that could be read, so that it can be answered (R24).
+    #[inline]
+    pub fn decode<'a>(
+        &'a self,
+        body: &'a [u8],
+        context: Context,
+        spans: &'a mut Spans,
+    ) -> Result<Received<'a>, Malformed<'a>> {
+        let split = header::split(self.header, body).map_err(|error| Malformed {
+            header: &[],
+            view: None,
+            fault: Fault::Header(error),
+        })?;
+        let header = split.header;
+        let parsed = View::parse(&self.layout, split.message, spans);
+        if split.rejected {
+            // Whatever the network sent back: the code counts, and the message as far as it can be read.
+            let view = parsed.unwrap_or_else(|broken| broken.view);
+            let stan = view.number(11).map(|stan| Stan(stan as u32));
+            let inbound = Inbound::Reject(Reject { code: split.reject_code, mti: view.mti(), stan });
+            return Ok(Received { header, view, inbound });
+        }
+        let view = parsed.map_err(|broken| Malformed {
+            header,
+            view: Some(broken.view),
+            fault: Fault::Wire(broken.error),
+        })?;
+        match self.meaning(&view, context) {
+            Ok(inbound) => Ok(Received { header, view, inbound }),
+            Err(fault) => Err(Malformed { header, view: Some(view), fault }),
+        }
+    }
+
+    #[inline]
+    fn meaning(&self, view: &View<'_>, context: Context) -> Result<Inbound, Fault> {
+        let mti = view.mti();
+        match mti {
+            100 | 101 | 200 | 201 => Ok(Inbound::Authorization(self.authorization(view, context)?)),
+            400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
+            800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
+            // The third digit of an answer is odd.
+            100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(response(view)?)),
+            _ => Ok(Inbound::Unsupported { mti }),
+        }
+    }
+
+    fn authorization(&self, view: &View<'_>, context: Context) -> Result<AuthorizationRequest, Fault> {
+        let mti = view.mti();
+        let track = Track2::of(view);
+        let pan = pan(view, track.as_ref())?;
+        let processing_code = ProcessingCode(required(view, 3)? as u32);
+        let transmission = transmission(view)?;
+        let stan = Stan(required(view, 11)? as u32);
+        // A balance inquiry moves nothing, so that it may come without an amount.
+        let inquiry = processing_code.kind() == TransactionKind::BalanceInquiry;
+        let amount = amount(view, inquiry)?;
+        let billing = match (number(view, 6)?, currency(view, 51)?) {
+            (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
+            _ => None,
+        };
+        if let Some(date) = number(view, 13)? {
+            // The month and the day, at any time of it.
+            let date = u32::try_from(date).ok().and_then(|date| date.checked_mul(1_000_000));
+            date.and_then(TransmissionTime::new).ok_or(fault(13, Problem::NotADate))?;
+        }
+        let verifies = self.mapping == Mapping::Visa
+            && amount.minor == 0
+            && view.number(25) == Some(VISA_ACCOUNT_VERIFICATION);
+        let kind = if verifies { TransactionKind::AccountVerification } else { processing_code.kind() };
+        Ok(AuthorizationRequest {
+            key: self.key(view, context, stan, transmission)?,
+            class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
+            repeat: mti % 2 == 1,
+            pan,
+            expiry: expiry(view, track.as_ref())?,
+            processing_code,
+            kind,
+            amount,
+            billing,
+            mcc: small(view, 18)?,
+            country: small(view, 19)?,
+            entry_mode: small(view, 22)?,
+            partial_supported: self.partial_supported(view),
+            presented: self.presented(view),
+        })
+    }
+
+    fn reversal(&self, view: &View<'_>, context: Context) -> Result<ReversalRequest, Fault> {
+        let mti = view.mti();
+        let pan = pan(view, Track2::of(view).as_ref())?;
+        let processing_code = ProcessingCode(required(view, 3)? as u32);
+        let amount = amount(view, false)?;
+        let transmission = transmission(view)?;
+        let stan = Stan(required(view, 11)? as u32);
+        Ok(ReversalRequest {
+            key: self.key(view, context, stan, transmission)?,
+            advice: mti >= 420,
+            repeat: mti % 2 == 1,
+            pan,
+            processing_code,
+            amount,
+            approval_code: approval_code(view),
+            original: original(view),
+        })
+    }
+
+    fn network_request(&self, view: &View<'_>) -> Result<NetworkRequest, Fault> {
+        let code = required(view, 70)? as u16;
+        let codes = &self.network_codes;
+        let what = if codes.echo.contains(&code) {
+            NetworkManagement::Echo
+        } else if codes.sign_on.contains(&code) {
+            NetworkManagement::SignOn
+        } else if codes.sign_off.contains(&code) {
+            NetworkManagement::SignOff
+        } else {
+            NetworkManagement::Unsupported(code)
+        };
+        let stan = Stan(required(view, 11)? as u32);
+        Ok(NetworkRequest { what, code, stan, transmission: transmission(view)? })
+    }
+
+    fn key(
+        &self,
+        view: &View<'_>,
+        context: Context,
+        stan: Stan,
+        transmission: TransmissionTime,
+    ) -> Result<MessageKey, Fault> {
+        Ok(MessageKey {
+            network: context.network,
+            link: context.link,
+            stan,
+            transmission,
+            acquirer: InstitutionId(number(view, 32)?.unwrap_or(0)),
+            rrn: text(view, 37),
+            terminal: text(view, 41),
+            merchant: text(view, 42),
+            network_reference: self.network_reference(view).unwrap_or(0),
+        })
+    }
+
+    /// Visa DE 62.2, the transaction identifier.
+    fn network_reference(&self, view: &View<'_>) -> Option<u64> {
+        if self.mapping != Mapping::Visa {
+            return None;
+        }
+        self.subfields(62)?.find(view.content(62)?, 2)?.number()
+    }
+
+    /// Visa DE 60.10: 1 is "can take a part", 3 is that and "the amount is estimated" (R12).
+    fn partial_supported(&self, view: &View<'_>) -> bool {
+        let indicators = view.content(60).and_then(|content| content.get(ADDITIONAL_INDICATORS));
+        self.mapping == Mapping::Visa && indicators.is_some_and(|byte| matches!(byte & 0x0f, 1 | 3))
+    }
+
+    fn presented(&self, view: &View<'_>) -> Presented {
+        let mut presented = Presented::default();
+        if view.has(52) {
+            presented = presented.with(Presented::PIN);
+        }
+        if view.has(35) || view.has(45) {
+            presented = presented.with(Presented::TRACK);
+        }
+        if self.has_cryptogram(view) {
+            presented = presented.with(Presented::CRYPTOGRAM);
+        }
+        if self.cvv2_came(view) {
+            presented = presented.with(Presented::CVV2);
+        }
+        presented
+    }
+
+    fn has_cryptogram(&self, view: &View<'_>) -> bool {
+        let found = |content| tlv::tags(content).flatten().any(|tag| tag.tag == CRYPTOGRAM_TAG);
+        let Some(content) = view.content(55) else {
+            // Visa's third bitmap carried it before DE 55 did.
+            return self.mapping == Mapping::Visa && view.has(136);
+        };
+        match self.subfields(55).map(|subfields| subfields.form) {
+            Some(Form::Datasets) => tlv::datasets(content).flatten().any(|set| found(set.content)),
+            _ => found(content),
+        }
+    }
+
+    /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one).
+    pub(super) fn cvv2_came(&self, view: &View<'_>) -> bool {
+        if self.mapping != Mapping::Visa {
+            return false;
+        }
+        let (Some(subfields), Some(content)) = (self.subfields(126), view.content(126)) else { return false };
+        let mut buffer = [0; 6];
+        let Some(part) = subfields.find(content, 10) else { return false };
+        matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
+    }
+}
+
+fn fault(field: u8, problem: Problem) -> Fault {
+    Fault::Field { field, problem }
+}
+
+#[inline]
+fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
+    if !view.has(field) {
+        return Ok(None);
+    }
+    match view.number(field) {
+        Some(number) => Ok(Some(number)),
+        None => Err(fault(field, Problem::NotANumber)),
+    }
+}
+
+#[inline]
+fn required(view: &View<'_>, field: u8) -> Result<u64, Fault> {
+    number(view, field)?.ok_or(fault(field, Problem::Missing))
+}
+
+/// A number of up to four digits; zero when absent.
+#[inline]
+fn small(view: &View<'_>, field: u8) -> Result<u16, Fault> {
+    let number = number(view, field)?.unwrap_or(0);
+    u16::try_from(number).map_err(|_| fault(field, Problem::NotANumber))
+}
+
+#[inline]
+fn text<const N: usize>(view: &View<'_>, field: u8) -> Text<N> {
+    let mut text = Text::BLANK;
+    let _written = view.text(field, &mut text.0);
+    text
+}
+
+fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
+    let Some(numeric) = number(view, field)? else { return Ok(None) };
+    let currency = u16::try_from(numeric).ok().and_then(Currency::new);
+    currency.map(Some).ok_or(fault(field, Problem::NotANumber))
+}
+
+fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
+    let (minor, currency) = (number(view, 4)?, currency(view, 49)?);
+    let minor = match minor {
+        None if optional => 0,
+        minor => minor.ok_or(fault(4, Problem::Missing))?,
+    };
+    let currency = match currency {
+        None if optional => Currency::default(),
+        currency => currency.ok_or(fault(49, Problem::Missing))?,
+    };
+    let minor = i64::try_from(minor).map_err(|_| fault(4, Problem::NotANumber))?;
+    Ok(Money::new(minor, currency))
+}
+
+fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
+    let digits = u32::try_from(required(view, 7)?).ok();
+    digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))
+}
+
+/// Card number and expiry of DE 35. It lives on the stack of one decoding only.
+struct Track2 {
+    pan: Option<Pan>,
+    expiry: Option<Expiry>,
+}
+
+impl Track2 {
+    #[inline]
+    fn of(view: &View<'_>) -> Option<Self> {
+        if view.has(2) && view.has(14) || !view.has(35) {
+            return None;
+        }
+        let mut buffer = [0; 40];
+        let track = view.text(35, &mut buffer)?;
+        let separator = track.iter().position(|character| !character.is_ascii_digit())?;
+        let pan = Pan::from_ascii(track.get(..separator)?).ok();
+        let date = track.get(separator + 1..separator + 5);
+        let expiry = date.and_then(|date| {
+            let digits = date.iter().map(|byte| byte.wrapping_sub(b'0'));
+            digits.into_iter().try_fold(0, |value, digit| (digit < 10).then(|| value * 10 + u16::from(digit)))
+        });
+        Some(Self { pan, expiry: expiry.and_then(Expiry::new) })
+    }
+}
+
+fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
+    if let Some(value) = number(view, 2)? {
+        let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
+        return Pan::from_value(value, digits).map_err(|_| fault(2, Problem::NotACardNumber));
+    }
+    if view.has(35) {
+        return track.and_then(|track| track.pan).ok_or(fault(35, Problem::NotACardNumber));
+    }
+    Err(fault(2, Problem::Missing))
+}
+
+fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fault> {
+    let Some(digits) = number(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
+    let expiry = u16::try_from(digits).ok().and_then(Expiry::new);
+    expiry.map(Some).ok_or(fault(14, Problem::NotADate))
+}
+
+fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {
+    let code: Text<6> = text(view, 38);
+    (!code.is_blank()).then_some(ApprovalCode(code.0))
+}
+
+/// DE 90: MTI 4, DE 11 6, DE 7 10, DE 32 11, DE 33 11. It is never a format error (R7): what makes no sense is left
+/// out, and the message is matched by other means.
+fn original(view: &View<'_>) -> Option<OriginalData> {
+    let mut buffer = [0; 42];
+    let text = view.text(90, &mut buffer)?;
+    let part = |from: usize, to: usize| -> Option<u64> {
+        let digits = text.get(from..to)?;
+        digits
+            .iter()
+            .try_fold(0_u64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
+    };
+    let mti = part(0, 4).unwrap_or(0);
+    let class = if mti < 1000 { MessageClass::from_digit((mti / 100) as u8) } else { None };
+    let transmission = part(10, 20).and_then(|digits| u32::try_from(digits).ok());
+    Some(OriginalData {
+        class,
+        stan: Stan(part(4, 10)? as u32),
+        transmission: transmission.and_then(TransmissionTime::new),
+        acquirer: InstitutionId(part(20, 31).unwrap_or(0)),
+    })
+}
+
+fn response(view: &View<'_>) -> Result<Response, Fault> {
+    let mut response_code = [b' '; 2];
+    let _written = view.text(39, &mut response_code);
+    Ok(Response {
+        mti: view.mti(),
+        stan: Stan(required(view, 11)? as u32),
+        transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
+        response_code,
+        network_code: view.number(70).map(|code| code as u16),
+    })
+}

@@ -1,0 +1,120 @@
+//! What stands in front of the MTI: Visa's header of 22 bytes, and the longer one that carries a reject.
+
+use crate::dialect::MessageHeader;
+use crate::iso8583::digits;
+
+/// Bytes of Visa's header (H1 = 0x16).
+pub const VISA_HEADER_BYTES: usize = 22;
+/// Bytes of a Visa header that carries a reject code (H1 = 0x1A).
+pub const VISA_REJECT_BYTES: usize = 26;
+/// H2: another header follows this one.
+const ANOTHER_FOLLOWS: u8 = 0x80;
+/// H13: a reject code follows.
+const REJECTED: u8 = 0x80;
+
+/// Why a header cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HeaderError {
+    /// The message ends inside its header.
+    #[error("the message ends inside its header")]
+    CutOff,
+    /// H1 says a length that no header has.
+    #[error("the header's own length is neither 22 nor 26")]
+    Length,
+}
+
+/// A body divided into header and message.
+#[derive(Clone, Copy)]
+pub(super) struct Split<'a> {
+    /// The last header before the message: the one that an answer takes over. Empty without one.
+    pub(super) header: &'a [u8],
+    /// A reject header came first.
+    pub(super) rejected: bool,
+    /// H14, when the reject header has one.
+    pub(super) reject_code: Option<u16>,
+    /// From the MTI on.
+    pub(super) message: &'a [u8],
+}
+
+pub(super) fn split(kind: MessageHeader, body: &[u8]) -> Result<Split<'_>, HeaderError> {
+    let mut split = Split { header: &[], rejected: false, reject_code: None, message: body };
+    if kind == MessageHeader::None {
+        return Ok(split);
+    }
+    loop {
+        let next = split_one(split.message);
+        let (header, rest) = match next {
+            // The code of a reject counts even when what it is about cannot be read.
+            Err(_) if split.rejected => return Ok(split),
+            next => next?,
+        };
+        split.header = header;
+        split.message = rest;
+        let reject = header.len() == VISA_REJECT_BYTES;
+        if reject {
+            split.rejected = true;
+            let code = &header[24..26];
+            if header[22] & REJECTED != 0 && digits::is_bcd(code) {
+                split.reject_code = digits::bcd_value(code).map(|code| code as u16);
+            }
+        }
+        // A reject header is followed by the message that was rejected, with the header that we gave it.
+        let another = header[1] & ANOTHER_FOLLOWS != 0 || reject;
+        if !another {
+            return Ok(split);
+        }
+    }
+}
+
+fn split_one(message: &[u8]) -> Result<(&[u8], &[u8]), HeaderError> {
+    let length = usize::from(*message.first().ok_or(HeaderError::CutOff)?);
+    if length != VISA_HEADER_BYTES && length != VISA_REJECT_BYTES {
+        return Err(HeaderError::Length);
+    }
+    message.split_at_checked(length).ok_or(HeaderError::CutOff)
+}
+
+fn station(number: u32) -> [u8; 3] {
+    let pair = |pair: u32| (((pair / 10 % 10) << 4) | (pair % 10)) as u8;
+    [pair(number / 10_000), pair(number / 100), pair(number)]
+}
+
+/// Appends the header of an answer: stations swapped (H5, H6), round-trip fields (H7 to H12) as they came. Returns
+/// where it starts.
+pub(super) fn begin_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    if let Some(header) = request.first_chunk::<VISA_HEADER_BYTES>() {
+        let mut answer = *header;
+        answer[0] = VISA_HEADER_BYTES as u8;
+        answer[1] &= !ANOTHER_FOLLOWS;
+        answer[5..8].copy_from_slice(&header[8..11]);
+        answer[8..11].copy_from_slice(&header[5..8]);
+        if let Some(own) = own {
+            answer[8..11].copy_from_slice(&station(own));
+        }
+        out.extend_from_slice(&answer);
+    }
+    start
+}
+
+/// Appends the header of a message of ours. Returns where it starts.
+pub(super) fn begin_own(kind: MessageHeader, to: u32, from: u32, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    if kind == MessageHeader::Visa {
+        out.extend([VISA_HEADER_BYTES as u8, 1, 2, 0, 0]);
+        out.extend(station(to));
+        out.extend(station(from));
+        out.resize(start + VISA_HEADER_BYTES, 0);
+    }
+    start
+}
+
+/// Fills in the length of header and message (H4), when there is a header.
+pub(super) fn finish(kind: MessageHeader, start: usize, out: &mut [u8]) {
+    if kind == MessageHeader::Visa {
+        let length = (out.len() - start).min(usize::from(u16::MAX)) as u16;
+        if let Some(room) = out.get_mut(start + 3..start + 5) {
+            room.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! A dialect's table read from TOML, every mistake reported with its place.
+
+use crate::dialect::Courtesy;
+use crate::dialect::Dialect;
+use crate::dialect::Mapping;
+use crate::dialect::MessageHeader;
+use crate::dialect::NetworkCodes;
+use crate::domain::action::ActionCode;
+use crate::iso8583::digits;
+use crate::iso8583::frame::Framing;
+use crate::iso8583::spec::Content;
+use crate::iso8583::spec::Count;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
+use crate::iso8583::spec::HIGHEST_FIELD;
+use crate::iso8583::spec::Layout;
+use crate::iso8583::spec::Length;
+use crate::iso8583::spec::Pad;
+use crate::iso8583::spec::Prefix;
+use crate::iso8583::subfields::Form;
+use crate::iso8583::subfields::Subfield;
+use crate::iso8583::subfields::Subfields;
+use crate::settings::Document;
+use crate::settings::Finding;
+use crate::settings::Section;
+
+const MAPPINGS: &[(&str, Mapping)] = &[("visa", Mapping::Visa), ("iso87", Mapping::Iso87)];
+const HEADERS: &[(&str, MessageHeader)] = &[("none", MessageHeader::None), ("visa", MessageHeader::Visa)];
+const COURTESIES: &[(&str, Courtesy)] = &[("echo", Courtesy::Echo), ("ignore", Courtesy::Ignore)];
+const PADS: &[(&str, Pad)] = &[("left", Pad::Left), ("right", Pad::Right), ("right-f", Pad::RightF)];
+const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::Bytes)];
+
+/// What every dialect must have, since answers and the mapping need it.
+const NEEDED: [u8; 12] = [2, 3, 4, 7, 11, 37, 38, 39, 44, 49, 54, 70];
+
+/// The answers that we write.
+const ANSWERED: [u16; 5] = [110, 210, 410, 430, 810];
+
+/// The encodings that fields have unless they say otherwise.
+#[derive(Clone, Copy)]
+struct Defaults {
+    numeric: Encoding,
+    text: Encoding,
+    length: Encoding,
+}
+
+pub(super) fn read(file: &str, text: &str) -> Result<Dialect, Vec<Finding>> {
+    let document = Document::parse(file, text);
+    let root = document.root();
+    let dialect = read_root(file, &root);
+    root.finish();
+    let findings = document.into_findings();
+    if findings.is_empty() { Ok(dialect) } else { Err(findings) }
+}
+
+fn read_root(file: &str, root: &Section<'_>) -> Dialect {
+    if !root.has("mapping") {
+        root.report("`mapping` is missing; it must be one of visa, iso87");
+    }
+    let mapping = root.choice("mapping", MAPPINGS).unwrap_or(Mapping::Iso87);
+    let (mut layout, defaults) = read_encoding(root);
+    let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
+    read_fields(root, defaults, &mut layout, &mut names);
+    let subfields = read_subfields(root, defaults, &layout);
+    let responses = read_responses(root, &layout);
+    let message = read_message(root);
+    Dialect {
+        name: file.into(),
+        mapping,
+        header: message.header,
+        layout,
+        framing: read_framing(root),
+        keep_alive: message.keep_alive,
+        session_control: message.session_control,
+        name_malformed_field: message.name_malformed_field,
+        response_codes: read_response_codes(root),
+        network_codes: read_network_codes(root),
+        responses,
+        names,
+        subfields,
+        station: None,
+    }
+}
+
+struct Message {
+    header: MessageHeader,
+    keep_alive: Courtesy,
+    session_control: Courtesy,
+    name_malformed_field: bool,
+}
+
+fn read_message(root: &Section<'_>) -> Message {
+    let mut message = Message {
+        header: MessageHeader::None,
+        keep_alive: Courtesy::Ignore,
+        session_control: Courtesy::Ignore,
+        name_malformed_field: false,
+    };
+    if let Some(section) = root.section("message") {
+        message.header = section.choice("header", HEADERS).unwrap_or(message.header);
+        message.keep_alive = section.choice("keep_alive", COURTESIES).unwrap_or(message.keep_alive);
+        message.session_control =
+            section.choice("session_control", COURTESIES).unwrap_or(message.session_control);
+        message.name_malformed_field = section.flag_or("name_malformed_field", false);
+        section.finish();
+    }
+    message
+}
+
+fn required<'d>(root: &Section<'d>, key: &str) -> Option<Section<'d>> {
+    if !root.has(key) {
+        root.report(format!("the table `{key}` is missing"));
+    }
+    root.section(key)
+}
+
+fn required_choice(section: &Section<'_>, key: &str, choices: &[(&str, Encoding)]) -> Encoding {
+    if !section.has(key) {
+        section.report(format!("`{}.{key}` is missing", section.path()));
+    }
+    section.choice(key, choices).unwrap_or(Encoding::Ascii)
+}
+
+fn read_encoding(root: &Section<'_>) -> (Layout, Defaults) {
+    let characters = [("ascii", Encoding::Ascii), ("ebcdic", Encoding::Ebcdic)];
+    let digits = [("ascii", Encoding::Ascii), ("ebcdic", Encoding::Ebcdic), ("bcd", Encoding::Bcd)];
+    let bitmaps = [("binary", Encoding::Binary), ("hex", Encoding::Hex), ("ebcdic-hex", Encoding::Ebcdic)];
+    let Some(section) = required(root, "encoding") else {
+        let ascii = Encoding::Ascii;
+        return (Layout::new(ascii, Encoding::Hex), Defaults { numeric: ascii, text: ascii, length: ascii });
+    };
+    let layout =
+        Layout::new(required_choice(&section, "mti", &digits), required_choice(&section, "bitmap", &bitmaps));
+    let defaults = Defaults {
+        numeric: required_choice(&section, "numeric", &digits),
+        text: required_choice(&section, "text", &characters),
+        length: required_choice(&section, "length", &length_encodings()),
+    };
+    let layout = layout.with_unannounced_second(section.flag_or("unannounced_second", false));
+    section.finish();
+    (layout, defaults)
+}
+
+const fn length_encodings() -> [(&'static str, Encoding); 4] {
+    [
+        ("ascii", Encoding::Ascii),
+        ("ebcdic", Encoding::Ebcdic),
+        ("bcd", Encoding::Bcd),
+        ("binary", Encoding::Binary),
+    ]
+}
+
+fn read_framing(root: &Section<'_>) -> Framing {
+    let mut framing = Framing {
+        before: 0,
+        length: Prefix { encoding: Encoding::Binary, width: 2 },
+        little_endian: false,
+        inclusive: false,
+        after: 0,
+        session_control: false,
+        trailer: Vec::new(),
+        max: 4096,
+    };
+    let Some(section) = required(root, "framing") else { return framing };
+    framing.before = section.integer_or("before", 0..=16, 0) as u8;
+    framing.length.width = section.integer_or("length_bytes", 1..=6, 2) as u8;
+    framing.length.encoding =
+        section.choice("length_encoding", Encoding::ALL).unwrap_or(framing.length.encoding);
+    framing.little_endian = section.flag_or("little_endian", false);
+    framing.inclusive = section.flag_or("inclusive", false);
+    framing.after = section.integer_or("after", 0..=16, 0) as u8;
+    framing.session_control = section.flag_or("session_control", false);
+    framing.max = section.integer_or("max", 64..=65_535, 4096) as u32;
+    if let Some(text) = section.text("trailer") {
+        match digits::hex_bytes(text.as_bytes()) {
+            Some(bytes) if bytes.len() <= 4 => framing.trailer = bytes,
+            _ => section.report_at("trailer", "`framing.trailer` must be up to four bytes in hex"),
+        }
+    }
+    if framing.little_endian && framing.length.encoding != Encoding::Binary {
+        section.report_at("little_endian", "only a binary length can have its lowest byte first");
+    }
+    if framing.session_control && framing.prefix_bytes() != 4 {
+        section.report_at("session_control", "session control is told by the last of four bytes");
+    }
+    section.finish();
+    framing
+}
+
+fn read_response_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
+    let Some(section) = required(root, "response_codes") else { return Vec::new() };
+    let mut codes = Vec::new();
+    for (action, name) in ActionCode::ALL {
+        let Some(text) = section.required_text(name) else { continue };
+        match text.as_bytes() {
+            [a, b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() => {
+                codes.push((*action, [*a, *b]))
+            }
+            _ => section.report_at(name, format!("`response_codes.{name}` must be two letters or digits")),
+        }
+    }
+    section.finish();
+    codes
+}
+
+fn read_network_codes(root: &Section<'_>) -> NetworkCodes {
+    let Some(section) = required(root, "network_management") else { return NetworkCodes::default() };
+    let codes = |key: &str| -> Vec<u16> {
+        let codes = section.integers(key, 0..=999);
+        if codes.is_empty() {
+            section.report_at(key, format!("`network_management.{key}` needs at least one code of DE 70"));
+        }
+        codes.into_iter().map(|code| code as u16).collect()
+    };
+    let found = NetworkCodes { sign_on: codes("sign_on"), sign_off: codes("sign_off"), echo: codes("echo") };
+    section.finish();
+    found
+}
+
+fn read_responses(root: &Section<'_>, layout: &Layout) -> Vec<(u16, FieldSet)> {
+    let Some(section) = required(root, "responses") else { return Vec::new() };
+    let mut responses = Vec::new();
+    for key in section.keys() {
+        let mti = if key.len() == 4 { key.parse::<u16>().ok() } else { None };
+        let fields = section.integers(&key, 2..=u64::from(HIGHEST_FIELD));
+        let Some(mti) = mti else {
+            section.report_at(&key, format!("`responses.{key}` is not named by an MTI of four digits"));
+            continue;
+        };
+        let fields: Vec<u8> = fields.into_iter().map(|field| field as u8).collect();
+        for field in &fields {
+            if layout.field(*field).is_none() {
+                section
+                    .report_at(&key, format!("`responses.{key}` names field {field}, which the table lacks"));
+            } else if [14, 35, 45, 52, 53, 55].contains(field) {
+                section.report_at(&key, format!("`responses.{key}` must not echo field {field}"));
+            }
+        }
+        responses.push((mti, FieldSet::of(&fields)));
+    }
+    for mti in ANSWERED {
+        if !responses.iter().any(|(known, _)| *known == mti) {
+            section.report(format!("`responses.{mti:04}` is missing"));
+        }
+    }
+    section.finish();
+    responses
+}
+
+fn read_fields(root: &Section<'_>, defaults: Defaults, layout: &mut Layout, names: &mut [Box<str>]) {
+    if !root.has("fields") {
+        root.report("the table `fields` is missing");
+    }
+    for (key, section) in root.sections("fields") {
+        let number = key.parse::<u8>().ok().filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
+        match number {
+            Some(field) => {
+                if let Some(spec) = read_spec(&section, defaults) {
+                    layout.define(field, spec);
+                }
+                if let (Some(name), Some(slot)) = (section.text("name"), names.get_mut(usize::from(field))) {
+                    *slot = name.into();
+                }
+                section.finish();
+            }
+            None => section.report(format!(
+                "`fields.{key}` is no data element: 2 to {HIGHEST_FIELD}, and 65 stands for the third bitmap"
+            )),
+        }
+    }
+    let missing = NEEDED.iter().filter(|field| layout.field(**field).is_none());
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    if !missing.is_empty() && root.has("fields") {
+        root.report_at(
+            "fields",
+            format!("the table `fields` lacks what every dialect needs: {}", missing.join(", ")),
+        );
+    }
+}
+
+fn read_subfields(root: &Section<'_>, defaults: Defaults, layout: &Layout) -> Vec<Option<Subfields>> {
+    let mut all = vec![None; usize::from(HIGHEST_FIELD) + 1];
+    for (key, section) in root.sections("subfields") {
+        let field = key.parse::<u8>().ok().filter(|field| layout.field(*field).is_some());
+        let form = section.required_text("form").and_then(|form| read_form(&section, form));
+        let mut parts = Vec::new();
+        for key in section.keys() {
+            if key == "form" || key == "bitmap_bytes" {
+                continue;
+            }
+            if let Some(part) = read_part(&section, &key, defaults, form) {
+                parts.push(part);
+            }
+        }
+        parts.sort_by_key(|part| part.number);
+        match (field, form) {
+            (None, _) => section.report(format!("`subfields.{key}` does not name a field of the table")),
+            (Some(field), Some(form)) => all[usize::from(field)] = Some(Subfields { form, parts }),
+            _ => {}
+        }
+        section.finish();
+    }
+    all
+}
+
+fn read_form(section: &Section<'_>, form: &str) -> Option<Form> {
+    let bytes = section.integer("bitmap_bytes", 1..=8);
+    if (form == "bitmap") != section.has("bitmap_bytes") {
+        section.report("`bitmap_bytes` goes with `form = \"bitmap\"`, and only with it");
+    }
+    match form {
+        "bitmap" => Some(Form::Bitmap(bytes.unwrap_or(8) as u8)),
+        "positional" => Some(Form::Positional),
+        "tags" => Some(Form::Tags),
+        "datasets" => Some(Form::Datasets),
+        _ => {
+            section.report_at("form", "`form` must be one of bitmap, positional, tags, datasets");
+            None
+        }
+    }
+}
+
+fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<Form>) -> Option<Subfield> {
+    let part = section.section(key)?;
+    let number = key.parse::<u8>().ok().filter(|number| (1..=64).contains(number));
+    let spec = read_spec(&part, defaults);
+    let name = part.text("name").unwrap_or_default().into();
+    if number.is_none() {
+        part.report(format!("`{key}` is no number of a subfield"));
+    }
+    let positional = form == Some(Form::Positional);
+    if positional && spec.is_some_and(|spec| matches!(spec.length, Length::Variable { .. })) {
+        part.report("a part that is told by its position has a fixed length");
+    }
+    part.finish();
+    Some(Subfield { number: number?, name, spec: spec? })
+}
+
+/// One row: `format = "n..19"` and what it changes of the defaults.
+fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<FieldSpec> {
+    let text = section.required_text("format");
+    let encoding = section.choice("encoding", Encoding::ALL);
+    let count = section.choice("count", COUNTS);
+    let pad = section.choice("pad", PADS).unwrap_or(Pad::Left);
+    let checked = section.flag_or("checked", true);
+    let prefix = section.text("prefix");
+    let text = text?;
+    let Some((content, variable, units)) = read_format(text) else {
+        section.report_at(
+            "format",
+            format!(
+                "\"{text}\" is no format: n, a, an, ans, b, z or x, then `..` when variable, then 1 to 9999"
+            ),
+        );
+        return None;
+    };
+    let encoding = encoding.unwrap_or(match content {
+        Content::Numeric | Content::Track => defaults.numeric,
+        Content::Text | Content::Signed => defaults.text,
+        Content::Binary => Encoding::Binary,
+    });
+    if !fits(content, encoding) {
+        section.report_at(
+            "encoding",
+            format!("a field of format \"{text}\" cannot be written in this encoding"),
+        );
+        return None;
+    }
+    if count.is_some() && encoding != Encoding::Bcd {
+        section.report_at("count", "only BCD fields can count digits or bytes");
+    }
+    let digits = matches!(content, Content::Numeric | Content::Track) || encoding == Encoding::Hex;
+    let count = count.unwrap_or(if digits { Count::Digits } else { Count::Bytes });
+    let length = if variable {
+        Length::Variable { prefix: read_prefix(section, prefix, units, defaults)?, max: units }
+    } else {
+        if prefix.is_some() {
+            section.report_at("prefix", "a field of fixed length has no prefix");
+        }
+        Length::Fixed(units)
+    };
+    Some(FieldSpec { length, content, encoding, count, pad, checked })
+}
+
+fn read_format(text: &str) -> Option<(Content, bool, u16)> {
+    let (class, rest) = text.split_at(text.find(|c: char| !c.is_ascii_lowercase())?);
+    let content = match class {
+        "n" => Content::Numeric,
+        "a" | "an" | "ans" => Content::Text,
+        "b" => Content::Binary,
+        "z" => Content::Track,
+        "x" => Content::Signed,
+        _ => return None,
+    };
+    let variable = rest.starts_with("..");
+    let digits = rest.strip_prefix("..").unwrap_or(rest);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let units = digits.parse::<u16>().ok().filter(|units| (1..=9999).contains(units))?;
+    Some((content, variable, units))
+}
+
+const fn fits(content: Content, encoding: Encoding) -> bool {
+    match content {
+        Content::Numeric | Content::Track => {
+            matches!(encoding, Encoding::Ascii | Encoding::Ebcdic | Encoding::Bcd)
+        }
+        Content::Text | Content::Signed => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic),
+        Content::Binary => matches!(encoding, Encoding::Binary | Encoding::Hex),
+    }
+}
+
+fn read_prefix(section: &Section<'_>, text: Option<&str>, max: u16, defaults: Defaults) -> Option<Prefix> {
+    let Some(text) = text else {
+        // The narrowest that can say the maximum: LL up to 99, LLL up to 999; a byte up to 255.
+        let widths = (1..=4).map(|width| Prefix { encoding: defaults.length, width });
+        let narrowest = match defaults.length {
+            Encoding::Ascii | Encoding::Ebcdic => 2,
+            _ => 1,
+        };
+        return widths
+            .filter(|prefix| prefix.width >= narrowest)
+            .find(|prefix| prefix.largest() >= u32::from(max));
+    };
+    let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let width = text.get(name.len()..).and_then(|digits| digits.parse::<u8>().ok());
+    let encodings = length_encodings();
+    let encoding = encodings.iter().find(|(known, _)| *known == name).map(|(_, encoding)| *encoding);
+    let (Some(encoding), Some(width @ 1..=4)) = (encoding, width) else {
+        section.report_at(
+            "prefix",
+            format!("\"{text}\" is no prefix: ascii, ebcdic, bcd or binary, then its bytes, 1 to 4"),
+        );
+        return None;
+    };
+    let prefix = Prefix { encoding, width };
+    if prefix.largest() < u32::from(max) {
+        section.report_at("prefix", format!("a length of \"{text}\" cannot say {max}"));
+        return None;
+    }
+    Some(prefix)
+}

@@ -1,0 +1,143 @@
+//! Writes a message field by field, copying what it echoes from the request's own bytes.
+
+use crate::iso8583::digits;
+use crate::iso8583::spec::Bitmaps;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
+use crate::iso8583::spec::Layout;
+use crate::iso8583::value;
+use crate::iso8583::value::Value;
+use crate::iso8583::value::ValueError;
+use crate::iso8583::view::View;
+
+/// A message being written at the end of a buffer. Fields come in ascending order; the bitmaps are written last.
+pub struct Builder<'o> {
+    layout: &'o Layout,
+    out: &'o mut Vec<u8>,
+    bitmap_at: usize,
+    bitmaps: usize,
+    unannounced_second: bool,
+    named: FieldSet,
+    last: u8,
+}
+
+impl<'o> Builder<'o> {
+    /// Begins a message with room for the bitmaps of these fields, and for more when `like` has more: an answer to a
+    /// host that always sends two bitmaps has two.
+    #[inline]
+    #[must_use]
+    pub fn begin(
+        layout: &'o Layout,
+        out: &'o mut Vec<u8>,
+        mti: u16,
+        fields: FieldSet,
+        like: Bitmaps,
+    ) -> Self {
+        let number = [mti / 1000 % 10, mti / 100 % 10, mti / 10 % 10, mti % 10].map(|digit| digit as u8);
+        match layout.mti() {
+            Encoding::Bcd => out.extend([number[0] << 4 | number[1], number[2] << 4 | number[3]]),
+            Encoding::Ebcdic => out.extend(number.map(|digit| 0xf0 + digit)),
+            _ => out.extend(number.map(|digit| b'0' + digit)),
+        }
+        let bitmap_at = out.len();
+        let bitmaps = fields.bitmaps().max(usize::from(like.count.min(3)));
+        out.resize(bitmap_at + bitmaps * bitmap_bytes(layout), 0);
+        let unannounced_second = like.unannounced_second && fields.bitmaps() <= 2;
+        Self { layout, out, bitmap_at, bitmaps, unannounced_second, named: FieldSet::EMPTY, last: 1 }
+    }
+
+    #[inline]
+    fn name(&mut self, field: u8) -> Result<&'o FieldSpec, ValueError> {
+        if field <= self.last || usize::from(field) > self.bitmaps * 64 {
+            return Err(ValueError::OutOfOrder);
+        }
+        let spec = self.layout.field(field).ok_or(ValueError::UnknownField)?;
+        self.last = field;
+        self.named.insert(field);
+        Ok(spec)
+    }
+
+    fn unless_failed(&mut self, field: u8, written: Result<(), ValueError>) -> Result<(), ValueError> {
+        if written.is_err() {
+            self.named.remove(field);
+        }
+        written
+    }
+
+    /// Copies a field as it stands in a message of the same layout; nothing when that has none.
+    ///
+    /// # Errors
+    /// The field is out of order.
+    #[inline]
+    pub fn copy(&mut self, from: &View<'_>, field: u8) -> Result<(), ValueError> {
+        if let Some(raw) = from.raw(field) {
+            self.name(field)?;
+            self.out.extend_from_slice(raw);
+        }
+        Ok(())
+    }
+
+    /// Writes a number into a numeric field.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, or too short for the number.
+    #[inline]
+    pub fn number(&mut self, field: u8, number: u64) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        let written = value::encode_number(spec, number, self.out);
+        self.unless_failed(field, written)
+    }
+
+    /// Writes ASCII characters.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, or cannot hold them.
+    #[inline]
+    pub fn text(&mut self, field: u8, text: &[u8]) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        let written = value::encode_characters(spec, text, self.out);
+        self.unless_failed(field, written)
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, or cannot hold it.
+    pub fn value(&mut self, field: u8, value: Value<'_>) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        let written = value::encode(spec, value, self.out);
+        self.unless_failed(field, written)
+    }
+
+    /// Writes the bitmaps; the message is whole.
+    #[inline]
+    pub fn finish(mut self) {
+        if self.bitmaps > 1 && !self.unannounced_second {
+            self.named.insert(1);
+        }
+        if self.bitmaps > 2 {
+            self.named.insert(65);
+        }
+        let width = bitmap_bytes(self.layout);
+        let room = &mut self.out[self.bitmap_at..self.bitmap_at + self.bitmaps * width];
+        for (room, word) in room.chunks_exact_mut(width).zip(self.named.0) {
+            match self.layout.bitmap() {
+                Encoding::Binary => room.copy_from_slice(&word.to_be_bytes()),
+                encoding => {
+                    for (at, byte) in room.iter_mut().enumerate() {
+                        let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
+                        *byte = match encoding {
+                            Encoding::Ebcdic => digits::to_ebcdic(character),
+                            _ => character,
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+const fn bitmap_bytes(layout: &Layout) -> usize {
+    if matches!(layout.bitmap(), Encoding::Binary) { 8 } else { 16 }
+}

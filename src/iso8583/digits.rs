@@ -1,0 +1,239 @@
+//! Digits and characters as bytes: BCD, ASCII and EBCDIC, checked and converted eight bytes at a time.
+
+/// Code page 500 to Latin-1. The two are one-to-one, so any byte survives the way there and back.
+const FROM_EBCDIC: [u8; 256] = [
+    0x00, 0x01, 0x02, 0x03, 0x9c, 0x09, 0x86, 0x7f, 0x97, 0x8d, 0x8e, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
+    0x11, 0x12, 0x13, 0x9d, 0x85, 0x08, 0x87, 0x18, 0x19, 0x92, 0x8f, 0x1c, 0x1d, 0x1e, 0x1f, 0x80, 0x81,
+    0x82, 0x83, 0x84, 0x0a, 0x17, 0x1b, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x05, 0x06, 0x07, 0x90, 0x91, 0x16,
+    0x93, 0x94, 0x95, 0x96, 0x04, 0x98, 0x99, 0x9a, 0x9b, 0x14, 0x15, 0x9e, 0x1a, 0x20, 0xa0, 0xe2, 0xe4,
+    0xe0, 0xe1, 0xe3, 0xe5, 0xe7, 0xf1, 0x5b, 0x2e, 0x3c, 0x28, 0x2b, 0x21, 0x26, 0xe9, 0xea, 0xeb, 0xe8,
+    0xed, 0xee, 0xef, 0xec, 0xdf, 0x5d, 0x24, 0x2a, 0x29, 0x3b, 0x5e, 0x2d, 0x2f, 0xc2, 0xc4, 0xc0, 0xc1,
+    0xc3, 0xc5, 0xc7, 0xd1, 0xa6, 0x2c, 0x25, 0x5f, 0x3e, 0x3f, 0xf8, 0xc9, 0xca, 0xcb, 0xc8, 0xcd, 0xce,
+    0xcf, 0xcc, 0x60, 0x3a, 0x23, 0x40, 0x27, 0x3d, 0x22, 0xd8, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67,
+    0x68, 0x69, 0xab, 0xbb, 0xf0, 0xfd, 0xfe, 0xb1, 0xb0, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70, 0x71,
+    0x72, 0xaa, 0xba, 0xe6, 0xb8, 0xc6, 0xa4, 0xb5, 0x7e, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a,
+    0xa1, 0xbf, 0xd0, 0xdd, 0xde, 0xae, 0xa2, 0xa3, 0xa5, 0xb7, 0xa9, 0xa7, 0xb6, 0xbc, 0xbd, 0xbe, 0xac,
+    0x7c, 0xaf, 0xa8, 0xb4, 0xd7, 0x7b, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0xad, 0xf4,
+    0xf6, 0xf2, 0xf3, 0xf5, 0x7d, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f, 0x50, 0x51, 0x52, 0xb9, 0xfb, 0xfc,
+    0xf9, 0xfa, 0xff, 0x5c, 0xf7, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0xb2, 0xd4, 0xd6, 0xd2,
+    0xd3, 0xd5, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0xb3, 0xdb, 0xdc, 0xd9, 0xda,
+    0x9f,
+];
+
+const TO_EBCDIC: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[FROM_EBCDIC[byte] as usize] = byte as u8;
+        byte += 1;
+    }
+    table
+};
+
+/// What an EBCDIC (cp500) digit has in its high nibble, and an ASCII one.
+pub(crate) const EBCDIC_ZERO: u8 = 0xf0;
+pub(crate) const ASCII_ZERO: u8 = 0x30;
+
+/// The Latin-1 character of a cp500 byte.
+#[must_use]
+pub const fn from_ebcdic(byte: u8) -> u8 {
+    FROM_EBCDIC[byte as usize]
+}
+
+/// The cp500 byte of a Latin-1 character.
+#[must_use]
+pub const fn to_ebcdic(character: u8) -> u8 {
+    TO_EBCDIC[character as usize]
+}
+
+const fn each(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
+}
+
+/// Up to eight bytes as one big-endian number; longer slices give their last eight.
+#[inline]
+fn load(bytes: &[u8]) -> u64 {
+    // Two loads that overlap cover every length without a loop.
+    if let Some(all) = bytes.last_chunk::<8>() {
+        return u64::from_be_bytes(*all);
+    }
+    if let (Some(high), Some(low)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let shift = (bytes.len() - 4) * 8;
+        return u64::from(u32::from_be_bytes(*high)) << shift | u64::from(u32::from_be_bytes(*low));
+    }
+    if let (Some(high), Some(low)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        let shift = (bytes.len() - 2) * 8;
+        return u64::from(u16::from_be_bytes(*high)) << shift | u64::from(u16::from_be_bytes(*low));
+    }
+    bytes.first().map_or(0, |byte| u64::from(*byte))
+}
+
+#[inline]
+const fn nibbles_are_digits(x: u64) -> bool {
+    let low = (x & each(0x0f)) + each(0x06);
+    let high = (x >> 4 & each(0x0f)) + each(0x06);
+    (low | high) & each(0x10) == 0
+}
+
+/// Whether every nibble is a decimal digit.
+#[inline]
+#[must_use]
+pub fn is_bcd(bytes: &[u8]) -> bool {
+    if bytes.len() <= 8 {
+        return nibbles_are_digits(load(bytes));
+    }
+    let (head, tail) = bytes.split_at(bytes.len() % 8);
+    nibbles_are_digits(load(head)) && tail.chunks_exact(8).all(|chunk| nibbles_are_digits(load(chunk)))
+}
+
+#[inline]
+fn chunk_is_zoned(bytes: &[u8], zero: u8) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    let zeros = each(zero) >> ((8 - bytes.len().min(8)) * 8);
+    let x = load(bytes) ^ zeros;
+    (x | ((x & each(0x7f)) + each(0x76))) & each(0x80) == 0
+}
+
+/// Whether every byte is a digit of the zone that starts at `zero` (ASCII or EBCDIC).
+#[inline]
+pub(crate) fn is_zoned(bytes: &[u8], zero: u8) -> bool {
+    if bytes.len() <= 8 {
+        return chunk_is_zoned(bytes, zero);
+    }
+    let (head, tail) = bytes.split_at(bytes.len() % 8);
+    chunk_is_zoned(head, zero) && tail.chunks_exact(8).all(|chunk| chunk_is_zoned(chunk, zero))
+}
+
+/// Eight digits, one in each byte, the first in the highest.
+#[inline]
+const fn join_digits(x: u64) -> u64 {
+    let pairs = (x & 0x00ff_00ff_00ff_00ff) + (x >> 8 & 0x00ff_00ff_00ff_00ff) * 10;
+    let fours = (pairs & 0x0000_ffff_0000_ffff) + (pairs >> 16 & 0x0000_ffff_0000_ffff) * 100;
+    (fours & 0xffff_ffff) + (fours >> 32) * 10_000
+}
+
+/// Up to sixteen BCD digits as a number.
+#[inline]
+const fn join_bcd(x: u64) -> u64 {
+    let bytes = (x & each(0x0f)) + (x >> 4 & each(0x0f)) * 10;
+    let fours = (bytes & 0x00ff_00ff_00ff_00ff) + (bytes >> 8 & 0x00ff_00ff_00ff_00ff) * 100;
+    let eights = (fours & 0x0000_ffff_0000_ffff) + (fours >> 16 & 0x0000_ffff_0000_ffff) * 10_000;
+    (eights & 0xffff_ffff) + (eights >> 32) * 100_000_000
+}
+
+/// The number that BCD digits mean; `None` above the range of 64 bits. The caller has checked the digits.
+#[inline]
+pub(crate) fn bcd_value(bytes: &[u8]) -> Option<u64> {
+    if bytes.len() <= 8 {
+        return Some(join_bcd(load(bytes)));
+    }
+    let (head, tail) = bytes.split_at(bytes.len() - 8);
+    let high = if head.len() <= 8 { join_bcd(load(head)) } else { return None };
+    high.checked_mul(10_000_000_000_000_000)?.checked_add(join_bcd(load(tail)))
+}
+
+/// The number that zoned digits mean; `None` above the range of 64 bits. The caller has checked the digits.
+#[inline]
+pub(crate) fn zoned_value(bytes: &[u8]) -> Option<u64> {
+    let digits = |chunk: &[u8]| join_digits(load(chunk) & (each(0x0f) >> ((8 - chunk.len()) * 8)));
+    let (head, tail) = bytes.split_at(bytes.len() % 8);
+    let mut value = if head.is_empty() { 0 } else { digits(head) };
+    for chunk in tail.chunks_exact(8) {
+        value = value.checked_mul(100_000_000)?.checked_add(digits(chunk))?;
+    }
+    Some(value)
+}
+
+/// The character of a nibble: 0-9, then A-F. In a track, D is the separator.
+#[inline]
+pub(crate) const fn nibble_character(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }
+}
+
+/// The nibble of a hex character.
+#[inline]
+#[must_use]
+pub const fn hex_nibble(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'A'..=b'F' => Some(character - b'A' + 10),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// The bytes of a text of hex characters; `None` when there is another character or an odd one at the end.
+#[must_use]
+pub fn hex_bytes(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    text.chunks_exact(2).map(|pair| Some(hex_nibble(pair[0])? << 4 | hex_nibble(pair[1])?)).collect()
+}
+
+/// Bytes as upper-case hex.
+#[must_use]
+pub fn hex_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(nibble_character(byte >> 4)));
+        text.push(char::from(nibble_character(byte & 0x0f)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_survives_ebcdic() {
+        for byte in 0..=255 {
+            assert_eq!(from_ebcdic(to_ebcdic(byte)), byte);
+        }
+        let shown: Vec<u8> = [0xc1, 0xe9, 0xf0, 0x40, 0x60].map(from_ebcdic).to_vec();
+        assert_eq!(shown, b"AZ0 -");
+    }
+
+    #[test]
+    fn digits_are_checked_and_read_at_every_length() {
+        for length in 0..=24_usize {
+            let digits: Vec<u8> = (0..length * 2).map(|at| (at * 7 % 10) as u8).collect();
+            let bcd: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+            let ascii: Vec<u8> = digits.iter().take(length).map(|digit| digit | ASCII_ZERO).collect();
+            let ebcdic: Vec<u8> = digits.iter().take(length).map(|digit| digit | EBCDIC_ZERO).collect();
+            assert!(is_bcd(&bcd) && is_zoned(&ascii, ASCII_ZERO) && is_zoned(&ebcdic, EBCDIC_ZERO));
+            let value = |count: usize| {
+                digits[..count]
+                    .iter()
+                    .try_fold(0_u64, |value, d| value.checked_mul(10)?.checked_add(u64::from(*d)))
+            };
+            if length <= 16 {
+                assert_eq!(bcd_value(&bcd), value(length * 2), "{length} bytes");
+            }
+            assert_eq!(zoned_value(&ascii), value(length));
+            assert_eq!(zoned_value(&ebcdic), value(length));
+            for at in 0..length {
+                for wrong in 0..=255_u8 {
+                    let spoiled = |good: &[u8]| {
+                        let mut bytes = good.to_vec();
+                        bytes[at] = wrong;
+                        bytes
+                    };
+                    assert_eq!(is_bcd(&spoiled(&bcd)), wrong >> 4 < 10 && wrong & 15 < 10);
+                    assert_eq!(is_zoned(&spoiled(&ascii), ASCII_ZERO), wrong.is_ascii_digit());
+                    assert_eq!(is_zoned(&spoiled(&ebcdic), EBCDIC_ZERO), (0xf0..=0xf9).contains(&wrong));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hex_there_and_back() {
+        assert_eq!(hex_bytes(b"00fFa5").as_deref(), Some([0, 0xff, 0xa5].as_slice()));
+        assert_eq!(hex_text(&[0, 0xff, 0xa5]), "00FFA5");
+        assert_eq!((hex_bytes(b"0"), hex_bytes(b"0g")), (None, None));
+    }
+}

@@ -1,0 +1,301 @@
+//! Messages in a stream of bytes: the length in front of each, and what surrounds it.
+
+use std::ops::Range;
+
+use crate::iso8583::digits;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::Prefix;
+use crate::iso8583::value;
+
+/// How messages are told apart in a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Framing {
+    /// Bytes in front of the length that mean nothing to us; written as zeros.
+    pub before: u8,
+    /// How the length is written.
+    pub length: Prefix,
+    /// A binary length has its lowest byte first.
+    pub little_endian: bool,
+    /// The length counts itself and what stands beside it.
+    pub inclusive: bool,
+    /// Bytes between the length and the message; written as zeros.
+    pub after: u8,
+    /// The fourth byte's high nibble 2 marks session control (Visa's 4-byte header).
+    pub session_control: bool,
+    /// What every message ends with. The length counts it.
+    pub trailer: Vec<u8>,
+    /// The longest message that is accepted, in bytes of what follows the length.
+    pub max: u32,
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A message.
+    Message,
+    /// Nothing: the peer shows that it lives.
+    KeepAlive,
+    /// Visa session control: not a message, and not ours to read.
+    SessionControl,
+}
+
+/// One frame at the start of a buffer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// How many bytes of the buffer it takes.
+    pub total: usize,
+    /// Where its message is.
+    pub body: Range<usize>,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+/// Why a stream cannot be read on: its place is lost, and the connection has to be closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FrameError {
+    /// A length that is not made of digits.
+    #[error("the frame's length is not a number")]
+    LengthNotDigits,
+    /// A length above the limit, known before its bytes arrive.
+    #[error("the frame says it has {length} bytes, and {max} are allowed")]
+    TooLong {
+        /// What it says.
+        length: u32,
+        /// What is allowed.
+        max: u32,
+    },
+    /// A length that is shorter than what it must count.
+    #[error("the frame's length is shorter than what it counts")]
+    TooShort,
+    /// The frame does not end with its trailer.
+    #[error("the frame does not end with its trailer")]
+    NoTrailer,
+}
+
+impl Framing {
+    /// Bytes in front of a message.
+    #[must_use]
+    pub const fn prefix_bytes(&self) -> usize {
+        self.before as usize + self.length.width as usize + self.after as usize
+    }
+
+    /// The first frame of a buffer; `None` while it is not whole.
+    ///
+    /// # Errors
+    /// The stream cannot be read on.
+    #[inline]
+    pub fn next(&self, buffer: &[u8]) -> Result<Option<Frame>, FrameError> {
+        let prefix = self.prefix_bytes();
+        let Some(head) = buffer.get(..prefix) else { return Ok(None) };
+        let start = usize::from(self.before);
+        let length = self.read_length(&head[start..start + usize::from(self.length.width)])?;
+        let mut counted = u64::from(length);
+        // A poll has a length of zero even where lengths count themselves.
+        if self.inclusive && counted > 0 {
+            counted = counted.checked_sub(prefix as u64).ok_or(FrameError::TooShort)?;
+        }
+        if counted > u64::from(self.max) {
+            return Err(FrameError::TooLong { length, max: self.max });
+        }
+        let counted = counted as usize;
+        let total = prefix + counted;
+        if self.session_control && head.get(3).is_some_and(|byte| byte >> 4 == 2) {
+            let whole = buffer.len() >= total;
+            return Ok(whole.then_some(Frame { total, body: prefix..total, kind: Kind::SessionControl }));
+        }
+        if counted == 0 {
+            return Ok(Some(Frame { total, body: prefix..prefix, kind: Kind::KeepAlive }));
+        }
+        let Some(body) = counted.checked_sub(self.trailer.len()) else { return Err(FrameError::TooShort) };
+        let Some(frame) = buffer.get(..total) else { return Ok(None) };
+        if !frame.ends_with(&self.trailer) {
+            return Err(FrameError::NoTrailer);
+        }
+        Ok(Some(Frame { total, body: prefix..prefix + body, kind: Kind::Message }))
+    }
+
+    #[inline]
+    fn read_length(&self, bytes: &[u8]) -> Result<u32, FrameError> {
+        let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        let value = match self.length.encoding {
+            Encoding::Binary if self.little_endian => Some(bytes.iter().rev().fold(0, fold)),
+            Encoding::Binary => Some(bytes.iter().fold(0, fold)),
+            Encoding::Bcd if digits::is_bcd(bytes) => digits::bcd_value(bytes),
+            Encoding::Ascii if digits::is_zoned(bytes, digits::ASCII_ZERO) => digits::zoned_value(bytes),
+            Encoding::Ebcdic if digits::is_zoned(bytes, digits::EBCDIC_ZERO) => digits::zoned_value(bytes),
+            Encoding::Hex => bytes
+                .iter()
+                .try_fold(0, |value, byte| Some(value << 4 | u64::from(digits::hex_nibble(*byte)?))),
+            _ => None,
+        };
+        let value = value.ok_or(FrameError::LengthNotDigits)?;
+        Ok(u32::try_from(value).unwrap_or(u32::MAX))
+    }
+
+    /// Begins a frame at the end of `out`; the message is appended after it. Returns where the frame starts.
+    #[inline]
+    #[must_use]
+    pub fn begin(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        out.resize(start + self.prefix_bytes(), 0);
+        start
+    }
+
+    /// Ends the frame that starts at `start`: appends the trailer and fills in the length.
+    ///
+    /// # Errors
+    /// The message is longer than the framing allows; `out` is as it was before the frame began.
+    #[inline]
+    pub fn finish(&self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        out.extend_from_slice(&self.trailer);
+        let prefix = self.prefix_bytes();
+        let counted = out.len().saturating_sub(start + prefix);
+        let length = if self.inclusive { counted + prefix } else { counted };
+        let max = self.max.min(largest(self.length));
+        if length > largest(self.length) as usize || counted > self.max as usize {
+            out.truncate(start);
+            return Err(FrameError::TooLong { length: u32::try_from(length).unwrap_or(u32::MAX), max });
+        }
+        let at = start + usize::from(self.before);
+        let width = usize::from(self.length.width);
+        if self.length.encoding == Encoding::Binary {
+            let bytes = (length as u64).to_be_bytes();
+            let room = &mut out[at..at + width];
+            room.copy_from_slice(&bytes[bytes.len() - width..]);
+            if self.little_endian {
+                room.reverse();
+            }
+        } else {
+            // Written at the end, then moved into its place.
+            let end = out.len();
+            value::push_length(self.length, length, out);
+            out.copy_within(end.., at);
+            out.truncate(end);
+        }
+        Ok(())
+    }
+}
+
+fn largest(length: Prefix) -> u32 {
+    let width = u32::from(length.width);
+    let base: u64 = match length.encoding {
+        Encoding::Ascii | Encoding::Ebcdic => 10,
+        Encoding::Bcd => 100,
+        Encoding::Hex => 16,
+        Encoding::Binary => 256,
+    };
+    base.checked_pow(width).map_or(u32::MAX, |end| u32::try_from(end - 1).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(encoding: Encoding, width: u8) -> Framing {
+        Framing {
+            before: 0,
+            length: Prefix { encoding, width },
+            little_endian: false,
+            inclusive: false,
+            after: 0,
+            session_control: false,
+            trailer: Vec::new(),
+            max: 4096,
+        }
+    }
+
+    fn variants() -> Vec<Framing> {
+        let two = framing(Encoding::Binary, 2);
+        vec![
+            two.clone(),
+            Framing { inclusive: true, ..two.clone() },
+            Framing { little_endian: true, ..two.clone() },
+            Framing { before: 2, ..two.clone() },
+            Framing { after: 2, session_control: true, ..two.clone() },
+            Framing { trailer: vec![3], ..two.clone() },
+            framing(Encoding::Binary, 4),
+            framing(Encoding::Binary, 3),
+            framing(Encoding::Bcd, 2),
+            framing(Encoding::Ascii, 4),
+            framing(Encoding::Hex, 4),
+            Framing { inclusive: true, ..framing(Encoding::Ascii, 6) },
+            framing(Encoding::Ebcdic, 4),
+        ]
+    }
+
+    fn frames(framing: &Framing, bodies: &[&[u8]]) -> Vec<u8> {
+        let mut stream = Vec::new();
+        for body in bodies {
+            let start = framing.begin(&mut stream);
+            stream.extend_from_slice(body);
+            framing.finish(&mut stream, start).expect("short enough");
+        }
+        stream
+    }
+
+    #[test]
+    fn several_frames_in_one_read_and_one_frame_in_many() {
+        let bodies: &[&[u8]] = &[b"one", b"another message", &[0; 300]];
+        for framing in variants() {
+            let stream = frames(&framing, bodies);
+            for split in 0..=stream.len() {
+                // What has arrived up to the split, then the rest.
+                let mut at = 0;
+                let mut found = Vec::new();
+                for arrived in [split, stream.len()] {
+                    while let Some(frame) = framing.next(&stream[at..arrived]).expect("a right stream") {
+                        assert_eq!(frame.kind, Kind::Message);
+                        found.push(&stream[at..][frame.body]);
+                        at += frame.total;
+                    }
+                }
+                assert_eq!(found, bodies, "{framing:?} split at {split}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_above_the_limit_is_an_error_before_its_bytes_arrive() {
+        for framing in variants() {
+            let framing = Framing { max: 100, ..framing };
+            let mut stream = Vec::new();
+            let start = framing.begin(&mut stream);
+            stream.extend_from_slice(&[1; 120]);
+            assert!(framing.finish(&mut stream, start).is_err());
+            assert!(stream.is_empty(), "what could not be written is taken back");
+            let wide = Framing { max: 4096, ..framing.clone() };
+            let stream = frames(&wide, &[&[1; 101]]);
+            let head = &stream[..framing.prefix_bytes()];
+            assert!(matches!(framing.next(head), Err(FrameError::TooLong { .. })), "{framing:?}");
+        }
+    }
+
+    #[test]
+    fn keep_alive_session_control_and_broken_lengths() {
+        let visa = Framing { after: 2, session_control: true, ..framing(Encoding::Binary, 2) };
+        let etx = Framing { trailer: vec![3], ..framing(Encoding::Binary, 2) };
+        let inclusive = Framing { inclusive: true, ..framing(Encoding::Binary, 2) };
+        let ascii = framing(Encoding::Ascii, 4);
+        let frame = |total, body, kind| Ok(Some(Frame { total, body, kind }));
+        let long = [0, 15, 0, 0x20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        let table: &[(&Framing, &[u8], Result<Option<Frame>, FrameError>)] = &[
+            (&visa, &[0, 0, 0, 0], frame(4, 4..4, Kind::KeepAlive)),
+            (&visa, &[0, 0, 0, 0x20, 9], frame(4, 4..4, Kind::SessionControl)),
+            (&visa, &long[..18], Ok(None)),
+            (&visa, &long, frame(19, 4..19, Kind::SessionControl)),
+            (&visa, &[0, 1, 0, 0x10, 9], frame(5, 4..5, Kind::Message)),
+            (&ascii, b"0000", frame(4, 4..4, Kind::KeepAlive)),
+            (&ascii, b"00x0", Err(FrameError::LengthNotDigits)),
+            (&ascii, b"000", Ok(None)),
+            (&inclusive, &[0, 0], frame(2, 2..2, Kind::KeepAlive)),
+            (&inclusive, &[0, 2], frame(2, 2..2, Kind::KeepAlive)),
+            (&inclusive, &[0, 1], Err(FrameError::TooShort)),
+            (&etx, &[0, 2, 65, 3], frame(4, 2..3, Kind::Message)),
+            (&etx, &[0, 2, 65, 4], Err(FrameError::NoTrailer)),
+            (&etx, &[0, 2, 65], Ok(None)),
+        ];
+        for (framing, bytes, expected) in table {
+            assert_eq!(&framing.next(bytes), expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! How each data element stands on the wire.
+
+/// The highest data element of three bitmaps.
+pub const HIGHEST_FIELD: u8 = 192;
+
+/// How characters or digits become bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Encoding {
+    /// One byte a character.
+    Ascii,
+    /// One byte a character, code page 500.
+    Ebcdic,
+    /// Two digits a byte.
+    Bcd,
+    /// Bytes as they are; as a length, a big-endian number.
+    Binary,
+    /// Two ASCII hex characters a byte.
+    Hex,
+}
+
+impl Encoding {
+    /// Every encoding with its name in dialect files.
+    pub const ALL: &[(&str, Self)] = &[
+        ("ascii", Self::Ascii),
+        ("ebcdic", Self::Ebcdic),
+        ("bcd", Self::Bcd),
+        ("binary", Self::Binary),
+        ("hex", Self::Hex),
+    ];
+}
+
+/// What a field may contain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Content {
+    /// `n`: decimal digits.
+    Numeric,
+    /// `a`, `an`, `ans`: characters, not checked.
+    Text,
+    /// `b`: bytes.
+    Binary,
+    /// `z`: track data: digits and the separator, `=` or D.
+    Track,
+    /// `x+n`: C or D, then digits.
+    Signed,
+}
+
+/// What a length counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Count {
+    /// Digits or characters.
+    Digits,
+    /// Bytes on the wire.
+    Bytes,
+}
+
+/// Where the spare nibble of an odd number of BCD digits stands, and what is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Pad {
+    /// A zero before the digits.
+    Left,
+    /// A zero after them.
+    Right,
+    /// An F after them.
+    RightF,
+}
+
+/// The length in front of a variable field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// ASCII or EBCDIC digits, BCD, or binary.
+    pub encoding: Encoding,
+    /// Bytes on the wire, 1 to 4.
+    pub width: u8,
+}
+
+impl Prefix {
+    /// The largest length that it can say.
+    #[must_use]
+    pub const fn largest(self) -> u32 {
+        let width = self.width as u32;
+        match self.encoding {
+            Encoding::Ascii | Encoding::Ebcdic => 10_u32.pow(width) - 1,
+            Encoding::Bcd => 10_u32.pow(2 * width) - 1,
+            Encoding::Binary | Encoding::Hex => {
+                if width >= 4 {
+                    u32::MAX
+                } else {
+                    (1 << (8 * width)) - 1
+                }
+            }
+        }
+    }
+}
+
+/// How long a field is, in what [`Count`] says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Length {
+    /// Always this long.
+    Fixed(u16),
+    /// A length, then so much content, at most `max`.
+    Variable {
+        /// How the length is written.
+        prefix: Prefix,
+        /// The longest that is accepted.
+        max: u16,
+    },
+}
+
+/// How one data element stands on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FieldSpec {
+    /// Its length.
+    pub length: Length,
+    /// What it may contain.
+    pub content: Content,
+    /// How that becomes bytes.
+    pub encoding: Encoding,
+    /// What its length counts.
+    pub count: Count,
+    /// Where a spare nibble stands.
+    pub pad: Pad,
+    /// Whether the content is checked when a message is read. DE 90 is never a format error.
+    pub checked: bool,
+}
+
+impl FieldSpec {
+    /// How many bytes `units` of content take.
+    #[inline]
+    #[must_use]
+    pub const fn bytes(&self, units: usize) -> usize {
+        match (self.encoding, self.count) {
+            (Encoding::Bcd, Count::Digits) => units.div_ceil(2),
+            (Encoding::Hex, Count::Digits) => units * 2,
+            _ => units,
+        }
+    }
+
+    /// The most units that it may have.
+    #[must_use]
+    pub const fn max(&self) -> u16 {
+        match self.length {
+            Length::Fixed(units) => units,
+            Length::Variable { max, .. } => max,
+        }
+    }
+}
+
+/// A dialect's whole field table.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    mti: Encoding,
+    bitmap: Encoding,
+    unannounced_second: bool,
+    fields: Box<[Option<FieldSpec>; HIGHEST_FIELD as usize + 1]>,
+}
+
+impl Layout {
+    /// A table without fields. The MTI is ASCII, EBCDIC or BCD; the bitmap binary or hex.
+    #[must_use]
+    pub fn new(mti: Encoding, bitmap: Encoding) -> Self {
+        Self { mti, bitmap, unannounced_second: false, fields: Box::new([None; HIGHEST_FIELD as usize + 1]) }
+    }
+
+    /// Accepts a second bitmap that the first one's bit 1 does not announce. Some hosts always send two.
+    #[must_use]
+    pub fn with_unannounced_second(mut self, accepted: bool) -> Self {
+        self.unannounced_second = accepted;
+        self
+    }
+
+    /// Whether a second bitmap may come unannounced.
+    #[must_use]
+    pub const fn unannounced_second(&self) -> bool {
+        self.unannounced_second
+    }
+
+    /// Adds a field, 2 to 192 without 65, which says that a third bitmap follows. Others are not taken.
+    pub fn define(&mut self, field: u8, spec: FieldSpec) {
+        if field >= 2
+            && field != 65
+            && let Some(slot) = self.fields.get_mut(usize::from(field))
+        {
+            *slot = Some(spec);
+        }
+    }
+
+    /// The field's table row.
+    #[inline]
+    #[must_use]
+    pub fn field(&self, field: u8) -> Option<&FieldSpec> {
+        self.fields.get(usize::from(field))?.as_ref()
+    }
+
+    /// Every field of the table in order.
+    pub fn fields(&self) -> impl Iterator<Item = (u8, &FieldSpec)> {
+        self.fields.iter().zip(0_u8..).filter_map(|(spec, field)| Some((field, spec.as_ref()?)))
+    }
+
+    /// How the MTI is written.
+    #[must_use]
+    pub const fn mti(&self) -> Encoding {
+        self.mti
+    }
+
+    /// How the bitmaps are written.
+    #[must_use]
+    pub const fn bitmap(&self) -> Encoding {
+        self.bitmap
+    }
+}
+
+/// The bitmaps of a message: how many, and whether the second is there unannounced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bitmaps {
+    /// 1 to 3.
+    pub count: u8,
+    /// The second is there and bit 1 does not announce it.
+    pub unannounced_second: bool,
+}
+
+impl Bitmaps {
+    /// As many as the fields need.
+    pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false };
+}
+
+/// A set of data elements, as bitmaps hold them.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct FieldSet(pub(crate) [u64; 3]);
+
+impl FieldSet {
+    /// No field.
+    pub const EMPTY: Self = Self([0; 3]);
+
+    /// The set of these fields.
+    #[must_use]
+    pub fn of(fields: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        for field in fields {
+            set.insert(*field);
+        }
+        set
+    }
+
+    /// Adds a field, 1 to 192.
+    #[inline]
+    pub const fn insert(&mut self, field: u8) {
+        if field >= 1 && field <= HIGHEST_FIELD {
+            self.0[(field as usize - 1) / 64] |= 1 << (63 - (field - 1) % 64);
+        }
+    }
+
+    /// Takes a field out.
+    #[inline]
+    pub const fn remove(&mut self, field: u8) {
+        if field >= 1 && field <= HIGHEST_FIELD {
+            self.0[(field as usize - 1) / 64] &= !(1 << (63 - (field - 1) % 64));
+        }
+    }
+
+    /// Whether a field is in the set.
+    #[inline]
+    #[must_use]
+    pub const fn has(&self, field: u8) -> bool {
+        field >= 1
+            && field <= HIGHEST_FIELD
+            && self.0[(field as usize - 1) / 64] >> (63 - (field - 1) % 64) & 1 == 1
+    }
+
+    /// What both have.
+    #[inline]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self([self.0[0] & other.0[0], self.0[1] & other.0[1], self.0[2] & other.0[2]])
+    }
+
+    /// What either has.
+    #[inline]
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self([self.0[0] | other.0[0], self.0[1] | other.0[1], self.0[2] | other.0[2]])
+    }
+
+    /// Whether it has every field of `other`.
+    #[must_use]
+    pub fn includes(self, other: Self) -> bool {
+        self.and(other) == other
+    }
+
+    /// How many bitmaps it takes: one, two, or three.
+    #[inline]
+    #[must_use]
+    pub const fn bitmaps(&self) -> usize {
+        if self.0[2] != 0 {
+            3
+        } else if self.0[1] != 0 {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// The fields in order.
+    #[inline]
+    pub fn iter(self) -> Fields {
+        Fields(self)
+    }
+}
+
+impl std::fmt::Debug for FieldSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// The fields of a set in order.
+#[derive(Clone, Debug)]
+pub struct Fields(FieldSet);
+
+impl Iterator for Fields {
+    type Item = u8;
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        for (word, base) in self.0.0.iter_mut().zip([1_u8, 65, 129]) {
+            if *word != 0 {
+                let lead = word.leading_zeros();
+                *word &= !(1 << 63 >> lead);
+                return Some(base + lead as u8);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_fields() {
+        let all: Vec<u8> = (1..=HIGHEST_FIELD).collect();
+        let mut set = FieldSet::of(&all);
+        assert_eq!(set.iter().collect::<Vec<_>>(), all);
+        set.remove(64);
+        assert!(set.has(63) && !set.has(64) && set.has(65) && !set.has(0) && !set.has(193));
+        let table = [(vec![2, 64], 1), (vec![65], 2), (vec![2, 128], 2), (vec![129], 3), (vec![], 1)];
+        for (fields, bitmaps) in table {
+            assert_eq!(FieldSet::of(&fields).bitmaps(), bitmaps, "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Fields inside a field: with a bitmap of their own, by position, or as tags. The field itself stays byte for byte.
+
+use crate::iso8583::spec::FieldSpec;
+use crate::iso8583::spec::Length;
+use crate::iso8583::view;
+
+/// How the parts of a field stand in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// A bitmap of so many bytes, then the parts that it names.
+    Bitmap(u8),
+    /// One after the other, each of a fixed number of characters (digits of binary content); the end may be missing.
+    Positional,
+    /// BER-TLV.
+    Tags,
+    /// Datasets of BER-TLV: id, two bytes of length, tags.
+    Datasets,
+}
+
+/// One part of a field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subfield {
+    /// Its number, from 1.
+    pub number: u8,
+    /// Its name.
+    pub name: Box<str>,
+    /// How it stands on the wire.
+    pub spec: FieldSpec,
+}
+
+/// How one field is divided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subfields {
+    /// How the parts stand in the field.
+    pub form: Form,
+    /// The parts, by rising number.
+    pub parts: Vec<Subfield>,
+}
+
+/// One part that was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Part<'s, 'a> {
+    /// Its table row.
+    pub subfield: &'s Subfield,
+    /// Its content, without a length.
+    pub content: &'a [u8],
+    /// Its length as its table row counts.
+    pub units: usize,
+    /// Where it starts in the field's content.
+    pub offset: usize,
+}
+
+impl Part<'_, '_> {
+    /// The part as a number; `None` when it is not all digits.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        view::number(&self.subfield.spec, self.content, self.units)
+    }
+
+    /// Writes the part's characters into `buffer` and returns those written.
+    #[must_use]
+    pub fn text<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
+        let length = view::characters(&self.subfield.spec, self.content, self.units, buffer);
+        buffer.get(..length).unwrap_or_default()
+    }
+}
+
+/// The parts cannot be read from this one on; the field stays as it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("subfield {number} at offset {offset} cannot be read")]
+pub struct SubfieldError {
+    /// The part; zero for the bitmap.
+    pub number: u8,
+    /// Where in the field's content.
+    pub offset: usize,
+}
+
+/// The parts of a field with a bitmap, one after the other.
+#[derive(Clone, Debug)]
+pub struct Parts<'s, 'a> {
+    table: &'s Subfields,
+    content: &'a [u8],
+    named: u64,
+    at: usize,
+    broken: bool,
+}
+
+impl Subfields {
+    /// Reads the parts of a field with a bitmap.
+    #[must_use]
+    pub fn parts<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
+        let width = if let Form::Bitmap(width) = self.form { usize::from(width.min(8)) } else { 0 };
+        let Some(bitmap) = content.get(..width) else {
+            return Parts { table: self, content, named: 0, at: 0, broken: true };
+        };
+        let mut aligned = [0; 8];
+        aligned[..width].copy_from_slice(bitmap);
+        Parts { table: self, content, named: u64::from_be_bytes(aligned), at: width, broken: false }
+    }
+
+    /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
+    #[must_use]
+    pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u8) -> Option<Part<'s, 'a>> {
+        self.parts(content)
+            .take_while(|part| part.is_ok_and(|part| part.subfield.number <= number))
+            .filter_map(Result::ok)
+            .find(|part| part.subfield.number == number)
+    }
+}
+
+impl<'s, 'a> Iterator for Parts<'s, 'a> {
+    type Item = Result<Part<'s, 'a>, SubfieldError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.broken {
+            // An empty field has no bitmap, and that is no mistake.
+            let error = SubfieldError { number: 0, offset: self.at };
+            return (!std::mem::take(&mut self.content).is_empty()).then_some(Err(error));
+        }
+        if self.named == 0 {
+            if self.at < self.content.len() {
+                let offset = self.at;
+                self.at = self.content.len();
+                return Some(Err(SubfieldError { number: 0, offset }));
+            }
+            return None;
+        }
+        let lead = self.named.leading_zeros();
+        self.named &= !(1 << 63 >> lead);
+        let number = lead as u8 + 1;
+        let part = self.read(number);
+        if part.is_none() {
+            self.named = 0;
+            let offset = std::mem::replace(&mut self.at, self.content.len());
+            return Some(Err(SubfieldError { number, offset }));
+        }
+        part.map(Ok)
+    }
+}
+
+impl<'s, 'a> Parts<'s, 'a> {
+    fn read(&mut self, number: u8) -> Option<Part<'s, 'a>> {
+        let subfield = self.table.parts.iter().find(|part| part.number == number)?;
+        let offset = self.at;
+        let mut at = self.at;
+        let units = match subfield.spec.length {
+            Length::Fixed(units) => usize::from(units),
+            Length::Variable { prefix, max } => {
+                let end = at + usize::from(prefix.width);
+                let units = view::length_value(prefix, self.content.get(at..end)?)?;
+                at = end;
+                if units > usize::from(max) {
+                    return None;
+                }
+                units
+            }
+        };
+        let end = at.checked_add(subfield.spec.bytes(units))?;
+        let content = self.content.get(at..end)?;
+        self.at = end;
+        Some(Part { subfield, content, units, offset })
+    }
+}

@@ -1,0 +1,188 @@
+//! Tags inside a field: BER-TLV as chip data uses it, and the datasets that wrap it.
+
+/// One tag and its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Tag<'a> {
+    /// The tag's bytes as a number: `0x9F26`.
+    pub tag: u32,
+    /// Its value.
+    pub value: &'a [u8],
+    /// Where its tag starts in the content.
+    pub offset: usize,
+}
+
+/// The tags of a BER-TLV content cannot be read from this offset on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the tags cannot be read from offset {offset} on")]
+pub struct TagError {
+    /// Where in the content.
+    pub offset: usize,
+}
+
+/// The tags of a content, one after the other. Zero bytes between tags are passed over (EMV book 3, annex B).
+#[derive(Clone, Debug)]
+pub struct Tags<'a> {
+    content: &'a [u8],
+    at: usize,
+}
+
+/// Reads BER-TLV.
+#[must_use]
+pub const fn tags(content: &[u8]) -> Tags<'_> {
+    Tags { content, at: 0 }
+}
+
+impl<'a> Tags<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.content.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn read(&mut self) -> Option<Tag<'a>> {
+        let offset = self.at;
+        let first = self.byte()?;
+        let mut tag = u32::from(first);
+        if first & 0x1f == 0x1f {
+            let mut more = true;
+            let mut bytes = 1;
+            while more {
+                let next = self.byte()?;
+                bytes += 1;
+                if bytes > 4 {
+                    return None;
+                }
+                tag = tag << 8 | u32::from(next);
+                more = next & 0x80 != 0;
+            }
+        }
+        let length = match self.byte()? {
+            short @ 0..=0x7f => usize::from(short),
+            long @ 0x81..=0x83 => {
+                let mut length = 0;
+                for _ in 0..long & 0x0f {
+                    length = length << 8 | usize::from(self.byte()?);
+                }
+                length
+            }
+            _ => return None,
+        };
+        let end = self.at.checked_add(length)?;
+        let value = self.content.get(self.at..end)?;
+        self.at = end;
+        Some(Tag { tag, value, offset })
+    }
+}
+
+impl<'a> Iterator for Tags<'a> {
+    type Item = Result<Tag<'a>, TagError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.content.get(self.at) == Some(&0) {
+            self.at += 1;
+        }
+        if self.at >= self.content.len() {
+            return None;
+        }
+        let offset = self.at;
+        match self.read() {
+            Some(tag) => Some(Ok(tag)),
+            None => {
+                self.at = self.content.len();
+                Some(Err(TagError { offset }))
+            }
+        }
+    }
+}
+
+/// One dataset of a field: an id, a length of two bytes, and tags.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Dataset<'a> {
+    /// Its id.
+    pub id: u8,
+    /// Its content, BER-TLV.
+    pub content: &'a [u8],
+    /// Where its id starts in the field's content.
+    pub offset: usize,
+}
+
+/// The datasets of a field, one after the other.
+#[derive(Clone, Debug)]
+pub struct Datasets<'a> {
+    content: &'a [u8],
+    at: usize,
+}
+
+/// Reads datasets.
+#[must_use]
+pub const fn datasets(content: &[u8]) -> Datasets<'_> {
+    Datasets { content, at: 0 }
+}
+
+impl<'a> Iterator for Datasets<'a> {
+    type Item = Result<Dataset<'a>, TagError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.content.get(self.at..)?;
+        if rest.is_empty() {
+            return None;
+        }
+        let offset = self.at;
+        let Some((&[id, high, low], after)) = rest.split_first_chunk::<3>() else {
+            self.at = self.content.len();
+            return Some(Err(TagError { offset }));
+        };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        match after.get(..length) {
+            Some(content) => {
+                self.at += 3 + length;
+                Some(Ok(Dataset { id, content, offset }))
+            }
+            None => {
+                self.at = self.content.len();
+                Some(Err(TagError { offset }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iso8583::digits::hex_bytes;
+
+    #[test]
+    fn tags_are_read_and_broken_ones_end_it() {
+        let table = [
+            ("82023900", vec![(0x82, 2)], None),
+            ("9F3602003400DF812904AABBCCDD", vec![(0x9f36, 2), (0xdf_8129, 4)], None),
+            ("5F2A810208405F", vec![(0x5f2a, 2)], Some(6)),
+            ("8202", vec![], Some(0)),
+            ("9A0384", vec![], Some(0)),
+            ("82848202", vec![], Some(0)),
+            ("9F8181810100", vec![], Some(0)),
+            ("0000", vec![], None),
+        ];
+        for (hex, expected, broken) in table {
+            let bytes = hex_bytes(hex.as_bytes()).expect("hex");
+            let mut found = Vec::new();
+            let mut error = None;
+            for item in tags(&bytes) {
+                match item {
+                    Ok(tag) => found.push((tag.tag, tag.value.len())),
+                    Err(at) => error = Some(at.offset),
+                }
+            }
+            assert_eq!((found, error), (expected, broken), "{hex}");
+        }
+    }
+
+    #[test]
+    fn datasets_are_read() {
+        let bytes = hex_bytes(b"01000482023900560003010155").expect("hex");
+        let found: Vec<_> = datasets(&bytes).map(|set| set.map(|s| (s.id, s.content.len())).ok()).collect();
+        assert_eq!(found, [Some((1, 4)), Some((0x56, 3))]);
+        assert!(datasets(&bytes[..bytes.len() - 1]).any(|set| set.is_err()));
+        assert!(datasets(&[1, 0]).all(|set| set.is_err()));
+    }
+}
