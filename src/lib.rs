@@ -31,4 +31,6 @@ pub mod authorizer;
 
 pub mod workload;
 
+pub mod config;
+
 pub mod edge;

@@ -1,0 +1,260 @@
+//! TOML text -> checked settings of the daemon.
+//!
+//! [`Config::from_toml`] reports every mistake of a file at once, each with its place: wrong types, values out of
+//! bounds, unknown keys, and what does not fit together across keys. Reading files is the edge's part.
+
+pub mod link;
+pub mod money;
+pub mod process;
+pub mod seed;
+
+use core::net::SocketAddr;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::link::LinkSettings;
+use crate::config::money::JournalSettings;
+use crate::config::money::LedgerSettings;
+use crate::config::process::AdminSettings;
+use crate::config::process::DaemonSettings;
+use crate::domain::card::Verification;
+use crate::domain::party::NameId;
+use crate::settings::Document;
+use crate::settings::Finding;
+use crate::settings::Section;
+
+/// The daemon's settings, each within its bounds and all of them fitting together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// `[daemon]`: the process.
+    pub daemon: DaemonSettings,
+    /// `[admin]`: the HTTP face.
+    pub admin: AdminSettings,
+    /// `[ledger]`: how much there is room for, and how long what is remembered.
+    pub ledger: LedgerSettings,
+    /// `[journal]`: what must be durable before an answer leaves.
+    pub journal: JournalSettings,
+    /// `[product] verification`: what seeded cards ask for (R28).
+    pub verification: Verification,
+    /// `[links.NAME]` in the order of the file. There is at least one.
+    pub links: Vec<LinkSettings>,
+    checksum: u64,
+}
+
+impl Config {
+    /// Reads a configuration file's text. `file` is its name for the findings.
+    ///
+    /// # Errors
+    /// Every mistake in the text, in the order of their places.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, Vec<Finding>> {
+        let document = Document::parse(file, text);
+        let root = document.root();
+        let config = Self {
+            daemon: DaemonSettings::read(root.section("daemon")),
+            admin: AdminSettings::read(root.section("admin")),
+            ledger: LedgerSettings::read(root.section("ledger")),
+            journal: JournalSettings::read(root.section("journal")),
+            verification: read_product(root.section("product")),
+            links: Vec::new(),
+            checksum: xxh3_64(text.as_bytes()),
+        };
+        let links = config.read_links(&root);
+        root.finish();
+        let findings = document.into_findings();
+        if findings.is_empty() { Ok(Self { links, ..config }) } else { Err(findings) }
+    }
+
+    /// Checksum of the text it was read from: the version that `Configured` records.
+    #[must_use]
+    pub fn checksum(&self) -> u64 {
+        self.checksum
+    }
+
+    /// Reads every link, and reports what two of them cannot share.
+    fn read_links(&self, root: &Section<'_>) -> Vec<LinkSettings> {
+        let sections = root.sections("links");
+        if sections.is_empty() {
+            root.report("there is no link; add a table `[links.NAME]`");
+        }
+        let mut links: Vec<LinkSettings> = Vec::with_capacity(sections.len());
+        for (name, section) in sections {
+            let Some(link) = LinkSettings::read(name, &section) else {
+                section.finish();
+                continue;
+            };
+            self.check_address(&link, &links, &section);
+            check_names(&link, &links, &section);
+            if link.parked_max > self.daemon.parked_max {
+                let message = format!("more than `daemon.parked_max`, which is {}", self.daemon.parked_max);
+                section.report_at("parked_max", message);
+            }
+            links.push(link);
+            section.finish();
+        }
+        links
+    }
+
+    fn check_address(&self, link: &LinkSettings, others: &[LinkSettings], section: &Section<'_>) {
+        if clash(link.listen, self.admin.listen) {
+            section.report_at("listen", format!("{} is where `admin.listen` is", link.listen));
+        }
+        for other in others.iter().filter(|other| clash(link.listen, other.listen)) {
+            section.report_at("listen", format!("{} is where link `{}` listens", link.listen, other.name));
+        }
+    }
+}
+
+/// Whether two sockets cannot both listen. Port 0 takes any free one.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let one_covers_other = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && one_covers_other
+}
+
+/// Records name links and networks by a 32-bit number: no two names may share one.
+fn check_names(link: &LinkSettings, others: &[LinkSettings], section: &Section<'_>) {
+    for other in others {
+        if NameId::of(&link.name) == NameId::of(&other.name) {
+            section.report(format!("the names `{}` and `{}` have one number", link.name, other.name));
+        }
+        if link.network != other.network && NameId::of(&link.network) == NameId::of(&other.network) {
+            let message = format!("the names `{}` and `{}` have one number", link.network, other.network);
+            section.report_at("network", message);
+        }
+    }
+}
+
+fn read_product(section: Option<Section<'_>>) -> Verification {
+    let Some(section) = section else { return Verification::None };
+    let names = [("none", Verification::None), ("required", Verification::Required)];
+    let verification = section.choice("verification", &names).unwrap_or(Verification::None);
+    section.finish();
+    verification
+}
+
+/// Reads an integer that fits 32 bits, or takes the default when it is absent or wrong.
+fn integer_or(section: &Section<'_>, key: &str, range: core::ops::RangeInclusive<u32>, default: u32) -> u32 {
+    let wide = u64::from(*range.start())..=u64::from(*range.end());
+    u32::try_from(section.integer_or(key, wide, default.into())).unwrap_or(default)
+}
+
+/// Reads an address and port such as `127.0.0.1:8583`. Names are not looked up.
+fn address(section: &Section<'_>, key: &str) -> Option<SocketAddr> {
+    let text = section.text(key)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        section.report_at(key, format!("\"{text}\" is no address and port such as 127.0.0.1:8583"));
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::money::Reply;
+    use crate::domain::event::Bounds;
+    use crate::domain::money::Currency;
+
+    const LINK: &str = "[links.visa]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8583\"\n";
+
+    fn findings(text: &str) -> Vec<String> {
+        let findings = Config::from_toml("f.toml", text).err().unwrap_or_default();
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_not_written_has_a_default() {
+        let config = Config::from_toml("f.toml", LINK).expect("a right file");
+        assert_eq!(config.daemon, DaemonSettings::default());
+        assert_eq!(config.ledger, LedgerSettings::default());
+        assert_eq!(config.ledger.bounds, Bounds::default());
+        assert_eq!(config.journal.reply, Reply::Async);
+        assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8580");
+        assert_eq!(config.verification, Verification::None);
+        let link = &config.links[0];
+        assert_eq!((link.name.as_str(), link.network.as_str(), link.max_frame_bytes), ("visa", "visa", 4096));
+        assert_ne!(
+            config.checksum(),
+            Config::from_toml("f.toml", &format!("{LINK}\n")).expect("same").checksum()
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_taken() {
+        let text = "[daemon]\ndata_dir = \"/var/lib/turnpike\"\ntime_zone_offset_minutes = -300\nshards = 64\n\
+            [journal]\nreply = \"fsync\"\nfsync_above = { \"840\" = 10_000, \"048\" = 5 }\n\
+            [product]\nverification = \"required\"\n\
+            [ledger]\nclosed_days = 3\n\
+            [links.a]\ndialect = \"mine\"\ndialect_file = \"mine.toml\"\nlisten = \"[::1]:9000\"\n\
+            network = \"visa\"\nstation_id = \"012345\"\nidle_s = 60\nsign_off_on_drain = false\n";
+        let config = Config::from_toml("f.toml", text).expect("a right file");
+        assert_eq!((config.daemon.time_zone_offset_minutes, config.daemon.shards), (-300, 64));
+        assert_eq!(config.daemon.key_path().to_string_lossy(), "/var/lib/turnpike/keys/master.key");
+        assert_eq!(config.journal.reply, Reply::Fsync);
+        let dollars = Currency::new(840).expect("a code");
+        assert_eq!(config.journal.fsync_above(dollars), Some(10_000));
+        assert_eq!(config.journal.fsync_above(Currency::default()), None);
+        assert_eq!(config.ledger.bounds.closed_window_s, 3 * 86_400);
+        assert_eq!(config.verification, Verification::Required);
+        let link = &config.links[0];
+        assert_eq!((link.station_id, link.idle_s, link.sign_off_on_drain), (Some(12_345), Some(60), false));
+        assert_eq!((link.dialect.as_str(), link.network.as_str()), ("mine", "visa"));
+    }
+
+    #[test]
+    fn three_mistakes_are_named_at_once_each_with_its_place() {
+        let text = format!("[daemon]\nshards = 100\ncolour = 1\n[journal]\n  reply = \"maybe\"\n{LINK}");
+        assert_eq!(
+            findings(&text),
+            [
+                "f.toml:2:10: `daemon.shards` is 100; it must be a power of two",
+                "f.toml:3:1: unknown key `daemon.colour`",
+                "f.toml:5:11: `journal.reply` is \"maybe\"; it must be one of async, fsync",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_mistake_has_its_words() {
+        let link = |more: &str| format!("{LINK}{more}\n");
+        let table = [
+            (String::new(), 1, "there is no link"),
+            (link("max_frame_bytes = 70000"), 4, "between 64 and 65535"),
+            (link("station_id = \"12A\""), 4, "digits"),
+            (link("parked_max = 70000"), 4, "more than `daemon.parked_max`, which is 65536"),
+            (link("[links.visa]"), 4, "duplicate"),
+            (
+                link("[links.b]\ndialect = \"visa\"\nlisten = \"0.0.0.0:8583\""),
+                6,
+                "is where link `visa` listens",
+            ),
+            (link("[links.b]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8580\""), 6, "`admin.listen`"),
+            (link("[links.b]\ndialect = \"odd\"\nlisten = \"127.0.0.1:1\""), 5, "give its `dialect_file`"),
+            (link("[links.b]\ndialect = \"\"\nlisten = \"127.0.0.1:1\""), 5, "not built in"),
+            (link("[links.b]\ndialect = \"visa\""), 4, "`links.b.listen` is missing"),
+            (link("[links.b]\nlisten = \"127.0.0.1:1\""), 4, "`links.b.dialect` is missing"),
+            (link("[links.B]\ndialect = \"visa\"\nlisten = \"127.0.0.1:1\""), 4, "lower-case"),
+            (link("[links.b]\ndialect = \"visa\"\nlisten = \"localhost:1\""), 6, "no address and port"),
+            (link("[journal]\nmax_unsynced_ms = 0"), 5, "between 1 and"),
+            (link("[journal]\nfsync_above = { \"USD\" = 1 }"), 5, "three digits"),
+            (link("[journal.fsync_above]\n\"840\" = -1"), 5, "between 0 and"),
+            (link("[daemon]\ndrain_quiet_ms = 40000"), 5, "`daemon.drain_limit_ms`, which is 30000"),
+            (link("[daemon]\ntime_zone_offset_minutes = 900"), 5, "between -720 and 840"),
+            (link("[ledger]\nauthorizations_max = 100"), 4, "`authorizations_per_card`"),
+            (link("[product]\nverification = 1"), 5, "must be a string"),
+            (link("[colour]"), 4, "unknown key `colour`"),
+        ];
+        for (text, line, words) in table {
+            let findings = findings(&text);
+            assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+            assert!(findings[0].starts_with(&format!("f.toml:{line}:")), "{text}: {findings:?}");
+            assert!(findings[0].contains(words), "{text}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn any_port_clashes_with_nothing() {
+        let text = "[links.a]\ndialect = \"visa\"\nlisten = \"127.0.0.1:0\"\n\
+            [links.b]\ndialect = \"visa\"\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        assert_eq!(findings(text), [""; 0]);
+    }
+}

@@ -186,6 +186,22 @@ impl<'d> Section<'d> {
         self.integer(key, range).unwrap_or(default)
     }
 
+    /// An integer that may be negative, within a range, or a default when absent or wrong.
+    pub fn signed_or(&self, key: &str, range: RangeInclusive<i64>, default: i64) -> i64 {
+        let Some(value) = self.value(key) else { return default };
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_type(key, "an integer", value);
+            return default;
+        };
+        let number =
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| range.contains(n));
+        if number.is_none() {
+            let (low, high) = (range.start(), range.end());
+            self.report_at(key, format!("`{}` must be between {low} and {high}", self.full(key)));
+        }
+        number.unwrap_or(default)
+    }
+
     /// True or false, or a default when absent or wrong.
     pub fn flag_or(&self, key: &str, default: bool) -> bool {
         let Some(value) = self.value(key) else { return default };

@@ -1,0 +1,109 @@
+//! `[links.NAME]`: one party, and how it is spoken to.
+
+use core::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config;
+use crate::config::process;
+use crate::settings::Section;
+
+/// The dialects that are compiled in. Others come from a file.
+pub const BUILT_IN_DIALECTS: [&str; 2] = ["visa", "iso87-ascii"];
+
+const NAME_BYTES_MAX: usize = 32;
+
+/// `[links.NAME]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkSettings {
+    /// The name: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// How its messages look.
+    pub dialect: String,
+    /// Where the dialect is read from when it is not a built-in one.
+    pub dialect_file: Option<PathBuf>,
+    /// The source network of its messages (R5): two links of one network share it.
+    pub network: String,
+    /// Where it connects to.
+    pub listen: SocketAddr,
+    /// Most bytes of a frame after its length.
+    pub max_frame_bytes: u32,
+    /// Most sockets at a time.
+    pub connections_max: u32,
+    /// An answer that is not ready this many milliseconds after its request was read is not sent (R3).
+    pub answer_deadline_ms: u64,
+    /// Most answers on one socket that wait for the disk.
+    pub parked_max: u32,
+    /// A socket is closed after this many seconds without a message; `None` for never.
+    pub idle_s: Option<u64>,
+    /// A socket is closed when the peer has not taken an answer for this many milliseconds.
+    pub write_timeout_ms: u64,
+    /// A socket is closed when the rest of a frame has not come for this many milliseconds.
+    pub partial_frame_ms: u64,
+    /// Our station in Visa headers: up to six digits.
+    pub station_id: Option<u32>,
+    /// Whether a drain begins with a sign-off (R26).
+    pub sign_off_on_drain: bool,
+}
+
+impl LinkSettings {
+    /// Reads one link; `None` when what it cannot be without is missing or wrong, which is then reported.
+    pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Self> {
+        check_name(name, section);
+        let dialect_file = process::path(section, "dialect_file");
+        let dialect = section.required_text("dialect");
+        if !section.has("listen") {
+            section.report(format!("`{}.listen` is missing", section.path()));
+        }
+        let listen = config::address(section, "listen");
+        let network = section.text("network").or(dialect);
+        let idle_s = section.integer_or("idle_s", 0..=86_400, 0);
+        if let Some(dialect) = dialect {
+            check_dialect(dialect, dialect_file.is_some(), section);
+        }
+        let settings = Self {
+            name: name.to_owned(),
+            dialect: dialect.unwrap_or_default().to_owned(),
+            dialect_file,
+            network: network.unwrap_or_default().to_owned(),
+            listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
+            connections_max: config::integer_or(section, "connections_max", 1..=65_536, 256),
+            answer_deadline_ms: section.integer_or("answer_deadline_ms", 1..=60_000, 4_000),
+            parked_max: config::integer_or(section, "parked_max", 1..=16_777_216, 4_096),
+            idle_s: (idle_s > 0).then_some(idle_s),
+            write_timeout_ms: section.integer_or("write_timeout_ms", 1..=600_000, 10_000),
+            partial_frame_ms: section.integer_or("partial_frame_ms", 1..=600_000, 30_000),
+            station_id: station(section),
+            sign_off_on_drain: section.flag_or("sign_off_on_drain", true),
+        };
+        (dialect.is_some() && listen.is_some()).then_some(settings)
+    }
+}
+
+fn check_dialect(dialect: &str, has_file: bool, section: &Section<'_>) {
+    if !has_file && !BUILT_IN_DIALECTS.contains(&dialect) {
+        let built_in = BUILT_IN_DIALECTS.join(", ");
+        let message = format!("\"{dialect}\" is not built in ({built_in}); give its `dialect_file`");
+        section.report_at("dialect", message);
+    }
+}
+
+/// A link's name is a label of metrics and a part of paths on the HTTP face.
+fn check_name(name: &str, section: &Section<'_>) {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
+        section.report(format!(
+            "a link's name is 1 to {NAME_BYTES_MAX} lower-case letters, digits, `-` and `_`; \"{name}\" is not"
+        ));
+    }
+}
+
+fn station(section: &Section<'_>) -> Option<u32> {
+    let text = section.text("station_id")?;
+    let digits = (1..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits {
+        section.report_at("station_id", "a station has 1 to 6 digits");
+    }
+    text.parse().ok().filter(|_| digits)
+}

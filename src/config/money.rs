@@ -1,0 +1,147 @@
+//! `[ledger]` and `[journal]`: how much there is room for, and what must be on disk before an answer leaves.
+
+use crate::config;
+use crate::domain::event::Bounds;
+use crate::domain::money::Currency;
+use crate::settings::Section;
+
+const SECONDS_PER_DAY: u32 = 86_400;
+
+/// `[ledger]`. Tables are reserved for these counts at start and never grow while serving.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LedgerSettings {
+    /// Most wallets.
+    pub wallets_max: u32,
+    /// Most cards.
+    pub cards_max: u32,
+    /// Most authorizations that are kept in memory, closed ones included.
+    pub authorizations_max: u32,
+    /// How many days a hold stands unless something ends it earlier.
+    pub hold_days: u32,
+    /// What state depends on; recorded at every start.
+    pub bounds: Bounds,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            wallets_max: 1_000_000,
+            cards_max: 1_000_000,
+            authorizations_max: 2_000_000,
+            hold_days: 7,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+impl LedgerSettings {
+    pub(super) fn read(section: Option<Section<'_>>) -> Self {
+        let mut ledger = Self::default();
+        let Some(section) = section else { return ledger };
+        let read = |key, range, default| config::integer_or(&section, key, range, default);
+        let many = 1..=2_000_000_000;
+        ledger.wallets_max = read("wallets_max", many.clone(), ledger.wallets_max);
+        ledger.cards_max = read("cards_max", many.clone(), ledger.cards_max);
+        ledger.authorizations_max = read("authorizations_max", many, ledger.authorizations_max);
+        ledger.hold_days = read("hold_days", 1..=365, ledger.hold_days);
+        let bounds = &mut ledger.bounds;
+        bounds.authorizations_per_card =
+            read("authorizations_per_card", 1..=65_536, bounds.authorizations_per_card);
+        bounds.closed_per_slot = read("closed_per_slot", 1..=16_777_216, bounds.closed_per_slot);
+        bounds.answers_per_slot = read("answers_per_slot", 1..=16_777_216, bounds.answers_per_slot);
+        // A repeat must find a closed authorization: no window of repeats is longer than the shortest stay, a day.
+        bounds.repeat_window_s = read("repeat_window_s", 1..=SECONDS_PER_DAY, bounds.repeat_window_s);
+        let closed_days = bounds.closed_window_s / SECONDS_PER_DAY;
+        bounds.closed_window_s = read("closed_days", 1..=365, closed_days) * SECONDS_PER_DAY;
+        if bounds.authorizations_per_card > ledger.authorizations_max {
+            section.report("`authorizations_per_card` is more than `authorizations_max`");
+        }
+        section.finish();
+        ledger
+    }
+}
+
+/// When the answer to a request leaves (R1). Answers to advices and reversals wait for the disk in either case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// Once its record is in the journal's buffer; what could be lost is bounded by `max_unsynced_*`.
+    Async,
+    /// Once its record is on disk.
+    Fsync,
+}
+
+/// `[journal]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalSettings {
+    /// When the answer to a request leaves.
+    pub reply: Reply,
+    /// With [`Reply::Async`]: amounts above these wait for the disk too, in minor units, ordered by currency.
+    fsync_above: Vec<(Currency, i64)>,
+    /// Oldest age of a record that is not on disk, milliseconds; past it requests are answered 91 (R2).
+    pub max_unsynced_ms: u64,
+    /// Most records that are not on disk; past it requests are answered 91 (R2).
+    pub max_unsynced_records: u64,
+    /// Size of a segment file, mebibytes.
+    pub segment_mib: u32,
+    /// Segment files that are kept ready.
+    pub spare_segments: u32,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self {
+            reply: Reply::Async,
+            fsync_above: Vec::new(),
+            max_unsynced_ms: 50,
+            max_unsynced_records: 65_536,
+            segment_mib: 64,
+            spare_segments: 2,
+        }
+    }
+}
+
+impl JournalSettings {
+    /// The amount in minor units above which an answer in this currency waits for the disk in every mode.
+    #[must_use]
+    pub fn fsync_above(&self, currency: Currency) -> Option<i64> {
+        let place = self.fsync_above.binary_search_by_key(&currency, |(known, _)| *known).ok()?;
+        Some(self.fsync_above[place].1)
+    }
+
+    pub(super) fn read(section: Option<Section<'_>>) -> Self {
+        let mut journal = Self::default();
+        let Some(section) = section else { return journal };
+        let modes = [("async", Reply::Async), ("fsync", Reply::Fsync)];
+        journal.reply = section.choice("reply", &modes).unwrap_or(journal.reply);
+        journal.fsync_above = section.section("fsync_above").map(read_amounts).unwrap_or_default();
+        journal.max_unsynced_ms = section.integer_or("max_unsynced_ms", 1..=60_000, journal.max_unsynced_ms);
+        journal.max_unsynced_records =
+            section.integer_or("max_unsynced_records", 1..=16_777_216, journal.max_unsynced_records);
+        journal.segment_mib = config::integer_or(&section, "segment_mib", 1..=4_096, journal.segment_mib);
+        journal.spare_segments =
+            config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);
+        section.finish();
+        journal
+    }
+}
+
+fn read_amounts(section: Section<'_>) -> Vec<(Currency, i64)> {
+    let mut amounts = Vec::new();
+    for key in section.keys() {
+        let amount = section.integer(&key, 0..=i64::MAX as u64);
+        match currency(&key) {
+            Some(currency) => amounts.extend(amount.map(|amount| (currency, amount as i64))),
+            None => {
+                section.report_at(&key, format!("`{key}` is no ISO 4217 code of three digits such as 840"))
+            }
+        }
+    }
+    section.finish();
+    amounts.sort_unstable();
+    amounts
+}
+
+fn currency(text: &str) -> Option<Currency> {
+    let three_digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if three_digits { Currency::new(text.parse().ok()?) } else { None }
+}
