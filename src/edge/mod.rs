@@ -1,0 +1,3 @@
+//! The only room that touches the world: files, sockets, the clock, threads.
+
+pub mod loadtest;
