@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod disk;
 pub mod exit;
 pub mod keys;
+pub mod loadtest;
 pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
