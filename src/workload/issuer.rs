@@ -76,7 +76,7 @@ impl Issuer {
             let context = Context { network: NameId(1), link: NameId(1) };
             let received = dialect.decode(body, context, &mut spans).expect("a right message");
             self.count += 1;
-            let planted = self.count % 50 == 0;
+            let planted = self.count.is_multiple_of(50);
             let answer = match &received.inbound {
                 Inbound::NetworkManagement(request) => {
                     dialect.write_network_answer(&received, request, out).expect("an answer");
