@@ -24,13 +24,19 @@ pub mod domain;
 pub mod iso8583;
 pub mod settings;
 
+pub mod crypto;
 pub mod dialect;
+pub mod journal;
 pub mod ledger;
 
 pub mod authorizer;
+pub mod link;
 
+pub mod recovery;
+pub mod workload;
 pub mod workload;
 
 pub mod config;
+pub mod pipeline;
 
 pub mod edge;

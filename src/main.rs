@@ -1,3 +1,9 @@
 //! The door: reads the command line and hands over.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

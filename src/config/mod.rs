@@ -152,7 +152,6 @@ mod tests {
     use super::*;
     use crate::config::money::Reply;
     use crate::domain::event::Bounds;
-    use crate::domain::money::Currency;
 
     const LINK: &str = "[links.visa]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8583\"\n";
 
@@ -190,9 +189,13 @@ mod tests {
         assert_eq!((config.daemon.time_zone_offset_minutes, config.daemon.shards), (-300, 64));
         assert_eq!(config.daemon.key_path().to_string_lossy(), "/var/lib/turnpike/keys/master.key");
         assert_eq!(config.journal.reply, Reply::Fsync);
-        let dollars = Currency::new(840).expect("a code");
-        assert_eq!(config.journal.fsync_above(dollars), Some(10_000));
-        assert_eq!(config.journal.fsync_above(Currency::default()), None);
+        let above: Vec<(u16, i64)> = config
+            .journal
+            .fsync_above()
+            .iter()
+            .map(|above| (above.currency.numeric(), above.minor))
+            .collect();
+        assert_eq!(above, [(48, 5), (840, 10_000)]);
         assert_eq!(config.ledger.bounds.closed_window_s, 3 * 86_400);
         assert_eq!(config.verification, Verification::Required);
         let link = &config.links[0];

@@ -3,6 +3,7 @@
 use crate::config;
 use crate::domain::event::Bounds;
 use crate::domain::money::Currency;
+use crate::domain::money::Money;
 use crate::settings::Section;
 
 const SECONDS_PER_DAY: u32 = 86_400;
@@ -101,11 +102,10 @@ impl Default for JournalSettings {
 }
 
 impl JournalSettings {
-    /// The amount in minor units above which an answer in this currency waits for the disk in every mode.
+    /// The amounts above which an approval waits for the disk in every mode, by currency.
     #[must_use]
-    pub fn fsync_above(&self, currency: Currency) -> Option<i64> {
-        let place = self.fsync_above.binary_search_by_key(&currency, |(known, _)| *known).ok()?;
-        Some(self.fsync_above[place].1)
+    pub fn fsync_above(&self) -> Vec<Money> {
+        self.fsync_above.iter().map(|(currency, minor)| Money::new(*minor, *currency)).collect()
     }
 
     pub(super) fn read(section: Option<Section<'_>>) -> Self {

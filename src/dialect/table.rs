@@ -61,9 +61,9 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let mapping = root.choice("mapping", MAPPINGS).unwrap_or(Mapping::Iso87);
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
-    read_fields(root, defaults, &mut layout, &mut names);
-    let subfields = read_subfields(root, defaults, &layout);
-    let responses = read_responses(root, &layout);
+    let declared = read_fields(root, defaults, &mut layout, &mut names);
+    let subfields = read_subfields(root, defaults, declared);
+    let responses = read_responses(root, declared);
     let message = read_message(root);
     Dialect {
         name: file.into(),
@@ -218,7 +218,7 @@ fn read_network_codes(root: &Section<'_>) -> NetworkCodes {
     found
 }
 
-fn read_responses(root: &Section<'_>, layout: &Layout) -> Vec<(u16, FieldSet)> {
+fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)> {
     let Some(section) = required(root, "responses") else { return Vec::new() };
     let mut responses = Vec::new();
     for key in section.keys() {
@@ -230,7 +230,7 @@ fn read_responses(root: &Section<'_>, layout: &Layout) -> Vec<(u16, FieldSet)> {
         };
         let fields: Vec<u8> = fields.into_iter().map(|field| field as u8).collect();
         for field in &fields {
-            if layout.field(*field).is_none() {
+            if !declared.has(*field) {
                 section
                     .report_at(&key, format!("`responses.{key}` names field {field}, which the table lacks"));
             } else if [14, 35, 45, 52, 53, 55].contains(field) {
@@ -248,14 +248,22 @@ fn read_responses(root: &Section<'_>, layout: &Layout) -> Vec<(u16, FieldSet)> {
     responses
 }
 
-fn read_fields(root: &Section<'_>, defaults: Defaults, layout: &mut Layout, names: &mut [Box<str>]) {
+/// Fills the field table, and gives back every field that has a row, a wrong one too: one mistake is reported once.
+fn read_fields(
+    root: &Section<'_>,
+    defaults: Defaults,
+    layout: &mut Layout,
+    names: &mut [Box<str>],
+) -> FieldSet {
     if !root.has("fields") {
         root.report("the table `fields` is missing");
     }
+    let mut declared = FieldSet::EMPTY;
     for (key, section) in root.sections("fields") {
         let number = key.parse::<u8>().ok().filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
         match number {
             Some(field) => {
+                declared.insert(field);
                 if let Some(spec) = read_spec(&section, defaults) {
                     layout.define(field, spec);
                 }
@@ -269,7 +277,7 @@ fn read_fields(root: &Section<'_>, defaults: Defaults, layout: &mut Layout, name
             )),
         }
     }
-    let missing = NEEDED.iter().filter(|field| layout.field(**field).is_none());
+    let missing = NEEDED.iter().filter(|field| !declared.has(**field));
     let missing: Vec<String> = missing.map(ToString::to_string).collect();
     if !missing.is_empty() && root.has("fields") {
         root.report_at(
@@ -277,12 +285,13 @@ fn read_fields(root: &Section<'_>, defaults: Defaults, layout: &mut Layout, name
             format!("the table `fields` lacks what every dialect needs: {}", missing.join(", ")),
         );
     }
+    declared
 }
 
-fn read_subfields(root: &Section<'_>, defaults: Defaults, layout: &Layout) -> Vec<Option<Subfields>> {
+fn read_subfields(root: &Section<'_>, defaults: Defaults, declared: FieldSet) -> Vec<Option<Subfields>> {
     let mut all = vec![None; usize::from(HIGHEST_FIELD) + 1];
     for (key, section) in root.sections("subfields") {
-        let field = key.parse::<u8>().ok().filter(|field| layout.field(*field).is_some());
+        let field = key.parse::<u8>().ok().filter(|field| declared.has(*field));
         let form = section.required_text("form").and_then(|form| read_form(&section, form));
         let mut parts = Vec::new();
         for key in section.keys() {

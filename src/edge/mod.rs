@@ -1,3 +1,14 @@
 //! The only room that touches the world: files, sockets, the clock, threads.
 
+pub mod api;
+pub mod clock;
+pub mod commands;
+pub mod daemon;
+pub mod disk;
+pub mod exit;
+pub mod keys;
 pub mod loadtest;
+pub mod loadtest;
+pub mod seeding;
+pub mod tcp;
+pub mod telemetry;

@@ -1,8 +1,8 @@
 //! Fields inside a field: with a bitmap of their own, by position, or as tags. The field itself stays byte for byte.
 
+use crate::iso8583::content;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
-use crate::iso8583::view;
 
 /// How the parts of a field stand in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,13 +54,13 @@ impl Part<'_, '_> {
     /// The part as a number; `None` when it is not all digits.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        view::number(&self.subfield.spec, self.content, self.units)
+        content::number(&self.subfield.spec, self.content, self.units)
     }
 
     /// Writes the part's characters into `buffer` and returns those written.
     #[must_use]
     pub fn text<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
-        let length = view::characters(&self.subfield.spec, self.content, self.units, buffer);
+        let length = content::characters(&self.subfield.spec, self.content, self.units, buffer);
         buffer.get(..length).unwrap_or_default()
     }
 }
@@ -147,7 +147,7 @@ impl<'s, 'a> Parts<'s, 'a> {
             Length::Fixed(units) => usize::from(units),
             Length::Variable { prefix, max } => {
                 let end = at + usize::from(prefix.width);
-                let units = view::length_value(prefix, self.content.get(at..end)?)?;
+                let units = content::length_value(prefix, self.content.get(at..end)?)?;
                 at = end;
                 if units > usize::from(max) {
                     return None;
@@ -159,5 +159,57 @@ impl<'s, 'a> Parts<'s, 'a> {
         let content = self.content.get(at..end)?;
         self.at = end;
         Some(Part { subfield, content, units, offset })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iso8583::digits::hex_bytes;
+    use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::Encoding;
+    use crate::iso8583::spec::Pad;
+    use crate::iso8583::spec::Prefix;
+
+    fn part(number: u8, length: Length, encoding: Encoding) -> Subfield {
+        let bcd = encoding == Encoding::Bcd;
+        let spec = FieldSpec {
+            length,
+            content: if bcd { Content::Numeric } else { Content::Text },
+            encoding,
+            count: if bcd { Count::Digits } else { Count::Bytes },
+            pad: Pad::Left,
+            checked: true,
+        };
+        Subfield { number, name: "part".into(), spec }
+    }
+
+    #[test]
+    fn parts_are_found_by_their_bitmap() {
+        let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+        let parts = vec![
+            part(1, Length::Fixed(1), Encoding::Ebcdic),
+            part(2, Length::Fixed(15), Encoding::Bcd),
+            part(16, Length::Variable { prefix, max: 3 }, Encoding::Ascii),
+        ];
+        let table = Subfields { form: Form::Bitmap(2), parts };
+        let read = |hex: &str| -> Vec<Result<(u8, usize), u8>> {
+            let content = hex_bytes(hex.as_bytes()).expect("hex");
+            let parts = table.parts(&content);
+            parts.map(|p| p.map(|p| (p.subfield.number, p.units)).map_err(|error| error.number)).collect()
+        };
+        assert_eq!(read("C001E80123456789012345024142"), [Ok((1, 1)), Ok((2, 15)), Ok((16, 2))]);
+        assert_eq!(read("0000"), []);
+        assert_eq!(read(""), []);
+        assert_eq!(read("C0"), [Err(0)]);
+        assert_eq!(read("000001"), [Err(0)], "bytes are left");
+        assert_eq!(read("A000E8"), [Ok((1, 1)), Err(3)], "no such part");
+        assert_eq!(read("00010441424344"), [Err(16)], "too long");
+        assert_eq!(read("4000012345"), [Err(2)], "cut off");
+        let content = hex_bytes(b"C001E80123456789012345024142").expect("hex");
+        let reference = table.find(&content, 2).and_then(|part| part.number());
+        assert_eq!(reference, Some(123_456_789_012_345));
+        assert!(table.find(&content, 3).is_none() && table.find(&content[..4], 2).is_none());
     }
 }

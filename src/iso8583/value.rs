@@ -1,5 +1,6 @@
 //! One field's value as text, and back to its bytes.
 
+use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Count;
@@ -8,7 +9,6 @@ use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Pad;
 use crate::iso8583::spec::Prefix;
-use crate::iso8583::view;
 
 /// A value to be written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub enum ValueError {
 #[must_use]
 pub fn decode(spec: &FieldSpec, content: &[u8], units: usize) -> String {
     let mut buffer = vec![0; content.len() * 2];
-    let length = view::characters(spec, content, units, &mut buffer);
+    let length = content::characters(spec, content, units, &mut buffer);
     buffer[..length].iter().map(|byte| char::from(*byte)).collect()
 }
 
@@ -114,6 +114,15 @@ fn encode_content(spec: &FieldSpec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(
 
 /// Appends characters (Latin-1; hex for binary) to a field of any encoding.
 pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    if spec.length == Length::Fixed(text.len() as u16) && spec.content == Content::Text {
+        // What every answer has, DE 38 and DE 39, needs no padding and no check.
+        if spec.encoding == Encoding::Ebcdic {
+            out.extend(text.iter().map(|character| digits::to_ebcdic(*character)));
+        } else {
+            out.extend_from_slice(text);
+        }
+        return Ok(());
+    }
     let binary = matches!(spec.encoding, Encoding::Binary | Encoding::Hex);
     let per_unit =
         if binary || (spec.encoding == Encoding::Bcd && spec.count == Count::Bytes) { 2 } else { 1 };
@@ -200,7 +209,7 @@ fn verify(
     content: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), ValueError> {
-    if spec.checked && view::check(spec, &out[content..], units).is_err() {
+    if spec.checked && content::check(spec, &out[content..], units).is_err() {
         out.truncate(start);
         return Err(ValueError::WrongCharacter);
     }

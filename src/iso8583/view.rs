@@ -2,19 +2,17 @@
 
 use std::fmt;
 
+use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::spec::Bitmaps;
-use crate::iso8583::spec::Content;
-use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
-use crate::iso8583::spec::Pad;
 use crate::iso8583::spec::Prefix;
 
 /// What a message breaks.
@@ -195,13 +193,13 @@ impl<'a> View<'a> {
     }
 
     /// Whether the field is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn has(&self, field: u8) -> bool {
         self.read.has(field)
     }
 
-    #[inline]
+    #[inline(always)]
     fn span(&self, field: u8) -> Option<Span> {
         if self.read.has(field) { self.spans.0.get(usize::from(field)).copied() } else { None }
     }
@@ -212,6 +210,16 @@ impl<'a> View<'a> {
     pub fn raw(&self, field: u8) -> Option<&'a [u8]> {
         let span = self.span(field)?;
         self.body.get(usize::from(span.start)..usize::from(span.end))
+    }
+
+    /// The field as it is on the wire, and the sixteen bytes from its start on when there are so many: a copy of
+    /// constant size is cheaper than one that is exact.
+    #[inline]
+    pub(crate) fn raw_and_more(&self, field: u8) -> Option<(&'a [u8], Option<&'a [u8; 16]>)> {
+        let span = self.span(field)?;
+        let rest = self.body.get(usize::from(span.start)..)?;
+        let raw = rest.get(..usize::from(span.end) - usize::from(span.start))?;
+        Some((raw, rest.first_chunk::<16>()))
     }
 
     /// The field's content as it is on the wire, without its length.
@@ -237,13 +245,24 @@ impl<'a> View<'a> {
     }
 
     /// The field as a number; `None` when it is absent, not all digits, or above 64 bits.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn number(&self, field: u8) -> Option<u64> {
+        // The mapping names its fields as constants: inlined, most of this is decided when it is compiled.
         let span = self.span(field)?;
-        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
         let spec = self.layout.field(field)?;
-        number(spec, content, usize::from(span.units))
+        if spec.is_short_bcd(usize::from(span.units)) {
+            let (start, end) = (usize::from(span.content), usize::from(span.end));
+            let bcd = digits::short_bcd(self.body, start, end - start);
+            return (spec.checked || bcd.is_digits()).then_some(bcd.value());
+        }
+        self.number_of(spec, span)
+    }
+
+    #[inline(never)]
+    fn number_of(&self, spec: &FieldSpec, span: Span) -> Option<u64> {
+        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
+        content::number(spec, content, usize::from(span.units))
     }
 
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
@@ -252,64 +271,8 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn text<'b>(&self, field: u8, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let spec = self.layout.field(field)?;
-        let length = characters(spec, self.content(field)?, self.units(field)?, buffer);
+        let length = content::characters(spec, self.content(field)?, self.units(field)?, buffer);
         buffer.get(..length)
-    }
-}
-
-/// The number in a field's content; `None` when it is not all digits or above 64 bits.
-#[inline]
-#[must_use]
-pub fn number(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
-    let trusted = spec.checked && matches!(spec.content, Content::Numeric);
-    match spec.encoding {
-        Encoding::Bcd => {
-            if spec.count == Count::Digits && units % 2 == 1 && spec.pad != Pad::Left {
-                let (last, head) = content.split_last()?;
-                let last = last >> 4;
-                let right = last < 10 && digits::is_bcd(head);
-                let value = digits::bcd_value(head)?.checked_mul(10)?.checked_add(u64::from(last))?;
-                return right.then_some(value);
-            }
-            if trusted || digits::is_bcd(content) { digits::bcd_value(content) } else { None }
-        }
-        Encoding::Ascii => zoned(content, ASCII_ZERO, trusted),
-        Encoding::Ebcdic => zoned(content, EBCDIC_ZERO, trusted),
-        Encoding::Binary | Encoding::Hex => None,
-    }
-}
-
-#[inline]
-fn zoned(content: &[u8], zero: u8, trusted: bool) -> Option<u64> {
-    if trusted || digits::is_zoned(content, zero) { digits::zoned_value(content) } else { None }
-}
-
-/// Writes a field's characters into `buffer`, Latin-1, and returns how many were written.
-#[inline]
-#[must_use]
-pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [u8]) -> usize {
-    match spec.encoding {
-        Encoding::Ascii | Encoding::Hex => {
-            let length = content.len().min(buffer.len());
-            buffer[..length].copy_from_slice(&content[..length]);
-            length
-        }
-        Encoding::Ebcdic => {
-            for (to, from) in buffer.iter_mut().zip(content) {
-                *to = digits::from_ebcdic(*from);
-            }
-            content.len().min(buffer.len())
-        }
-        Encoding::Binary | Encoding::Bcd => {
-            let odd = spec.encoding == Encoding::Bcd && spec.count == Count::Digits && units % 2 == 1;
-            let nibbles = content.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-            let skip = usize::from(odd && spec.pad == Pad::Left);
-            let length = (content.len() * 2).saturating_sub(usize::from(odd)).min(buffer.len());
-            for (to, nibble) in buffer[..length].iter_mut().zip(nibbles.skip(skip)) {
-                *to = digits::nibble_character(nibble);
-            }
-            length
-        }
     }
 }
 
@@ -353,7 +316,7 @@ impl<'a> Reader<'a> {
         ParseError { field, offset: self.at.min(usize::from(u16::MAX)) as u16, rule }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(length)?;
         let bytes = self.body.get(self.at..end)?;
@@ -395,8 +358,8 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(width) else { return Err(self.fault(None, Rule::MtiCutOff)) };
         let value = match encoding {
             Encoding::Bcd if digits::is_bcd(bytes) => digits::bcd_value(bytes),
-            Encoding::Ascii => zoned(bytes, ASCII_ZERO, false),
-            Encoding::Ebcdic => zoned(bytes, EBCDIC_ZERO, false),
+            Encoding::Ascii => content::zoned(bytes, ASCII_ZERO, false),
+            Encoding::Ebcdic => content::zoned(bytes, EBCDIC_ZERO, false),
             _ => None,
         };
         let Some(mti) = value else {
@@ -453,7 +416,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(&mut self, field: u8, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
         let Some(spec) = self.layout.field(field) else {
             return Err(self.fault(Some(field), Rule::UnknownField));
@@ -482,9 +445,20 @@ impl<'a> Reader<'a> {
                 units: units as u16,
             };
         }
-        if spec.checked
-            && let Err(rule) = check(spec, bytes, units)
-        {
+        if !spec.checked {
+            return Ok(());
+        }
+        let checked = if spec.is_short_bcd(units) {
+            let bcd = digits::short_bcd(self.body, content, bytes.len());
+            match (bcd.is_digits(), units % 2 == 0 || bcd.fits(units)) {
+                (true, true) => return Ok(()),
+                // The general check tells which of the two it is.
+                _ => content::check(spec, bytes, units),
+            }
+        } else {
+            content::check(spec, bytes, units)
+        };
+        if let Err(rule) = checked {
             read.remove(field);
             let error = ParseError { field: Some(field), offset: content as u16, rule };
             self.error.get_or_insert(error);
@@ -492,13 +466,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn length(&mut self, field: u8, prefix: Prefix) -> Result<usize, ParseError> {
         let start = self.at;
         let Some(bytes) = self.take(usize::from(prefix.width)) else {
             return Err(self.fault(Some(field), Rule::LengthCutOff));
         };
-        let Some(value) = length_value(prefix, bytes) else {
+        let Some(value) = content::length_value(prefix, bytes) else {
             self.at = start;
             return Err(self.fault(Some(field), Rule::LengthNotDigits));
         };
@@ -506,97 +480,81 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a length says; `None` when it is not made of digits.
-#[inline]
-pub(crate) fn length_value(prefix: Prefix, bytes: &[u8]) -> Option<usize> {
-    let value = match (prefix.encoding, bytes) {
-        (Encoding::Binary, [length]) => return Some(usize::from(*length)),
-        (Encoding::Binary, _) => bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)),
-        (Encoding::Bcd, _) if digits::is_bcd(bytes) => digits::bcd_value(bytes)?,
-        (Encoding::Ascii, _) => zoned(bytes, ASCII_ZERO, false)?,
-        (Encoding::Ebcdic, _) => zoned(bytes, EBCDIC_ZERO, false)?,
-        _ => return None,
-    };
-    // Above any maximum, whatever the width of the length.
-    Some(value.min(u64::from(u32::MAX >> 1)) as usize)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::Pad;
 
-/// Checks a field's content against its class.
-#[inline]
-pub(crate) fn check(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    match (spec.content, spec.encoding) {
-        (Content::Numeric, Encoding::Bcd) => check_bcd(spec, bytes, units),
-        (Content::Numeric, Encoding::Ascii) => right(digits::is_zoned(bytes, ASCII_ZERO), Rule::NotNumeric),
-        (Content::Numeric, Encoding::Ebcdic) => right(digits::is_zoned(bytes, EBCDIC_ZERO), Rule::NotNumeric),
-        (Content::Track, encoding) => check_track(spec, encoding, bytes, units),
-        (Content::Signed, encoding) => check_signed(encoding, bytes),
-        (_, Encoding::Hex) => {
-            right(bytes.iter().all(|byte| digits::hex_nibble(*byte).is_some()), Rule::NotHex)
-        }
-        _ => Ok(()),
-    }
-}
-
-#[inline]
-const fn right(right: bool, rule: Rule) -> Result<(), Rule> {
-    if right { Ok(()) } else { Err(rule) }
-}
-
-#[inline]
-fn check_bcd(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    if spec.count == Count::Digits && units % 2 == 1 {
-        let (Some(first), Some((last, head))) = (bytes.first(), bytes.split_last()) else {
-            return Ok(());
+    fn layout() -> Layout {
+        let mut layout = Layout::new(Encoding::Bcd, Encoding::Binary);
+        let row = |length, content, encoding| FieldSpec {
+            length,
+            content,
+            encoding,
+            count: if encoding == Encoding::Bcd { Count::Digits } else { Count::Bytes },
+            pad: Pad::Left,
+            checked: true,
         };
-        return match spec.pad {
-            Pad::Left => {
-                right(first >> 4 == 0, Rule::WrongPad)?;
-                right(digits::is_bcd(bytes), Rule::NotNumeric)
-            }
-            Pad::Right | Pad::RightF => {
-                let pad = if spec.pad == Pad::Right { 0 } else { 0x0f };
-                right(last & 0x0f == pad, Rule::WrongPad)?;
-                right(digits::is_bcd(head) && last >> 4 < 10, Rule::NotNumeric)
-            }
-        };
+        let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+        let ascii = Prefix { encoding: Encoding::Ascii, width: 2 };
+        layout.define(2, row(Length::Variable { prefix, max: 19 }, Content::Numeric, Encoding::Bcd));
+        layout.define(3, row(Length::Fixed(6), Content::Numeric, Encoding::Bcd));
+        layout.define(19, row(Length::Fixed(3), Content::Numeric, Encoding::Bcd));
+        layout.define(35, row(Length::Variable { prefix, max: 37 }, Content::Track, Encoding::Bcd));
+        layout.define(42, row(Length::Fixed(3), Content::Text, Encoding::Ebcdic));
+        layout.define(48, row(Length::Variable { prefix: ascii, max: 20 }, Content::Text, Encoding::Ascii));
+        layout.define(70, row(Length::Fixed(3), Content::Numeric, Encoding::Bcd));
+        layout.define(130, row(Length::Fixed(2), Content::Binary, Encoding::Binary));
+        layout
     }
-    right(digits::is_bcd(bytes), Rule::NotNumeric)
-}
 
-fn check_track(spec: &FieldSpec, encoding: Encoding, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    let allowed = |character: u8| character.is_ascii_digit() || character == b'=' || character == b'D';
-    match encoding {
-        Encoding::Ascii => right(bytes.iter().all(|byte| allowed(*byte)), Rule::NotTrack),
-        Encoding::Ebcdic => {
-            right(bytes.iter().all(|byte| allowed(digits::from_ebcdic(*byte))), Rule::NotTrack)
-        }
-        Encoding::Bcd => {
-            let mut last_nibble_free = false;
-            if spec.count == Count::Digits && units % 2 == 1 {
-                let (first, last) = (bytes.first().map_or(0, |b| b >> 4), bytes.last().map_or(0, |b| b & 15));
-                let (nibble, pad) = match spec.pad {
-                    Pad::Left => (first, 0),
-                    Pad::Right => (last, 0),
-                    Pad::RightF => (last, 0x0f),
-                };
-                right(nibble == pad, Rule::WrongPad)?;
-                last_nibble_free = spec.pad == Pad::RightF;
-            }
-            let digit_or_separator = |nibble: u8| nibble < 10 || nibble == 0x0d;
-            let count = bytes.len() * 2 - usize::from(last_nibble_free);
-            let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).take(count);
-            right(nibbles.into_iter().all(digit_or_separator), Rule::NotTrack)
-        }
-        Encoding::Binary | Encoding::Hex => Ok(()),
+    #[test]
+    fn a_message_is_read_in_place() {
+        let hex = "0100E0002000004000008400000000000000400000000000000005012345000042\
+                   0840C1C2F10070ABCD";
+        let body = digits::hex_bytes(hex.as_bytes()).expect("hex");
+        let (layout, mut spans) = (layout(), Spans::default());
+        let view = View::parse(&layout, &body, &mut spans);
+        let view = view.unwrap_or_else(|broken| panic!("{}", broken.error));
+        assert_eq!((view.mti(), view.bitmaps().count), (100, 3));
+        assert_eq!(view.fields().iter().collect::<Vec<_>>(), [2, 3, 19, 42, 70, 130]);
+        assert_eq!((view.number(2), view.units(2)), (Some(12_345), Some(5)));
+        assert_eq!((view.number(3), view.number(19), view.number(70)), (Some(42), Some(840), Some(70)));
+        assert_eq!(view.raw(2), Some([5, 1, 0x23, 0x45].as_slice()));
+        assert_eq!(view.content(2), Some([1, 0x23, 0x45].as_slice()));
+        assert_eq!(view.text(42, &mut [0; 8]), Some(b"AB1".as_slice()));
+        assert_eq!(view.content(130), Some([0xab, 0xcd].as_slice()));
+        assert_eq!((view.has(4), view.number(4), view.number(42)), (false, None, None));
     }
-}
 
-fn check_signed(encoding: Encoding, bytes: &[u8]) -> Result<(), Rule> {
-    let Some((sign, rest)) = bytes.split_first() else { return Ok(()) };
-    let (sign, zero) = match encoding {
-        Encoding::Ebcdic => (digits::from_ebcdic(*sign), EBCDIC_ZERO),
-        _ => (*sign, ASCII_ZERO),
-    };
-    right(matches!(sign, b'C' | b'D'), Rule::NoSign)?;
-    right(digits::is_zoned(rest, zero), Rule::NotNumeric)
+    #[test]
+    fn mistakes_are_told_with_field_and_offset_and_the_rest_stays_readable() {
+        let at = |field, offset, rule| ParseError { field, offset, rule };
+        let table: &[(&str, ParseError, &[u8])] = &[
+            ("01", at(None, 0, Rule::MtiCutOff), &[]),
+            ("01A0", at(None, 0, Rule::MtiNotDigits), &[]),
+            ("010040000000", at(None, 2, Rule::BitmapCutOff), &[]),
+            ("0100C000000000000000", at(None, 10, Rule::BitmapCutOff), &[]),
+            ("01002800000000000000000042", at(Some(5), 13, Rule::UnknownField), &[3]),
+            ("01004000000000000000", at(Some(2), 10, Rule::LengthCutOff), &[]),
+            ("01004000000000000000144111", at(Some(2), 10, Rule::TooLong), &[]),
+            ("0100400000000000000004411", at(Some(2), 11, Rule::CutOff), &[]),
+            ("01006000000000000000044A11000042", at(Some(2), 11, Rule::NotNumeric), &[3]),
+            ("0100600000000000000003F411000042", at(Some(2), 11, Rule::WrongPad), &[3]),
+            ("0100200000000000000000004200", at(None, 13, Rule::TrailingBytes), &[3]),
+            ("0100200000002000000000004204411E", at(Some(35), 14, Rule::NotTrack), &[3]),
+            ("0100200000000001000000004230784142", at(Some(48), 13, Rule::LengthNotDigits), &[3]),
+        ];
+        let layout = layout();
+        for (hex, error, readable) in table {
+            // An odd digit at the end is left out.
+            let body = digits::hex_bytes(&hex.as_bytes()[..hex.len() / 2 * 2]).expect("hex");
+            let mut spans = Spans::default();
+            let broken = View::parse(&layout, &body, &mut spans).err().expect("a mistake");
+            assert_eq!(broken.error, *error, "{hex}");
+            assert_eq!(broken.view.fields().iter().collect::<Vec<_>>(), *readable, "{hex}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
+use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
 use crate::domain::time::Timestamp;
 
@@ -31,7 +32,6 @@ use super::shard::Account;
 use super::shard::Card;
 use super::shard::Shard;
 use super::shard::Wallet;
-use super::shard::WalletStatus;
 use super::shard::hash_u64;
 use super::slab::NONE;
 
@@ -84,6 +84,10 @@ impl Shard {
             Event::AccountFunded(funded) => self.fund(funded)?,
             Event::Decided(decided) => self.decided(sequence, time, decided)?,
             Event::Reversed(reversed) => self.reversed(sequence, time, reversed)?,
+            Event::WalletStatusSet(set) => {
+                let wallet = self.wallet_position(set.wallet).ok_or(ApplyError::NoSuchAccount)?;
+                self.wallets.at_mut(wallet).status = set.status;
+            }
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);
@@ -214,7 +218,7 @@ impl Shard {
                 state,
             )
         };
-        self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        self.link_open(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
         if let Some(place) = self.account_mut(wallet, event.account) {
             *place = account;
         }
@@ -330,8 +334,8 @@ impl Shard {
         if event.undoes == Sequence(0) {
             return self.leave_tombstone(sequence, time, event, card);
         }
-        let undone = self.chain(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
-        let Some((position, &entry)) = undone.filter(|(_, entry)| entry.state.is_open()) else {
+        let undone = self.open_of(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
+        let Some((position, &entry)) = undone else {
             return Err(ApplyError::NoSuchAuthorization);
         };
         let wallet = self.cards.at(card).wallet;
@@ -343,6 +347,7 @@ impl Shard {
         }
         let currency = account.currency;
         self.total_taken(currency, entry.state, -i128::from(entry.taken));
+        self.unlink_open(position);
         self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
         self.close(event.slot, position, sequence, time);
         Ok(())
@@ -364,7 +369,7 @@ impl Shard {
             acquirer: named.acquirer,
             ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
         };
-        let position = self.link(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
         self.close(event.slot, position, sequence, time);
         Ok(())
     }

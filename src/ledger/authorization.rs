@@ -70,7 +70,7 @@ pub struct Authorization {
     pub terminal: u32,
     /// Fingerprint of DE 42.
     pub merchant: u32,
-    /// The next older one of the same card.
+    /// The next one of the same card: older while it is open, closed later once it is closed.
     pub chain_next: u32,
     /// The card's position.
     pub card: u32,

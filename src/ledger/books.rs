@@ -31,7 +31,13 @@ impl Layout {
     /// Ranges for a number of shards: a power of two up to the number of slots. Anything else is taken down to one.
     #[must_use]
     pub const fn new(shards: u16) -> Self {
-        let shards = if shards == 0 { 1 } else if shards > SLOTS { SLOTS } else { 1 << shards.ilog2() };
+        let shards = if shards == 0 {
+            1
+        } else if shards > SLOTS {
+            SLOTS
+        } else {
+            1 << shards.ilog2()
+        };
         Self { slots_per_shard: SLOTS / shards }
     }
 

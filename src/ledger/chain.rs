@@ -131,6 +131,21 @@ enum Match {
     NetworkReferenceAndLeg,
 }
 
+impl Match {
+    /// The strongest that any authorization could be for the keys that a reversal has.
+    const fn best_of(reversal: &ReversalRequest) -> Self {
+        if reversal.key.network_reference != 0 {
+            Self::NetworkReferenceAndLeg
+        } else if reversal.original.is_some() {
+            Self::OriginalData
+        } else if reversal.approval_code.is_some() {
+            Self::ApprovalCode
+        } else {
+            Self::Reference
+        }
+    }
+}
+
 impl Shard {
     /// The seed of the shard's hashes.
     #[must_use]
@@ -152,9 +167,18 @@ impl Shard {
         xxh3_64_with_seed(&key.merchant.0, self.seed) as u32
     }
 
-    /// The authorizations of a card, newest first.
-    pub(super) fn chain(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
-        let mut position = card.chain;
+    /// The open authorizations of a card, newest first.
+    pub(super) fn open_of(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
+        self.list(card.open)
+    }
+
+    /// The closed authorizations and the tombstones of a card, oldest first.
+    pub(super) fn closed_of(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
+        self.list(card.closed_oldest)
+    }
+
+    fn list(&self, first: u32) -> impl Iterator<Item = (u32, &Authorization)> {
+        let mut position = first;
         std::iter::from_fn(move || {
             if position == NONE {
                 return None;
@@ -164,10 +188,6 @@ impl Shard {
             position = authorization.chain_next;
             Some((here, authorization))
         })
-    }
-
-    pub(super) fn has_closed(&self, card: &Card) -> bool {
-        self.chain(card).any(|(_, authorization)| !authorization.state.is_open())
     }
 
     /// Loads what [`Shard::first_of`] will read first; the result only keeps the load alive.
@@ -215,7 +235,7 @@ impl Shard {
 
     fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {
         // Most cards have none, and then their chain is not walked at all.
-        let chain = (card.tombstones > 0).then(|| self.chain(card));
+        let chain = (card.tombstones > 0).then(|| self.closed_of(card));
         chain
             .into_iter()
             .flatten()
@@ -261,18 +281,29 @@ impl Shard {
     /// network id differs from the reversal's never matches.
     #[must_use]
     pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
-        let mut best: Option<(Match, bool, &Authorization)> = None;
-        for (_, authorization) in self.chain(card) {
-            if authorization.state == AuthorizationState::Tombstone {
-                continue;
-            }
-            let Some(strength) = self.strength(authorization, reversal) else { continue };
-            let preferred = authorization.state.is_open() != reversal.repeat;
-            if best.is_none_or(|(known, was_preferred, _)| (strength, preferred) > (known, was_preferred)) {
-                best = Some((strength, preferred, authorization));
-            }
+        let open = self.strongest(self.open_of(card), reversal);
+        // Nothing closed can be a better match than the best that the reversal has keys for.
+        if !reversal.repeat && open.is_some_and(|(strength, _)| strength == Match::best_of(reversal)) {
+            return open.map(|(_, authorization)| authorization);
         }
-        best.map(|(_, _, authorization)| authorization)
+        let closed = self.strongest(self.closed_of(card), reversal);
+        let best = match (open, closed) {
+            (Some(open), Some(closed)) if (closed.0, reversal.repeat) > (open.0, !reversal.repeat) => closed,
+            (Some(open), _) => open,
+            (None, closed) => closed?,
+        };
+        Some(best.1)
+    }
+
+    /// The strongest match of a list; of equal ones the newest.
+    fn strongest<'s>(
+        &'s self,
+        list: impl Iterator<Item = (u32, &'s Authorization)>,
+        reversal: &ReversalRequest,
+    ) -> Option<(Match, &'s Authorization)> {
+        let authorizations = list.filter(|(_, entry)| entry.state != AuthorizationState::Tombstone);
+        let matches = authorizations.filter_map(|(_, entry)| Some((self.strength(entry, reversal)?, entry)));
+        matches.max_by_key(|(strength, entry)| (*strength, entry.sequence))
     }
 
     fn strength(&self, authorization: &Authorization, reversal: &ReversalRequest) -> Option<Match> {
@@ -313,31 +344,46 @@ impl Shard {
         by_reference.then_some(Match::Reference)
     }
 
-    /// Puts a new authorization or tombstone at the head of its card's chain, and makes room on the card if it must by
-    /// letting go of its oldest closed one. `None` when there is no room.
-    pub(super) fn link(&mut self, slot: Slot, card: u32, mut entry: Authorization) -> Option<u32> {
-        if u32::from(self.cards.at(card).chain_len) >= self.bounds.authorizations_per_card {
-            let oldest = self.chain(self.cards.at(card)).filter(|(_, entry)| !entry.state.is_open()).last();
-            let (oldest, _) = oldest?;
+    /// Puts a new authorization or tombstone into the table, and makes room on the card if it must by letting go of
+    /// its oldest closed one. It is on no list yet. `None` when there is no room.
+    pub(super) fn place(&mut self, slot: Slot, card: u32, entry: Authorization) -> Option<u32> {
+        let owner = self.cards.at(card);
+        if u32::from(owner.authorizations) >= self.bounds.authorizations_per_card {
+            if owner.closed_oldest == NONE {
+                return None;
+            }
+            let oldest = owner.closed_oldest;
             self.shortened.closed += 1;
             self.drop_closed(slot, oldest);
         }
-        entry.card = card;
-        entry.chain_next = self.cards.at(card).chain;
-        let tombstone = entry.state == AuthorizationState::Tombstone;
-        let position = self.authorizations.insert(entry).ok()?;
-        let card = self.cards.at_mut(card);
-        card.chain = position;
-        card.chain_len += 1;
-        card.tombstones += u16::from(tombstone);
-        if !tombstone {
-            let fingerprint = self.fingerprint_of(self.authorizations.at(position));
-            self.messages.insert(fingerprint, position);
-        }
+        let position = self.authorizations.insert(Authorization { card, ..entry }).ok()?;
+        self.cards.at_mut(card).authorizations += 1;
         Some(position)
     }
 
-    /// Appends an authorization to its slot's list of closed ones, and lets go of the oldest beyond the bounds.
+    /// Puts a new open authorization into the table, at the head of its card's list and into the index.
+    pub(super) fn link_open(&mut self, slot: Slot, card: u32, entry: Authorization) -> Option<u32> {
+        let position = self.place(slot, card, entry)?;
+        let owner = self.cards.at_mut(card);
+        self.authorizations.at_mut(position).chain_next = owner.open;
+        owner.open = position;
+        let fingerprint = self.fingerprint_of(self.authorizations.at(position));
+        self.messages.insert(fingerprint, position);
+        Some(position)
+    }
+
+    /// Takes an authorization out of its card's list of open ones.
+    pub(super) fn unlink_open(&mut self, position: u32) {
+        let Authorization { card, chain_next, .. } = *self.authorizations.at(position);
+        let newer = self.open_of(self.cards.at(card)).find(|(_, newer)| newer.chain_next == position);
+        match newer.map(|(newer, _)| newer) {
+            Some(newer) => self.authorizations.at_mut(newer).chain_next = chain_next,
+            None => self.cards.at_mut(card).open = chain_next,
+        }
+    }
+
+    /// Appends an authorization that is on no list to its slot's and its card's lists of closed ones, and lets go of
+    /// the slot's oldest beyond the bounds.
     pub(super) fn close(&mut self, slot: Slot, position: u32, by: Sequence, time: Timestamp) {
         let at = self.slot_of(slot);
         let newest = self.slots[at].closed_newest;
@@ -346,13 +392,22 @@ impl Shard {
         entry.changed_s = time.seconds() as u32;
         entry.closed_previous = newest;
         entry.closed_next = NONE;
-        if newest == NONE {
-            self.slots[at].closed_oldest = position;
-        } else {
-            self.authorizations.at_mut(newest).closed_next = position;
+        entry.chain_next = NONE;
+        let (card, tombstone) = (entry.card, entry.state == AuthorizationState::Tombstone);
+        match newest {
+            NONE => self.slots[at].closed_oldest = position,
+            newest => self.authorizations.at_mut(newest).closed_next = position,
         }
         self.slots[at].closed_newest = position;
         self.slots[at].closed_len += 1;
+
+        let card = self.cards.at_mut(card);
+        card.tombstones += u16::from(tombstone);
+        let before = std::mem::replace(&mut card.closed_newest, position);
+        match before {
+            NONE => card.closed_oldest = position,
+            before => self.authorizations.at_mut(before).chain_next = position,
+        }
         if self.slots[at].closed_len > self.bounds.closed_per_slot {
             self.shortened.closed += 1;
             self.drop_closed(slot, self.slots[at].closed_oldest);
@@ -376,7 +431,8 @@ impl Shard {
         }
     }
 
-    /// Takes a closed authorization out of its slot's list, its card's chain, the index and the table.
+    /// Takes a card's oldest closed authorization out of all lists, the index and the table. What leaves first is
+    /// always the oldest of its card: a slot's list is in the same order as each of its cards' lists.
     fn drop_closed(&mut self, slot: Slot, position: u32) {
         let entry = *self.authorizations.at(position);
         let at = self.slot_of(slot);
@@ -390,18 +446,18 @@ impl Shard {
         }
         self.slots[at].closed_len -= 1;
 
-        let newer = self.chain(self.cards.at(entry.card)).find(|(_, newer)| newer.chain_next == position);
-        match newer.map(|(newer, _)| newer) {
-            Some(newer) => self.authorizations.at_mut(newer).chain_next = entry.chain_next,
-            None => self.cards.at_mut(entry.card).chain = entry.chain_next,
-        }
-        let card = self.cards.at_mut(entry.card);
-        card.chain_len -= 1;
-        card.tombstones -= u16::from(entry.state == AuthorizationState::Tombstone);
-
-        if entry.state != AuthorizationState::Tombstone {
+        let tombstone = entry.state == AuthorizationState::Tombstone;
+        if !tombstone {
             self.messages.remove(self.fingerprint_of(&entry), position);
         }
+        let card = self.cards.at_mut(entry.card);
+        debug_assert_eq!(card.closed_oldest, position, "the oldest leaves first");
+        card.closed_oldest = entry.chain_next;
+        if entry.chain_next == NONE {
+            card.closed_newest = NONE;
+        }
+        card.authorizations -= 1;
+        card.tombstones -= u16::from(tombstone);
         self.authorizations.at_mut(position).state = AuthorizationState::Vacant;
         self.authorizations.remove(position);
     }

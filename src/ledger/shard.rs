@@ -12,6 +12,7 @@ use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 
 use super::answers::Answers;
@@ -76,24 +77,6 @@ impl Account {
     }
 }
 
-/// Whether a wallet may be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum WalletStatus {
-    /// In use.
-    Active = 0,
-}
-
-impl WalletStatus {
-    /// Its name on the HTTP face.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-        }
-    }
-}
-
 /// A wallet with its first account inside, so that the usual decision touches one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wallet {
@@ -109,9 +92,13 @@ pub struct Card {
     /// Its reference.
     pub reference: CardRef,
     pub(super) wallet: u32,
-    /// Its newest authorization.
-    pub(super) chain: u32,
-    pub(super) chain_len: u16,
+    /// Its open authorizations, newest first.
+    pub(super) open: u32,
+    /// Its closed authorizations and tombstones, oldest first.
+    pub(super) closed_oldest: u32,
+    pub(super) closed_newest: u32,
+    /// How many there are of both.
+    pub(super) authorizations: u16,
     /// How many of them are tombstones.
     pub(super) tombstones: u16,
     /// Its month.
@@ -131,8 +118,10 @@ impl Card {
             pan: event.pan.value(),
             reference: event.card,
             wallet,
-            chain: NONE,
-            chain_len: 0,
+            open: NONE,
+            closed_oldest: NONE,
+            closed_newest: NONE,
+            authorizations: 0,
             tombstones: 0,
             expiry: event.expiry,
             service_code: event.service_code.0,
@@ -371,7 +360,8 @@ impl Shard {
     pub fn has_room_for_authorization(&self, card: &Card) -> bool {
         // A full card gives up its oldest closed authorization; one whose authorizations are all open has no room.
         !self.authorizations.is_full()
-            && (u32::from(card.chain_len) < self.bounds.authorizations_per_card || self.has_closed(card))
+            && (u32::from(card.authorizations) < self.bounds.authorizations_per_card
+                || card.closed_oldest != NONE)
     }
 
     /// Whether the wallet, its account and a card still fit.

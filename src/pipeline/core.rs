@@ -1,5 +1,6 @@
 //! The pipeline: one request from look-up to record, and the loop that makes records durable.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -14,10 +15,10 @@ use parking_lot::RwLock;
 
 use crate::authorizer::Authorizer;
 use crate::authorizer::Decision;
+use crate::crypto::keys::Keys;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::card::Pan;
-use crate::domain::card::PanSeal;
 use crate::domain::event::Event;
 use crate::domain::event::Facts;
 use crate::domain::event::Sequence;
@@ -51,7 +52,7 @@ pub struct Pipeline {
     pub(super) shards: Box<[CachePadded<Mutex<Shard>>]>,
     pub(super) stripes: Box<[CachePadded<RwLock<Stripe>>]>,
     pub(super) seed: u64,
-    pub(super) seal: Box<dyn PanSeal + Send + Sync>,
+    keys: Arc<Keys>,
     authorizer: Authorizer,
     policy: Policy,
     journal: CachePadded<Mutex<Buffer>>,
@@ -98,13 +99,7 @@ pub struct Unsynced {
 impl Pipeline {
     /// Joins recovered books with the journal that continues after them.
     #[must_use]
-    pub fn new(
-        books: Books,
-        start: Start,
-        authorizer: Authorizer,
-        seal: Box<dyn PanSeal + Send + Sync>,
-        policy: Policy,
-    ) -> Self {
+    pub fn new(books: Books, start: Start, authorizer: Authorizer, keys: Arc<Keys>, policy: Policy) -> Self {
         let records_max = usize::try_from(policy.max_unsynced_records).unwrap_or(usize::MAX);
         let Books { layout, shards, stripes, seed } = books;
         let (last, none) = (start.last.0, || AtomicU64::new(0));
@@ -113,7 +108,7 @@ impl Pipeline {
             shards: shards.into_iter().map(|shard| CachePadded::new(Mutex::new(shard))).collect(),
             stripes: stripes.into_iter().map(|stripe| CachePadded::new(RwLock::new(stripe))).collect(),
             seed,
-            seal,
+            keys,
             authorizer,
             policy,
             journal: CachePadded::new(Mutex::new(Buffer::new(start, records_max))),
@@ -226,7 +221,7 @@ impl Pipeline {
             if journal.is_empty() {
                 self.window.filling_since.store(now.0, Ordering::Relaxed);
             }
-            let appended = journal.append(event, now, &*self.seal).ok()?;
+            let appended = journal.append(event, now, &self.keys.vault).ok()?;
             self.window.appended.store(appended.0.0, Ordering::Release);
             appended
         };
@@ -287,7 +282,9 @@ impl Pipeline {
             None => return Outcome::Silence,
             Some(Decision::Repeat(answer)) => answer,
             Some(Decision::New(event, answer)) => {
-                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else { return Outcome::Silence };
+                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else {
+                    return Outcome::Silence;
+                };
                 Answer { depends_on: sequence, ..answer }
             }
         };
@@ -302,7 +299,7 @@ impl Pipeline {
             if journal.is_empty() {
                 self.window.filling_since.store(now.0, Ordering::Relaxed);
             }
-            let appended = journal.append(event, now, &*self.seal).ok()?;
+            let appended = journal.append(event, now, &self.keys.vault).ok()?;
             self.window.appended.store(appended.0.0, Ordering::Release);
             appended
         };

@@ -19,7 +19,7 @@ pub enum Reply {
 pub struct Policy {
     /// What answers to requests wait for.
     pub reply: Reply,
-    /// Approvals of at least this much wait for the disk in every mode.
+    /// Approvals of more than this wait for the disk in every mode.
     pub fsync_above: Vec<Money>,
     /// How long a record may stay in memory before new requests are refused, nanoseconds.
     pub max_unsynced_ns: u64,
@@ -53,7 +53,10 @@ impl Policy {
 
     fn is_large(&self, amount: Money, answer: &Answer) -> bool {
         answer.action.is_approval()
-            && self.fsync_above.iter().any(|above| above.currency == amount.currency && amount.minor >= above.minor)
+            && self
+                .fsync_above
+                .iter()
+                .any(|above| above.currency == amount.currency && amount.minor > above.minor)
     }
 }
 
@@ -159,9 +162,9 @@ mod tests {
         let approval = Answer::decline(ActionCode::Approved, Sequence(7));
         let decline = Answer::decline(ActionCode::InsufficientFunds, Sequence(7));
         let table = [
-            (Reply::Async, Answering::Request(dollars(9_999)), approval, 0),
-            (Reply::Async, Answering::Request(dollars(10_000)), approval, 7),
-            (Reply::Async, Answering::Request(dollars(10_000)), decline, 0),
+            (Reply::Async, Answering::Request(dollars(10_000)), approval, 0),
+            (Reply::Async, Answering::Request(dollars(10_001)), approval, 7),
+            (Reply::Async, Answering::Request(dollars(10_001)), decline, 0),
             (Reply::Fsync, Answering::Request(dollars(1)), approval, 7),
             (Reply::Fsync, Answering::Request(dollars(1)), decline, 7),
             (Reply::Async, Answering::Repeat, approval, 7),

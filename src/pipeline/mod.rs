@@ -5,7 +5,7 @@
 //! Locks are taken in one order: directory stripe, shard (lower first), journal buffer.
 
 pub mod channel;
-pub mod gate;
 pub mod core;
+pub mod gate;
 pub mod seeding;
 pub mod views;

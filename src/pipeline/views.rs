@@ -3,6 +3,7 @@
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::ledger::books::sum_totals;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shortened;
@@ -23,10 +24,11 @@ pub struct Audit {
 }
 
 impl Pipeline {
-    /// The accounts of a wallet; `None` when there is no such wallet.
+    /// A wallet's status and accounts; `None` when there is no such wallet.
     #[must_use]
-    pub fn wallet(&self, wallet: WalletId) -> Option<Vec<Account>> {
-        self.lock(Slot::of_wallet(wallet)).wallet_accounts(wallet)
+    pub fn wallet(&self, wallet: WalletId) -> Option<(WalletStatus, Vec<Account>)> {
+        let shard = self.lock(Slot::of_wallet(wallet));
+        Some((shard.wallet_status(wallet)?, shard.wallet_accounts(wallet)?))
     }
 
     /// The authorizations of a wallet that are in memory, newest first; `None` when there is no such wallet.
@@ -47,7 +49,8 @@ impl Pipeline {
     #[must_use]
     pub fn state_hash(&self) -> (StateHash, Sequence) {
         let shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
-        let mut hash = shards.iter().map(|shard| shard.state_hash()).fold(StateHash::default(), StateHash::join);
+        let mut hash =
+            shards.iter().map(|shard| shard.state_hash()).fold(StateHash::default(), StateHash::join);
         hash.add_totals(&sum_totals(shards.iter().map(|shard| shard.totals())));
         (hash, self.appended())
     }

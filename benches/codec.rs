@@ -1,0 +1,120 @@
+//! What one Visa authorization costs in the codec: bytes to domain, and the answer to bytes.
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use criterion::Throughput;
+use criterion::criterion_group;
+use criterion::criterion_main;
+use turnpike::dialect::Dialect;
+use turnpike::dialect::inbound::Context;
+use turnpike::domain::action::ActionCode;
+use turnpike::domain::answer::Answer;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::party::NameId;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::iso8583::value::Value;
+use turnpike::iso8583::view::Spans;
+use turnpike::iso8583::view::View;
+
+/// A chip purchase with the fields that a Visa acquirer sends.
+const VISA_PURCHASE: &[(u8, &str)] = &[
+    (2, "4123700000000019"),
+    (3, "000000"),
+    (4, "000000004200"),
+    (7, "0816170936"),
+    (11, "000011"),
+    (12, "140936"),
+    (13, "0816"),
+    (14, "3112"),
+    (18, "5999"),
+    (19, "840"),
+    (22, "0720"),
+    (23, "011"),
+    (25, "00"),
+    (32, "12345678901"),
+    (35, "4123700000000019D31122011212120531127"),
+    (37, "322817000011"),
+    (41, "TERMID01"),
+    (42, "CARD ACCEPTOR  "),
+    (43, "ACQUIRER NAME            CITY NAME    US"),
+    (49, "840"),
+    (
+        55,
+        "01005F9F3303204000950580000100009F37049BADBCAB9F100706010A03A000009F26080123456789ABCDEF9F360200FF820200\
+         009C01009F1A0208409A030101019F02060000000123005F2A0208409F03060000000000008407A0000000031010",
+    ),
+    (60, "050000400000"),
+    (62, "C000000000000000E80123456789012345"),
+    (63, "8000000002"),
+];
+
+const ISO87_PURCHASE: &[(u8, &str)] = &[
+    (2, "4123700000000019"),
+    (3, "000000"),
+    (4, "000000004200"),
+    (7, "0816170936"),
+    (11, "000011"),
+    (12, "140936"),
+    (13, "0816"),
+    (14, "3112"),
+    (18, "5999"),
+    (22, "051"),
+    (25, "00"),
+    (32, "12345678901"),
+    (37, "322817000011"),
+    (41, "TERMID01"),
+    (42, "CARD ACCEPTOR  "),
+    (49, "840"),
+];
+
+fn frame(dialect: &Dialect, values: &[(u8, &str)]) -> Vec<u8> {
+    let values: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
+    let mut out = Vec::new();
+    if let Err(error) = dialect.compose(100, &values, &mut out) {
+        eprintln!("the request cannot be written: {error}");
+        std::process::exit(1);
+    }
+    out
+}
+
+fn codec(criterion: &mut Criterion) {
+    let context = Context { network: NameId::of("network"), link: NameId::of("link") };
+    let answer = Answer {
+        approval_code: Some(ApprovalCode(*b"A1B2C3")),
+        ..Answer::decline(ActionCode::Approved, Sequence(1))
+    };
+    for (name, values) in [("visa", VISA_PURCHASE), ("iso87-ascii", ISO87_PURCHASE)] {
+        let Some(dialect) = Dialect::built_in(name) else { continue };
+        let request = frame(&dialect, values);
+        let body = request[dialect.framing().prefix_bytes()..].to_vec();
+        let message_at = if name == "visa" { 22 } else { 0 };
+        let mut spans = Spans::default();
+        let mut out = Vec::with_capacity(4096);
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function("parse", |bencher| {
+            bencher.iter(|| {
+                let body = black_box(&body[message_at..]);
+                View::parse(dialect.layout(), body, &mut spans).map(|view| view.mti()).ok()
+            });
+        });
+        group.bench_function("decode", |bencher| {
+            bencher.iter(|| dialect.decode(black_box(&body), context, &mut spans).map(|r| r.inbound).ok());
+        });
+        group.bench_function("decode and answer", |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                if let Ok(received) = dialect.decode(black_box(&body), context, &mut spans) {
+                    let written = dialect.write_answer(&received, black_box(&answer), &mut out);
+                    black_box(written.is_ok());
+                }
+                out.len()
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, codec);
+criterion_main!(benches);

@@ -1,0 +1,93 @@
+//! The command line: verbs and their flags. What they do is in `turnpike::edge`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use turnpike::edge::commands;
+use turnpike::edge::exit;
+
+#[derive(Parser)]
+#[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve links from a configuration file, until SIGTERM.
+    Serve {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Where journal and keys are kept, instead of what the configuration says.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+        /// Wallets and cards to begin with (CSV), loaded once.
+        #[arg(long)]
+        seed: Option<PathBuf>,
+    },
+    /// Check a configuration file and name every mistake in it.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Show a message as a tree, with card numbers masked.
+    Decode {
+        /// A dialect that is compiled in, or a dialect file.
+        #[arg(long)]
+        dialect: String,
+        /// The message in hex, with or without its length prefix; `-` reads it from standard input.
+        message: String,
+    },
+    /// Look into a journal, or prove it.
+    #[command(subcommand)]
+    Journal(JournalVerb),
+}
+
+#[derive(Subcommand)]
+enum JournalVerb {
+    /// List segments and what is in them. A daemon may be running.
+    Inspect {
+        /// Where the journal is.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// List every batch too.
+        #[arg(long)]
+        batches: bool,
+    },
+    /// Read every record, rebuild the books from them and check that they hold.
+    Verify {
+        /// Where the journal is.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The key it was written under, if it is not in the data directory.
+        #[arg(long)]
+        key_file: Option<PathBuf>,
+    },
+}
+
+/// Reads the command line, does what it says, and returns the process's exit code.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
+            // Help and version were asked for and go to stdout; anything else is a mistake and goes to stderr.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    ExitCode::from(match arguments.verb {
+        Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
+        Verb::Check { config } => commands::check(&config),
+        Verb::Decode { dialect, message } => commands::decode(&dialect, &message),
+        Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => commands::inspect(&data_dir, batches),
+        Verb::Journal(JournalVerb::Verify { data_dir, key_file }) => {
+            commands::verify(&data_dir, key_file.as_deref())
+        }
+    })
+}

@@ -1,0 +1,205 @@
+//! The admin face over HTTP/1.1: JSON, and text for metrics. It reads; nothing here decides.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use axum::routing::get;
+use axum::routing::put;
+use parking_lot::Mutex;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::party::Text;
+use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
+use crate::domain::request::ApprovalCode;
+use crate::domain::time::Timestamp;
+use crate::edge::clock;
+use crate::edge::telemetry::Telemetry;
+use crate::ledger::shard::Account;
+use crate::ledger::shard::Totals;
+use crate::ledger::state_hash::StateHash;
+use crate::ledger::view::AuthorizationView;
+use crate::pipeline::core::Pipeline;
+use crate::pipeline::seeding::NotSet;
+
+/// How often a verb that waits for the disk looks at it.
+const DURABLE_POLL: Duration = Duration::from_micros(200);
+
+/// What the face shows.
+pub struct Face {
+    /// The books.
+    pub pipeline: Arc<Pipeline>,
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Sockets are served; false before the start is complete and while draining.
+    pub serving: AtomicBool,
+    /// The state hash that was computed last, and of which sequence it is.
+    pub last_hash: Mutex<(StateHash, Sequence)>,
+}
+
+/// The routes.
+pub fn routes(face: Arc<Face>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/v1/wallets/{wallet}", get(wallet))
+        .route("/v1/wallets/{wallet}/status", put(set_status))
+        .route("/v1/wallets/{wallet}/authorizations", get(authorizations))
+        .route("/v1/audit/balance", get(balance))
+        .with_state(face)
+}
+
+async fn ready(State(face): State<Arc<Face>>) -> Response {
+    let serving = face.serving.load(Ordering::Acquire);
+    let journal = !face.pipeline.has_failed();
+    let window = face.pipeline.admits(clock::now()) || !journal;
+    let status = if serving && journal && window { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let checks = json!({ "serving": serving, "journal": journal, "journal_within_bounds": window });
+    (status, Json(json!({ "ready": status == StatusCode::OK, "checks": checks }))).into_response()
+}
+
+async fn metrics(State(face): State<Arc<Face>>) -> Response {
+    let text = face.telemetry.render(&face.pipeline);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+/// A wallet's number from the path, or the answer that says what is wrong with it.
+fn wallet_id(text: &str) -> Result<WalletId, Box<Response>> {
+    text.parse().map(WalletId).map_err(|_| {
+        let error = format!("a wallet is a number, \"{}\" is not", text.escape_default());
+        Box::new((StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response())
+    })
+}
+
+fn no_such_wallet(wallet: WalletId) -> Response {
+    let error = format!("there is no wallet {}", wallet.0);
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
+}
+
+async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
+    let wallet = match wallet_id(&text) {
+        Ok(wallet) => wallet,
+        Err(response) => return *response,
+    };
+    let Some((status, accounts)) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
+    let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
+    Json(json!({ "wallet": wallet.0, "status": status.name(), "accounts": accounts })).into_response()
+}
+
+/// `PUT /v1/wallets/{wallet}/status` with `{"status": "frozen"}`: effective for the next message, and acknowledged
+/// once it is on disk.
+async fn set_status(
+    State(face): State<Arc<Face>>,
+    Path(text): Path<String>,
+    Json(body): Json<Value>,
+) -> Response {
+    let wallet = match wallet_id(&text) {
+        Ok(wallet) => wallet,
+        Err(response) => return *response,
+    };
+    let Some(status) = body.get("status").and_then(Value::as_str).and_then(WalletStatus::from_name) else {
+        let names: Vec<&str> = WalletStatus::ALL.iter().map(|(_, name)| *name).collect();
+        let error = format!("`status` must be one of {}", names.join(", "));
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
+    };
+    let sequence = match face.pipeline.set_wallet_status(wallet, status, clock::now()) {
+        Ok(sequence) => sequence,
+        Err(NotSet::NoSuchWallet) => return no_such_wallet(wallet),
+        Err(NotSet::Unavailable) => return unavailable(),
+    };
+    while face.pipeline.durable() < sequence {
+        if face.pipeline.has_failed() {
+            return unavailable();
+        }
+        tokio::time::sleep(DURABLE_POLL).await;
+    }
+    Json(json!({ "wallet": wallet.0, "status": status.name(), "sequence": sequence.0 })).into_response()
+}
+
+fn unavailable() -> Response {
+    let error = "the journal takes nothing now; try again, and look at /readyz";
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
+}
+
+fn account_json(account: &Account) -> Value {
+    json!({
+        "account": account.number,
+        "currency": account.currency.to_string(),
+        "posted": account.posted,
+        "held": account.held,
+        "overdraft": account.overdraft,
+        "available": account.available(),
+    })
+}
+
+async fn authorizations(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
+    let wallet = match wallet_id(&text) {
+        Ok(wallet) => wallet,
+        Err(response) => return *response,
+    };
+    let Some(views) = face.pipeline.wallet_authorizations(wallet) else { return no_such_wallet(wallet) };
+    let list: Vec<Value> = views.iter().map(authorization_json).collect();
+    Json(json!({ "wallet": wallet.0, "authorizations": list })).into_response()
+}
+
+fn authorization_json(view: &AuthorizationView) -> Value {
+    let authorization = &view.authorization;
+    let seconds = |s: u32| (s != 0).then(|| Timestamp::from_seconds(u64::from(s)).to_string());
+    let code = authorization.approval_code;
+    let currency = Currency::new(authorization.currency).unwrap_or_default();
+    json!({
+        "sequence": authorization.sequence.0,
+        "card": view.card.0,
+        "state": authorization.state.name(),
+        "action": authorization.action.name(),
+        "approval_code": (code != [0; 6]).then(|| ApprovalCode(code).to_string()),
+        "amount": authorization.amount,
+        "currency": currency.to_string(),
+        "taken": authorization.taken,
+        "account": authorization.account,
+        "account_currency": view.account_currency.to_string(),
+        "stan": format!("{:06}", authorization.stan),
+        "rrn": Text(authorization.rrn).to_string(),
+        "changed": seconds(authorization.changed_s),
+        "hold_until": seconds(authorization.hold_until_s),
+        "closed_by": (authorization.closed_by != Sequence(0)).then_some(authorization.closed_by.0),
+    })
+}
+
+async fn balance(State(face): State<Arc<Face>>) -> Response {
+    let audit = face.pipeline.audit();
+    let (hash, of) = *face.last_hash.lock();
+    let currencies: Vec<Value> = audit.totals.iter().map(totals_json).collect();
+    Json(json!({
+        "sequence": audit.sequence.0,
+        "currencies": currencies,
+        "state_hash": { "hash": hash.to_string(), "sequence": of.0 },
+    }))
+    .into_response()
+}
+
+/// Sums may be wider than what a JSON reader takes for a number, so they are texts.
+fn totals_json(totals: &Totals) -> Value {
+    json!({
+        "currency": totals.currency.to_string(),
+        "wallets": totals.wallets.to_string(),
+        "funding": totals.funding.to_string(),
+        "settlement": totals.settlement.to_string(),
+        "held": totals.held.to_string(),
+        "sum": totals.sum().to_string(),
+    })
+}

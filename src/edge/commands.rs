@@ -1,0 +1,301 @@
+//! The verbs of the command line. Each prints its result on stdout and what is wrong on stderr, and returns an exit
+//! code.
+
+use std::io::Read;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use tokio::signal::unix::SignalKind;
+
+use crate::config::Config;
+use crate::config::seed::Seed;
+use crate::dialect::Dialect;
+use crate::dialect::describe::describe;
+use crate::domain::event::Sequence;
+use crate::edge::daemon;
+use crate::edge::daemon::Daemon;
+use crate::edge::daemon::StartError;
+use crate::edge::daemon::StartOptions;
+use crate::edge::disk::Disk;
+use crate::edge::exit;
+use crate::edge::keys;
+use crate::edge::telemetry;
+use crate::iso8583::digits::hex_bytes;
+use crate::journal::inspect::Inspection;
+use crate::journal::inspect::inspect as inspect_journal;
+use crate::journal::record::Kind;
+use crate::journal::recover::Opener;
+use crate::ledger::books::Layout;
+use crate::ledger::shard::Capacity;
+use crate::recovery;
+use crate::recovery::RebuildError;
+use crate::settings::Finding;
+
+/// Prints a line on stdout. A reader that has gone away is not our failure.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Prints a line on stderr.
+fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn complain_all(findings: &[Finding]) {
+    findings.iter().for_each(complain);
+}
+
+/// Reads and checks a configuration file, its dialect files included; complains and returns the exit code otherwise.
+fn read_config(file: &Path) -> Result<Config, u8> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        complain(format!("{name}: {error}"));
+        exit::CONFIGURATION
+    })?;
+    let config = Config::from_toml(&name, &text).map_err(|findings| {
+        complain_all(&findings);
+        exit::CONFIGURATION
+    })?;
+    let mut wrong = false;
+    for link in &config.links {
+        if let Err(error) = daemon::dialect(link) {
+            complain(error);
+            wrong = true;
+        }
+    }
+    if wrong { Err(exit::CONFIGURATION) } else { Ok(config) }
+}
+
+/// `turnpike check`: names every mistake of a configuration file.
+#[must_use]
+pub fn check(file: &Path) -> u8 {
+    match read_config(file) {
+        Ok(config) => {
+            let links = config.links.len();
+            say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
+            exit::OK
+        }
+        Err(code) => code,
+    }
+}
+
+fn read_seed(file: &Path) -> Result<Seed, u8> {
+    let name = file.display().to_string();
+    let text = std::fs::read(file).map_err(|error| {
+        complain(format!("{name}: {error}"));
+        exit::DATA
+    })?;
+    Seed::from_csv(&name, &text).map_err(|findings| {
+        complain_all(&findings);
+        complain(format!("{name}: nothing was loaded"));
+        exit::DATA
+    })
+}
+
+/// `turnpike serve`: serves until SIGTERM or SIGINT, then drains. A second signal ends it at once.
+#[must_use]
+pub fn serve(file: &Path, data_dir: Option<PathBuf>, seed: Option<&Path>) -> u8 {
+    telemetry::start_diagnostics();
+    let mut config = match read_config(file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if let Some(data_dir) = data_dir {
+        config.daemon.data_dir = data_dir;
+    }
+    let seed = match seed.map(|file| read_seed(file).map(|seed| (file.display().to_string(), seed))) {
+        Some(Err(code)) => return code,
+        Some(Ok(seed)) => Some(seed),
+        None => None,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format!("the event loop cannot be started: {error}"));
+            return exit::UNAVAILABLE;
+        }
+    };
+    runtime.block_on(async {
+        let seed = seed.as_ref().map(|(name, seed)| (name.as_str(), seed));
+        let daemon = match Daemon::start(&config, seed, StartOptions::default()).await {
+            Ok(daemon) => daemon,
+            Err(error) => {
+                complain(&error);
+                return code_of(&error);
+            }
+        };
+        stop_signal().await;
+        let drained = tokio::select! {
+            drained = daemon.drain() => drained,
+            () = stop_signal() => {
+                complain("stopped at once; what was answered and not on disk may be lost");
+                return exit::UNAVAILABLE;
+            }
+        };
+        match drained {
+            Ok(_) => exit::OK,
+            Err(error) => {
+                complain(error);
+                exit::IO
+            }
+        }
+    })
+}
+
+/// Waits for SIGTERM or SIGINT. Where signals cannot be had it waits for ever, and the process ends as it is killed.
+async fn stop_signal() {
+    let (terminate, interrupt) = (
+        tokio::signal::unix::signal(SignalKind::terminate()),
+        tokio::signal::unix::signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// The exit code of a start that failed.
+#[must_use]
+pub fn code_of(error: &StartError) -> u8 {
+    match error {
+        StartError::Dialect(_) | StartError::DialectFile { .. } => exit::CONFIGURATION,
+        StartError::Seed(_) | StartError::Rebuild(_) | StartError::Key(_) => exit::DATA,
+        StartError::Listen { .. } | StartError::Thread(_) => exit::UNAVAILABLE,
+        StartError::Disk(crate::edge::disk::DiskError::Locked { .. }) => exit::UNAVAILABLE,
+        StartError::Disk(_) | StartError::Storage(_) | StartError::Journal(_) => exit::IO,
+    }
+}
+
+/// `turnpike decode`: shows a message with its fields, offsets and meanings.
+#[must_use]
+pub fn decode(dialect: &str, message: &str) -> u8 {
+    let dialect = match Dialect::built_in(dialect) {
+        Some(dialect) => dialect,
+        None => match read_dialect(dialect) {
+            Ok(dialect) => dialect,
+            Err(code) => return code,
+        },
+    };
+    let mut text = message.to_owned();
+    if message == "-" {
+        text.clear();
+        if let Err(error) = std::io::stdin().read_to_string(&mut text) {
+            complain(format!("standard input: {error}"));
+            return exit::DATA;
+        }
+    }
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    match hex_bytes(&digits) {
+        Some(bytes) if !bytes.is_empty() => {
+            say(describe(&dialect, &bytes).trim_end());
+            exit::OK
+        }
+        _ => {
+            complain("the message must be hex digits, two for each byte");
+            exit::DATA
+        }
+    }
+}
+
+fn read_dialect(name: &str) -> Result<Dialect, u8> {
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let known = Dialect::built_in_names().join(", ");
+        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
+        exit::CONFIGURATION
+    })?;
+    Dialect::from_toml(name, &text).map_err(|findings| {
+        complain_all(&findings);
+        exit::CONFIGURATION
+    })
+}
+
+/// `turnpike journal inspect`: what is in each segment. Records are counted, not shown.
+#[must_use]
+pub fn inspect(data_dir: &Path, batches: bool) -> u8 {
+    let inspection = inspect_journal(&Disk::look_at(data_dir), Sequence(0), batches);
+    say(&inspection);
+    if inspection.verdict.is_ok() { exit::OK } else { exit::DATA }
+}
+
+/// Room for what a journal holds, counted beforehand.
+fn capacity_of(inspection: &Inspection) -> Capacity {
+    let mut counts = [0_usize; Kind::ALL.len()];
+    for segment in &inspection.segments {
+        for (sum, count) in counts.iter_mut().zip(segment.kinds.0) {
+            *sum += usize::try_from(count).unwrap_or(usize::MAX);
+        }
+    }
+    let count = |kind| Kind::ALL.iter().position(|(known, _)| *known == kind).map_or(0, |at| counts[at]);
+    Capacity {
+        wallets: count(Kind::AccountFunded),
+        further_accounts: count(Kind::AccountFunded),
+        cards: count(Kind::CardOpened),
+        authorizations: count(Kind::Decided) + count(Kind::Reversed),
+    }
+}
+
+/// `turnpike journal verify`: rebuilds the books from every record and checks that they hold.
+#[must_use]
+pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
+    let disk = Disk::look_at(data_dir);
+    let inspection = inspect_journal(&disk, Sequence(0), false);
+    if let Err(error) = &inspection.verdict {
+        complain(error);
+        return exit::DATA;
+    }
+    if inspection.segments.is_empty() {
+        complain(format!("{}: there is no journal", data_dir.display()));
+        return exit::DATA;
+    }
+    let in_data_dir = data_dir.join("keys/master.key");
+    let keys = match keys::load(key_file.unwrap_or(&in_data_dir), true) {
+        Ok(keys) => keys,
+        Err(error) => {
+            complain(error);
+            return exit::DATA;
+        }
+    };
+    let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
+    let settings = recovery::Settings { layout: Layout::new(1), capacity: capacity_of(&inspection), seed: 0 };
+    let rebuilt = match recovery::rebuild(&disk, opener, settings) {
+        Ok(rebuilt) => rebuilt,
+        Err(error @ (RebuildError::Journal(_) | RebuildError::Misfit(_))) => {
+            complain(error);
+            return exit::DATA;
+        }
+    };
+    let recovered = &rebuilt.recovered;
+    say(format!("records      {}", recovered.records));
+    say(format!("segments     {}", recovered.segments.len()));
+    say(format!("last epoch   {}", recovered.epoch));
+    say(format!("last record  {} at {}", recovered.last.0, recovered.time));
+    if let Some(torn) = &recovered.torn {
+        say(format!("torn tail    {torn}"));
+    }
+    for totals in rebuilt.books.totals() {
+        say(format!(
+            "currency {}  wallets {}  funding {}  settlement {}  held {}  sum {}",
+            totals.currency,
+            totals.wallets,
+            totals.funding,
+            totals.settlement,
+            totals.held,
+            totals.sum()
+        ));
+    }
+    say(format!("state hash   {}", rebuilt.books.state_hash()));
+    match rebuilt.books.audit() {
+        Ok(()) => {
+            say("the books hold: every currency sums to zero, and what is held is the sum of open holds");
+            exit::OK
+        }
+        Err(finding) => {
+            complain(format!("the books do not hold: {finding}"));
+            exit::DATA
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! The composition root: starts the rooms in order, and stops them in order.
+//!
+//! 1. lock the data directory, load the keys; 2. rebuild the books from the journal; 3. begin a new epoch in a new,
+//!    synced segment; 4. start the journal's writer; 5. record the configuration; 6. load the seed; 7. start the
+//!    workers and open the sockets; 8. ready. A drain undoes it: not ready, sign off, answer until it is quiet, close
+//!    the sockets, sync, hash.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+use crate::authorizer::Authorizer;
+use crate::authorizer::approval_code::ApprovalCodes;
+use crate::config::Config;
+use crate::config::link::LinkSettings;
+use crate::config::seed::Seed;
+use crate::crypto::keys::Keys;
+use crate::dialect::Dialect;
+use crate::domain::card::Verification;
+use crate::domain::event::Configured;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::edge::api;
+use crate::edge::api::Face;
+use crate::edge::clock;
+use crate::edge::disk::Disk;
+use crate::edge::disk::DiskError;
+use crate::edge::keys;
+use crate::edge::keys::KeyError;
+use crate::edge::seeding;
+use crate::edge::seeding::SeedError;
+use crate::edge::tcp;
+use crate::edge::tcp::LinkRuntime;
+use crate::edge::tcp::Phase;
+use crate::edge::tcp::SocketLimits;
+use crate::edge::tcp::Surroundings;
+use crate::edge::telemetry::Telemetry;
+use crate::journal::recover::Opener;
+use crate::journal::segment;
+use crate::journal::storage::StorageError;
+use crate::journal::writer;
+use crate::journal::writer::JournalError;
+use crate::journal::writer::Writer;
+use crate::ledger::books::Layout;
+use crate::ledger::shard::Capacity;
+use crate::ledger::shard::Totals;
+use crate::ledger::state_hash::StateHash;
+use crate::pipeline::channel::ChannelSettings;
+use crate::pipeline::core::Pipeline;
+use crate::pipeline::gate::Policy;
+use crate::pipeline::gate::Reply;
+use crate::recovery;
+use crate::recovery::RebuildError;
+use crate::recovery::Rebuilt;
+use crate::settings::Finding;
+
+/// Why the daemon did not start. Nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The journal cannot be listed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The books cannot be rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    /// The new epoch cannot begin.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The seed file.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// A dialect file.
+    #[error("{}", list(.0))]
+    Dialect(Vec<Finding>),
+    /// A dialect file that cannot be read.
+    #[error("{file}: {cause}", file = .file.display())]
+    DialectFile {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A socket cannot be opened.
+    #[error("{what} cannot listen on {address}: {cause}")]
+    Listen {
+        /// The link, or the admin face.
+        what: String,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// What the HTTP face shows.
+    pub face: Arc<Face>,
+    /// Where the HTTP face listens.
+    pub admin: SocketAddr,
+    /// Each link's name, dialect and address.
+    pub links: Vec<(String, String, SocketAddr)>,
+    phase: watch::Sender<Phase>,
+    runtimes: Vec<Arc<LinkRuntime>>,
+    workers: Vec<JoinHandle<()>>,
+    writer: JoinHandle<Result<(), JournalError>>,
+    drain_limit: Duration,
+    // Held, not read: the directory stays locked as long as this is here.
+    _disk: Disk,
+}
+
+/// What a drained daemon leaves behind.
+#[derive(Debug)]
+pub struct Drained {
+    /// The hash of everything.
+    pub hash: StateHash,
+    /// The last record.
+    pub last: Sequence,
+    /// The sums of each currency.
+    pub totals: Vec<Totals>,
+}
+
+/// How a start may differ from the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StartOptions {
+    /// A port that is taken is replaced by a free one.
+    pub free_ports: bool,
+}
+
+/// The room that a configuration asks for.
+#[must_use]
+pub fn capacity(config: &Config) -> Capacity {
+    Capacity {
+        wallets: config.ledger.wallets_max as usize,
+        // Memory is touched only as it is used, so there is room for a second account of every wallet.
+        further_accounts: config.ledger.wallets_max as usize,
+        cards: config.ledger.cards_max as usize,
+        authorizations: config.ledger.authorizations_max as usize,
+    }
+}
+
+impl Daemon {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// The first thing that is in the way; nothing is served then.
+    pub async fn start(
+        config: &Config,
+        seed: Option<(&str, &Seed)>,
+        options: StartOptions,
+    ) -> Result<Self, StartError> {
+        // 1. The data directory and the keys.
+        let disk = Disk::open(&config.daemon.data_dir)?;
+        let journal_exists = !segment::list(&disk)?.is_empty();
+        let keys = Arc::new(keys::load(&config.daemon.key_path(), journal_exists)?);
+        // 2. The books.
+        let rebuilt = rebuild(config, &disk, &keys)?;
+        // 3. The new epoch.
+        let settings = writer::Settings {
+            segment_bytes: u64::from(config.journal.segment_mib) << 20,
+            // A wiped directory that keeps its key must not seal under an epoch that was used before.
+            epoch_min: u32::try_from(clock::now().seconds()).unwrap_or(u32::MAX),
+        };
+        let writer = Writer::begin(disk.clone(), &rebuilt.recovered, keys.vault.fingerprint(), settings)?;
+        // 4. The writer.
+        let authorizer = authorizer(config, &keys);
+        let seeded = rebuilt.seeded;
+        let pipeline =
+            Arc::new(Pipeline::new(rebuilt.books, writer.start(), authorizer, keys, policy(config)));
+        let (published, durable) = watch::channel(pipeline.durable().0);
+        let writer = spawn_writer(Arc::clone(&pipeline), writer, published)?;
+        spawn_spares(disk.clone(), config)?;
+        // 5. The configuration.
+        let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
+        let _ = pipeline.commit_to_all(&Event::Configured(configured), clock::now());
+        // 6. The seed.
+        if let Some((name, seed)) = seed {
+            seeding::load(&pipeline, name, seed, seeded, config.verification).await?;
+        }
+        // 7. Workers and sockets.
+        let (phase, phase_seen) = watch::channel(Phase::Serving);
+        let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable, phase: phase_seen };
+        let telemetry = Arc::new(Telemetry::default());
+        let face = Arc::new(Face {
+            pipeline,
+            telemetry: Arc::clone(&telemetry),
+            serving: AtomicBool::new(false),
+            last_hash: Mutex::new(rebuilt.hash),
+        });
+        let (senders, workers) = spawn_workers(config.daemon.worker_threads)?;
+        let admin = listen("the admin face", config.admin.listen, options).await?;
+        let mut daemon = Self {
+            admin: admin.local_addr().unwrap_or(config.admin.listen),
+            face: Arc::clone(&face),
+            links: Vec::new(),
+            phase,
+            runtimes: Vec::new(),
+            workers,
+            writer,
+            drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
+            _disk: disk,
+        };
+        for link in &config.links {
+            daemon.open_link(config, link, &telemetry, &surroundings, &senders, options).await?;
+        }
+        tokio::spawn(async move { axum::serve(admin, api::routes(face)).await });
+        // 8. Ready.
+        daemon.face.serving.store(true, Ordering::Release);
+        daemon.announce(config);
+        Ok(daemon)
+    }
+
+    async fn open_link(
+        &mut self,
+        config: &Config,
+        link: &LinkSettings,
+        telemetry: &Telemetry,
+        surroundings: &Surroundings,
+        senders: &[mpsc::Sender<Accepted>],
+        options: StartOptions,
+    ) -> Result<(), StartError> {
+        let runtime = Arc::new(LinkRuntime {
+            name: link.name.clone(),
+            channel: ChannelSettings {
+                dialect: dialect(link)?,
+                context: ChannelSettings::context_of(&link.name, &link.network),
+                answer_deadline_ms: link.answer_deadline_ms,
+                parked_max: link.parked_max as usize,
+            },
+            limits: SocketLimits {
+                connections_max: link.connections_max as usize,
+                idle: link.idle_s.map(Duration::from_secs),
+                partial_frame: Duration::from_millis(link.partial_frame_ms),
+                write: Duration::from_millis(link.write_timeout_ms),
+                drain_quiet: Duration::from_millis(config.daemon.drain_quiet_ms),
+                sign_off_on_drain: link.sign_off_on_drain,
+            },
+            state: Mutex::default(),
+            metrics: telemetry.link(&link.name),
+            connections: AtomicUsize::new(0),
+        });
+        let listener = listen(&format!("link {}", link.name), link.listen, options).await?;
+        let address = listener.local_addr().unwrap_or(link.listen);
+        self.links.push((link.name.clone(), link.dialect.clone(), address));
+        self.runtimes.push(Arc::clone(&runtime));
+        tokio::spawn(accept(listener, runtime, surroundings.clone(), senders.to_vec()));
+        Ok(())
+    }
+
+    fn announce(&self, config: &Config) {
+        for (name, dialect, address) in &self.links {
+            tracing::info!(link = name, dialect, %address, "listening");
+        }
+        if config.verification == Verification::None {
+            tracing::warn!(
+                "PIN, CVV and cryptograms are not verified: cards are seeded with verification = none"
+            );
+        }
+        let durable = match config.journal.reply {
+            crate::config::money::Reply::Fsync => "every answer waits for the disk".to_owned(),
+            crate::config::money::Reply::Async => format!(
+                "answers do not wait for the disk; a crash may lose up to {} ms or {} records of them",
+                config.journal.max_unsynced_ms, config.journal.max_unsynced_records
+            ),
+        };
+        tracing::info!(admin = %self.admin, durability = durable, "ready");
+    }
+
+    /// Stops: not ready, sign-off sent, everything answered that arrives until it is quiet, sockets closed, journal
+    /// synced (R26).
+    ///
+    /// # Errors
+    /// The journal failed, now or earlier.
+    pub async fn drain(self) -> Result<Drained, JournalError> {
+        self.face.serving.store(false, Ordering::Release);
+        tracing::info!("draining");
+        let _ = self.phase.send(Phase::Draining);
+        let limit = Instant::now() + self.drain_limit;
+        while self.connections() > 0 && Instant::now() < limit {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let _ = self.phase.send(Phase::Closing);
+        let limit = Instant::now() + Duration::from_secs(2);
+        while self.connections() > 0 && Instant::now() < limit {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let pipeline = Arc::clone(&self.face.pipeline);
+        pipeline.close();
+        let written = tokio::task::spawn_blocking(move || self.writer.join()).await;
+        for worker in self.workers {
+            drop(worker);
+        }
+        if let Ok(Ok(result)) = written {
+            result?;
+        }
+        let (hash, last) = pipeline.state_hash();
+        *self.face.last_hash.lock() = (hash, last);
+        let totals = pipeline.audit().totals;
+        tracing::info!(records = last.0, %hash, "stopped; everything answered is on disk");
+        Ok(Drained { hash, last, totals })
+    }
+
+    fn connections(&self) -> usize {
+        self.runtimes.iter().map(|link| link.connections.load(Ordering::Acquire)).sum()
+    }
+}
+
+/// What recovery leaves for the start.
+struct Books {
+    books: crate::ledger::books::Books,
+    recovered: crate::journal::recover::Recovered,
+    seeded: Option<crate::domain::event::Seeded>,
+    hash: (StateHash, Sequence),
+}
+
+fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartError> {
+    let began = Instant::now();
+    let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
+    let settings = recovery::Settings {
+        layout: Layout::new(config.daemon.shards),
+        capacity: capacity(config),
+        seed: keys::random_u64()?,
+    };
+    let Rebuilt { books, recovered, seeded, .. } = recovery::rebuild(disk, opener, settings)?;
+    let ms = began.elapsed().as_millis();
+    let hash = books.state_hash();
+    let live: u64 = books.shards.iter().map(|shard| shard.fill().open_authorizations).sum();
+    tracing::info!(
+        records = recovered.records,
+        ms = ms as u64,
+        live_authorizations = live,
+        %hash,
+        "books rebuilt from the journal"
+    );
+    for totals in books.totals() {
+        tracing::info!(currency = %totals.currency, sum = totals.sum() as i64, "sum of all postings");
+    }
+    if let Some(torn) = &recovered.torn {
+        tracing::warn!("cut {torn}");
+    }
+    let hash = (hash, recovered.last);
+    Ok(Books { books, recovered, seeded, hash })
+}
+
+fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
+    Authorizer {
+        codes: ApprovalCodes::new(*keys.approval_code_key()),
+        time_zone_offset_minutes: config.daemon.time_zone_offset_minutes,
+        hold_s: config.ledger.hold_days * 86_400,
+        configuration: config.checksum() as u32,
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        reply: match config.journal.reply {
+            crate::config::money::Reply::Async => Reply::Async,
+            crate::config::money::Reply::Fsync => Reply::Fsync,
+        },
+        fsync_above: config.journal.fsync_above(),
+        max_unsynced_ns: config.journal.max_unsynced_ms * 1_000_000,
+        max_unsynced_records: config.journal.max_unsynced_records,
+        parked_max: config.daemon.parked_max as usize,
+    }
+}
+
+/// The dialect of a link, from its file or from those compiled in, with the link's own limits.
+///
+/// # Errors
+/// The file cannot be read, or has mistakes.
+pub fn dialect(link: &LinkSettings) -> Result<Dialect, StartError> {
+    let dialect = match &link.dialect_file {
+        Some(file) => {
+            let failed = |cause| StartError::DialectFile { file: file.clone(), cause };
+            let text = std::fs::read_to_string(file).map_err(failed)?;
+            Dialect::from_toml(&file.display().to_string(), &text).map_err(StartError::Dialect)?
+        }
+        None => Dialect::built_in(&link.dialect).ok_or_else(|| {
+            let message = format!("there is no dialect `{}`", link.dialect);
+            let finding = Finding { file: link.name.clone(), line: 1, column: 1, message };
+            StartError::Dialect(vec![finding])
+        })?,
+    };
+    let mut framing = dialect.framing().clone();
+    framing.max = link.max_frame_bytes;
+    let dialect = dialect.with_framing(framing);
+    Ok(match link.station_id {
+        Some(station) => dialect.with_station(station),
+        None => dialect,
+    })
+}
+
+async fn listen(what: &str, address: SocketAddr, options: StartOptions) -> Result<TcpListener, StartError> {
+    let failed = |cause| StartError::Listen { what: what.to_owned(), address, cause };
+    match TcpListener::bind(address).await {
+        Err(cause) if options.free_ports && cause.kind() == std::io::ErrorKind::AddrInUse => {
+            let mut free = address;
+            free.set_port(0);
+            TcpListener::bind(free).await.map_err(failed)
+        }
+        bound => bound.map_err(failed),
+    }
+}
+
+/// A socket on its way to its worker.
+struct Accepted {
+    socket: std::net::TcpStream,
+    link: Arc<LinkRuntime>,
+    surroundings: Surroundings,
+}
+
+async fn accept(
+    listener: TcpListener,
+    link: Arc<LinkRuntime>,
+    mut surroundings: Surroundings,
+    workers: Vec<mpsc::Sender<Accepted>>,
+) {
+    let mut next = 0;
+    loop {
+        let accepted = tokio::select! {
+            changed = surroundings.phase.changed() => {
+                if changed.is_err() || *surroundings.phase.borrow() != Phase::Serving {
+                    return;
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(socket, _)| socket.into_std()) {
+            Ok(socket) => {
+                let handed = Accepted { socket, link: Arc::clone(&link), surroundings: surroundings.clone() };
+                let worker = &workers[next % workers.len()];
+                next += 1;
+                if worker.send(handed).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: others keep being served, and this will pass.
+                tracing::warn!(link = link.name, %error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Sockets that may wait for a worker that is busy.
+const ACCEPTED_WAITING: usize = 1024;
+
+type Workers = (Vec<mpsc::Sender<Accepted>>, Vec<JoinHandle<()>>);
+
+/// Starts threads that each run one event loop, and serve the sockets that they are given from then on.
+fn spawn_workers(count: usize) -> Result<Workers, StartError> {
+    let (mut senders, mut workers) = (Vec::new(), Vec::new());
+    for n in 0..count.max(1) {
+        let (sender, mut accepted) = mpsc::channel::<Accepted>(ACCEPTED_WAITING);
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let work = move || {
+            runtime.block_on(async move {
+                while let Some(Accepted { socket, link, surroundings }) = accepted.recv().await {
+                    match tokio::net::TcpStream::from_std(socket) {
+                        Ok(socket) => drop(tokio::spawn(tcp::serve(socket, link, surroundings))),
+                        Err(error) => tracing::warn!(link = link.name, %error, "a socket cannot be served"),
+                    }
+                }
+            });
+        };
+        let worker = std::thread::Builder::new().name(format!("worker-{n}")).spawn(work);
+        workers.push(worker.map_err(StartError::Thread)?);
+        senders.push(sender);
+    }
+    Ok((senders, workers))
+}
+
+fn spawn_writer(
+    pipeline: Arc<Pipeline>,
+    mut writer: Writer<Disk>,
+    published: watch::Sender<u64>,
+) -> Result<JoinHandle<Result<(), JournalError>>, StartError> {
+    let write = move || {
+        let result = pipeline.run_writer(&mut writer, &|durable| {
+            published.send_replace(durable.0);
+        });
+        if let Err(error) = &result {
+            let (durable, appended) = (pipeline.durable().0, pipeline.appended().0);
+            tracing::error!(durable, appended, "{error}; requests are declined from now on");
+        }
+        result
+    };
+    std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
+}
+
+/// Keeps written segments ready in the background: overwriting written blocks syncs faster than growing a file.
+fn spawn_spares(disk: Disk, config: &Config) -> Result<(), StartError> {
+    let (bytes, wanted) =
+        (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
+    let make = move || {
+        while segment::spares(&disk).is_ok_and(|ready| ready < wanted) {
+            if let Err(error) = segment::make_spare(&disk, bytes) {
+                tracing::warn!("no spare segment: {error}");
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("spares".to_owned()).spawn(make).map(drop).map_err(StartError::Thread)
+}

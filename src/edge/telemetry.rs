@@ -1,0 +1,180 @@
+//! Metrics and diagnostics. Handles are resolved once; a batch of messages adds to them once.
+
+use std::sync::Arc;
+
+use metrics::Counter;
+use metrics::Gauge;
+use metrics::Recorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+use crate::domain::action::ActionCode;
+use crate::edge::clock;
+use crate::pipeline::channel::Reason;
+use crate::pipeline::channel::Tally;
+use crate::pipeline::core::Pipeline;
+
+const METADATA: metrics::Metadata<'static> =
+    metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
+
+/// Writes diagnostics to stderr, at the level that `RUST_LOG` asks for (`info` by default). A second call changes
+/// nothing.
+pub fn start_diagnostics() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Already set when a test starts several daemons in one process: the first one serves them all.
+    let _ = subscriber.try_init();
+}
+
+/// The metrics of one daemon.
+pub struct Telemetry {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    gauges: Gauges,
+}
+
+struct Gauges {
+    appended: Gauge,
+    durable: Gauge,
+    unsynced_records: Gauge,
+    unsynced_seconds: Gauge,
+    journal_failed: Gauge,
+    parked: Gauge,
+    wallets: Gauge,
+    cards: Gauge,
+    authorizations: Gauge,
+    open_authorizations: Gauge,
+    authorizations_max: Gauge,
+    closed_shortened: Gauge,
+    answers_shortened: Gauge,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let gauge = |name| recorder.register_gauge(&metrics::Key::from_name(name), &METADATA);
+        let gauges = Gauges {
+            appended: gauge("turnpike_journal_appended_sequence"),
+            durable: gauge("turnpike_journal_durable_sequence"),
+            unsynced_records: gauge("turnpike_journal_unsynced_records"),
+            unsynced_seconds: gauge("turnpike_journal_unsynced_seconds"),
+            journal_failed: gauge("turnpike_journal_failed"),
+            parked: gauge("turnpike_answers_parked"),
+            wallets: gauge("turnpike_ledger_wallets"),
+            cards: gauge("turnpike_ledger_cards"),
+            authorizations: gauge("turnpike_ledger_authorizations"),
+            open_authorizations: gauge("turnpike_ledger_authorizations_open"),
+            authorizations_max: gauge("turnpike_ledger_authorizations_max"),
+            closed_shortened: gauge("turnpike_ledger_closed_window_shortened_total"),
+            answers_shortened: gauge("turnpike_ledger_repeat_window_shortened_total"),
+        };
+        Self { recorder, handle, gauges }
+    }
+}
+
+impl Telemetry {
+    /// The text that Prometheus reads. Gauges are read from the pipeline now.
+    #[must_use]
+    pub fn render(&self, pipeline: &Pipeline) -> String {
+        let gauges = &self.gauges;
+        let unsynced = pipeline.unsynced(clock::now());
+        let (fill, shortened) = (pipeline.fill(), pipeline.shortened());
+        let readings = [
+            (&gauges.appended, pipeline.appended().0),
+            (&gauges.durable, pipeline.durable().0),
+            (&gauges.unsynced_records, unsynced.records),
+            (&gauges.journal_failed, u64::from(pipeline.has_failed())),
+            (&gauges.parked, pipeline.parked() as u64),
+            (&gauges.wallets, fill.wallets),
+            (&gauges.cards, fill.cards),
+            (&gauges.authorizations, fill.authorizations),
+            (&gauges.open_authorizations, fill.open_authorizations),
+            (&gauges.authorizations_max, fill.authorizations_max),
+            (&gauges.closed_shortened, shortened.closed),
+            (&gauges.answers_shortened, shortened.answers),
+        ];
+        for (gauge, reading) in readings {
+            gauge.set(reading as f64);
+        }
+        gauges.unsynced_seconds.set(std::time::Duration::from_nanos(unsynced.age_ns).as_secs_f64());
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+
+    /// The handles of one link.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Arc<LinkMetrics> {
+        let counter = |metric: &'static str, label: Option<(&'static str, &'static str)>| {
+            let mut labels = vec![metrics::Label::new("link", name.to_owned())];
+            labels.extend(label.map(|(key, value)| metrics::Label::from_static_parts(key, value)));
+            self.recorder.register_counter(&metrics::Key::from_parts(metric, labels), &METADATA)
+        };
+        let gauge = |metric: &'static str| {
+            let labels = vec![metrics::Label::new("link", name.to_owned())];
+            self.recorder.register_gauge(&metrics::Key::from_parts(metric, labels), &METADATA)
+        };
+        let by_action = |&(action, text): &(ActionCode, &'static str)| {
+            (action, counter("turnpike_answers_total", Some(("action", text))))
+        };
+        let by_reason =
+            |&reason: &Reason| (reason, counter("turnpike_dropped_total", Some(("reason", reason.name()))));
+        Arc::new(LinkMetrics {
+            frames: counter("turnpike_frames_total", None),
+            keep_alives: counter("turnpike_keep_alives_total", None),
+            unverified: counter("turnpike_verification_not_performed_total", None),
+            answers: ActionCode::ALL.iter().map(by_action).collect(),
+            dropped: Reason::ALL.iter().map(by_reason).collect(),
+            connections: gauge("turnpike_connections"),
+            signed_on: gauge("turnpike_link_signed_on"),
+        })
+    }
+}
+
+/// The handles of one link.
+pub struct LinkMetrics {
+    frames: Counter,
+    keep_alives: Counter,
+    unverified: Counter,
+    answers: Vec<(ActionCode, Counter)>,
+    dropped: Vec<(Reason, Counter)>,
+    /// Sockets open now.
+    pub connections: Gauge,
+    /// One while the peer is signed on.
+    pub signed_on: Gauge,
+}
+
+impl LinkMetrics {
+    /// Adds what a socket has counted, and sets it back to zero.
+    pub fn add(&self, tally: &mut Tally) {
+        self.frames.increment(tally.frames);
+        if tally.keep_alives > 0 {
+            self.keep_alives.increment(tally.keep_alives);
+        }
+        if tally.unverified > 0 {
+            self.unverified.increment(tally.unverified);
+        }
+        for (action, counter) in &self.answers {
+            let count = tally.answers(*action);
+            if count > 0 {
+                counter.increment(count);
+            }
+        }
+        for (reason, counter) in &self.dropped {
+            let count = tally.dropped(*reason);
+            if count > 0 {
+                counter.increment(count);
+            }
+        }
+        tally.clear();
+    }
+
+    /// Counts one thing that ended a socket or a message.
+    pub fn count(&self, reason: Reason) {
+        if let Some((_, counter)) = self.dropped.iter().find(|(known, _)| *known == reason) {
+            counter.increment(1);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! One socket's way through the rooms, without the socket: bytes in, answers out.
+//!
+//! Every complete frame in the buffer is decoded, decided and answered in a loop; the caller reads once and writes
+//! once. Answers whose record must be durable first are parked here until the gate lets them go.
+
+use crate::dialect::Courtesy;
+use crate::dialect::Dialect;
+use crate::dialect::answer::OwnRequest;
+use crate::dialect::inbound::Context;
+use crate::dialect::inbound::Fault;
+use crate::dialect::inbound::Inbound;
+use crate::dialect::inbound::Malformed;
+use crate::dialect::inbound::Received;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::event::Sequence;
+use crate::domain::party::NameId;
+use crate::domain::request::NetworkManagement;
+use crate::domain::request::Presented;
+use crate::domain::time::Timestamp;
+use crate::iso8583::frame::FrameError;
+use crate::iso8583::frame::Kind;
+use crate::iso8583::view::Spans;
+use crate::link::session::LinkState;
+use crate::link::session::Session;
+
+use super::core::Outcome;
+use super::core::Pipeline;
+use super::gate::Parked;
+
+/// What a socket is served with.
+#[derive(Debug)]
+pub struct ChannelSettings {
+    /// How the peer writes.
+    pub dialect: Dialect,
+    /// The link's and its network's numbers.
+    pub context: Context,
+    /// How long after its request an answer may leave, in milliseconds (R3).
+    pub answer_deadline_ms: u64,
+    /// How many answers of this socket may wait for the disk.
+    pub parked_max: usize,
+}
+
+/// Why a message was not answered, or a socket closed. Each is a counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Reason {
+    /// The stream's framing was lost; the socket is closed.
+    Framing,
+    /// A message that cannot be read, answered as the dialect says (R24).
+    Malformed,
+    /// The same, and what must be echoed could not be read either.
+    MalformedUnanswered,
+    /// A message that is right and not served.
+    Unsupported,
+    /// A response to nothing that was asked.
+    UnmatchedResponse,
+    /// The network did not take an answer of ours.
+    Rejected,
+    /// An answer that does not fit its dialect.
+    Unwritable,
+    /// A reversal or advice that could not be kept, so that the peer sends it again (R2).
+    Unkept,
+    /// An answer whose record was not durable by its deadline (R3).
+    Late,
+    /// An answer that waited when the journal failed (R2).
+    JournalFailed,
+    /// The peer stopped in the middle of a frame.
+    PartialFrame,
+    /// The peer was silent for too long.
+    Idle,
+    /// The peer does not read its answers.
+    NotReading,
+    /// More sockets than the link may have.
+    TooManyConnections,
+}
+
+impl Reason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Framing,
+        Self::Malformed,
+        Self::MalformedUnanswered,
+        Self::Unsupported,
+        Self::UnmatchedResponse,
+        Self::Rejected,
+        Self::Unwritable,
+        Self::Unkept,
+        Self::Late,
+        Self::JournalFailed,
+        Self::PartialFrame,
+        Self::Idle,
+        Self::NotReading,
+        Self::TooManyConnections,
+    ];
+
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Framing => "framing",
+            Self::Malformed => "malformed",
+            Self::MalformedUnanswered => "malformed-unanswered",
+            Self::Unsupported => "unsupported",
+            Self::UnmatchedResponse => "unmatched-response",
+            Self::Rejected => "rejected",
+            Self::Unwritable => "unwritable",
+            Self::Unkept => "unkept",
+            Self::Late => "late",
+            Self::JournalFailed => "journal-failed",
+            Self::PartialFrame => "partial-frame",
+            Self::Idle => "idle",
+            Self::NotReading => "not-reading",
+            Self::TooManyConnections => "too-many-connections",
+        }
+    }
+}
+
+/// Room for every [`ActionCode`].
+const ACTIONS: usize = 96;
+
+/// What a socket has counted since it was last asked.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Messages read.
+    pub frames: u64,
+    /// Frames without a message.
+    pub keep_alives: u64,
+    /// Approvals although something was presented that nobody verified (R28).
+    pub unverified: u64,
+    answers: [u32; ACTIONS],
+    dropped: [u32; Reason::ALL.len()],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            frames: 0,
+            keep_alives: 0,
+            unverified: 0,
+            answers: [0; ACTIONS],
+            dropped: [0; Reason::ALL.len()],
+        }
+    }
+}
+
+impl Tally {
+    /// Answers of this outcome.
+    #[must_use]
+    pub fn answers(&self, action: ActionCode) -> u64 {
+        self.answers.get(action as usize).copied().unwrap_or(0).into()
+    }
+
+    /// Things dropped for this reason.
+    #[must_use]
+    pub fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped[reason as usize].into()
+    }
+
+    /// Counts from zero again.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Counts something that is dropped.
+    pub fn drop_for(&mut self, reason: Reason) {
+        self.dropped[reason as usize] += 1;
+    }
+
+    fn answer(&mut self, action: ActionCode) {
+        if let Some(count) = self.answers.get_mut(action as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// Something for the log. It never holds card data.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice {
+    /// What was done about it.
+    pub reason: Reason,
+    /// What was wrong, when a message was.
+    pub fault: Option<Fault>,
+    /// The MTI, when it could be read.
+    pub mti: Option<u16>,
+}
+
+/// Notices kept between two looks at them; what comes beyond is only counted.
+const NOTICES_MAX: usize = 8;
+
+/// One socket.
+#[derive(Debug)]
+pub struct Channel {
+    /// Lent to a batch while it is served; `None` only then.
+    spans: Option<Box<Spans>>,
+    session: Session,
+    parked: Parked,
+    notices: Vec<Notice>,
+    /// What it has counted.
+    pub tally: Tally,
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            spans: Some(Box::default()),
+            session: Session::default(),
+            parked: Parked::default(),
+            notices: Vec::with_capacity(NOTICES_MAX),
+            tally: Tally::default(),
+        }
+    }
+}
+
+/// What the messages of one batch have in common.
+struct Batch<'b> {
+    settings: &'b ChannelSettings,
+    pipeline: &'b Pipeline,
+    link: &'b parking_lot::Mutex<LinkState>,
+    received: Timestamp,
+    clock: &'b dyn Fn() -> Timestamp,
+}
+
+/// The clock is read anew after so many messages of one batch.
+const MESSAGES_PER_CLOCK: usize = 16;
+
+impl Channel {
+    /// Serves every complete frame of `buffer` and appends the answers that may leave to `out`. Returns how many
+    /// bytes were served.
+    ///
+    /// # Errors
+    /// The stream's framing is lost: what came before was served, and the socket must be closed.
+    pub fn receive(
+        &mut self,
+        settings: &ChannelSettings,
+        pipeline: &Pipeline,
+        link: &parking_lot::Mutex<LinkState>,
+        clock: &dyn Fn() -> Timestamp,
+        buffer: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<usize, FrameError> {
+        let received = clock();
+        let batch = Batch { settings, pipeline, link, received, clock };
+        let mut spans = self.spans.take().unwrap_or_default();
+        let (mut at, mut served, mut now) = (0, 0, received);
+        let result = loop {
+            let frame = match settings.dialect.frame(&buffer[at..]) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Ok(at),
+                Err(error) => break Err(error),
+            };
+            let whole = &buffer[at..at + frame.total];
+            let body = &buffer[at + frame.body.start..at + frame.body.end];
+            at += frame.total;
+            match frame.kind {
+                Kind::Message => self.message(&batch, body, &mut spans, now, out),
+                Kind::KeepAlive => self.courtesy(settings.dialect.keep_alive(), whole, out),
+                Kind::SessionControl => self.courtesy(settings.dialect.session_control(), whole, out),
+            }
+            served += 1;
+            if served % MESSAGES_PER_CLOCK == 0 {
+                now = (batch.clock)();
+            }
+        };
+        self.spans = Some(spans);
+        if served > 0 {
+            pipeline.wake_writer();
+        }
+        if result.is_err() {
+            self.note(Reason::Framing, None, None);
+        }
+        result
+    }
+
+    fn courtesy(&mut self, courtesy: Courtesy, frame: &[u8], out: &mut Vec<u8>) {
+        self.tally.keep_alives += 1;
+        if courtesy == Courtesy::Echo {
+            out.extend_from_slice(frame);
+        }
+    }
+
+    fn message(
+        &mut self,
+        batch: &Batch<'_>,
+        body: &[u8],
+        spans: &mut Spans,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        self.tally.frames += 1;
+        match batch.settings.dialect.decode(body, batch.settings.context, spans) {
+            Ok(message) => self.serve(batch, &message, now, out),
+            Err(malformed) => self.malformed(batch, &malformed, out),
+        }
+    }
+
+    fn serve(&mut self, batch: &Batch<'_>, message: &Received<'_>, now: Timestamp, out: &mut Vec<u8>) {
+        match &message.inbound {
+            Inbound::Authorization(request) => {
+                let full = !self.has_room(batch);
+                let outcome = if full {
+                    Outcome::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0))
+                } else {
+                    batch.pipeline.authorize(request, batch.received, now)
+                };
+                if let Outcome::Answer(answer, when) = outcome {
+                    let unverified = answer.action.is_approval() && request.presented != Presented::default();
+                    self.tally.unverified += u64::from(unverified);
+                    self.answer(batch, message, &answer, when, out);
+                }
+            }
+            Inbound::Reversal(reversal) => {
+                let outcome = if self.has_room(batch) {
+                    batch.pipeline.reverse(reversal, batch.received, now)
+                } else {
+                    Outcome::Silence
+                };
+                match outcome {
+                    Outcome::Answer(answer, when) => self.answer(batch, message, &answer, when, out),
+                    Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
+                }
+            }
+            Inbound::NetworkManagement(request) => {
+                let action = batch.link.lock().carry_out(request.what);
+                self.tally.answer(action);
+                if batch.settings.dialect.write_network_answer(message, request, out).is_err() {
+                    self.note(Reason::Unwritable, None, Some(message.view.mti()));
+                }
+            }
+            Inbound::Response(response) => {
+                if self.session.answered(response.stan).is_none() {
+                    self.note(Reason::UnmatchedResponse, None, Some(response.mti));
+                }
+            }
+            Inbound::Reject(reject) => self.note(Reason::Rejected, None, Some(reject.mti)),
+            Inbound::Unsupported { mti } => self.unsupported(batch, message, *mti, out),
+        }
+    }
+
+    /// Whether an answer that must wait would find room, here and in all.
+    fn has_room(&self, batch: &Batch<'_>) -> bool {
+        self.parked.len() < batch.settings.parked_max
+            && batch.pipeline.parked() + self.parked.len() < batch.pipeline.policy().parked_max
+    }
+
+    fn answer(
+        &mut self,
+        batch: &Batch<'_>,
+        message: &Received<'_>,
+        answer: &Answer,
+        when: Sequence,
+        out: &mut Vec<u8>,
+    ) {
+        let from = out.len();
+        if batch.settings.dialect.write_answer(message, answer, out).is_err() {
+            self.note(Reason::Unwritable, None, Some(message.view.mti()));
+            return;
+        }
+        self.tally.answer(answer.action);
+        if when > batch.pipeline.durable() {
+            let deadline = batch.received.plus_ms(batch.settings.answer_deadline_ms);
+            self.parked.park(when, deadline.0, out, from);
+            batch.pipeline.count_parked(1);
+        }
+    }
+
+    /// A request that is not served is refused, so that the peer need not wait for its timer; an advice or anything
+    /// else is only counted.
+    fn unsupported(&mut self, batch: &Batch<'_>, message: &Received<'_>, mti: u16, out: &mut Vec<u8>) {
+        let (action, is_request) = (ActionCode::InvalidTransaction, (mti / 10).is_multiple_of(10));
+        if is_request && batch.settings.dialect.write_refusal(message, action, out).is_ok() {
+            self.tally.answer(action);
+        }
+        self.note(Reason::Unsupported, None, Some(mti));
+    }
+
+    fn malformed(&mut self, batch: &Batch<'_>, malformed: &Malformed<'_>, out: &mut Vec<u8>) {
+        let answered = batch.settings.dialect.write_malformed(malformed, out);
+        let reason = if answered { Reason::Malformed } else { Reason::MalformedUnanswered };
+        if answered {
+            self.tally.answer(ActionCode::FormatError);
+        }
+        self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
+    }
+
+    fn note(&mut self, reason: Reason, fault: Option<Fault>, mti: Option<u16>) {
+        self.tally.drop_for(reason);
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(Notice { reason, fault, mti });
+        }
+    }
+
+    /// What is worth a line in the log, since the last time.
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
+        self.notices.drain(..)
+    }
+
+    /// Whether answers wait for the disk.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Lets go of answers whose records are durable, and drops those that are too late (R3), or all when the journal
+    /// has failed (R2).
+    pub fn release(&mut self, pipeline: &Pipeline, now: Timestamp, out: &mut Vec<u8>) {
+        let before = self.parked.len();
+        let released = self.parked.release(pipeline.durable(), now.0, out);
+        for _ in 0..released.late {
+            self.note(Reason::Late, None, None);
+        }
+        if pipeline.has_failed() {
+            for _ in 0..self.parked.drop_all() {
+                self.note(Reason::JournalFailed, None, None);
+            }
+        }
+        pipeline.count_released(before - self.parked.len());
+    }
+
+    /// Appends our own sign-off (R26), unless it was sent already.
+    pub fn sign_off(&mut self, settings: &ChannelSettings, now: Timestamp, out: &mut Vec<u8>) {
+        let what = NetworkManagement::SignOff;
+        if let Some(stan) = self.session.ask(what) {
+            let request = OwnRequest { what, stan, now, stations: (0, 0) };
+            if settings.dialect.write_network_request(&request, out).is_err() {
+                self.note(Reason::Unwritable, None, Some(800));
+            }
+        }
+    }
+
+    /// Whether the peer has acknowledged our sign-off.
+    #[must_use]
+    pub const fn has_signed_off(&self) -> bool {
+        self.session.sign_off_is_answered()
+    }
+
+    /// The socket is gone: what waits will never be sent.
+    pub fn abandon(&mut self, pipeline: &Pipeline) {
+        pipeline.count_released(self.parked.drop_all());
+    }
+}
+
+impl ChannelSettings {
+    /// The context of a link by its name and its network's.
+    #[must_use]
+    pub fn context_of(link: &str, network: &str) -> Context {
+        Context { network: NameId::of(network), link: NameId::of(link) }
+    }
+}

@@ -1,0 +1,623 @@
+//! What the built-in dialects make of a request, and what they answer, field by field.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
+
+use turnpike::dialect::Dialect;
+use turnpike::dialect::answer::OwnRequest;
+use turnpike::dialect::describe::describe;
+use turnpike::dialect::inbound::Context;
+use turnpike::dialect::inbound::Inbound;
+use turnpike::domain::action::ActionCode;
+use turnpike::domain::answer::Answer;
+use turnpike::domain::answer::Balances;
+use turnpike::domain::answer::PartialApproval;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::NetworkManagement;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ReversalRequest;
+use turnpike::domain::request::Stan;
+use turnpike::domain::request::TransactionKind;
+use turnpike::domain::time::Timestamp;
+use turnpike::iso8583::digits::hex_text;
+use turnpike::iso8583::value::Value;
+use turnpike::iso8583::view::Spans;
+
+/// Fields with their values as text.
+type Values<'v> = [(u8, &'v str)];
+
+const PAN: &str = "4111111111111111";
+
+/// What both dialects need of a purchase.
+const PURCHASE: &Values<'static> = &[
+    (2, PAN),
+    (3, "000000"),
+    (4, "000000005000"),
+    (7, "0604123456"),
+    (11, "123456"),
+    (14, "2912"),
+    (18, "5999"),
+    (32, "12345678901"),
+    (37, "REF123456789"),
+    (41, "TERMID01"),
+    (42, "MERCHANT0000001"),
+    (49, "840"),
+];
+
+fn context() -> Context {
+    Context { network: NameId::of("network"), link: NameId::of("link") }
+}
+
+fn dialect(name: &str) -> Dialect {
+    Dialect::built_in(name).expect("a dialect that is compiled in")
+}
+
+/// The purchase with other values; an empty one leaves the field out.
+fn with<'v>(changes: &Values<'v>) -> Vec<(u8, &'v str)> {
+    let mut values: Vec<(u8, &str)> = PURCHASE.to_vec();
+    for (field, value) in changes {
+        values.retain(|(known, _)| known != field);
+        if !value.is_empty() {
+            values.push((*field, value));
+        }
+    }
+    values.sort_by_key(|(field, _)| *field);
+    values
+}
+
+fn frame(dialect: &Dialect, mti: u16, values: &Values<'_>) -> Vec<u8> {
+    let values: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
+    let mut out = Vec::new();
+    dialect.compose(mti, &values, &mut out).unwrap_or_else(|error| panic!("{error}"));
+    out
+}
+
+fn body<'f>(dialect: &Dialect, frame: &'f [u8]) -> &'f [u8] {
+    let found = dialect.frame(frame).expect("a right frame").expect("a whole frame");
+    assert_eq!(found.total, frame.len());
+    &frame[found.body]
+}
+
+fn inbound(dialect: &Dialect, mti: u16, values: &Values<'_>) -> Result<Inbound, String> {
+    let frame = frame(dialect, mti, values);
+    let mut spans = Spans::default();
+    let received = dialect.decode(body(dialect, &frame), context(), &mut spans);
+    received.map(|received| received.inbound).map_err(|malformed| malformed.fault.to_string())
+}
+
+fn authorization(dialect: &Dialect, mti: u16, values: &Values<'_>) -> AuthorizationRequest {
+    match inbound(dialect, mti, values) {
+        Ok(Inbound::Authorization(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reversal(dialect: &Dialect, mti: u16, values: &Values<'_>) -> ReversalRequest {
+    match inbound(dialect, mti, values) {
+        Ok(Inbound::Reversal(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// MTI and fields of a frame, as `39=00`.
+fn fields(dialect: &Dialect, frame: &[u8]) -> (u16, Vec<String>) {
+    let mut spans = Spans::default();
+    let received = dialect.decode(body(dialect, frame), context(), &mut spans).expect("a right answer");
+    let view = received.view;
+    let values = view.fields().iter();
+    let values = values.map(|field| format!("{field}={}", dialect.value(&view, field).expect("a field")));
+    (view.mti(), values.collect())
+}
+
+fn answered(dialect: &Dialect, mti: u16, values: &Values<'_>, answer: &Answer) -> (u16, Vec<String>) {
+    let request = frame(dialect, mti, values);
+    let mut spans = Spans::default();
+    let received = dialect.decode(body(dialect, &request), context(), &mut spans).expect("a right request");
+    let mut out = b"before".to_vec();
+    dialect.write_answer(&received, answer, &mut out).expect("an answer that fits");
+    assert!(out.starts_with(b"before"));
+    fields(dialect, &out[6..])
+}
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::new(840).expect("a currency"))
+}
+
+fn approval() -> Answer {
+    Answer {
+        approval_code: Some(ApprovalCode(*b"A1B2C3")),
+        ..Answer::decline(ActionCode::Approved, Sequence(1))
+    }
+}
+
+#[test]
+fn a_purchase_becomes_a_request() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let values = with(&[(6, "000000004600"), (51, "978"), (52, "0102030405060708")]);
+        let request = authorization(&dialect, 101, &values);
+        assert_eq!(request.key.stan, Stan(123_456));
+        assert_eq!(request.key.transmission.digits(), 604_123_456);
+        assert_eq!(request.key.acquirer, InstitutionId(12_345_678_901));
+        assert_eq!(request.key.rrn.to_string(), "REF123456789");
+        assert_eq!(request.key.terminal.to_string(), "TERMID01");
+        assert_eq!(request.key.merchant.to_string(), "MERCHANT0000001");
+        assert_eq!((request.pan.value(), request.pan.digits()), (4_111_111_111_111_111, 16));
+        assert_eq!(request.expiry.map(|expiry| expiry.digits()), Some(2912));
+        assert_eq!((request.class, request.repeat), (MessageClass::Authorization, true));
+        assert_eq!((request.kind, request.amount), (TransactionKind::Purchase, usd(5000)));
+        assert_eq!(request.billing.map(|money| (money.minor, money.currency.numeric())), Some((4600, 978)));
+        assert_eq!((request.mcc, request.presented), (5999, Presented::PIN));
+        let financial = authorization(&dialect, 200, PURCHASE);
+        assert_eq!((financial.class, financial.repeat), (MessageClass::Financial, false));
+    }
+}
+
+#[test]
+fn the_card_may_come_in_the_track() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let track = "4111111111111111D30012011234567890";
+        let request = authorization(&dialect, 100, &with(&[(2, ""), (14, ""), (35, track)]));
+        assert_eq!(request.pan.value(), 4_111_111_111_111_111);
+        assert_eq!(request.expiry.map(|expiry| expiry.digits()), Some(3001));
+        assert_eq!(request.presented, Presented::TRACK);
+    }
+}
+
+#[test]
+fn what_is_missing_or_makes_no_sense_is_named() {
+    let table: &[(&Values<'_>, &str)] = &[
+        (&[(2, "")], "field 2: it is missing"),
+        (&[(2, "1234567")], "field 2: it is no card number"),
+        (&[(2, ""), (35, "12345D3001")], "field 35: it is no card number"),
+        (&[(3, "")], "field 3: it is missing"),
+        (&[(4, "")], "field 4: it is missing"),
+        (&[(7, "")], "field 7: it is missing"),
+        (&[(7, "1331123456")], "field 7: it is no date"),
+        (&[(7, "0604243456")], "field 7: it is no date"),
+        (&[(11, "")], "field 11: it is missing"),
+        (&[(13, "0230")], "field 13: it is no date"),
+        (&[(14, "2913")], "field 14: it is no date"),
+        (&[(49, "")], "field 49: it is missing"),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (changes, expected) in table {
+            let found = inbound(&dialect, 100, &with(changes));
+            assert_eq!(found, Err((*expected).to_owned()), "{name}");
+        }
+        let inquiry = with(&[(3, "301000"), (4, ""), (49, "")]);
+        let request = authorization(&dialect, 100, &inquiry);
+        assert_eq!((request.kind, request.amount.minor), (TransactionKind::BalanceInquiry, 0));
+        for missing in [11, 70] {
+            let values: Vec<(u8, &str)> = [(7, "0604123456"), (11, "000001"), (70, "301")].to_vec();
+            let values: Vec<_> = values.into_iter().filter(|(field, _)| *field != missing).collect();
+            assert_eq!(inbound(&dialect, 800, &values), Err(format!("field {missing}: it is missing")));
+        }
+    }
+}
+
+#[test]
+fn visa_subfields_reach_the_request() {
+    let visa = dialect("visa");
+    let dataset = "01000F9F2608112233445566778882023900";
+    let table: &[(&Values<'_>, Presented, bool, u64)] = &[
+        (&[], Presented(0), false, 0),
+        (&[(55, dataset)], Presented::CRYPTOGRAM, false, 0),
+        (&[(55, "01000482023900")], Presented(0), false, 0),
+        (&[(126, "0040000000000000F1F1F0F1F2F3")], Presented::CVV2, false, 0),
+        (&[(126, "0040000000000000F0F1F0F0F0F0")], Presented(0), false, 0),
+        (&[(60, "050000000001")], Presented(0), true, 0),
+        (&[(60, "050000000003")], Presented(0), true, 0),
+        (&[(60, "050000000002")], Presented(0), false, 0),
+        (&[(60, "0500000010")], Presented(0), false, 0),
+        (&[(62, "C000000000000000E80123456789012345")], Presented(0), false, 123_456_789_012_345),
+        (&[(62, "400000000000000001234567")], Presented(0), false, 0),
+    ];
+    for (changes, presented, partial, reference) in table {
+        let request = authorization(&visa, 100, &with(changes));
+        assert_eq!(request.presented, *presented, "{changes:?}");
+        assert_eq!(request.partial_supported, *partial, "{changes:?}");
+        assert_eq!(request.key.network_reference, *reference, "{changes:?}");
+    }
+}
+
+#[test]
+fn r16_account_verification_is_told_by_the_network_not_by_a_zero_amount() {
+    let zero = (4, "000000000000");
+    let table: &[(&str, &Values<'_>, TransactionKind)] = &[
+        ("visa", &[zero, (25, "51")], TransactionKind::AccountVerification),
+        ("visa", &[zero, (25, "00")], TransactionKind::Purchase),
+        ("visa", &[zero], TransactionKind::Purchase),
+        ("visa", &[(25, "51")], TransactionKind::Purchase),
+        ("iso87-ascii", &[zero, (25, "51")], TransactionKind::Purchase),
+    ];
+    for (name, changes, kind) in table {
+        assert_eq!(authorization(&dialect(name), 100, &with(changes)).kind, *kind, "{name} {changes:?}");
+    }
+}
+
+#[test]
+fn r7_original_data_is_never_a_format_error() {
+    let iso = dialect("iso87-ascii");
+    let visa = dialect("visa");
+    let right = "010012345606041234560012345678900000000000";
+    for dialect in [&iso, &visa] {
+        let request = reversal(dialect, 420, &with(&[(90, right), (38, "ABC123")]));
+        assert!(request.advice && !request.repeat);
+        assert_eq!(request.approval_code, Some(ApprovalCode(*b"ABC123")));
+        let original = request.original.expect("original data");
+        assert_eq!(original.class, Some(MessageClass::Authorization));
+        assert_eq!(original.stan, Stan(123_456));
+        assert_eq!(original.transmission.map(|time| time.digits()), Some(604_123_456));
+        assert_eq!(original.acquirer, InstitutionId(123_456_789));
+        let zeros = "0".repeat(42);
+        let original = reversal(dialect, 400, &with(&[(90, &zeros)])).original.expect("original data");
+        assert_eq!((original.class, original.transmission), (None, None));
+        assert_eq!(original.acquirer, InstitutionId(0));
+        let repeat = reversal(dialect, 401, PURCHASE);
+        assert!(repeat.repeat && !repeat.advice && repeat.original.is_none());
+    }
+    let nonsense = "not a message type, and no trace number..";
+    assert_eq!(reversal(&iso, 420, &with(&[(90, nonsense)])).original, None);
+    let nibbles = "F".repeat(42);
+    assert_eq!(reversal(&visa, 420, &with(&[(90, &nibbles)])).original, None);
+}
+
+#[test]
+fn r25_an_answer_echoes_its_table_and_nothing_secret() {
+    let visa = dialect("visa").with_station(123_456);
+    let extra = [
+        (6, "000000004600"),
+        (12, "123456"),
+        (19, "840"),
+        (25, "00"),
+        (35, "4111111111111111D29122011234567890"),
+        (43, "somewhere"),
+        (51, "978"),
+        (52, "0102030405060708"),
+        (53, "2001010100000000"),
+        (55, "01000482023900"),
+        (62, "4000000000000000012345678901234F"),
+        (63, "8000000002"),
+    ];
+    let (mti, found) = answered(&visa, 101, &with(&extra), &approval());
+    assert_eq!(mti, 110);
+    let expected = [
+        "2=4111111111111111",
+        "3=000000",
+        "4=000000005000",
+        "6=000000004600",
+        "7=0604123456",
+        "11=123456",
+        "19=840",
+        "25=00",
+        "32=12345678901",
+        "37=REF123456789",
+        "38=A1B2C3",
+        "39=00",
+        "41=TERMID01",
+        "42=MERCHANT0000001",
+        "49=840",
+        "51=978",
+        "62=4000000000000000012345678901234F",
+        "63=8000000002",
+    ];
+    assert_eq!(found, expected);
+    let iso = dialect("iso87-ascii");
+    let (mti, found) =
+        answered(&iso, 421, &with(&[(24, "200"), (90, &"0".repeat(42)), (37, "")]), &approval());
+    assert_eq!(mti, 430);
+    assert!(found.contains(&"24=200".to_owned()) && found.contains(&format!("90={}", "0".repeat(42))));
+    assert!(!found.iter().any(|field| field.starts_with("37=") || field.starts_with("38=")), "{found:?}");
+    assert!(!found.iter().any(|field| field.starts_with("14=")));
+}
+
+#[test]
+fn r25_a_visa_header_is_turned_around() {
+    let visa = dialect("visa");
+    let mut request = frame(&visa.clone().with_station(654_321), 100, PURCHASE);
+    let header = visa.framing().prefix_bytes();
+    request[header + 5..header + 8].copy_from_slice(&[0x11, 0x22, 0x33]);
+    request[header + 11..header + 22].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    for (own, source) in [(None, "112233"), (Some(98_765), "098765")] {
+        let visa = own.map_or_else(|| visa.clone(), |own| visa.clone().with_station(own));
+        let mut spans = Spans::default();
+        let received = visa.decode(body(&visa, &request), context(), &mut spans).expect("a right request");
+        let mut out = Vec::new();
+        visa.write_answer(&received, &approval(), &mut out).expect("an answer that fits");
+        let answer = body(&visa, &out);
+        let length = format!("{:04X}", answer.len());
+        let expected = format!("160102{length}654321{source}0102030405060708090A0B");
+        assert_eq!(hex_text(&answer[..22]), expected);
+    }
+}
+
+#[test]
+fn r8_only_approvals_of_requests_carry_an_approval_code() {
+    let declined = Answer { action: ActionCode::InsufficientFunds, ..approval() };
+    let table = [
+        (100, approval(), "38=A1B2C3", true, "39=00"),
+        (200, approval(), "38=A1B2C3", true, "39=00"),
+        (100, declined, "38=A1B2C3", false, "39=51"),
+        (400, approval(), "38=A1B2C3", false, "39=00"),
+        (420, approval(), "38=A1B2C3", false, "39=00"),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (mti, answer, code, there, outcome) in table {
+            let (_, found) = answered(&dialect, mti, PURCHASE, &answer);
+            assert_eq!(found.contains(&code.to_owned()), there, "{name} {mti}");
+            assert!(found.contains(&outcome.to_owned()), "{name} {mti}");
+        }
+    }
+}
+
+#[test]
+fn r12_a_partial_approval_replaces_the_amounts_and_names_the_original() {
+    let partial = PartialApproval { amount: usd(3000), billing: usd(2760), original: usd(5000) };
+    let answer = Answer { action: ActionCode::ApprovedPartially, partial: Some(partial), ..approval() };
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let (_, found) = answered(&dialect, 100, &with(&[(6, "000000004600"), (51, "840")]), &answer);
+        for field in ["4=000000003000", "6=000000002760", "39=10", "54=0057840D000000005000"] {
+            assert!(found.contains(&field.to_owned()), "{name}: {field} in {found:?}");
+        }
+        let (_, found) = answered(&dialect, 100, PURCHASE, &answer);
+        assert!(found.contains(&"4=000000003000".to_owned()));
+        assert!(!found.iter().any(|field| field.starts_with("6=")), "no field that the request had not");
+    }
+}
+
+#[test]
+fn a_balance_inquiry_is_answered_with_both_balances() {
+    let balances = Balances { ledger: -1250, available: 99, currency: Currency::new(978).expect("euro") };
+    let answer = Answer { balances: Some(balances), ..approval() };
+    for name in Dialect::built_in_names() {
+        let values = with(&[(3, "302000"), (4, ""), (49, "")]);
+        let (_, found) = answered(&dialect(name), 100, &values, &answer);
+        let expected = "54=2001978D0000000012502002978C000000000099".to_owned();
+        assert!(found.contains(&expected), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
+    let visa = dialect("visa");
+    let cvv2 = (126, "0040000000000000F1F1F0F1F2F3");
+    let (_, found) = answered(&visa, 100, &with(&[cvv2]), &approval());
+    assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
+    let (_, found) = answered(&visa, 100, PURCHASE, &approval());
+    assert!(!found.iter().any(|field| field.starts_with("44=")));
+}
+
+/// The request with some bytes of its message replaced, and the answer to it.
+fn malformed(
+    dialect: &Dialect,
+    mti: u16,
+    values: &Values<'_>,
+    spoil: impl Fn(&mut Vec<u8>),
+) -> Option<Vec<String>> {
+    let request = frame(dialect, mti, values);
+    let mut body = body(dialect, &request).to_vec();
+    spoil(&mut body);
+    let mut spans = Spans::default();
+    let malformed = dialect.decode(&body, context(), &mut spans).err().expect("a malformed request");
+    let mut out = Vec::new();
+    if !dialect.write_malformed(&malformed, &mut out) {
+        assert!(out.is_empty());
+        return None;
+    }
+    Some(fields(dialect, &out).1)
+}
+
+/// Puts a byte in the place of the first one that has this value after `from`.
+fn replace(from: usize, old: &'static [u8], new: &'static [u8]) -> impl Fn(&mut Vec<u8>) {
+    move |body| {
+        let found = body[from..].windows(old.len()).position(|window| window == old);
+        let at = from + found.expect("the bytes to replace");
+        body[at..at + new.len()].copy_from_slice(new);
+    }
+}
+
+#[test]
+fn r24_visa_declines_what_it_can_echo_and_is_silent_otherwise() {
+    let visa = dialect("visa");
+    // A letter in DE 18, which no answer echoes: declined 12.
+    let found = malformed(&visa, 100, PURCHASE, replace(22, &[0x59, 0x99], &[0x59, 0x9a]));
+    let found = found.expect("an answer");
+    assert!(found.contains(&"39=12".to_owned()) && found.contains(&"11=123456".to_owned()), "{found:?}");
+    assert!(!found.iter().any(|field| field.starts_with("44=")));
+    // A date that is none: everything is readable.
+    assert!(malformed(&visa, 100, &with(&[(7, "1331123456")]), |_| ()).is_some());
+    // Letters in DE 4, which an answer must echo.
+    let spoil = replace(22, &[0, 0, 0, 0, 0x50, 0x00], &[0, 0, 0, 0, 0x5b, 0x00]);
+    assert_eq!(malformed(&visa, 100, &with(&[(3, "111111")]), spoil), None);
+    // Cut off before DE 49, bytes too many, no header.
+    assert_eq!(malformed(&visa, 100, PURCHASE, |body| body.truncate(body.len() - 1)), None);
+    assert!(malformed(&visa, 100, PURCHASE, |body| body.push(0)).is_some());
+    assert_eq!(malformed(&visa, 100, PURCHASE, |body| body.truncate(10)), None);
+    // Answers are never answered.
+    let spoil = replace(22, &[0x59, 0x99], &[0x59, 0x9a]);
+    assert_eq!(malformed(&visa, 110, PURCHASE, spoil), None);
+}
+
+#[test]
+fn r24_iso87_answers_30_with_the_fields_number() {
+    let iso = dialect("iso87-ascii");
+    let table: Vec<(u16, Option<Vec<String>>, &str)> = vec![
+        (100, malformed(&iso, 100, PURCHASE, replace(0, b"5999", b"59x9")), "018"),
+        (100, malformed(&iso, 100, &with(&[(14, "2913")]), |_| ()), "014"),
+        (420, malformed(&iso, 420, &with(&[(4, "")]), |_| ()), "004"),
+        (100, malformed(&iso, 100, PURCHASE, |body| body.truncate(body.len() - 1)), "049"),
+        (100, malformed(&iso, 100, PURCHASE, replace(0, b"1112345678901", b"9912345678901")), "032"),
+    ];
+    for (mti, found, field) in table {
+        let found = found.expect("an answer");
+        for expected in ["39=30".to_owned(), format!("44={field}"), "11=123456".to_owned()] {
+            assert!(found.contains(&expected), "{mti}: {expected} in {found:?}");
+        }
+    }
+    assert_eq!(malformed(&iso, 100, PURCHASE, replace(66, b"123456", b"12345x")), None, "without DE 11");
+    assert_eq!(malformed(&iso, 100, PURCHASE, |body| body.truncate(3)), None);
+}
+
+#[test]
+fn r23_network_management_both_ways() {
+    let table = [
+        ("visa", "071", NetworkManagement::SignOn),
+        ("visa", "001", NetworkManagement::SignOn),
+        ("visa", "072", NetworkManagement::SignOff),
+        ("visa", "301", NetworkManagement::Echo),
+        ("visa", "161", NetworkManagement::Unsupported(161)),
+        ("iso87-ascii", "001", NetworkManagement::SignOn),
+        ("iso87-ascii", "301", NetworkManagement::Echo),
+    ];
+    for (name, code, what) in table {
+        let dialect = dialect(name);
+        let values = [(7, "0604123456"), (11, "000077"), (37, "REF123456789"), (70, code)];
+        let request = frame(&dialect, 800, &values);
+        let mut spans = Spans::default();
+        let received =
+            dialect.decode(body(&dialect, &request), context(), &mut spans).expect("a right request");
+        let Inbound::NetworkManagement(asked) = received.inbound else { panic!("{:?}", received.inbound) };
+        assert_eq!((asked.what, asked.stan), (what, Stan(77)), "{name} {code}");
+        let mut out = Vec::new();
+        dialect.write_network_answer(&received, &asked, &mut out).expect("an answer that fits");
+        let (mti, found) = fields(&dialect, &out);
+        let outcome = if matches!(what, NetworkManagement::Unsupported(_)) { "12" } else { "00" };
+        let expected =
+            ["7=0604123456", "11=000077", "37=REF123456789", &format!("39={outcome}"), &format!("70={code}")];
+        assert_eq!((mti, found.as_slice()), (810, expected.map(str::to_owned).as_slice()), "{name} {code}");
+    }
+    let now = Timestamp::from_seconds(1_795_471_200);
+    let own = |what| OwnRequest { what, now, stan: Stan(36), stations: (128_976, 5) };
+    let visa = dialect("visa");
+    let mut out = Vec::new();
+    visa.write_network_request(&own(NetworkManagement::SignOn), &mut out).expect("a request that fits");
+    let hex = hex_text(&out);
+    assert!(hex.starts_with("00440000160102004400000512897600"), "{hex}");
+    let (mti, found) = fields(&visa, &out);
+    let day = ["7=1123220000", "11=000036", "37=632722000036", "63=8000000002", "70=071"];
+    assert_eq!((mti, found.as_slice()), (800, day.map(str::to_owned).as_slice()));
+    let mut out = Vec::new();
+    let iso = dialect("iso87-ascii");
+    iso.write_network_request(&own(NetworkManagement::Echo), &mut out).expect("a request that fits");
+    assert_eq!(fields(&iso, &out).1, ["7=1123220000", "11=000036", "70=301"]);
+}
+
+#[test]
+fn a_reject_is_told_apart_from_an_answer() {
+    let visa = dialect("visa");
+    let answer = frame(&visa, 110, PURCHASE);
+    let rejected = body(&visa, &answer);
+    let mut reject = vec![0x1a, 1, 2, 0, 0];
+    reject.resize(22, 0);
+    reject.extend([0x80, 0, 0x12, 0x34]);
+    for (rest, mti, stan) in
+        [(rejected, 110, Some(Stan(123_456))), (&rejected[..30], 110, None), (&[], 0, None)]
+    {
+        let bytes = [&reject, rest].concat();
+        let mut spans = Spans::default();
+        let received = visa.decode(&bytes, context(), &mut spans).expect("a reject");
+        let Inbound::Reject(found) = received.inbound else { panic!("{:?}", received.inbound) };
+        assert_eq!((found.code, found.mti, found.stan), (Some(1234), mti, stan));
+    }
+    let mut spans = Spans::default();
+    let received = visa.decode(rejected, context(), &mut spans).expect("an answer");
+    let Inbound::Response(found) = received.inbound else { panic!("{:?}", received.inbound) };
+    assert_eq!((found.mti, found.stan), (110, Stan(123_456)));
+    for mti in [120, 302, 620, 2100] {
+        let unserved = inbound(&visa, mti, PURCHASE);
+        assert_eq!(unserved, Ok(Inbound::Unsupported { mti }));
+    }
+}
+
+#[test]
+fn a_table_with_mistakes_is_refused_with_their_places() {
+    let right = include_str!("../src/dialect/tables/iso87-ascii.toml");
+    let changed = |from: &str, to: &str| {
+        assert!(right.contains(from), "{from}");
+        right.replacen(from, to, 1)
+    };
+    let table = [
+        (changed("3 = { format = \"n6\"", "2 = { format = \"n6\""), "duplicate"),
+        (
+            changed("format = \"n..19\"", "format = \"n..19\", prefix = \"ascii1\""),
+            "a length of \"ascii1\" cannot say 19",
+        ),
+        (changed("format = \"n..19\"", "format = \"q..19\""), "no format"),
+        (changed("format = \"n6\"", "format = \"n0\""), "no format"),
+        (changed("format = \"n6\"", "format = \"n6\", encoding = \"morse\""), "must be one of ascii"),
+        (
+            changed("format = \"n6\"", "format = \"n6\", encoding = \"binary\""),
+            "cannot be written in this encoding",
+        ),
+        (changed("mti = \"ascii\"", "mti = \"latin\""), "encoding.mti"),
+        (changed("mapping = \"iso87\"", "mapping = \"amex\""), "must be one of visa, iso87"),
+        (changed("sign_on = [1, 71]", "sign_on = []"), "at least one code"),
+        (changed("unknown-card = \"14\"\n", ""), "`response_codes.unknown-card` is missing"),
+        (changed("0810 = [7, ", "0810 = [52, 7, "), "must not echo field 52"),
+        (changed("[subfields.55]", "[subfields.65]"), "does not name a field"),
+        (changed("128 = {", "193 = {"), "is no data element"),
+        (changed("128 = {", "65 = {"), "is no data element"),
+        (changed("max = 8192", "max = 8192\ncolour = 1"), "unknown key"),
+    ];
+    for (text, expected) in &table {
+        let findings = Dialect::from_toml("mine.toml", text).expect_err("a refusal");
+        let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|finding| finding.contains(expected)), "{expected}: {found:?}");
+        assert!(
+            findings.iter().all(|finding| finding.line > 1 || finding.message.contains("missing")),
+            "{found:?}"
+        );
+    }
+    let two = changed("mti = \"ascii\"", "mti = \"latin\"").replacen("format = \"n6\"", "format = \"n0\"", 1);
+    assert_eq!(Dialect::from_toml("mine.toml", &two).err().map(|findings| findings.len()), Some(2));
+    assert!(Dialect::from_toml("mine.toml", "").is_err());
+}
+
+#[test]
+fn a_description_never_shows_a_card_number() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let visa = name == "visa";
+        let ebcdic: String = PAN.chars().map(|digit| format!("F{digit}")).collect();
+        let chip = format!("5A08{PAN}9F02060000000050005710{PAN}D2912201123456F");
+        let chip = if visa { format!("01{:04X}{chip}", chip.len() / 2) } else { chip };
+        let chip = if chip.len() % 2 == 0 { chip } else { chip.replace("123456F", "12345F") };
+        let free = format!("card {PAN}, and 16{PAN}");
+        let values = [
+            (2, PAN),
+            (11, "123456"),
+            (35, "4111111111111111D29122011234567890"),
+            (43, "name"),
+            (45, "B4111111111111111^NAME^2912"),
+            (48, &free),
+            (52, "0102030405060708"),
+            (55, &chip),
+            (if visa { 127 } else { 102 }, if visa { &ebcdic } else { PAN }),
+        ];
+        let frame = frame(&dialect, 100, &values);
+        for bytes in [frame.as_slice(), body(&dialect, &frame)] {
+            let text = describe(&dialect, bytes);
+            assert!(text.contains("411111******1111"), "{text}");
+            assert!(text.contains("DE 11 System trace audit number: 123456"), "{text}");
+            for secret in [PAN, ebcdic.as_str(), "0102030405060708", "^NAME^", "D2912201"] {
+                assert!(!text.contains(secret), "{name} shows {secret}: {text}");
+            }
+        }
+        // The same cut off anywhere.
+        for end in 0..frame.len() {
+            let text = describe(&dialect, &frame[..end]);
+            assert!(!text.contains(PAN) && !text.contains(&ebcdic), "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The journal on a disk in memory that can lose power, and on the real one.
+
+#[cfg(test)]
+mod journal {
+    pub(crate) mod crash;
+    pub(crate) mod damage;
+    pub(crate) mod events;
+    pub(crate) mod memory;
+    pub(crate) mod records;
+    pub(crate) mod writing;
+}

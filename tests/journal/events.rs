@@ -1,0 +1,414 @@
+//! Events and journals that the tests share.
+
+use proptest::prelude::*;
+
+use crate::journal::memory::Memory;
+use turnpike::crypto::vault::Vault;
+use turnpike::domain::action::ActionCode;
+use turnpike::domain::card::CardIdentity;
+use turnpike::domain::card::CardRef;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::MaskedPan;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Configured;
+use turnpike::domain::event::Decided;
+use turnpike::domain::event::Effect;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::Facts;
+use turnpike::domain::event::Reversed;
+use turnpike::domain::event::Seeded;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::event::WalletStatusSet;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::party::WalletStatus;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::OriginalData;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::Stan;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::journal::buffer::Buffer;
+use turnpike::journal::recover::Opener;
+use turnpike::journal::recover::RecoverError;
+use turnpike::journal::recover::Recovered;
+use turnpike::journal::recover::recover;
+use turnpike::journal::storage::Storage;
+use turnpike::journal::writer::Settings;
+use turnpike::journal::writer::Writer;
+
+/// Some wall clock.
+pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000_000_000);
+
+pub(crate) fn vault() -> Vault {
+    Vault::new([7; 32].into())
+}
+
+/// How many cases a property test tries.
+pub(crate) fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("TURNPIKE_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.unwrap_or(default)) }
+}
+
+fn currency(numeric: u16) -> Currency {
+    Currency::new(numeric).expect("a currency")
+}
+
+/// An approved purchase on a card of ours, told apart by its number.
+pub(crate) fn purchase(number: u64) -> Event {
+    Event::Decided(Decided {
+        slot: Slot::of_wallet(WalletId(number)),
+        card: CardIdentity::Known(CardRef(number)),
+        wallet: WalletId(number),
+        account: 0,
+        key: MessageKey {
+            network: NameId::of("visa"),
+            link: NameId::of("visa-1"),
+            stan: Stan((number % 1_000_000) as u32),
+            transmission: TransmissionTime::new(1_123_101_500).expect("a date"),
+            acquirer: InstitutionId(412_345),
+            rrn: Text::from_ascii(b"632710123456"),
+            terminal: Text::from_ascii(b"TERM0001"),
+            merchant: Text::from_ascii(b"MERCHANT0000001"),
+            network_reference: 386_327_000_000_000 + number,
+        },
+        class: MessageClass::Authorization,
+        repeat: false,
+        processing_code: ProcessingCode(0),
+        mcc: 5411,
+        country: 840,
+        entry_mode: 51,
+        amount: Money::new(1250, currency(840)),
+        billing: None,
+        presented: Presented::TRACK,
+        facts: Facts(0),
+        action: ActionCode::Approved,
+        approval_code: Some(ApprovalCode(*b"0A1B2C")),
+        effect: Effect::Hold(1250),
+        posted_before: 100_000,
+        held_before: 1250,
+        overdraft: 0,
+        configuration: 0xC0FF_EE00,
+        hold_until_s: 1_795_604_800,
+        decided_after_us: 12,
+    })
+}
+
+/// A decision with every optional part, so that its record is as long as one can be.
+pub(crate) fn largest() -> Event {
+    let Event::Decided(decided) = purchase(1) else { return purchase(1) };
+    Event::Decided(Decided {
+        billing: Some(Money::new(1300, currency(978))),
+        effect: Effect::Hold(1000),
+        overdraft: 50_000,
+        ..decided
+    })
+}
+
+/// A card opened on a wallet.
+pub(crate) fn card_opened(number: u64) -> Event {
+    Event::CardOpened(CardOpened {
+        slot: Slot::of_wallet(WalletId(number)),
+        wallet: WalletId(number),
+        card: CardRef(number),
+        pan: Pan::from_value(4_111_111_111_111_111, 16).expect("a card number"),
+        expiry: Expiry::new(2912).expect("a month"),
+        service_code: ServiceCode(201),
+        status: CardStatus::Active,
+        verification: Verification::None,
+    })
+}
+
+fn text<const N: usize>() -> impl Strategy<Value = Text<N>> {
+    proptest::collection::vec(any::<u8>(), N).prop_map(|bytes| Text(bytes.try_into().expect("N bytes")))
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    (0..1024_u16).prop_map(|number| Slot::new(number).expect("a slot"))
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    (any::<i64>(), 0..1000_u16).prop_map(|(minor, numeric)| Money::new(minor, currency(numeric)))
+}
+
+fn card() -> impl Strategy<Value = CardIdentity> {
+    prop_oneof![
+        any::<u64>().prop_map(|card| CardIdentity::Known(CardRef(card))),
+        (0..1_000_000_u32, 0..10_000_u16, 8..20_u8).prop_map(|(first6, last4, digits)| {
+            CardIdentity::Unknown(MaskedPan::new(first6, last4, digits))
+        }),
+    ]
+}
+
+fn transmission() -> impl Strategy<Value = TransmissionTime> {
+    prop_oneof![
+        Just(TransmissionTime::default()),
+        (0..400_000_000_u64).prop_map(|seconds| TransmissionTime::at(Timestamp::from_seconds(seconds))),
+    ]
+}
+
+fn institution() -> impl Strategy<Value = InstitutionId> {
+    (0..100_000_000_000_u64).prop_map(InstitutionId)
+}
+
+fn class() -> impl Strategy<Value = MessageClass> {
+    prop_oneof![Just(MessageClass::Authorization), Just(MessageClass::Financial)]
+}
+
+fn approval_code() -> impl Strategy<Value = Option<ApprovalCode>> {
+    proptest::option::of(any::<[u8; 6]>().prop_map(ApprovalCode))
+}
+
+fn key() -> impl Strategy<Value = MessageKey> {
+    let numbers = (any::<u32>(), any::<u32>(), 0..1_000_000_u32, transmission(), institution());
+    (numbers, text(), text(), text(), any::<u64>()).prop_map(
+        |((network, link, stan, transmission, acquirer), rrn, terminal, merchant, network_reference)| {
+            MessageKey {
+                network: NameId(network),
+                link: NameId(link),
+                stan: Stan(stan),
+                transmission,
+                acquirer,
+                rrn,
+                terminal,
+                merchant,
+                network_reference,
+            }
+        },
+    )
+}
+
+fn decided() -> impl Strategy<Value = Event> {
+    let who = (slot(), card(), any::<u64>(), any::<u16>(), key(), class(), any::<bool>());
+    let what =
+        (0..1_000_000_u32, any::<[u16; 3]>(), money(), proptest::option::of(money()), any::<(u8, u16)>());
+    let effect = prop_oneof![
+        Just(Effect::None),
+        any::<i64>().prop_map(Effect::Hold),
+        Just(Effect::Hold(i64::MIN)),
+        any::<i64>().prop_map(Effect::Post),
+        Just(Effect::Post(i64::MAX)),
+    ];
+    let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
+    let overdraft = prop_oneof![Just(0), any::<i64>()];
+    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>());
+    (who, what, outcome, state).prop_map(|(who, what, outcome, state)| {
+        let (slot, card, wallet, account, key, class, repeat) = who;
+        let (processing_code, [mcc, country, entry_mode], amount, billing, (presented, facts)) = what;
+        let (action, approval_code, effect, billed) = outcome;
+        let ([posted_before, held_before], overdraft, [configuration, hold_until_s, decided_after_us]) =
+            state;
+        // Often the effect is what was billed, as it is in life.
+        let minor = billing.unwrap_or(amount).minor;
+        let effect = match effect {
+            Effect::Hold(_) if billed => Effect::Hold(minor),
+            Effect::Post(_) if billed => Effect::Post(minor),
+            other => other,
+        };
+        Event::Decided(Decided {
+            slot,
+            card,
+            wallet: WalletId(wallet),
+            account,
+            key,
+            class,
+            repeat,
+            processing_code: ProcessingCode(processing_code),
+            mcc,
+            country,
+            entry_mode,
+            amount,
+            billing,
+            presented: Presented(presented),
+            facts: Facts(facts),
+            action: ActionCode::ALL[action].0,
+            approval_code,
+            effect,
+            posted_before,
+            held_before,
+            overdraft,
+            configuration,
+            hold_until_s,
+            decided_after_us,
+        })
+    })
+}
+
+fn reversed() -> impl Strategy<Value = Event> {
+    let original = (
+        proptest::option::of(class()),
+        0..1_000_000_u32,
+        proptest::option::of(transmission()),
+        institution(),
+    )
+        .prop_map(|(class, stan, transmission, acquirer)| OriginalData {
+            class,
+            stan: Stan(stan),
+            transmission,
+            acquirer,
+        });
+    let who = (slot(), card(), key(), any::<[bool; 2]>());
+    let what = (0..1_000_000_u32, money(), proptest::option::of(original), approval_code());
+    (who, what, any::<u64>(), any::<[u32; 2]>()).prop_map(|(who, what, undoes, [configuration, after])| {
+        let (slot, card, key, [advice, repeat]) = who;
+        let (processing_code, amount, original, approval_code) = what;
+        Event::Reversed(Reversed {
+            slot,
+            card,
+            key,
+            advice,
+            repeat,
+            processing_code: ProcessingCode(processing_code),
+            amount,
+            original,
+            approval_code,
+            undoes: Sequence(undoes),
+            configuration,
+            decided_after_us: after,
+        })
+    })
+}
+
+/// Any event of any kind.
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
+    let opened =
+        (slot(), any::<[u64; 2]>(), 8..20_u8, any::<u64>(), (0..100_u16, 1..13_u16), 0..1000_u16, 0..5_u8)
+            .prop_flat_map(|fields| (Just(fields), any::<bool>()))
+            .prop_map(
+                |((slot, [wallet, card], digits, value, (year, month), service_code, status), required)| {
+                    Event::CardOpened(CardOpened {
+                        slot,
+                        wallet: WalletId(wallet),
+                        card: CardRef(card),
+                        pan: Pan::from_value(value % 10_u64.pow(digits.into()), digits)
+                            .expect("a card number"),
+                        expiry: Expiry::new(year * 100 + month).expect("a month"),
+                        service_code: ServiceCode(service_code),
+                        status: CardStatus::from_code(status).expect("a status"),
+                        verification: if required { Verification::Required } else { Verification::None },
+                    })
+                },
+            );
+    let funded = (slot(), any::<u64>(), any::<u16>(), 0..1000_u16, any::<[i64; 2]>()).prop_map(
+        |(slot, wallet, account, numeric, [amount, overdraft])| {
+            let (wallet, currency) = (WalletId(wallet), currency(numeric));
+            Event::AccountFunded(AccountFunded { slot, wallet, account, currency, amount, overdraft })
+        },
+    );
+    let configured = any::<(u64, [u32; 5])>().prop_map(|(version, [a, b, c, d, e])| {
+        let bounds = Bounds {
+            repeat_window_s: a,
+            answers_per_slot: b,
+            closed_per_slot: c,
+            closed_window_s: d,
+            authorizations_per_card: e,
+        };
+        Event::Configured(Configured { version, bounds })
+    });
+    let seeded = any::<(u128, u64, bool)>()
+        .prop_map(|(checksum, lines, complete)| Event::Seeded(Seeded { checksum, lines, complete }));
+    let status = (slot(), any::<u64>(), 0..3_u8).prop_map(|(slot, wallet, status)| {
+        let status = WalletStatus::from_code(status).expect("a status");
+        Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
+    });
+    prop_oneof![
+        4 => decided(), 2 => reversed(), 1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status
+    ]
+}
+
+/// A journal that is open for writing.
+pub(crate) struct Journal<S: Storage> {
+    pub(crate) writer: Writer<S>,
+    pub(crate) buffer: Buffer,
+    pub(crate) pending: turnpike::journal::buffer::Pending,
+}
+
+impl<S: Storage + Clone> Journal<S> {
+    /// Recovers and begins an epoch with segments of the smallest size.
+    pub(crate) fn open(storage: &S) -> Self {
+        Self::open_beyond(storage, Sequence(0))
+    }
+
+    /// The same where snapshots cover a part.
+    pub(crate) fn open_beyond(storage: &S, covered: Sequence) -> Self {
+        let (recovered, _) = records_beyond(storage, covered).expect("a whole journal");
+        let settings = Settings { segment_bytes: 0, epoch_min: 1 };
+        let writer = Writer::begin(storage.clone(), &recovered, vault().fingerprint(), settings);
+        let writer = writer.expect("a new segment");
+        let buffer = Buffer::new(writer.start(), 8192);
+        let pending = buffer.spare();
+        Self { writer, buffer, pending }
+    }
+
+    /// Appends so many purchases, numbered by their sequence.
+    pub(crate) fn append(&mut self, count: u64) {
+        let vault = vault();
+        for _ in 0..count {
+            let next = self.buffer.last().0 + 1;
+            self.buffer.append(&purchase(next), NOW, &vault).expect("room");
+        }
+    }
+
+    /// Makes durable what was appended.
+    pub(crate) fn write(&mut self) {
+        self.buffer.take(&mut self.pending);
+        self.writer.write(&mut self.pending).expect("a good disk");
+    }
+}
+
+/// Everything that is in a journal.
+pub(crate) type Records = Vec<(Sequence, Timestamp, Event)>;
+
+/// Recovers a journal.
+pub(crate) fn records<S: Storage>(storage: &S) -> Result<(Recovered, Records), RecoverError> {
+    records_beyond(storage, Sequence(0))
+}
+
+/// Recovers a journal of which snapshots cover a part.
+pub(crate) fn records_beyond<S: Storage>(
+    storage: &S,
+    covered: Sequence,
+) -> Result<(Recovered, Records), RecoverError> {
+    let vault = vault();
+    let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
+    let mut records = Vec::new();
+    let recovered =
+        recover(storage, opener, covered, |sequence, time, event| records.push((sequence, time, event)))?;
+    Ok((recovered, records))
+}
+
+/// A journal of one segment whose batches hold so many purchases each.
+pub(crate) fn journal_of(batches: &[u64]) -> Memory {
+    let memory = Memory::new();
+    let mut journal = Journal::open(&memory);
+    for count in batches {
+        journal.append(*count);
+        journal.write();
+    }
+    memory
+}
+
+/// Whether records are the purchases 1, 2, 3 and so on.
+pub(crate) fn are_the_first(records: &Records) -> bool {
+    follow_each_other(records) && records.first().is_none_or(|(first, ..)| *first == Sequence(1))
+}
+
+/// Whether records are the purchases of their sequences, without a gap.
+pub(crate) fn follow_each_other(records: &Records) -> bool {
+    let first = records.first().map_or(1, |(first, ..)| first.0);
+    (first..).zip(records).all(|(number, record)| *record == (Sequence(number), NOW, purchase(number)))
+}
