@@ -34,7 +34,6 @@ pub mod link;
 
 pub mod recovery;
 pub mod workload;
-pub mod workload;
 
 pub mod config;
 pub mod pipeline;

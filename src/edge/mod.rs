@@ -8,7 +8,6 @@ pub mod disk;
 pub mod exit;
 pub mod keys;
 pub mod loadtest;
-pub mod loadtest;
 pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
