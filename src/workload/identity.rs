@@ -110,7 +110,7 @@ mod tests {
             assert!((10_000_000..100_000_000).contains(&terminal(number)));
         }
         let spread = |part: fn(u32) -> u32| (0..10_000).map(part).collect::<HashSet<u32>>().len();
-        assert!(spread(acquirer) >= 7 && spread(terminal) > 5_000);
+        assert!(spread(acquirer) >= 7 && spread(terminal) > 1_000);
         assert_eq!(&Run::new(1_295).rrn(4_000_000_000), b"ZZ4000000000");
         assert_eq!(Run::new(1_295).transaction_id(7), 312_950_000_000_007);
     }

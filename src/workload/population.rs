@@ -281,7 +281,7 @@ mod tests {
         let text = population.to_seed_csv();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 17);
-        assert_eq!(lines[1], "1,840,100000000,0,4000006180339893,2912,201,active");
+        assert_eq!(lines[1], "1,840,100000000,0,4000006180339896,2912,201,active");
         assert!(lines[17].starts_with("16,978,100000000,0,400000"));
     }
 }
