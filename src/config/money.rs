@@ -4,6 +4,7 @@ use crate::config;
 use crate::domain::event::Bounds;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
+use crate::domain::party::SLOTS;
 use crate::settings::Section;
 
 const SECONDS_PER_DAY: u32 = 86_400;
@@ -54,8 +55,15 @@ impl LedgerSettings {
         bounds.repeat_window_s = read("repeat_window_s", 1..=SECONDS_PER_DAY, bounds.repeat_window_s);
         let closed_days = bounds.closed_window_s / SECONDS_PER_DAY;
         bounds.closed_window_s = read("closed_days", 1..=365, closed_days) * SECONDS_PER_DAY;
+        let closed = u64::from(bounds.closed_per_slot) * u64::from(SLOTS);
         if bounds.authorizations_per_card > ledger.authorizations_max {
             section.report("`authorizations_per_card` is more than `authorizations_max`");
+        } else if closed >= u64::from(ledger.authorizations_max) {
+            let message = format!(
+                "`closed_per_slot` for {SLOTS} slots is {closed}, which leaves no room for open ones in \
+                 `authorizations_max`"
+            );
+            section.report_at("closed_per_slot", message);
         }
         section.finish();
         ledger
