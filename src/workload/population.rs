@@ -110,7 +110,7 @@ impl Population {
         let mut population = Self::default();
         population.accounts.reserve_exact(of.wallets as usize);
         population.good.reserve_exact(of.wallets as usize);
-        let every = |n: u32, count: u32| count != 0 && n % count == 0;
+        let every = |n: u32, count: u32| count != 0 && n.is_multiple_of(count);
         let dollars = Currency::new(840).unwrap_or_default();
         let euros = Currency::new(978).unwrap_or_default();
         for n in 1..=of.wallets {

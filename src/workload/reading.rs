@@ -86,9 +86,9 @@ impl Place {
         let content = self.content(body);
         match self.encoding {
             BCD => digits::bcd_value(content).unwrap_or(0),
-            _ => content.iter().fold(0, |value: u64, byte| {
-                value.wrapping_mul(10).wrapping_add(u64::from(byte & 0x0f))
-            }),
+            _ => content
+                .iter()
+                .fold(0, |value: u64, byte| value.wrapping_mul(10).wrapping_add(u64::from(byte & 0x0f))),
         }
     }
 }
@@ -111,7 +111,8 @@ struct Shape {
 
 impl Shape {
     fn learn(body: &[u8], header: usize, view: &View<'_>) -> Self {
-        let first = view.fields().iter().filter_map(|field| view.offsets(field)).map(|(start, _)| start).min();
+        let first =
+            view.fields().iter().filter_map(|field| view.offsets(field)).map(|(start, _)| start).min();
         let head_end = (header + first.unwrap_or(0)).min(body.len());
         let mut guards: Vec<(u16, u8)> =
             (0..header.min(2)).filter_map(|at| Some((at as u16, *body.get(at)?))).collect();

@@ -124,7 +124,14 @@ pub struct Traffic {
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self { mix: Mix::default(), seed: 1, amounts: (100, 5_000), level: None, remembered: 1 << 20, echo: false }
+        Self {
+            mix: Mix::default(),
+            seed: 1,
+            amounts: (100, 5_000),
+            level: None,
+            remembered: 1 << 20,
+            echo: false,
+        }
     }
 }
 

@@ -63,7 +63,8 @@ impl Http {
     /// # Errors
     /// The connection, the status or the form of the answer.
     pub async fn get(&mut self, path: &str) -> Result<Value, HttpError> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.address);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.address);
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
         loop {
@@ -111,7 +112,9 @@ mod tests {
             assert!(matches!(complete(&whole[..end], "/"), Ok(None)), "{end}");
         }
         assert!(matches!(complete(whole, "/"), Ok(Some((404, body))) if &whole[body.clone()] == b"{}"));
-        for text in ["HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "junk\r\n\r\n"] {
+        for text in
+            ["HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "junk\r\n\r\n"]
+        {
             assert!(matches!(complete(text.as_bytes(), "/"), Err(HttpError::Form(_))), "{text}");
         }
     }
