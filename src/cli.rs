@@ -7,6 +7,10 @@ use clap::Parser;
 use clap::Subcommand;
 use turnpike::edge::commands;
 use turnpike::edge::exit;
+use turnpike::edge::loadtest;
+use turnpike::edge::loadtest::LoadArgs;
+use turnpike::edge::loadtest::echo;
+use turnpike::edge::loadtest::echo::EchoArgs;
 
 #[derive(Parser)]
 #[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
@@ -43,6 +47,11 @@ enum Verb {
         /// The message in hex, with or without its length prefix; `-` reads it from standard input.
         message: String,
     },
+    /// Offer traffic to a daemon, measure, and prove the money.
+    Load(Box<LoadArgs>),
+    /// Send every frame back as it came: the floor to measure a daemon against.
+    #[command(hide = true)]
+    Echo(EchoArgs),
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
@@ -85,6 +94,8 @@ pub(crate) fn run() -> ExitCode {
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
         Verb::Check { config } => commands::check(&config),
         Verb::Decode { dialect, message } => commands::decode(&dialect, &message),
+        Verb::Load(arguments) => return loadtest::run(&arguments),
+        Verb::Echo(arguments) => return echo::run(&arguments),
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => commands::inspect(&data_dir, batches),
         Verb::Journal(JournalVerb::Verify { data_dir, key_file }) => {
             commands::verify(&data_dir, key_file.as_deref())

@@ -187,8 +187,10 @@ impl Dialect {
         self.framing.next(buffer)
     }
 
+    /// What an answer takes over. A refusal of what is not served has no row of its own: it takes over what the answer
+    /// to an authorization does, so that the peer can match it.
     fn response_fields(&self, mti: u16) -> FieldSet {
-        let found = self.responses.iter().find(|(known, _)| *known == mti);
-        found.map_or(FieldSet::EMPTY, |(_, fields)| *fields)
+        let row = |mti| self.responses.iter().find(|(known, _)| *known == mti);
+        row(mti).or_else(|| row(110)).map_or(FieldSet::EMPTY, |(_, fields)| *fields)
     }
 }

@@ -194,6 +194,7 @@ impl Connection<'_> {
             self.release();
         }
         self.log_notices();
+        self.show_sign_on();
         self.link.metrics.add(&mut self.channel.tally);
         self.quiet_since = None;
         let Ok(served) = served else { return Some(Close::For(Reason::Framing)) };
@@ -260,6 +261,14 @@ impl Connection<'_> {
         debug_assert_eq!(sent, self.out.len(), "all or an error");
         self.out.clear();
         None
+    }
+
+    /// Under the lock, so that of two sockets the later one has the last word.
+    fn show_sign_on(&self) {
+        if self.channel.tally.management > 0 {
+            let state = self.link.state.lock();
+            self.link.metrics.signed_on.set(f64::from(u8::from(state.signed_on)));
+        }
     }
 
     fn log_notices(&mut self) {

@@ -126,6 +126,8 @@ pub struct Tally {
     pub frames: u64,
     /// Frames without a message.
     pub keep_alives: u64,
+    /// Network management requests carried out or refused (R23).
+    pub management: u64,
     /// Approvals although something was presented that nobody verified (R28).
     pub unverified: u64,
     answers: [u32; ACTIONS],
@@ -137,6 +139,7 @@ impl Default for Tally {
         Self {
             frames: 0,
             keep_alives: 0,
+            management: 0,
             unverified: 0,
             answers: [0; ACTIONS],
             dropped: [0; Reason::ALL.len()],
@@ -321,6 +324,7 @@ impl Channel {
                 }
             }
             Inbound::NetworkManagement(request) => {
+                self.tally.management += 1;
                 let action = batch.link.lock().carry_out(request.what);
                 self.tally.answer(action);
                 if batch.settings.dialect.write_network_answer(message, request, out).is_err() {
@@ -364,11 +368,12 @@ impl Channel {
         }
     }
 
-    /// A request that is not served is refused, so that the peer need not wait for its timer; an advice or anything
-    /// else is only counted.
+    /// A request that is not served is refused, so that the peer need not wait for its timer; an advice, or what could
+    /// not be matched with its answer, is only counted.
     fn unsupported(&mut self, batch: &Batch<'_>, message: &Received<'_>, mti: u16, out: &mut Vec<u8>) {
-        let (action, is_request) = (ActionCode::InvalidTransaction, (mti / 10).is_multiple_of(10));
-        if is_request && batch.settings.dialect.write_refusal(message, action, out).is_ok() {
+        let action = ActionCode::InvalidTransaction;
+        let asks = (mti / 10).is_multiple_of(10) && message.view.has(11);
+        if asks && batch.settings.dialect.write_refusal(message, action, out).is_ok() {
             self.tally.answer(action);
         }
         self.note(Reason::Unsupported, None, Some(mti));

@@ -1,0 +1,505 @@
+//! Links over real sockets, in both dialects: sign-on and echo, framing, what is malformed, and peers that misbehave
+//! while others go on being served.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+#[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
+mod harness;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::io::Write;
+use std::time::Duration;
+
+use harness::House;
+use harness::LINKS;
+use harness::Message;
+use harness::PURCHASE;
+use harness::Peer;
+use harness::Values;
+use harness::eventually;
+use harness::frame;
+use harness::with;
+use turnpike::dialect::Dialect;
+use turnpike::dialect::MessageHeader;
+use turnpike::dialect::header::VISA_HEADER_BYTES;
+use turnpike::iso8583::view::Spans;
+use turnpike::iso8583::view::View;
+
+// ---- network management
+
+#[test]
+fn r23_sign_on_echo_sign_off_and_refused_key_exchange() {
+    let (house, _directory) = House::fresh(|_| {});
+    // MTI, DE 70, DE 39, and whether the peer is signed on after it.
+    let visa: &[(u16, &str, &str, u64)] = &[
+        (800, "071", "00", 1),
+        (800, "301", "00", 1),
+        (800, "161", "12", 1),
+        (800, "162", "12", 1),
+        (800, "999", "12", 1),
+        (800, "072", "00", 0),
+        (801, "071", "00", 1),
+    ];
+    let iso87: &[(u16, &str, &str, u64)] = &[
+        (800, "001", "00", 1),
+        (800, "301", "00", 1),
+        (800, "161", "12", 1),
+        (800, "101", "12", 1),
+        (800, "002", "00", 0),
+        (801, "071", "00", 1),
+    ];
+    for ((link, _), table) in LINKS.into_iter().zip([visa, iso87]) {
+        let mut peer = house.connect(link);
+        for (mti, code, response_code, signed_on) in table {
+            let request = [(7, "0604123456"), (11, "000042"), (37, "415600000042"), (70, *code)];
+            let answer = peer.ask(*mti, &request);
+            assert_eq!(answer.mti, 810, "{link} {code}");
+            let expected = with(&request, &[(39, response_code)]);
+            let found: Vec<(u8, &str)> = answer.values.iter().map(|(f, v)| (*f, v.as_str())).collect();
+            assert_eq!(found, expected, "{link} {code}: what is echoed, and DE 39");
+            let gauge = format!("turnpike_link_signed_on{{link=\"{link}\"}}");
+            assert_eq!(house.metric(&gauge), *signed_on, "{link} {code}");
+        }
+        assert_eq!(house.dropped_in_all(link), 0);
+    }
+}
+
+#[test]
+fn r23_sign_on_belongs_to_the_link_and_not_to_the_socket() {
+    let (house, _directory) = House::fresh(|_| {});
+    let mut first = house.connect("visa");
+    let sign_on = [(7, "0604123456"), (11, "000001"), (70, "071")];
+    assert_eq!(first.ask(800, &sign_on).outcome(), (810, "00"));
+    drop(first);
+    let mut second = house.connect("visa");
+    assert_eq!(second.ask(100, PURCHASE).outcome(), (110, "00"));
+    assert_eq!(house.metric("turnpike_link_signed_on{link=\"visa\"}"), 1);
+    assert_eq!(house.metric("turnpike_link_signed_on{link=\"iso87\"}"), 0);
+}
+
+#[test]
+fn keep_alives_are_answered_and_session_control_is_passed_over() {
+    let (house, _directory) = House::fresh(|_| {});
+    let table: &[(&str, &[u8], bool)] = &[
+        ("visa", &[0, 0, 0, 0], true),
+        ("visa", &[0, 4, 0, 0x20, 1, 2, 3, 4], false),
+        ("iso87", &[0, 0], true),
+    ];
+    for (link, bytes, answered) in table {
+        let mut peer = house.connect(link);
+        peer.write(bytes);
+        if *answered {
+            let mut answer = vec![0xff; bytes.len()];
+            peer.socket.read_exact(&mut answer).expect("an answer");
+            assert_eq!(answer, *bytes, "{link}");
+        }
+        // Whatever else had been sent would come before this answer.
+        peer.echo();
+    }
+    assert_eq!(house.metric("turnpike_keep_alives_total{link=\"visa\"}"), 2);
+    assert_eq!(house.metric("turnpike_keep_alives_total{link=\"iso87\"}"), 1);
+}
+
+// ---- framing
+
+#[test]
+fn several_messages_in_one_write_and_one_message_byte_by_byte() {
+    let (house, _directory) = House::fresh(|_| {});
+    for (link, _) in LINKS {
+        let mut peer = house.connect(link);
+        let stans = ["000001", "000002", "000003", "000004"];
+        let mut stream = Vec::new();
+        for stan in stans {
+            stream.extend(frame(&peer.dialect, 100, &with(PURCHASE, &[(11, stan), (4, "000000000001")])));
+        }
+        peer.write(&stream);
+        for stan in stans {
+            let answer = peer.receive().expect("an answer");
+            assert_eq!((answer.outcome(), answer.value(11)), ((110, "00"), stan));
+        }
+        // The last frame's first half comes with the frame before it.
+        let single = frame(&peer.dialect, 100, &with(PURCHASE, &[(11, "000005")]));
+        for byte in single {
+            peer.write(&[byte]);
+        }
+        let answer = peer.receive().expect("an answer");
+        assert_eq!((answer.outcome(), answer.value(11)), ((110, "00"), "000005"));
+        let (whole, half) = (frame(&peer.dialect, 100, &with(PURCHASE, &[(11, "000006")])), 30);
+        let cut: Vec<u8> = [&whole[..], &whole[..half]].concat();
+        peer.write(&cut);
+        assert_eq!(peer.receive().expect("an answer").value(11), "000006");
+        peer.write(&whole[half..]);
+        assert_eq!(peer.receive().expect("the same answer").value(11), "000006");
+    }
+}
+
+#[test]
+fn requests_sent_without_waiting_are_all_answered_once() {
+    const REQUESTS: u32 = 500;
+    let (house, _directory) =
+        House::fresh(|config| config.journal.reply = turnpike::config::money::Reply::Fsync);
+    for (link, _) in LINKS {
+        let mut peer = house.connect(link);
+        let mut stream = Vec::new();
+        for n in 0..REQUESTS {
+            let stan = format!("{n:06}");
+            let values = with(PURCHASE, &[(4, "000000000001"), (11, &stan)]);
+            stream.extend(frame(&peer.dialect, 100, &values));
+        }
+        peer.write(&stream);
+        let mut answered = BTreeSet::new();
+        for _ in 0..REQUESTS {
+            let answer = peer.receive().expect("an answer");
+            assert_eq!(answer.outcome(), (110, "00"));
+            assert!(answered.insert(answer.value(11).to_owned()), "{} twice", answer.value(11));
+        }
+        assert_eq!(answered.len(), REQUESTS as usize);
+        peer.echo();
+    }
+    assert_eq!(house.balance(1), (100_000, 2 * i64::from(REQUESTS)));
+}
+
+#[test]
+fn a_frame_longer_than_allowed_closes_its_socket_only() {
+    let (house, _directory) = House::fresh(|_| {});
+    // 4,097 bytes are announced, and 4,096 are allowed.
+    let table: &[(&str, &[u8])] = &[("visa", &[0x10, 0x01, 0, 0]), ("iso87", &[0x10, 0x01])];
+    for (link, head) in table {
+        let (mut bad, mut good) = (house.connect(link), house.connect(link));
+        good.echo();
+        let mut stream = frame(&bad.dialect, 100, PURCHASE);
+        stream.extend_from_slice(head);
+        bad.write(&stream);
+        let before = bad.receive().expect("what came before is answered");
+        assert_eq!(before.outcome(), (110, "00"));
+        bad.expect_closed();
+        assert_eq!(house.dropped(link, "framing"), 1);
+        good.echo();
+    }
+}
+
+// ---- what is malformed (R24)
+
+/// How a dialect answers: DE 39 and DE 44, or not at all.
+type Answered = Option<(&'static str, &'static str)>;
+
+/// A kind of mistake: the frame, the answer in each dialect, and the counter.
+struct Mistake {
+    name: &'static str,
+    frame: fn(&Dialect) -> Vec<u8>,
+    visa: Answered,
+    iso87: Answered,
+}
+
+/// Where the message starts in a frame.
+fn message_at(dialect: &Dialect) -> usize {
+    let header = if dialect.header() == MessageHeader::Visa { VISA_HEADER_BYTES } else { 0 };
+    dialect.framing().prefix_bytes() + header
+}
+
+/// A purchase with these fields besides, and the bytes of one field from its start on changed.
+fn corrupted(dialect: &Dialect, more: &Values<'_>, field: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut whole = frame(dialect, 100, &with(PURCHASE, more));
+    let start = message_at(dialect);
+    let mut spans = Spans::default();
+    let view = View::parse(dialect.layout(), &whole[start..], &mut spans).map_err(|broken| broken.error);
+    let at = start + view.expect("a right message").offsets(field).expect("a field").0;
+    whole[at..at + bytes.len()].copy_from_slice(bytes);
+    whole
+}
+
+fn plain(dialect: &Dialect, changes: &Values<'_>) -> Vec<u8> {
+    frame(dialect, 100, &with(PURCHASE, changes))
+}
+
+/// A frame around any bytes.
+fn framed(dialect: &Dialect, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let start = dialect.framing().begin(&mut out);
+    out.extend_from_slice(body);
+    dialect.framing().finish(&mut out, start).expect("short enough");
+    out
+}
+
+/// A purchase whose frame holds a byte less, or these bytes more.
+fn resized(dialect: &Dialect, less: usize, more: &[u8]) -> Vec<u8> {
+    let whole = frame(dialect, 100, PURCHASE);
+    let body = &whole[dialect.framing().prefix_bytes()..whole.len() - less];
+    framed(dialect, &[body, more].concat())
+}
+
+fn is_visa(dialect: &Dialect) -> bool {
+    dialect.header() == MessageHeader::Visa
+}
+
+fn with_bitmap_byte(dialect: &Dialect, index: usize, byte: u8) -> Vec<u8> {
+    let mut whole = frame(dialect, 100, PURCHASE);
+    let mti_bytes = if is_visa(dialect) { 2 } else { 4 };
+    whole[message_at(dialect) + mti_bytes + index] |= byte;
+    whole
+}
+
+const MALFORMED: &[Mistake] = &[
+    Mistake { name: "garbage", frame: |dialect| framed(dialect, &[0xaa; 60]), visa: None, iso87: None },
+    Mistake { name: "one byte", frame: |dialect| framed(dialect, &[0x16]), visa: None, iso87: None },
+    Mistake {
+        // Field 64, which Visa has not, after all that is echoed; 4 to 7 where hex digits are.
+        name: "a bitmap that cannot be",
+        frame: |dialect| with_bitmap_byte(dialect, 7, if is_visa(dialect) { 1 } else { 0x40 }),
+        visa: Some(("12", "")),
+        iso87: None,
+    },
+    Mistake {
+        name: "a length above the field's, before the trace number",
+        frame: |dialect| corrupted(dialect, &[], 2, if is_visa(dialect) { &[99] } else { b"99" }),
+        visa: None,
+        iso87: None,
+    },
+    Mistake {
+        name: "a length above the field's, after the trace number",
+        frame: |dialect| corrupted(dialect, &[], 32, if is_visa(dialect) { &[99] } else { b"99" }),
+        visa: None,
+        iso87: Some(("30", "032")),
+    },
+    Mistake {
+        name: "a length that is no number",
+        frame: |dialect| corrupted(dialect, &[], 32, if is_visa(dialect) { &[0xff] } else { b"1x" }),
+        visa: None,
+        iso87: Some(("30", "032")),
+    },
+    Mistake {
+        name: "letters in a number that is echoed",
+        frame: |dialect| corrupted(dialect, &[], 4, if is_visa(dialect) { &[0xab] } else { b"AB" }),
+        visa: None,
+        iso87: Some(("30", "004")),
+    },
+    Mistake {
+        name: "letters in a number that is not echoed",
+        frame: |dialect| corrupted(dialect, &[], 18, if is_visa(dialect) { &[0xab] } else { b"AB" }),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "018")),
+    },
+    Mistake {
+        name: "a time that is none",
+        frame: |dialect| plain(dialect, &[(7, "1331246060")]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "007")),
+    },
+    Mistake {
+        name: "a date that is none",
+        frame: |dialect| plain(dialect, &[(13, "0230")]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "013")),
+    },
+    Mistake {
+        name: "a month that is none",
+        frame: |dialect| plain(dialect, &[(14, "3013")]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "014")),
+    },
+    Mistake {
+        name: "no trace number",
+        frame: |dialect| plain(dialect, &[(11, "")]),
+        visa: None,
+        iso87: None,
+    },
+    Mistake {
+        name: "no amount",
+        frame: |dialect| plain(dialect, &[(4, "")]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "004")),
+    },
+    Mistake {
+        name: "bytes after the last field",
+        frame: |dialect| resized(dialect, 0, &[0x31, 0x32]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "")),
+    },
+    Mistake {
+        name: "an end inside the last field",
+        frame: |dialect| resized(dialect, 1, &[]),
+        visa: None,
+        iso87: Some(("30", "049")),
+    },
+    Mistake {
+        name: "network management without its code",
+        frame: |dialect| frame(dialect, 800, &[(7, "0604123456"), (11, "000001")]),
+        visa: Some(("12", "")),
+        iso87: Some(("30", "070")),
+    },
+];
+
+#[test]
+fn r24_what_is_malformed_is_answered_as_the_dialect_says_and_counted() {
+    let (house, _directory) = House::fresh(|_| {});
+    for (link, _) in LINKS {
+        let (mut bad, mut good) = (house.connect(link), house.connect(link));
+        for mistake in MALFORMED {
+            let expected = if link == "visa" { mistake.visa } else { mistake.iso87 };
+            let reason = if expected.is_some() { "malformed" } else { "malformed-unanswered" };
+            let (before, all) = (house.dropped(link, reason), house.dropped_in_all(link));
+            // A good message right behind it: what is malformed spoils nothing but itself.
+            let mut stream = (mistake.frame)(&bad.dialect);
+            stream.extend(frame(&bad.dialect, 800, &[(7, "0604123456"), (11, "777777"), (70, "301")]));
+            bad.write(&stream);
+            let mut next = bad.receive().expect("an answer");
+            if let Some((response_code, field)) = expected {
+                assert_eq!(next.value(39), response_code, "{link}: {}: {next:?}", mistake.name);
+                assert_eq!(next.value(44), field, "{link}: {}: {next:?}", mistake.name);
+                assert_ne!(next.value(11), "777777", "{link}: {}", mistake.name);
+                next = bad.receive().expect("an answer");
+            }
+            assert_eq!((next.outcome(), next.value(11)), ((810, "00"), "777777"), "{link}: {}", mistake.name);
+            assert_eq!(house.dropped(link, reason), before + 1, "{link}: {}", mistake.name);
+            assert_eq!(house.dropped_in_all(link), all + 1, "{link}: {}", mistake.name);
+            good.echo();
+        }
+        assert_eq!(house.balance(1), (100_000, 0), "nothing that was malformed moved money");
+    }
+}
+
+#[test]
+fn r24_what_is_not_served_is_refused_and_what_asks_nothing_is_counted() {
+    let (house, _directory) = House::fresh(|_| {});
+    // MTI, the answer's, and the counter.
+    let table: &[(u16, Option<u16>, &str)] = &[
+        (302, Some(312), "unsupported"),
+        (500, Some(510), "unsupported"),
+        (600, Some(610), "unsupported"),
+        (900, Some(910), "unsupported"),
+        (120, None, "unsupported"),
+        (220, None, "unsupported"),
+        (620, None, "unsupported"),
+        (110, None, "unmatched-response"),
+        (410, None, "unmatched-response"),
+        (810, None, "unmatched-response"),
+    ];
+    for (link, _) in LINKS {
+        let mut peer = house.connect(link);
+        for (mti, answer, reason) in table {
+            let before = house.dropped(link, reason);
+            peer.send(*mti, &with(PURCHASE, &[(39, if answer.is_none() { "00" } else { "" })]));
+            if let Some(answer) = answer {
+                let refusal = peer.receive().expect("an answer");
+                assert_eq!(refusal.outcome(), (*answer, "12"), "{link} {mti:04}");
+                assert_eq!(refusal.value(11), "000001", "{link} {mti:04}: it can be matched");
+                assert_eq!(refusal.value(7), "0604123456", "{link} {mti:04}: it can be matched");
+            }
+            peer.echo();
+            assert_eq!(house.dropped(link, reason), before + 1, "{link} {mti:04}");
+        }
+        // An answer without a trace number could not be matched.
+        peer.send(600, &with(PURCHASE, &[(11, "")]));
+        peer.echo();
+    }
+    assert_eq!(house.balance(1), (100_000, 0));
+}
+
+// ---- peers that misbehave
+
+#[test]
+fn an_unfinished_frame_closes_its_socket_after_a_time() {
+    let (house, _directory) = House::fresh(|config| {
+        config.links.iter_mut().for_each(|link| link.partial_frame_ms = 300);
+    });
+    for (link, _) in LINKS {
+        let mut good = house.connect(link);
+        let mut silent = house.connect(link);
+        let whole = frame(&silent.dialect, 100, PURCHASE);
+        silent.write(&whole[..whole.len() / 2]);
+        silent.expect_closed();
+        eventually("it is counted", || house.dropped(link, "partial-frame") == 1);
+        // One that never stops sending, and never comes to an end.
+        let mut slow = house.connect(link);
+        slow.socket.set_read_timeout(Some(Duration::from_millis(40))).expect("a socket");
+        let closed = whole[..whole.len() - 1].iter().any(|byte| {
+            let sent = slow.socket.write_all(&[*byte]);
+            let waits = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+            sent.is_err() || !matches!(slow.socket.read(&mut [0]), Err(error) if waits(&error))
+        });
+        assert!(closed, "{link}: a byte now and then is not a frame");
+        eventually("it is counted", || house.dropped(link, "partial-frame") == 2);
+        good.echo();
+    }
+}
+
+#[test]
+fn a_silent_peer_is_closed_after_its_idle_time() {
+    let (house, _directory) = House::fresh(|config| config.links[0].idle_s = Some(1));
+    let mut forgotten = house.connect("visa");
+    let mut other = house.connect("iso87");
+    forgotten.echo();
+    forgotten.expect_closed();
+    eventually("it is counted", || house.dropped("visa", "idle") == 1);
+    other.echo();
+    assert_eq!(house.dropped("iso87", "idle"), 0);
+}
+
+#[test]
+fn a_peer_that_never_reads_is_closed_and_disturbs_nobody() {
+    let (house, _directory) = House::fresh(|config| {
+        config.links.iter_mut().for_each(|link| link.write_timeout_ms = 500);
+    });
+    for (link, _) in LINKS {
+        let (mut deaf, mut good) = (house.connect(link), house.connect(link));
+        let request = frame(&deaf.dialect, 800, &[(7, "0604123456"), (11, "000001"), (70, "301")]);
+        let stream = request.repeat(1000);
+        let writer = std::thread::spawn(move || {
+            // Ends when the daemon has closed the socket.
+            while deaf.socket.write_all(&stream).is_ok() {}
+            deaf
+        });
+        while !writer.is_finished() {
+            good.echo();
+        }
+        drop(writer.join());
+        eventually("it is counted", || house.dropped(link, "not-reading") == 1);
+        good.echo();
+    }
+}
+
+#[test]
+fn a_socket_too_many_is_closed_and_a_freed_place_is_taken() {
+    let (house, _directory) = House::fresh(|config| {
+        config.links.iter_mut().for_each(|link| link.connections_max = 2);
+    });
+    for (link, _) in LINKS {
+        let mut peers = [house.connect(link), house.connect(link)];
+        peers.iter_mut().for_each(Peer::echo);
+        house.connect(link).expect_closed();
+        eventually("it is counted", || house.dropped(link, "too-many-connections") == 1);
+        peers.iter_mut().for_each(Peer::echo);
+        let [kept, gone] = peers;
+        drop(gone);
+        let open = format!("turnpike_connections{{link=\"{link}\"}}");
+        eventually("the place is free", || house.metric(&open) == 1);
+        house.connect(link).echo();
+        drop(kept);
+    }
+}
+
+#[test]
+fn a_peer_that_leaves_before_its_answer_leaves_the_others_alone() {
+    let (house, _directory) = House::fresh(|_| {});
+    for (link, _) in LINKS {
+        let mut good = house.connect(link);
+        for n in 0..50 {
+            let mut peer = house.connect(link);
+            let stan = format!("{n:06}");
+            peer.send(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan)]));
+        }
+        good.echo();
+        let open = format!("turnpike_connections{{link=\"{link}\"}}");
+        eventually("only one is left", || house.metric(&open) == 1);
+        let answers: Vec<Message> = (0..50)
+            .map(|n| {
+                let stan = format!("{n:06}");
+                good.ask(101, &with(PURCHASE, &[(4, "000000000001"), (11, &stan)]))
+            })
+            .collect();
+        assert!(answers.iter().all(|answer| answer.outcome() == (110, "00")), "{link}");
+    }
+    // The first request or its repeat held the amount, and never both.
+    assert_eq!(house.balance(1), (100_000, 100));
+}
