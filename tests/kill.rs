@@ -130,7 +130,8 @@ impl Daemon {
         let mut plan = Plan::new(targets, population, pace, PATIENCE, Run::new(kill));
         plan.traffic.seed = kill;
         plan.traffic.mix = Mix::parse(
-            "purchase=80,cash=5,partial=1,over-limit=2,inquiry=1,repeat=4,reversal=4,reversal-advice=4,early-reversal=1",
+            "purchase=80,cash=5,partial=1,over-limit=2,inquiry=1,repeat=4,reversal=4,reversal-advice=4,\
+             early-reversal=1",
         )
         .expect("a mix");
         plan.settle = false;
