@@ -260,12 +260,22 @@ impl Acquirer {
         let number = self.exchanges.next_number();
         let mut exchange = Exchange::new(number, kind, stream as u16);
         exchange.other = original;
+        exchange.transmission = self.transmission;
         let Some(first) = self.exchanges.get_mut(original) else { return number };
         first.again = number;
         let first = *first;
         self.write_again(&first, out);
         self.exchanges.push(exchange);
         number
+    }
+
+    /// Appends the repeat (0101) of an exchange that was sent. Returns its connection and the repeat's own number;
+    /// `None` when it is forgotten, was repeated already, or asks for no decision.
+    pub fn compose_repeat(&mut self, number: u32, out: &mut Vec<u8>) -> Option<(usize, u32)> {
+        let first = self.exchanges.get(number)?;
+        let stream = usize::from(first.stream);
+        let fit = first.kind.asks() && first.has(SENT) && first.again == NONE;
+        fit.then(|| (stream, self.repeat(stream, Kind::Repeat, number, out)))
     }
 
     /// Appends the frame of an exchange once more, with the MTI of a repeat.
@@ -301,6 +311,7 @@ impl Acquirer {
             processing_code: processing_code(original.kind),
             original_data: (mti, original.transmission),
             approval: original.approval,
+            transmission: if exchange.kind == Kind::Late { exchange.transmission } else { 0 },
             repeat,
         }
     }

@@ -67,13 +67,15 @@ impl Acquirer {
     }
 
     fn answer(&mut self, network: usize, reading: &Reading, now: u64) -> Received {
-        self.codes_seen[code_place(reading.code)] += 1;
         let codes = self.networks[network].codes;
         let found = reading.number.and_then(|number| self.exchanges.get_mut(number));
         let Some(exchange) = found.filter(|exchange| exchange.has(SENT)) else {
             self.wrong(Mistake::ToNothing, None, reading.code);
             return Received::Stray;
         };
+        if !matches!(exchange.kind, Kind::SignOn | Kind::SignOff) {
+            self.codes_seen[code_place(reading.code)] += 1;
+        }
         if exchange.kind.repeats() {
             // A repeat goes under the number of its first.
             let copy = *exchange;
@@ -121,8 +123,12 @@ impl Acquirer {
             return;
         }
         if codes.refusals.contains(&copy.code) {
+            let transmission =
+                self.exchanges.get(copy.again).map_or(copy.transmission, |again| again.transmission);
             if let Some(exchange) = self.exchanges.get_mut(copy.number) {
                 (exchange.code, exchange.approval) = (reading.code, reading.approval);
+                // What was decided is the repeat, so that a reversal names its DE 7.
+                exchange.transmission = transmission;
             }
             self.judge(copy, reading, codes);
         } else if reading.code != copy.code || reading.approval != copy.approval {

@@ -224,6 +224,12 @@ impl Exchange {
         self.taken
     }
 
+    /// The place of its account in the population.
+    #[must_use]
+    pub const fn account(&self) -> u32 {
+        self.account
+    }
+
     /// A reversal of it was sent.
     #[must_use]
     pub const fn is_reversed(&self) -> bool {

@@ -39,6 +39,8 @@ pub(crate) enum Planted {
 }
 
 type Key = (u64, [u8; 12], bool);
+/// Card, DE 11, DE 32 and DE 7.
+type Original = (u64, u32, u64, u32);
 
 /// Its books: by card the account of each currency, by message what was answered.
 pub(crate) struct Issuer {
@@ -46,8 +48,8 @@ pub(crate) struct Issuer {
     pub(crate) accounts: HashMap<(u64, Currency), (i64, i64)>,
     wallet_of: HashMap<u64, (u64, ActionCode)>,
     answers: HashMap<Key, Answer>,
-    taken: HashMap<(u64, u32, u64), (i64, Currency, MessageClass)>,
-    tombstones: HashSet<(u64, u32, u64)>,
+    taken: HashMap<Original, (i64, Currency, MessageClass)>,
+    tombstones: HashSet<Original>,
     count: u64,
 }
 
@@ -132,7 +134,7 @@ impl Issuer {
                 MessageClass::Authorization => account.1 += taken,
                 MessageClass::Financial => account.0 -= taken,
             }
-            let original = (request.pan.value(), request.key.stan.0, request.key.acquirer.0);
+            let original = original_key(request);
             self.taken.insert(original, (taken, request.amount.currency, request.class));
         }
         if action != ActionCode::Unavailable {
@@ -148,7 +150,7 @@ impl Issuer {
             let approves = self.planted == Planted::ApprovesUnknownCards;
             return (if approves { ActionCode::Approved } else { ActionCode::UnknownCard }, 0);
         };
-        let original = (pan, request.key.stan.0, request.key.acquirer.0);
+        let original = original_key(request);
         if self.tombstones.contains(&original) && self.planted != Planted::ApprovesAfterReversal {
             return (ActionCode::ReversedBeforeArrival, 0);
         }
@@ -177,7 +179,8 @@ impl Issuer {
 
     fn reverse(&mut self, reversal: &ReversalRequest, planted: bool) -> Answer {
         let original = reversal.original.expect("DE 90");
-        let key = (reversal.pan.value(), original.stan.0, original.acquirer.0);
+        let transmission = original.transmission.expect("a date").digits();
+        let key = (reversal.pan.value(), original.stan.0, original.acquirer.0, transmission);
         if planted && self.planted == Planted::DeclinesReversal {
             return Answer::decline(ActionCode::UnknownCard, Sequence(0));
         }
@@ -197,4 +200,9 @@ impl Issuer {
         }
         Answer::decline(ActionCode::Approved, Sequence(0))
     }
+}
+
+fn original_key(request: &AuthorizationRequest) -> Original {
+    let key = &request.key;
+    (request.pan.value(), key.stan.0, key.acquirer.0, key.transmission.digits())
 }

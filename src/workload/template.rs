@@ -117,6 +117,8 @@ pub struct Fill {
     pub original_data: (u16, u32),
     /// DE 38 of a reversal whose original's answer is known.
     pub approval: [u8; 6],
+    /// DE 7 where it was promised before, in DE 90 of an early reversal; zero is now.
+    pub transmission: u32,
     /// It is a repeat: the MTI's last digit is one higher.
     pub repeat: bool,
 }
@@ -261,6 +263,9 @@ impl Templates {
         template.rrn.write(frame, u64::from(fill.number));
         if form.mti() == 800 {
             return;
+        }
+        if fill.transmission != 0 {
+            template.transmission.write(frame, u64::from(fill.transmission));
         }
         let original = fill.original;
         template.pan.write(frame, fill.pan);

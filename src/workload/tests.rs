@@ -44,6 +44,8 @@ fn run(traffic: &Traffic, planted: Planted, batches: &[u8]) -> (Acquirer, Issuer
         let (mut frames, mut answers) = (Vec::new(), Vec::new());
         for _ in 0..*batch {
             clock += 1;
+            // The second changes between any two messages.
+            acquirer.set_time(NOW.plus_ms(clock * 300));
             let number = acquirer.compose(stream, &mut frames);
             acquirer.sent(number, clock, clock);
         }

@@ -3,7 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 
+use tokio::io::AsyncRead;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 use crate::iso8583::frame::Framing;
@@ -97,16 +103,22 @@ impl Connection {
         if self.closed {
             return false;
         }
-        match self.stream.try_read(&mut self.input[self.filled..]) {
-            Ok(count) => {
+        // Unlike `try_read`, this takes a read that leaves room for the sign that nothing more is there, and saves the
+        // call that would only say so. Whoever idles registers to be woken.
+        let mut context = Context::from_waker(Waker::noop());
+        let mut room = ReadBuf::new(&mut self.input[self.filled..]);
+        match Pin::new(&mut self.stream).poll_read(&mut context, &mut room) {
+            Poll::Ready(Ok(())) => {
+                let count = room.filled().len();
                 self.filled += count;
                 self.closed |= count == 0;
                 count > 0
             }
-            Err(error) => {
-                self.closed |= error.kind() != io::ErrorKind::WouldBlock;
+            Poll::Ready(Err(_)) => {
+                self.closed = true;
                 false
             }
+            Poll::Pending => false,
         }
     }
 
@@ -134,7 +146,7 @@ impl Connection {
     }
 
     /// Ready to be read, or written while something waits.
-    pub(super) fn poll_ready(&self, context: &mut std::task::Context<'_>) -> bool {
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> bool {
         if self.closed {
             return false;
         }

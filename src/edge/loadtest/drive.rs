@@ -102,17 +102,42 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     driver.sign_on().await?;
     driver.prepare();
     let begin = driver.send_all().await;
+    // What is settled and signed off afterwards is no measurement.
+    let measured = driver.measured.clone();
     let settled = if plan.settle { driver.settle().await } else { 0 };
     if plan.settle {
         driver.sign_off().await;
     }
-    let Driver { acquirer, measured, .. } = driver;
+    let Driver { acquirer, .. } = driver;
     let comparison = match before {
         Some(before) => Some(before.compare(&acquirer).await.map_err(http_error)?),
         None => None,
     };
     let report = Report::new(&plan, &acquirer, measured, settled, comparison, begin);
     Ok((report, acquirer))
+}
+
+/// Sends the repeats (0101) of exchanges of an earlier run with the same plan, as a network does after an outage. What
+/// their answers say stands in the books' mistakes.
+///
+/// # Errors
+/// A target cannot be reached.
+pub async fn repeat(plan: &Plan, acquirer: Acquirer, numbers: &[u32]) -> Result<Acquirer, LoadError> {
+    let mut driver = Driver::with(plan, acquirer).await?;
+    driver.sign_on().await?;
+    let now = driver.now();
+    for number in numbers {
+        let mut frame = Vec::new();
+        let Some((stream, repeat)) = driver.acquirer.compose_repeat(*number, &mut frame) else { continue };
+        let connection = &mut driver.connections[stream];
+        connection.output.extend_from_slice(&frame);
+        connection.waiting.push_back(repeat);
+        connection.in_flight += 1;
+        driver.acquirer.sent(repeat, now, now);
+    }
+    let timeout = plan.timeout.as_nanos() as u64;
+    driver.pump(false, now.saturating_add(timeout).saturating_add(SECOND_NS)).await;
+    Ok(driver.acquirer)
 }
 
 /// The frames of one connection, made before the run.
@@ -141,31 +166,35 @@ struct Driver<'p> {
 
 impl<'p> Driver<'p> {
     async fn connect(plan: &'p Plan, population: Population) -> Result<Self, LoadError> {
-        let room = match plan.pace {
-            Pace::Closed { window } => window + 1,
-            Pace::Open { .. } => 1 << 16,
-        };
-        let (mut connections, mut networks) = (Vec::new(), Vec::new());
-        // Connections of all targets alternate, so that an open loop's schedule does.
-        for _ in 0..plan.connections {
-            for (network, target) in plan.targets.iter().enumerate() {
-                let framing = target.dialect.framing().clone();
-                let opened = Connection::open(target.address, framing, room).await;
-                connections.push(opened.map_err(|error| LoadError::Target {
-                    dialect: target.dialect.name().to_owned(),
-                    address: target.address,
-                    error,
-                })?);
-                networks.push(network);
-            }
-        }
         let dialects: Vec<Dialect> = plan.targets.iter().map(|target| target.dialect.clone()).collect();
+        let networks: Vec<usize> =
+            (0..plan.connections * dialects.len()).map(|place| place % dialects.len()).collect();
         let mut traffic = plan.traffic.clone();
         if plan.prepare {
             let messages = plan.prepared_messages().ok_or(LoadError::Unbounded)?;
             traffic.remembered = traffic.remembered.max(usize::try_from(messages).unwrap_or(usize::MAX));
         }
-        let mut acquirer = Acquirer::new(population, &dialects, &networks, &traffic, plan.run)?;
+        let acquirer = Acquirer::new(population, &dialects, &networks, &traffic, plan.run)?;
+        Self::with(plan, acquirer).await
+    }
+
+    /// Opens the connections for what is to be sent.
+    async fn with(plan: &'p Plan, mut acquirer: Acquirer) -> Result<Self, LoadError> {
+        let room = match plan.pace {
+            Pace::Closed { window } => window + 1,
+            Pace::Open { .. } => 1 << 16,
+        };
+        let mut connections = Vec::new();
+        // Connections of all targets alternate, so that an open loop's schedule does.
+        for target in (0..plan.connections).flat_map(|_| &plan.targets) {
+            let framing = target.dialect.framing().clone();
+            let opened = Connection::open(target.address, framing, room).await;
+            connections.push(opened.map_err(|error| LoadError::Target {
+                dialect: target.dialect.name().to_owned(),
+                address: target.address,
+                error,
+            })?);
+        }
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = Timestamp(u64::try_from(since_1970.as_nanos()).unwrap_or(0));
         acquirer.set_time(wall);
@@ -346,11 +375,11 @@ impl<'p> Driver<'p> {
             self.keep_time(now);
             let mut progress = false;
             for place in 0..self.connections.len() {
+                progress |= self.absorb(place);
                 if sending {
                     progress |= self.offer(place, now);
                 }
                 progress |= self.connections[place].flush();
-                progress |= self.absorb(place);
                 self.expire(place, now);
             }
             let over = if sending {

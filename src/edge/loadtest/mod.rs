@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::config::seed::Seed;
 use crate::domain::time::Timestamp;
+use crate::edge::exit;
 use crate::edge::loadtest::drive::LoadError;
 use crate::edge::loadtest::drive::drive;
 use crate::edge::loadtest::plan::Pace;
@@ -34,11 +35,6 @@ pub mod plan;
 pub mod report;
 pub mod threshold;
 pub mod verify;
-
-const USAGE: u8 = 2;
-const BAD_DATA: u8 = 65;
-const UNAVAILABLE: u8 = 69;
-const IO: u8 = 74;
 
 /// Offers traffic to a running daemon, measures latencies, and compares the money at the end.
 ///
@@ -123,12 +119,12 @@ pub fn run(args: &LoadArgs) -> ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(IO, &error.to_string()),
+        Err(error) => return fail(exit::IO, &error.to_string()),
     };
     match runtime.block_on(drive(plan)) {
         Ok(report) => finish(args, &report),
-        Err(error @ (LoadError::Unbounded | LoadError::Template(_))) => fail(USAGE, &error.to_string()),
-        Err(error) => fail(UNAVAILABLE, &error.to_string()),
+        Err(error @ (LoadError::Unbounded | LoadError::Template(_))) => fail(exit::USAGE, &error.to_string()),
+        Err(error) => fail(exit::UNAVAILABLE, &error.to_string()),
     }
 }
 
@@ -142,7 +138,7 @@ fn finish(args: &LoadArgs, report: &Report) -> ExitCode {
     if let Some(file) = &args.json
         && let Err(error) = std::fs::write(file, format!("{:#}\n", report.to_json()))
     {
-        return fail(IO, &format!("{}: {error}", file.display()));
+        return fail(exit::IO, &format!("{}: {error}", file.display()));
     }
     ExitCode::from(report.exit_code())
 }
@@ -153,16 +149,16 @@ fn make_seed(wallets: u32, seed: u64) -> ExitCode {
     let written = population.seed_lines().try_for_each(|line| writeln!(out, "{line}"));
     match written.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(IO, &error.to_string()),
+        Err(error) => fail(exit::IO, &error.to_string()),
     }
 }
 
 fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
     if args.targets.is_empty() {
-        return Err((USAGE, "no --target is named; write --target visa=127.0.0.1:8583".to_owned()));
+        return Err((exit::USAGE, "no --target is named; write --target visa=127.0.0.1:8583".to_owned()));
     }
     if args.prepare && args.rate.is_none() && args.messages.is_none() {
-        return Err((USAGE, "--prepare needs --messages or --rate".to_owned()));
+        return Err((exit::USAGE, "--prepare needs --messages or --rate".to_owned()));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp(u64::try_from(now.as_nanos()).unwrap_or(0));
@@ -170,8 +166,8 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
         None => Population::generate(Composition::of(args.wallets, args.seed)),
         Some(file) => {
             let name = file.display().to_string();
-            let text = std::fs::read(file).map_err(|error| (BAD_DATA, format!("{name}: {error}")))?;
-            population_of_seed(&name, &text, now).map_err(|words| (BAD_DATA, words))?
+            let text = std::fs::read(file).map_err(|error| (exit::DATA, format!("{name}: {error}")))?;
+            population_of_seed(&name, &text, now).map_err(|words| (exit::DATA, words))?
         }
     };
     let pace = match args.window {

@@ -255,18 +255,18 @@ impl fmt::Display for Report {
         writeln!(f, " on {} connections for {seconds}.{ms:03} s", self.connections)?;
         writeln!(f, "achieved {}/s: {} sent, {} answered", self.rate(), measured.sent, measured.answered)?;
         let sent: Vec<String> = self.kinds.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        writeln!(f, "sent      {}", sent.join(", "))?;
+        writeln!(f, "sent       {}", sent.join(", "))?;
         let codes: Vec<String> = self.codes.iter().map(|(code, count)| format!("{code}: {count}")).collect();
-        writeln!(f, "DE 39     {}", codes.join(", "))?;
+        writeln!(f, "DE 39      {}", codes.join(", "))?;
         for (name, group) in
             GROUPS.iter().zip(&measured.groups).filter(|(_, group)| !group.response.is_empty())
         {
-            writeln!(f, "{name:<10}{} from due", latency_line(&group.response))?;
-            writeln!(f, "{:<10}{} from sent", "", latency_line(&group.service))?;
+            writeln!(f, "{name:<11}{} from due", latency_line(&group.response))?;
+            writeln!(f, "{:<11}{} from sent", "", latency_line(&group.service))?;
         }
         writeln!(
             f,
-            "open      {} unanswered, {} late answers, {} settled, {} not settled, {} connections lost",
+            "open       {} unanswered, {} late answers, {} settled, {} not settled, {} connections lost",
             measured.given_up, self.late_answers, self.settled, self.unsettled, measured.lost_connections
         )?;
         self.write_money(f)?;
@@ -282,28 +282,28 @@ impl fmt::Display for Report {
 impl Report {
     fn write_money(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.echo {
-            return writeln!(f, "money     not judged: the peer only sends back what it gets");
+            return writeln!(f, "money      not judged: the peer only sends back what it gets");
         }
         let mistakes: u64 = self.mistakes.iter().sum();
-        writeln!(f, "answers   {mistakes} wrong")?;
+        writeln!(f, "answers    {mistakes} wrong")?;
         for ((_, name), count) in Mistake::ALL.iter().zip(self.mistakes).filter(|(_, count)| *count > 0) {
-            writeln!(f, "          {name} {count}")?;
+            writeln!(f, "           {name} {count}")?;
         }
         for one in &self.examples {
-            writeln!(f, "          {}", example(one))?;
+            writeln!(f, "           {}", example(one))?;
         }
         if self.cards_left_out > 0 {
-            writeln!(f, "          {} cards without 16 digits were left out", self.cards_left_out)?;
+            writeln!(f, "           {} cards without 16 digits were left out", self.cards_left_out)?;
         }
         match &self.comparison {
-            None => writeln!(f, "money     not compared"),
+            None => writeln!(f, "money      not compared"),
             Some(found) => {
                 writeln!(
                     f,
-                    "money     {} differences in {} of {} wallets and the totals of all, at sequence {}",
+                    "money      {} differences in {} of {} wallets and the totals of all, at sequence {}",
                     found.differences, found.wallets, found.of_wallets, found.sequence
                 )?;
-                found.told.iter().try_for_each(|words| writeln!(f, "          {words}"))
+                found.told.iter().try_for_each(|words| writeln!(f, "           {words}"))
             }
         }
     }
@@ -313,7 +313,7 @@ impl Report {
         let (busy, slip) = (self.busy_permille(), time(measured.slip_max.as_nanos() as u64));
         writeln!(
             f,
-            "generator busy {}.{} % of the time, {} of processor time; {} messages late, {} held back by the peer, \
+            "generator  busy {}.{} % of the time, {} of processor time; {} messages late, {} held back by the peer, \
              slip at most {slip}",
             busy / 10,
             busy % 10,
@@ -322,7 +322,7 @@ impl Report {
             measured.held_back
         )?;
         match self.invalid() {
-            Some(why) => writeln!(f, "invalid   {why}"),
+            Some(why) => writeln!(f, "invalid    {why}"),
             None => Ok(()),
         }
     }

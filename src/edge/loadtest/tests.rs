@@ -141,7 +141,7 @@ fn a_right_peer_passes_in_every_pace_and_dialect() {
             assert_eq!(compared, Some((u64::from(WALLETS), 0)));
             let json = report.to_json();
             assert_eq!((&json["exit_code"], &json["mismatches"]), (&0.into(), &0.into()));
-            assert!(report.to_string().contains("money     0 differences in 50 of 50 wallets"), "{report}");
+            assert!(report.to_string().contains("money      0 differences in 50 of 50 wallets"), "{report}");
         }
     }
 }
@@ -196,7 +196,7 @@ fn an_echo_peer_is_measured_and_not_judged() {
         drive(plan).await.expect("a report")
     });
     assert_eq!((report.measured.answered, report.exit_code()), (5_000, 0), "{report}");
-    assert!(report.to_string().contains("money     not judged"));
+    assert!(report.to_string().contains("money      not judged"));
 }
 
 #[test]
@@ -247,9 +247,9 @@ fn arguments_are_checked_before_anything_is_sent() {
         assert!(read(words).is_err_and(|error| error.exit_code() == 2), "{words}");
     }
     let plan = |words| plan_of(&read(words).expect("right").load).map_err(|(code, _)| code);
-    assert_eq!(plan("").err(), Some(USAGE));
-    assert_eq!(plan("--target visa=127.0.0.1:1 --window 4 --prepare").err(), Some(USAGE));
-    assert_eq!(plan("--target visa=127.0.0.1:1 --seed-file /nowhere.csv").err(), Some(BAD_DATA));
+    assert_eq!(plan("").err(), Some(exit::USAGE));
+    assert_eq!(plan("--target visa=127.0.0.1:1 --window 4 --prepare").err(), Some(exit::USAGE));
+    assert_eq!(plan("--target visa=127.0.0.1:1 --seed-file /nowhere.csv").err(), Some(exit::DATA));
     let right = plan("--target visa=127.0.0.1:1 --rate 5000 --for 2s --prepare").expect("a plan");
     assert_eq!(right.prepared_messages(), Some(10_000));
 }
