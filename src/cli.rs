@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
 use turnpike::edge::commands;
+use turnpike::edge::demo;
 use turnpike::edge::exit;
 use turnpike::edge::loadtest;
 use turnpike::edge::loadtest::LoadArgs;
 use turnpike::edge::loadtest::echo;
 use turnpike::edge::loadtest::echo::EchoArgs;
+use turnpike::edge::loadtest::plan::duration;
 
 #[derive(Parser)]
 #[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
@@ -21,6 +24,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Start a daemon, send it traffic over TCP, and show what happened.
+    Demo {
+        /// How long the traffic lasts.
+        #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = duration)]
+        length: Duration,
+        /// Keep journal and keys here, instead of in a temporary directory.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
     /// Serve links from a configuration file, until SIGTERM.
     Serve {
         /// The configuration file.
@@ -91,6 +103,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     ExitCode::from(match arguments.verb {
+        Verb::Demo { length, data_dir } => demo::demo(length, data_dir),
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
         Verb::Check { config } => commands::check(&config),
         Verb::Decode { dialect, message } => commands::decode(&dialect, &message),

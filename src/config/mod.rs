@@ -243,6 +243,7 @@ mod tests {
             (link("[daemon]\ndrain_quiet_ms = 40000"), 5, "`daemon.drain_limit_ms`, which is 30000"),
             (link("[daemon]\ntime_zone_offset_minutes = 900"), 5, "between -720 and 840"),
             (link("[ledger]\nauthorizations_max = 100"), 4, "`authorizations_per_card`"),
+            (link("[ledger]\nclosed_per_slot = 2000"), 5, "leaves no room for open ones"),
             (link("[product]\nverification = 1"), 5, "must be a string"),
             (link("[colour]"), 4, "unknown key `colour`"),
         ];

@@ -30,6 +30,7 @@ use crate::dialect::Dialect;
 use crate::domain::card::Verification;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
+use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::edge::api;
 use crate::edge::api::Face;
@@ -45,7 +46,6 @@ use crate::edge::tcp::LinkRuntime;
 use crate::edge::tcp::Phase;
 use crate::edge::tcp::SocketLimits;
 use crate::edge::tcp::Surroundings;
-use crate::edge::telemetry::Telemetry;
 use crate::journal::recover::Opener;
 use crate::journal::segment;
 use crate::journal::storage::StorageError;
@@ -126,6 +126,8 @@ pub struct Daemon {
     pub links: Vec<(String, String, SocketAddr)>,
     phase: watch::Sender<Phase>,
     runtimes: Vec<Arc<LinkRuntime>>,
+    /// A worker ends, with its sockets, when the last of these is gone.
+    senders: Vec<mpsc::Sender<Accepted>>,
     workers: Vec<JoinHandle<()>>,
     writer: JoinHandle<Result<(), JournalError>>,
     drain_limit: Duration,
@@ -180,6 +182,7 @@ impl Daemon {
         // 2. The books.
         let rebuilt = rebuild(config, &disk, &keys)?;
         // 3. The new epoch.
+        make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -192,55 +195,71 @@ impl Daemon {
         let pipeline =
             Arc::new(Pipeline::new(rebuilt.books, writer.start(), authorizer, keys, policy(config)));
         let (published, durable) = watch::channel(pipeline.durable().0);
+        let (senders, workers) = spawn_workers(config.daemon.worker_threads)?;
         let writer = spawn_writer(Arc::clone(&pipeline), writer, published)?;
-        spawn_spares(disk.clone(), config)?;
-        // 5. The configuration.
-        let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
-        let _ = pipeline.commit_to_all(&Event::Configured(configured), clock::now());
-        // 6. The seed.
-        if let Some((name, seed)) = seed {
-            seeding::load(&pipeline, name, seed, seeded, config.verification).await?;
-        }
-        // 7. Workers and sockets.
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable, phase: phase_seen };
-        let telemetry = Arc::new(Telemetry::default());
-        let face = Arc::new(Face {
-            pipeline,
-            telemetry: Arc::clone(&telemetry),
-            serving: AtomicBool::new(false),
-            last_hash: Mutex::new(rebuilt.hash),
-        });
-        let (senders, workers) = spawn_workers(config.daemon.worker_threads)?;
-        let admin = listen("the admin face", config.admin.listen, options).await?;
         let mut daemon = Self {
-            admin: admin.local_addr().unwrap_or(config.admin.listen),
-            face: Arc::clone(&face),
+            face: Arc::new(Face {
+                pipeline,
+                telemetry: Arc::default(),
+                serving: AtomicBool::new(false),
+                last_hash: Mutex::new(rebuilt.hash),
+            }),
+            admin: config.admin.listen,
             links: Vec::new(),
             phase,
             runtimes: Vec::new(),
+            senders,
             workers,
             writer,
             drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
             _disk: disk,
         };
-        for link in &config.links {
-            daemon.open_link(config, link, &telemetry, &surroundings, &senders, options).await?;
+        let seed = seed.map(|(name, seed)| (name, seed, seeded));
+        match daemon.open(config, seed, &surroundings, options).await {
+            Ok(()) => Ok(daemon),
+            Err(error) => {
+                // What is in the way comes first; the directory is free again when it is seen.
+                let _ = daemon.stop().await;
+                Err(error)
+            }
         }
-        tokio::spawn(async move { axum::serve(admin, api::routes(face)).await });
+    }
+
+    async fn open(
+        &mut self,
+        config: &Config,
+        seed: Option<(&str, &Seed, Option<Seeded>)>,
+        surroundings: &Surroundings,
+        options: StartOptions,
+    ) -> Result<(), StartError> {
+        // 5. The configuration.
+        let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
+        let _ = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
+        // 6. The seed.
+        if let Some((name, seed, before)) = seed {
+            seeding::load(&surroundings.pipeline, name, seed, before, config.verification).await?;
+        }
+        // 7. The sockets.
+        let admin = listen("the admin face", config.admin.listen, options).await?;
+        self.admin = admin.local_addr().unwrap_or(config.admin.listen);
+        for link in &config.links {
+            self.open_link(config, link, surroundings, options).await?;
+        }
+        let routes = api::routes(Arc::clone(&self.face));
+        tokio::spawn(async move { axum::serve(admin, routes).await });
         // 8. Ready.
-        daemon.face.serving.store(true, Ordering::Release);
-        daemon.announce(config);
-        Ok(daemon)
+        self.face.serving.store(true, Ordering::Release);
+        self.announce(config);
+        Ok(())
     }
 
     async fn open_link(
         &mut self,
         config: &Config,
         link: &LinkSettings,
-        telemetry: &Telemetry,
         surroundings: &Surroundings,
-        senders: &[mpsc::Sender<Accepted>],
         options: StartOptions,
     ) -> Result<(), StartError> {
         let runtime = Arc::new(LinkRuntime {
@@ -260,14 +279,14 @@ impl Daemon {
                 sign_off_on_drain: link.sign_off_on_drain,
             },
             state: Mutex::default(),
-            metrics: telemetry.link(&link.name),
+            metrics: self.face.telemetry.link(&link.name),
             connections: AtomicUsize::new(0),
         });
         let listener = listen(&format!("link {}", link.name), link.listen, options).await?;
         let address = listener.local_addr().unwrap_or(link.listen);
         self.links.push((link.name.clone(), link.dialect.clone(), address));
         self.runtimes.push(Arc::clone(&runtime));
-        tokio::spawn(accept(listener, runtime, surroundings.clone(), senders.to_vec()));
+        tokio::spawn(accept(listener, runtime, surroundings.clone(), self.senders.clone()));
         Ok(())
     }
 
@@ -308,20 +327,34 @@ impl Daemon {
         while self.connections() > 0 && Instant::now() < limit {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let pipeline = Arc::clone(&self.face.pipeline);
-        pipeline.close();
-        let written = tokio::task::spawn_blocking(move || self.writer.join()).await;
-        for worker in self.workers {
-            drop(worker);
-        }
-        if let Ok(Ok(result)) = written {
-            result?;
-        }
+        let face = Arc::clone(&self.face);
+        self.stop().await?;
+        let pipeline = &face.pipeline;
         let (hash, last) = pipeline.state_hash();
-        *self.face.last_hash.lock() = (hash, last);
+        *face.last_hash.lock() = (hash, last);
         let totals = pipeline.audit().totals;
         tracing::info!(records = last.0, %hash, "stopped; everything answered is on disk");
         Ok(Drained { hash, last, totals })
+    }
+
+    /// Ends the threads: the workers, with whatever sockets are left, then the journal's once all is on disk.
+    async fn stop(self) -> Result<(), JournalError> {
+        let _ = self.phase.send(Phase::Closing);
+        drop(self.senders);
+        let pipeline = Arc::clone(&self.face.pipeline);
+        let (workers, writer) = (self.workers, self.writer);
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in workers {
+                let _ = worker.join();
+            }
+            pipeline.close();
+            writer.join()
+        });
+        match joined.await {
+            Ok(Ok(result)) => result,
+            // A thread that panicked has said so itself.
+            _ => Ok(()),
+        }
     }
 
     fn connections(&self) -> usize {
@@ -333,7 +366,7 @@ impl Daemon {
 struct Books {
     books: crate::ledger::books::Books,
     recovered: crate::journal::recover::Recovered,
-    seeded: Option<crate::domain::event::Seeded>,
+    seeded: Option<Seeded>,
     hash: (StateHash, Sequence),
 }
 
@@ -384,6 +417,7 @@ fn policy(config: &Config) -> Policy {
         fsync_above: config.journal.fsync_above(),
         max_unsynced_ns: config.journal.max_unsynced_ms * 1_000_000,
         max_unsynced_records: config.journal.max_unsynced_records,
+        gather_ns: config.journal.gather_us * 1_000,
         parked_max: config.daemon.parked_max as usize,
     }
 }
@@ -515,17 +549,13 @@ fn spawn_writer(
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
 }
 
-/// Keeps written segments ready in the background: overwriting written blocks syncs faster than growing a file.
-fn spawn_spares(disk: Disk, config: &Config) -> Result<(), StartError> {
+/// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
+/// before anything is served, since writing zeros in bulk would hold up the journal's own syncs.
+fn make_spares(disk: &Disk, config: &Config) -> Result<(), StorageError> {
     let (bytes, wanted) =
         (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    let make = move || {
-        while segment::spares(&disk).is_ok_and(|ready| ready < wanted) {
-            if let Err(error) = segment::make_spare(&disk, bytes) {
-                tracing::warn!("no spare segment: {error}");
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new().name("spares".to_owned()).spawn(make).map(drop).map_err(StartError::Thread)
+    while segment::spares(disk)? < wanted {
+        segment::make_spare(disk, bytes)?;
+    }
+    Ok(())
 }
