@@ -1,5 +1,5 @@
-//! Card data stays inside: the real binary is fed card numbers, tracks, PIN blocks and CVV2s, in messages that are right
-//! and in damaged ones, and then everything that it wrote or said is searched for them.
+//! Card data stays inside: the real binary is fed card numbers, tracks, PIN blocks and CVV2s, in messages that are
+//! right and in damaged ones, and then everything that it wrote or said is searched for them.
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
@@ -98,9 +98,17 @@ fn found_in(bytes: &[u8]) -> Vec<&'static str> {
 struct Served {
     child: Child,
     stdout: PathBuf,
-    said: std::thread::JoinHandle<String>,
-    admin: SocketAddr,
+    said: Option<std::thread::JoinHandle<String>>,
+    admin: Option<SocketAddr>,
     links: Vec<(String, SocketAddr)>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Nothing of a test that failed stays behind; of one that did not, it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The value of `key=` in a line of the diagnostics.
@@ -116,10 +124,11 @@ fn serve(directory: &Path) -> Served {
     command.arg("--data-dir").arg(directory.join("data")).arg("--seed").arg(directory.join("seed.csv"));
     command.env("NO_COLOR", "1").env("RUST_LOG", "trace").stderr(Stdio::piped());
     command.stdout(fs::File::create(&stdout).expect("a file"));
-    let mut child = command.spawn().expect("it runs");
-    let stderr = child.stderr.take().expect("its diagnostics");
+    let child = command.spawn().expect("it runs");
+    let mut served = Served { child, stdout, said: None, admin: None, links: Vec::new() };
+    let stderr = served.child.stderr.take().expect("its diagnostics");
     let (sender, lines) = mpsc::channel();
-    let said = std::thread::spawn(move || {
+    served.said = Some(std::thread::spawn(move || {
         let mut said = String::new();
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             said.push_str(&line);
@@ -128,18 +137,15 @@ fn serve(directory: &Path) -> Served {
             let _ = sender.send(line);
         }
         said
-    });
-    let mut links = Vec::new();
-    loop {
+    }));
+    while served.admin.is_none() {
         let line = lines.recv_timeout(Duration::from_secs(30)).expect("it says when it is ready");
         if let (Some(link), Some(address)) = (value_in(&line, "link"), value_in(&line, "address")) {
-            links.push((link.to_owned(), address.parse().expect("an address")));
+            served.links.push((link.to_owned(), address.parse().expect("an address")));
         }
-        if let Some(admin) = value_in(&line, "admin") {
-            let admin = admin.parse().expect("an address");
-            return Served { child, stdout, said, admin, links };
-        }
+        served.admin = value_in(&line, "admin").map(|admin| admin.parse().expect("an address"));
     }
+    served
 }
 
 fn write_files(directory: &Path) {
@@ -303,7 +309,7 @@ fn no_card_data_leaves_the_daemon_but_in_answers_to_its_peers() {
         "/v1/wallets/2/authorizations",
         "/v1/audit/balance",
     ] {
-        let (_, body) = http_get(served.admin, path);
+        let (_, body) = http_get(served.admin.expect("it has said where"), path);
         places.push((path.to_owned(), body.into_bytes()));
     }
     let shown = String::from_utf8_lossy(&places[6].1).into_owned();
@@ -311,7 +317,7 @@ fn no_card_data_leaves_the_daemon_but_in_answers_to_its_peers() {
     let child = rustix::process::Pid::from_child(&served.child);
     rustix::process::kill_process(child, rustix::process::Signal::TERM).expect("a signal");
     assert!(served.child.wait().expect("it ends").success());
-    let stderr = served.said.join().expect("its diagnostics");
+    let stderr = served.said.take().expect("a thread").join().expect("its diagnostics");
     assert!(stderr.contains("malformed") && stderr.contains("stopped"), "{stderr}");
     places.push(("stderr".to_owned(), stderr.into_bytes()));
     places.push(("stdout".to_owned(), fs::read(&served.stdout).expect("a file")));
