@@ -82,6 +82,7 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
         fsync_above: Vec::new(),
         max_unsynced_ns: u64::MAX,
         max_unsynced_records: 1 << 16,
+        gather_ns: 1_000_000,
         parked_max: 65_536,
     };
     (Pipeline::new(books, writer.start(), authorizer, keys, policy), writer)

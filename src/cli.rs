@@ -2,11 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
 use turnpike::edge::commands;
+use turnpike::edge::demo;
 use turnpike::edge::exit;
+use turnpike::edge::loadtest;
+use turnpike::edge::loadtest::LoadArgs;
+use turnpike::edge::loadtest::echo;
+use turnpike::edge::loadtest::echo::EchoArgs;
+use turnpike::edge::loadtest::plan::duration;
 
 #[derive(Parser)]
 #[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
@@ -17,6 +24,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Start a daemon, send it traffic over TCP, and show what happened.
+    Demo {
+        /// How long the traffic lasts.
+        #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = duration)]
+        length: Duration,
+        /// Keep journal and keys here, instead of in a temporary directory.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
     /// Serve links from a configuration file, until SIGTERM.
     Serve {
         /// The configuration file.
@@ -43,6 +59,11 @@ enum Verb {
         /// The message in hex, with or without its length prefix; `-` reads it from standard input.
         message: String,
     },
+    /// Offer traffic to a daemon, measure, and prove the money.
+    Load(Box<LoadArgs>),
+    /// Send every frame back as it came: the floor to measure a daemon against.
+    #[command(hide = true)]
+    Echo(EchoArgs),
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
@@ -82,9 +103,12 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     ExitCode::from(match arguments.verb {
+        Verb::Demo { length, data_dir } => demo::demo(length, data_dir),
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
         Verb::Check { config } => commands::check(&config),
         Verb::Decode { dialect, message } => commands::decode(&dialect, &message),
+        Verb::Load(arguments) => return loadtest::run(&arguments),
+        Verb::Echo(arguments) => return echo::run(&arguments),
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => commands::inspect(&data_dir, batches),
         Verb::Journal(JournalVerb::Verify { data_dir, key_file }) => {
             commands::verify(&data_dir, key_file.as_deref())

@@ -33,6 +33,7 @@ pub mod authorizer;
 pub mod link;
 
 pub mod recovery;
+pub mod workload;
 
 pub mod config;
 pub mod pipeline;

@@ -28,6 +28,9 @@ use turnpike::config::Config;
 use turnpike::config::money::Reply;
 use turnpike::domain::card::Verification;
 
+/// A link, the fields of a request on it, its MTI, and the answer that it got.
+type Answered = (&'static str, Vec<(u8, String)>, u16, Message);
+
 /// DE 90 of a reversal of the usual purchase.
 fn original(mti: &str, stan: &str) -> String {
     format!("{mti}{stan}06041234561234567890100000000000")
@@ -352,7 +355,7 @@ fn r6_after_a_restart_repeats_get_their_first_answer_and_the_books_are_the_same(
     let directory = tempfile::tempdir().expect("a directory");
     let config = config(directory.path(), |_| {});
     let mut house = House::start(&config, Some(&seed(SEED))).expect("a start");
-    let mut answers: Vec<(&str, Vec<(u8, String)>, u16, Message)> = Vec::new();
+    let mut answers: Vec<Answered> = Vec::new();
     for round in 0..3 {
         for (link, _) in LINKS {
             let mut peer = house.connect(link);

@@ -22,6 +22,7 @@ use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Facts;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::event::WalletStatusSet;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -30,6 +31,7 @@ use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::party::WalletStatus;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::MessageClass;
@@ -321,6 +323,18 @@ impl History {
         self.requests.push(request);
     }
 
+    fn set_wallet_status(&mut self) {
+        let wallet = WalletId(self.random.below(6) + 1);
+        let status = self.random.pick(&[WalletStatus::Active, WalletStatus::Active, WalletStatus::Frozen]);
+        if status == WalletStatus::Active {
+            self.model.blocked.remove(&wallet.0);
+        } else {
+            self.model.blocked.insert(wallet.0);
+        }
+        let slot = Slot::of_wallet(wallet);
+        self.record(Event::WalletStatusSet(WalletStatusSet { slot, wallet, status }));
+    }
+
     fn new_reversal(&mut self) -> ReversalRequest {
         let own = self.key();
         let request = if self.requests.is_empty() || self.random.one_in(5) {
@@ -424,7 +438,9 @@ fn the_ledger_agrees_with_a_naive_model_over_long_histories() {
         let mut history = History::new(seed);
         for step in 0..1500 {
             history.now = history.now.plus_ms(history.random.below(40));
-            if history.random.one_in(3) {
+            if history.random.one_in(100) {
+                history.set_wallet_status();
+            } else if history.random.one_in(3) {
                 history.reverse();
             } else {
                 history.request();

@@ -152,7 +152,6 @@ mod tests {
     use super::*;
     use crate::config::money::Reply;
     use crate::domain::event::Bounds;
-    use crate::domain::money::Currency;
 
     const LINK: &str = "[links.visa]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8583\"\n";
 
@@ -190,8 +189,13 @@ mod tests {
         assert_eq!((config.daemon.time_zone_offset_minutes, config.daemon.shards), (-300, 64));
         assert_eq!(config.daemon.key_path().to_string_lossy(), "/var/lib/turnpike/keys/master.key");
         assert_eq!(config.journal.reply, Reply::Fsync);
-        let dollars = Currency::new(840).expect("a code");
-        assert_eq!(config.journal.fsync_above(), [crate::domain::money::Money::new(10_000, dollars)]);
+        let above: Vec<(u16, i64)> = config
+            .journal
+            .fsync_above()
+            .iter()
+            .map(|above| (above.currency.numeric(), above.minor))
+            .collect();
+        assert_eq!(above, [(48, 5), (840, 10_000)]);
         assert_eq!(config.ledger.bounds.closed_window_s, 3 * 86_400);
         assert_eq!(config.verification, Verification::Required);
         let link = &config.links[0];
@@ -239,6 +243,7 @@ mod tests {
             (link("[daemon]\ndrain_quiet_ms = 40000"), 5, "`daemon.drain_limit_ms`, which is 30000"),
             (link("[daemon]\ntime_zone_offset_minutes = 900"), 5, "between -720 and 840"),
             (link("[ledger]\nauthorizations_max = 100"), 4, "`authorizations_per_card`"),
+            (link("[ledger]\nclosed_per_slot = 2000"), 5, "leaves no room for open ones"),
             (link("[product]\nverification = 1"), 5, "must be a string"),
             (link("[colour]"), 4, "unknown key `colour`"),
         ];

@@ -4,6 +4,7 @@ use crate::config;
 use crate::domain::event::Bounds;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
+use crate::domain::party::SLOTS;
 use crate::settings::Section;
 
 const SECONDS_PER_DAY: u32 = 86_400;
@@ -54,8 +55,15 @@ impl LedgerSettings {
         bounds.repeat_window_s = read("repeat_window_s", 1..=SECONDS_PER_DAY, bounds.repeat_window_s);
         let closed_days = bounds.closed_window_s / SECONDS_PER_DAY;
         bounds.closed_window_s = read("closed_days", 1..=365, closed_days) * SECONDS_PER_DAY;
+        let closed = u64::from(bounds.closed_per_slot) * u64::from(SLOTS);
         if bounds.authorizations_per_card > ledger.authorizations_max {
             section.report("`authorizations_per_card` is more than `authorizations_max`");
+        } else if closed >= u64::from(ledger.authorizations_max) {
+            let message = format!(
+                "`closed_per_slot` for {SLOTS} slots is {closed}, which leaves no room for open ones in \
+                 `authorizations_max`"
+            );
+            section.report_at("closed_per_slot", message);
         }
         section.finish();
         ledger
@@ -82,6 +90,8 @@ pub struct JournalSettings {
     pub max_unsynced_ms: u64,
     /// Most records that are not on disk; past it requests are answered 91 (R2).
     pub max_unsynced_records: u64,
+    /// How long records may gather before they are written while no answer waits for them, microseconds.
+    pub gather_us: u64,
     /// Size of a segment file, mebibytes.
     pub segment_mib: u32,
     /// Segment files that are kept ready.
@@ -95,6 +105,7 @@ impl Default for JournalSettings {
             fsync_above: Vec::new(),
             max_unsynced_ms: 50,
             max_unsynced_records: 65_536,
+            gather_us: 1_000,
             segment_mib: 64,
             spare_segments: 2,
         }
@@ -117,6 +128,11 @@ impl JournalSettings {
         journal.max_unsynced_ms = section.integer_or("max_unsynced_ms", 1..=60_000, journal.max_unsynced_ms);
         journal.max_unsynced_records =
             section.integer_or("max_unsynced_records", 1..=16_777_216, journal.max_unsynced_records);
+        journal.gather_us = section.integer_or("gather_us", 0..=100_000, journal.gather_us);
+        if journal.gather_us >= journal.max_unsynced_ms * 1_000 {
+            let message = "`journal.gather_us` must be shorter than `journal.max_unsynced_ms`";
+            section.report_at("gather_us", message);
+        }
         journal.segment_mib = config::integer_or(&section, "segment_mib", 1..=4_096, journal.segment_mib);
         journal.spare_segments =
             config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);

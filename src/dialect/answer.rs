@@ -85,6 +85,22 @@ impl Added<'_> {
         }
         fields
     }
+
+    /// The amounts that a partial approval replaces, where the request has them.
+    fn replaced(&self) -> FieldSet {
+        if self.amount.is_some() { FieldSet::of(&[4, 6]) } else { FieldSet::EMPTY }
+    }
+
+    fn write(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
+        match field {
+            4 => builder.number(4, self.amount.map_or(0, |(amount, _)| amount)),
+            6 => builder.number(6, self.amount.map_or(0, |(_, billing)| billing)),
+            38 => builder.text(38, &self.approval_code.unwrap_or(*b"      ")),
+            39 => builder.text(39, &self.action),
+            44 => builder.text(44, self.response_data),
+            _ => builder.text(54, self.amounts),
+        }
+    }
 }
 
 impl Dialect {
@@ -214,18 +230,10 @@ impl Dialect {
         let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
         let body = header::begin_answer(request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
+        let new = added.fields().or(added.replaced());
         for field in fields.iter() {
-            let written = match (field, added) {
-                (39, Added { action, .. }) => builder.text(39, &action),
-                (38, Added { approval_code: Some(code), .. }) => builder.text(38, &code),
-                (44, Added { response_data, .. }) if !response_data.is_empty() => {
-                    builder.text(44, response_data)
-                }
-                (54, Added { amounts, .. }) if !amounts.is_empty() => builder.text(54, amounts),
-                (4, Added { amount: Some((amount, _)), .. }) => builder.number(4, amount),
-                (6, Added { amount: Some((_, billing)), .. }) => builder.number(6, billing),
-                _ => builder.copy(view, field),
-            };
+            let written =
+                if new.has(field) { added.write(field, &mut builder) } else { builder.copy(view, field) };
             if let Err(error) = written {
                 out.truncate(start);
                 return Err(WriteError::Field { field, error });

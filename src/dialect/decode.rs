@@ -92,6 +92,7 @@ impl Dialect {
         }
     }
 
+    #[inline]
     fn authorization(&self, view: &View<'_>, context: Context) -> Result<AuthorizationRequest, Fault> {
         let mti = view.mti();
         let track = Track2::of(view);
@@ -168,6 +169,7 @@ impl Dialect {
         Ok(NetworkRequest { what, code, stan, transmission: transmission(view)? })
     }
 
+    #[inline]
     fn key(
         &self,
         view: &View<'_>,
@@ -249,12 +251,10 @@ fn fault(field: u8, problem: Problem) -> Fault {
 
 #[inline]
 fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
-    if !view.has(field) {
-        return Ok(None);
-    }
     match view.number(field) {
         Some(number) => Ok(Some(number)),
-        None => Err(fault(field, Problem::NotANumber)),
+        None if view.has(field) => Err(fault(field, Problem::NotANumber)),
+        None => Ok(None),
     }
 }
 
@@ -277,12 +277,14 @@ fn text<const N: usize>(view: &View<'_>, field: u8) -> Text<N> {
     text
 }
 
+#[inline]
 fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
     let Some(numeric) = number(view, field)? else { return Ok(None) };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
     currency.map(Some).ok_or(fault(field, Problem::NotANumber))
 }
 
+#[inline]
 fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     let (minor, currency) = (number(view, 4)?, currency(view, 49)?);
     let minor = match minor {
@@ -297,6 +299,7 @@ fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     Ok(Money::new(minor, currency))
 }
 
+#[inline]
 fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
     let digits = u32::try_from(required(view, 7)?).ok();
     digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))

@@ -14,6 +14,7 @@ use super::money::Currency;
 use super::money::Money;
 use super::party::Slot;
 use super::party::WalletId;
+use super::party::WalletStatus;
 use super::request::ApprovalCode;
 use super::request::MessageClass;
 use super::request::MessageKey;
@@ -117,6 +118,17 @@ pub struct AccountFunded {
     pub amount: i64,
     /// How far below zero it may go, minor units.
     pub overdraft: i64,
+}
+
+/// A wallet was given a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WalletStatusSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Which wallet.
+    pub wallet: WalletId,
+    /// Whether it may be used from now on.
+    pub status: WalletStatus,
 }
 
 /// What an answered request did to the account.
@@ -243,6 +255,8 @@ pub enum Event {
     Decided(Decided),
     /// A reversal arrived.
     Reversed(Reversed),
+    /// A wallet was given a status.
+    WalletStatusSet(WalletStatusSet),
 }
 
 impl Event {
@@ -255,6 +269,7 @@ impl Event {
             Self::AccountFunded(event) => Some(event.slot),
             Self::Decided(event) => Some(event.slot),
             Self::Reversed(event) => Some(event.slot),
+            Self::WalletStatusSet(event) => Some(event.slot),
         }
     }
 }

@@ -8,6 +8,42 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct WalletId(pub u64);
 
+/// Whether a wallet may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum WalletStatus {
+    /// In use.
+    Active = 0,
+    /// Blocked for a time.
+    Frozen = 1,
+    /// Closed for good.
+    Closed = 2,
+}
+
+impl WalletStatus {
+    /// Every status with its name on the HTTP face.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Active, "active"), (Self::Frozen, "frozen"), (Self::Closed, "closed")];
+
+    /// The status of this code (its discriminant).
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).map(|(status, _)| *status)
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(status, _)| *status)
+    }
+
+    /// Its name on the HTTP face.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
 /// How many slots there are. Fixed for ever: records name slots, and a slot never changes its wallets.
 pub const SLOTS: u16 = 1024;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
+use axum::routing::put;
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::json;
@@ -21,16 +23,20 @@ use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Text;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::telemetry::Telemetry;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Totals;
-use crate::ledger::shard::WalletStatus;
 use crate::ledger::state_hash::StateHash;
 use crate::ledger::view::AuthorizationView;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::seeding::NotSet;
+
+/// How often a verb that waits for the disk looks at it.
+const DURABLE_POLL: Duration = Duration::from_micros(200);
 
 /// What the face shows.
 pub struct Face {
@@ -51,6 +57,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/wallets/{wallet}", get(wallet))
+        .route("/v1/wallets/{wallet}/status", put(set_status))
         .route("/v1/wallets/{wallet}/authorizations", get(authorizations))
         .route("/v1/audit/balance", get(balance))
         .with_state(face)
@@ -88,10 +95,44 @@ async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Resp
         Ok(wallet) => wallet,
         Err(response) => return *response,
     };
-    let Some(accounts) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
+    let Some((status, accounts)) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
     let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
-    let status = WalletStatus::Active.name();
-    Json(json!({ "wallet": wallet.0, "status": status, "accounts": accounts })).into_response()
+    Json(json!({ "wallet": wallet.0, "status": status.name(), "accounts": accounts })).into_response()
+}
+
+/// `PUT /v1/wallets/{wallet}/status` with `{"status": "frozen"}`: effective for the next message, and acknowledged
+/// once it is on disk.
+async fn set_status(
+    State(face): State<Arc<Face>>,
+    Path(text): Path<String>,
+    Json(body): Json<Value>,
+) -> Response {
+    let wallet = match wallet_id(&text) {
+        Ok(wallet) => wallet,
+        Err(response) => return *response,
+    };
+    let Some(status) = body.get("status").and_then(Value::as_str).and_then(WalletStatus::from_name) else {
+        let names: Vec<&str> = WalletStatus::ALL.iter().map(|(_, name)| *name).collect();
+        let error = format!("`status` must be one of {}", names.join(", "));
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
+    };
+    let sequence = match face.pipeline.set_wallet_status(wallet, status, clock::now()) {
+        Ok(sequence) => sequence,
+        Err(NotSet::NoSuchWallet) => return no_such_wallet(wallet),
+        Err(NotSet::Unavailable) => return unavailable(),
+    };
+    while face.pipeline.durable() < sequence {
+        if face.pipeline.has_failed() {
+            return unavailable();
+        }
+        tokio::time::sleep(DURABLE_POLL).await;
+    }
+    Json(json!({ "wallet": wallet.0, "status": status.name(), "sequence": sequence.0 })).into_response()
+}
+
+fn unavailable() -> Response {
+    let error = "the journal takes nothing now; try again, and look at /readyz";
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
 }
 
 fn account_json(account: &Account) -> Value {

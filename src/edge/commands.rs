@@ -33,12 +33,12 @@ use crate::recovery::RebuildError;
 use crate::settings::Finding;
 
 /// Prints a line on stdout. A reader that has gone away is not our failure.
-fn say(line: impl std::fmt::Display) {
+pub(super) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Prints a line on stderr.
-fn complain(line: impl std::fmt::Display) {
+pub(super) fn complain(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -96,7 +96,7 @@ fn read_seed(file: &Path) -> Result<Seed, u8> {
 /// `turnpike serve`: serves until SIGTERM or SIGINT, then drains. A second signal ends it at once.
 #[must_use]
 pub fn serve(file: &Path, data_dir: Option<PathBuf>, seed: Option<&Path>) -> u8 {
-    telemetry::start_diagnostics();
+    telemetry::start_diagnostics_at("info");
     let mut config = match read_config(file) {
         Ok(config) => config,
         Err(code) => return code,

@@ -182,6 +182,7 @@ impl Daemon {
         // 2. The books.
         let rebuilt = rebuild(config, &disk, &keys)?;
         // 3. The new epoch.
+        make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -195,7 +196,6 @@ impl Daemon {
             Arc::new(Pipeline::new(rebuilt.books, writer.start(), authorizer, keys, policy(config)));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) = spawn_workers(config.daemon.worker_threads)?;
-        spawn_spares(disk.clone(), config)?;
         let writer = spawn_writer(Arc::clone(&pipeline), writer, published)?;
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable, phase: phase_seen };
@@ -417,6 +417,7 @@ fn policy(config: &Config) -> Policy {
         fsync_above: config.journal.fsync_above(),
         max_unsynced_ns: config.journal.max_unsynced_ms * 1_000_000,
         max_unsynced_records: config.journal.max_unsynced_records,
+        gather_ns: config.journal.gather_us * 1_000,
         parked_max: config.daemon.parked_max as usize,
     }
 }
@@ -548,17 +549,13 @@ fn spawn_writer(
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
 }
 
-/// Keeps written segments ready in the background: overwriting written blocks syncs faster than growing a file.
-fn spawn_spares(disk: Disk, config: &Config) -> Result<(), StartError> {
+/// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
+/// before anything is served, since writing zeros in bulk would hold up the journal's own syncs.
+fn make_spares(disk: &Disk, config: &Config) -> Result<(), StorageError> {
     let (bytes, wanted) =
         (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    let make = move || {
-        while segment::spares(&disk).is_ok_and(|ready| ready < wanted) {
-            if let Err(error) = segment::make_spare(&disk, bytes) {
-                tracing::warn!("no spare segment: {error}");
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new().name("spares".to_owned()).spawn(make).map(drop).map_err(StartError::Thread)
+    while segment::spares(disk)? < wanted {
+        segment::make_spare(disk, bytes)?;
+    }
+    Ok(())
 }

@@ -45,7 +45,7 @@ pub enum KeyError {
     #[error("the system's random source failed")]
     Random,
     /// There is a journal, and the key that it was written under is gone.
-    #[error("{file} is missing, and there is a journal that was written under it; put the file back", file = .file.display())]
+    #[error("{file} is missing, and a journal was written under it; put it back", file = .file.display())]
     Missing {
         /// Which.
         file: PathBuf,

@@ -18,11 +18,11 @@ use crate::pipeline::core::Pipeline;
 const METADATA: metrics::Metadata<'static> =
     metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
 
-/// Writes diagnostics to stderr, at the level that `RUST_LOG` asks for (`info` by default). A second call changes
+/// Writes diagnostics to stderr, at the level that `RUST_LOG` asks for, or else at this one. A second call changes
 /// nothing.
-pub fn start_diagnostics() {
+pub fn start_diagnostics_at(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Already set when a test starts several daemons in one process: the first one serves them all.
     let _ = subscriber.try_init();

@@ -49,13 +49,19 @@ impl<'o> Builder<'o> {
 
     #[inline]
     fn name(&mut self, field: u8) -> Result<&'o FieldSpec, ValueError> {
+        let spec = self.layout.field(field).ok_or(ValueError::UnknownField)?;
+        self.take_place(field)?;
+        Ok(spec)
+    }
+
+    #[inline]
+    fn take_place(&mut self, field: u8) -> Result<(), ValueError> {
         if field <= self.last || usize::from(field) > self.bitmaps * 64 {
             return Err(ValueError::OutOfOrder);
         }
-        let spec = self.layout.field(field).ok_or(ValueError::UnknownField)?;
         self.last = field;
         self.named.insert(field);
-        Ok(spec)
+        Ok(())
     }
 
     fn unless_failed(&mut self, field: u8, written: Result<(), ValueError>) -> Result<(), ValueError> {
@@ -71,9 +77,15 @@ impl<'o> Builder<'o> {
     /// The field is out of order.
     #[inline]
     pub fn copy(&mut self, from: &View<'_>, field: u8) -> Result<(), ValueError> {
-        if let Some(raw) = from.raw(field) {
-            self.name(field)?;
-            self.out.extend_from_slice(raw);
+        let Some((raw, more)) = from.raw_and_more(field) else { return Ok(()) };
+        self.take_place(field)?;
+        match more {
+            Some(more) if raw.len() <= more.len() => {
+                let end = self.out.len() + raw.len();
+                self.out.extend_from_slice(more);
+                self.out.truncate(end);
+            }
+            _ => self.out.extend_from_slice(raw),
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
 }
 
 /// What a length says; `None` when it is not made of digits.
-#[inline]
+#[inline(always)]
 pub(crate) fn length_value(prefix: Prefix, bytes: &[u8]) -> Option<usize> {
     let value = match (prefix.encoding, bytes) {
         (Encoding::Binary, [length]) => return Some(usize::from(*length)),
@@ -143,10 +143,12 @@ fn check_track(spec: &FieldSpec, encoding: Encoding, bytes: &[u8], units: usize)
                 right(nibble == pad, Rule::WrongPad)?;
                 last_nibble_free = spec.pad == Pad::RightF;
             }
-            let digit_or_separator = |nibble: u8| nibble < 10 || nibble == 0x0d;
-            let count = bytes.len() * 2 - usize::from(last_nibble_free);
-            let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).take(count);
-            right(nibbles.into_iter().all(digit_or_separator), Rule::NotTrack)
+            match bytes.split_last() {
+                Some((last, head)) if last_nibble_free => {
+                    right(digits::is_bcd_track(head) && digits::is_bcd_track(&[last >> 4]), Rule::NotTrack)
+                }
+                _ => right(digits::is_bcd_track(bytes), Rule::NotTrack),
+            }
         }
         Encoding::Binary | Encoding::Hex => Ok(()),
     }

@@ -68,11 +68,68 @@ fn load(bytes: &[u8]) -> u64 {
     bytes.first().map_or(0, |byte| u64::from(*byte))
 }
 
+/// Up to eight bytes of a longer slice as one big-endian number: one load where eight bytes are there.
+#[inline(always)]
+fn load_at(bytes: &[u8], start: usize, length: usize) -> u64 {
+    match bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
+        Some(chunk) if length > 0 => u64::from_be_bytes(*chunk) >> (64 - 8 * length),
+        _ => bytes.get(start..start + length).map_or(0, load),
+    }
+}
+
+/// What a short BCD field is: at most eight bytes, of which an odd number of digits leaves the first nibble.
+#[inline(always)]
+pub(crate) fn short_bcd(bytes: &[u8], start: usize, length: usize) -> ShortBcd {
+    ShortBcd(load_at(bytes, start, length))
+}
+
+/// Up to sixteen BCD digits, right-aligned.
+#[derive(Clone, Copy)]
+pub(crate) struct ShortBcd(u64);
+
+impl ShortBcd {
+    /// Whether every nibble is a decimal digit.
+    #[inline(always)]
+    pub(crate) const fn is_digits(self) -> bool {
+        nibbles_are_digits(self.0)
+    }
+
+    /// Whether nothing but zeros stands before the last `digits` digits, of fifteen at most.
+    #[inline(always)]
+    pub(crate) const fn fits(self, digits: usize) -> bool {
+        self.0 >> (4 * (digits & 0x0f)) == 0
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub(crate) const fn value(self) -> u64 {
+        join_bcd(self.0)
+    }
+}
+
 #[inline]
 const fn nibbles_are_digits(x: u64) -> bool {
     let low = (x & each(0x0f)) + each(0x06);
     let high = (x >> 4 & each(0x0f)) + each(0x06);
     (low | high) & each(0x10) == 0
+}
+
+/// Whether every nibble is a decimal digit or D, the separator of a track.
+#[inline]
+const fn nibbles_are_track(x: u64) -> bool {
+    const fn wrong(nibbles: u64) -> u64 {
+        let above_nine = nibbles + each(0x06);
+        let no_separator = (nibbles ^ each(0x0d)) + each(0x0f);
+        above_nine & no_separator & each(0x10)
+    }
+    wrong(x & each(0x0f)) | wrong(x >> 4 & each(0x0f)) == 0
+}
+
+/// Whether every nibble is a decimal digit or D, the separator of a track.
+#[inline]
+pub(crate) fn is_bcd_track(bytes: &[u8]) -> bool {
+    let (head, tail) = bytes.split_at(bytes.len() % 8);
+    nibbles_are_track(load(head)) && tail.chunks_exact(8).all(|chunk| nibbles_are_track(load(chunk)))
 }
 
 /// Whether every nibble is a decimal digit.
@@ -223,6 +280,8 @@ mod tests {
                         bytes
                     };
                     assert_eq!(is_bcd(&spoiled(&bcd)), wrong >> 4 < 10 && wrong & 15 < 10);
+                    let track = |nibble: u8| nibble < 10 || nibble == 13;
+                    assert_eq!(is_bcd_track(&spoiled(&bcd)), track(wrong >> 4) && track(wrong & 15));
                     assert_eq!(is_zoned(&spoiled(&ascii), ASCII_ZERO), wrong.is_ascii_digit());
                     assert_eq!(is_zoned(&spoiled(&ebcdic), EBCDIC_ZERO), (0xf0..=0xf9).contains(&wrong));
                 }

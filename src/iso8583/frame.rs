@@ -191,6 +191,8 @@ fn largest(length: Prefix) -> u32 {
 mod tests {
     use super::*;
 
+    type Found = Result<Option<Frame>, FrameError>;
+
     fn framing(encoding: Encoding, width: u8) -> Framing {
         Framing {
             before: 0,
@@ -278,7 +280,7 @@ mod tests {
         let ascii = framing(Encoding::Ascii, 4);
         let frame = |total, body, kind| Ok(Some(Frame { total, body, kind }));
         let long = [0, 15, 0, 0x20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-        let table: &[(&Framing, &[u8], Result<Option<Frame>, FrameError>)] = &[
+        let table: &[(&Framing, &[u8], Found)] = &[
             (&visa, &[0, 0, 0, 0], frame(4, 4..4, Kind::KeepAlive)),
             (&visa, &[0, 0, 0, 0x20, 9], frame(4, 4..4, Kind::SessionControl)),
             (&visa, &long[..18], Ok(None)),

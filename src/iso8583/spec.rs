@@ -139,6 +139,16 @@ impl FieldSpec {
         }
     }
 
+    /// Whether so many units are numeric BCD of at most eight bytes with its spare nibble, if any, in front.
+    #[inline(always)]
+    pub(crate) const fn is_short_bcd(&self, units: usize) -> bool {
+        matches!(self.encoding, Encoding::Bcd)
+            && matches!(self.content, Content::Numeric)
+            && matches!(self.count, Count::Digits)
+            && (matches!(self.pad, Pad::Left) || units.is_multiple_of(2))
+            && units <= 16
+    }
+
     /// The most units that it may have.
     #[must_use]
     pub const fn max(&self) -> u16 {
@@ -189,7 +199,7 @@ impl Layout {
     }
 
     /// The field's table row.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn field(&self, field: u8) -> Option<&FieldSpec> {
         self.fields.get(usize::from(field))?.as_ref()
@@ -306,7 +316,8 @@ impl FieldSet {
     /// The fields in order.
     #[inline]
     pub fn iter(self) -> Fields {
-        Fields(self)
+        let [word, second, third] = self.0;
+        Fields { word, base: 1, later: [second, third] }
     }
 }
 
@@ -318,21 +329,28 @@ impl std::fmt::Debug for FieldSet {
 
 /// The fields of a set in order.
 #[derive(Clone, Debug)]
-pub struct Fields(FieldSet);
+pub struct Fields {
+    word: u64,
+    base: u8,
+    later: [u64; 2],
+}
 
 impl Iterator for Fields {
     type Item = u8;
 
     #[inline]
     fn next(&mut self) -> Option<u8> {
-        for (word, base) in self.0.0.iter_mut().zip([1_u8, 65, 129]) {
-            if *word != 0 {
-                let lead = word.leading_zeros();
-                *word &= !(1 << 63 >> lead);
-                return Some(base + lead as u8);
+        while self.word == 0 {
+            if self.later == [0; 2] {
+                return None;
             }
+            self.word = self.later[0];
+            self.later = [self.later[1], 0];
+            self.base += 64;
         }
-        None
+        let lead = self.word.leading_zeros();
+        self.word &= !(1 << 63 >> lead);
+        Some(self.base + lead as u8)
     }
 }
 

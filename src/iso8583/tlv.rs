@@ -39,6 +39,23 @@ impl<'a> Tags<'a> {
         Some(byte)
     }
 
+    /// A tag of one or two bytes with a short length, as nearly all are.
+    #[inline]
+    fn read_short(&mut self) -> Option<Tag<'a>> {
+        let offset = self.at;
+        let (tag, length, head) = match *self.content.get(offset..)? {
+            [tag, length, ..] if tag & 0x1f != 0x1f && length < 0x80 => (u32::from(tag), length, 2),
+            [first, second, length, ..] if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 => {
+                (u32::from(first) << 8 | u32::from(second), length, 3)
+            }
+            _ => return None,
+        };
+        let start = offset + head;
+        let value = self.content.get(start..start + usize::from(length))?;
+        self.at = start + value.len();
+        Some(Tag { tag, value, offset })
+    }
+
     fn read(&mut self) -> Option<Tag<'a>> {
         let offset = self.at;
         let first = self.byte()?;
@@ -77,6 +94,7 @@ impl<'a> Tags<'a> {
 impl<'a> Iterator for Tags<'a> {
     type Item = Result<Tag<'a>, TagError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         while self.content.get(self.at) == Some(&0) {
             self.at += 1;
@@ -85,7 +103,7 @@ impl<'a> Iterator for Tags<'a> {
             return None;
         }
         let offset = self.at;
-        match self.read() {
+        match self.read_short().or_else(|| self.read()) {
             Some(tag) => Some(Ok(tag)),
             None => {
                 self.at = self.content.len();

@@ -114,6 +114,15 @@ fn encode_content(spec: &FieldSpec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(
 
 /// Appends characters (Latin-1; hex for binary) to a field of any encoding.
 pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    if spec.length == Length::Fixed(text.len() as u16) && spec.content == Content::Text {
+        // What every answer has, DE 38 and DE 39, needs no padding and no check.
+        if spec.encoding == Encoding::Ebcdic {
+            out.extend(text.iter().map(|character| digits::to_ebcdic(*character)));
+        } else {
+            out.extend_from_slice(text);
+        }
+        return Ok(());
+    }
     let binary = matches!(spec.encoding, Encoding::Binary | Encoding::Hex);
     let per_unit =
         if binary || (spec.encoding == Encoding::Bcd && spec.count == Count::Bytes) { 2 } else { 1 };

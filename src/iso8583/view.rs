@@ -9,6 +9,7 @@ use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
@@ -192,13 +193,13 @@ impl<'a> View<'a> {
     }
 
     /// Whether the field is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn has(&self, field: u8) -> bool {
         self.read.has(field)
     }
 
-    #[inline]
+    #[inline(always)]
     fn span(&self, field: u8) -> Option<Span> {
         if self.read.has(field) { self.spans.0.get(usize::from(field)).copied() } else { None }
     }
@@ -209,6 +210,16 @@ impl<'a> View<'a> {
     pub fn raw(&self, field: u8) -> Option<&'a [u8]> {
         let span = self.span(field)?;
         self.body.get(usize::from(span.start)..usize::from(span.end))
+    }
+
+    /// The field as it is on the wire, and the sixteen bytes from its start on when there are so many: a copy of
+    /// constant size is cheaper than one that is exact.
+    #[inline]
+    pub(crate) fn raw_and_more(&self, field: u8) -> Option<(&'a [u8], Option<&'a [u8; 16]>)> {
+        let span = self.span(field)?;
+        let rest = self.body.get(usize::from(span.start)..)?;
+        let raw = rest.get(..usize::from(span.end) - usize::from(span.start))?;
+        Some((raw, rest.first_chunk::<16>()))
     }
 
     /// The field's content as it is on the wire, without its length.
@@ -234,12 +245,23 @@ impl<'a> View<'a> {
     }
 
     /// The field as a number; `None` when it is absent, not all digits, or above 64 bits.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn number(&self, field: u8) -> Option<u64> {
+        // The mapping names its fields as constants: inlined, most of this is decided when it is compiled.
         let span = self.span(field)?;
-        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
         let spec = self.layout.field(field)?;
+        if spec.is_short_bcd(usize::from(span.units)) {
+            let (start, end) = (usize::from(span.content), usize::from(span.end));
+            let bcd = digits::short_bcd(self.body, start, end - start);
+            return (spec.checked || bcd.is_digits()).then_some(bcd.value());
+        }
+        self.number_of(spec, span)
+    }
+
+    #[inline(never)]
+    fn number_of(&self, spec: &FieldSpec, span: Span) -> Option<u64> {
+        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
         content::number(spec, content, usize::from(span.units))
     }
 
@@ -294,7 +316,7 @@ impl<'a> Reader<'a> {
         ParseError { field, offset: self.at.min(usize::from(u16::MAX)) as u16, rule }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(length)?;
         let bytes = self.body.get(self.at..end)?;
@@ -394,7 +416,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(&mut self, field: u8, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
         let Some(spec) = self.layout.field(field) else {
             return Err(self.fault(Some(field), Rule::UnknownField));
@@ -423,9 +445,20 @@ impl<'a> Reader<'a> {
                 units: units as u16,
             };
         }
-        if spec.checked
-            && let Err(rule) = content::check(spec, bytes, units)
-        {
+        if !spec.checked {
+            return Ok(());
+        }
+        let checked = if spec.is_short_bcd(units) {
+            let bcd = digits::short_bcd(self.body, content, bytes.len());
+            match (bcd.is_digits(), units % 2 == 0 || bcd.fits(units)) {
+                (true, true) => return Ok(()),
+                // The general check tells which of the two it is.
+                _ => content::check(spec, bytes, units),
+            }
+        } else {
+            content::check(spec, bytes, units)
+        };
+        if let Err(rule) = checked {
             read.remove(field);
             let error = ParseError { field: Some(field), offset: content as u16, rule };
             self.error.get_or_insert(error);
@@ -433,7 +466,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn length(&mut self, field: u8, prefix: Prefix) -> Result<usize, ParseError> {
         let start = self.at;
         let Some(bytes) = self.take(usize::from(prefix.width)) else {
@@ -452,7 +485,6 @@ mod tests {
     use super::*;
     use crate::iso8583::spec::Content;
     use crate::iso8583::spec::Count;
-    use crate::iso8583::spec::FieldSpec;
     use crate::iso8583::spec::Pad;
 
     fn layout() -> Layout {

@@ -13,7 +13,6 @@
 pub mod batch;
 pub mod buffer;
 pub mod inspect;
-pub mod memory;
 pub mod record;
 pub mod recover;
 pub mod segment;

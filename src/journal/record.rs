@@ -32,9 +32,11 @@ use crate::domain::event::Facts;
 use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::event::WalletStatusSet;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageClass;
 use crate::domain::request::OriginalData;
 use crate::domain::request::Presented;
@@ -70,17 +72,20 @@ pub enum Kind {
     Decided = 5,
     /// [`Event::Reversed`].
     Reversed = 6,
+    /// [`Event::WalletStatusSet`].
+    WalletStatusSet = 7,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
         (Self::AccountFunded, "account-funded"),
         (Self::Decided, "decided"),
         (Self::Reversed, "reversed"),
+        (Self::WalletStatusSet, "wallet-status-set"),
     ];
 
     /// The kind of this byte.
@@ -93,6 +98,7 @@ impl Kind {
             4 => Some(Self::AccountFunded),
             5 => Some(Self::Decided),
             6 => Some(Self::Reversed),
+            7 => Some(Self::WalletStatusSet),
             _ => None,
         }
     }
@@ -162,6 +168,7 @@ pub fn encode(
         Event::AccountFunded(funded) => put_account_funded(funded, time, out),
         Event::Configured(configured) => put_configured(configured, time, out),
         Event::Seeded(seeded) => put_seeded(seeded, time, out),
+        Event::WalletStatusSet(set) => put_wallet_status(set, time, out),
     }
 }
 
@@ -205,6 +212,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::AccountFunded => Event::AccountFunded(take_account_funded(slot?, &mut take)?),
         Kind::Configured => Event::Configured(take_configured(&mut take)?),
         Kind::Seeded => Event::Seeded(take_seeded(&mut take)?),
+        Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))
@@ -486,6 +494,21 @@ fn take_account_funded(slot: Slot, take: &mut Take<'_>) -> Result<AccountFunded,
         currency: take.currency()?,
         amount: take.i64()?,
         overdraft: take.i64()?,
+    })
+}
+
+fn put_wallet_status(event: &WalletStatusSet, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::WalletStatusSet, Some(event.slot), time, out);
+    put.u64(event.wallet.0);
+    put.u8(event.status as u8);
+    put.finish()
+}
+
+fn take_wallet_status(slot: Slot, take: &mut Take<'_>) -> Result<WalletStatusSet, RecordError> {
+    Ok(WalletStatusSet {
+        slot,
+        wallet: WalletId(take.u64()?),
+        status: WalletStatus::from_code(take.u8()?).ok_or(RecordError::Field("status"))?,
     })
 }
 

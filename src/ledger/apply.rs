@@ -15,6 +15,7 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
+use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
 use crate::domain::time::Timestamp;
 
@@ -31,7 +32,6 @@ use super::shard::Account;
 use super::shard::Card;
 use super::shard::Shard;
 use super::shard::Wallet;
-use super::shard::WalletStatus;
 use super::shard::hash_u64;
 use super::slab::NONE;
 
@@ -84,6 +84,10 @@ impl Shard {
             Event::AccountFunded(funded) => self.fund(funded)?,
             Event::Decided(decided) => self.decided(sequence, time, decided)?,
             Event::Reversed(reversed) => self.reversed(sequence, time, reversed)?,
+            Event::WalletStatusSet(set) => {
+                let wallet = self.wallet_position(set.wallet).ok_or(ApplyError::NoSuchAccount)?;
+                self.wallets.at_mut(wallet).status = set.status;
+            }
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

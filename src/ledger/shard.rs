@@ -12,6 +12,7 @@ use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 
 use super::answers::Answers;
@@ -73,24 +74,6 @@ impl Account {
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.posted.saturating_add(self.overdraft).saturating_sub(self.held)
-    }
-}
-
-/// Whether a wallet may be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum WalletStatus {
-    /// In use.
-    Active = 0,
-}
-
-impl WalletStatus {
-    /// Its name on the HTTP face.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-        }
     }
 }
 

@@ -55,9 +55,10 @@ impl Shard {
         let mut hash = StateHash::default();
         for (position, wallet) in self.wallets.iter() {
             for account in self.accounts_of(position) {
-                let of = [u64::from(account.number), u64::from(account.currency.numeric())];
+                let (number, currency) = (u64::from(account.number), u64::from(account.currency.numeric()));
+                let traits = number << 32 | currency << 16 | wallet.status as u64;
                 let amounts = [account.posted as u64, account.held as u64, account.overdraft as u64];
-                hash.add(1, &[wallet.id.0, of[0], of[1], amounts[0], amounts[1], amounts[2]]);
+                hash.add(1, &[wallet.id.0, traits, amounts[0], amounts[1], amounts[2]]);
             }
         }
         for (_, card) in self.cards.iter() {

@@ -1,10 +1,9 @@
 //! What may be seen of a shard from outside, as plain values made under its lock.
 
 use crate::domain::card::CardRef;
-use crate::domain::card::MaskedPan;
-use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
@@ -51,6 +50,12 @@ impl Fill {
 }
 
 impl Shard {
+    /// Whether a wallet may be used; `None` when there is no such wallet here.
+    #[must_use]
+    pub fn wallet_status(&self, wallet: WalletId) -> Option<WalletStatus> {
+        Some(self.wallets.at(self.wallet_position(wallet)?).status)
+    }
+
     /// The accounts of a wallet; `None` when there is no such wallet here.
     #[must_use]
     pub fn wallet_accounts(&self, wallet: WalletId) -> Option<Vec<Account>> {
@@ -77,20 +82,6 @@ impl Shard {
         }
         views.sort_by_key(|view| std::cmp::Reverse(view.authorization.sequence));
         Some(views)
-    }
-
-    /// The cards of a wallet, masked, with their references.
-    #[must_use]
-    pub fn wallet_cards(&self, wallet: WalletId) -> Vec<(CardRef, MaskedPan)> {
-        let Some(position) = self.wallet_position(wallet) else { return Vec::new() };
-        let of_wallet = self.cards.iter().filter(|(_, card)| card.wallet == position);
-        of_wallet.map(|(_, card)| (card.reference, card.masked())).collect()
-    }
-
-    /// Whether the wallet is open, and its account in a currency funded.
-    #[must_use]
-    pub fn has_account(&self, wallet: WalletId, currency: Currency) -> bool {
-        self.wallet_accounts(wallet).is_some_and(|accounts| accounts.iter().any(|a| a.currency == currency))
     }
 
     /// The sums of each currency.
@@ -171,11 +162,5 @@ impl Shard {
             }
         }
         Ok(())
-    }
-
-    /// The last record that is known to have changed this shard.
-    #[must_use]
-    pub const fn last_applied(&self) -> Sequence {
-        self.applied
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -42,6 +43,7 @@ use crate::ledger::shard::Shard;
 
 use super::gate::Answering;
 use super::gate::Policy;
+use super::gate::Reply;
 
 /// How long the writer waits for records before it marks what is durable.
 const IDLE_MARK: Duration = Duration::from_millis(50);
@@ -70,12 +72,23 @@ struct Window {
     /// The time of the oldest record in the buffer, and of the oldest one with the writer; zero for none.
     filling_since: AtomicU64,
     writing_since: AtomicU64,
-    /// The writer waits to be woken.
-    writer_waits: AtomicBool,
+    /// What the writer does, as [`WriterState`].
+    writer: AtomicU8,
     /// A write or a sync failed: nothing is durable from here on.
     failed: AtomicBool,
     /// No more records will come.
     closing: AtomicBool,
+}
+
+/// What the writer is doing, for those who may have to wake it.
+#[repr(u8)]
+enum WriterState {
+    /// It writes, and will look at the buffer again by itself.
+    Busy,
+    /// It waits for a record.
+    Waits,
+    /// It has records and lets more gather, as long as no answer waits for them.
+    Gathers,
 }
 
 /// What is done about a message.
@@ -118,7 +131,7 @@ impl Pipeline {
                 durable: CachePadded::new(AtomicU64::new(last)),
                 filling_since: none(),
                 writing_since: none(),
-                writer_waits: AtomicBool::new(false),
+                writer: AtomicU8::new(WriterState::Busy as u8),
                 failed: AtomicBool::new(false),
                 closing: AtomicBool::new(false),
             },
@@ -314,9 +327,13 @@ impl Pipeline {
         Some(sequence)
     }
 
-    /// Wakes the writer if it waits. Called once for each batch of messages, not for each record.
+    /// Wakes the writer if it waits and there is reason to. Called once for each batch of messages, not for each
+    /// record.
     pub fn wake_writer(&self) {
-        if self.window.writer_waits.load(Ordering::Acquire) && self.appended() > self.durable() {
+        let state = self.window.writer.load(Ordering::Acquire);
+        let waits = state == WriterState::Waits as u8 && self.appended() > self.durable();
+        let gathers = state == WriterState::Gathers as u8 && self.parked() > 0;
+        if waits || gathers {
             let _journal = self.journal.lock();
             self.wake.notify_one();
         }
@@ -364,6 +381,10 @@ impl Pipeline {
         }
     }
 
+    fn set_writer(&self, state: WriterState) {
+        self.window.writer.store(state as u8, Ordering::Release);
+    }
+
     /// Waits for records and takes them. False when none came for a while; `None` when none will come any more.
     fn take_pending(&self, pending: &mut crate::journal::buffer::Pending) -> Option<bool> {
         let mut journal = self.journal.lock();
@@ -371,12 +392,20 @@ impl Pipeline {
             if self.window.closing.load(Ordering::Acquire) {
                 return None;
             }
-            self.window.writer_waits.store(true, Ordering::Release);
+            self.set_writer(WriterState::Waits);
             self.wake.wait_for(&mut journal, IDLE_MARK);
-            self.window.writer_waits.store(false, Ordering::Release);
+            self.set_writer(WriterState::Busy);
             if journal.is_empty() {
                 return Some(false);
             }
+        }
+        // A sync costs the processor the same for one record as for hundreds. While nobody waits for the disk, some
+        // more may gather; that widens the window by this much and no more.
+        let hurry = self.policy.reply == Reply::Fsync || self.parked() > 0;
+        if !hurry && !self.window.closing.load(Ordering::Acquire) {
+            self.set_writer(WriterState::Gathers);
+            self.wake.wait_for(&mut journal, Duration::from_nanos(self.policy.gather_ns));
+            self.set_writer(WriterState::Busy);
         }
         let since = self.window.filling_since.swap(0, Ordering::Relaxed);
         self.window.writing_since.store(since, Ordering::Relaxed);

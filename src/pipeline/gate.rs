@@ -25,6 +25,8 @@ pub struct Policy {
     pub max_unsynced_ns: u64,
     /// How many records may stay in memory before new requests are refused.
     pub max_unsynced_records: u64,
+    /// How long records may gather before they are written, while no answer waits for them, nanoseconds.
+    pub gather_ns: u64,
     /// How many answers may wait in all.
     pub parked_max: usize,
 }
@@ -177,6 +179,7 @@ mod tests {
                 fsync_above: vec![dollars(10_000)],
                 max_unsynced_ns: 1,
                 max_unsynced_records: 1,
+                gather_ns: 0,
                 parked_max: 1,
             };
             assert_eq!(policy.waits_for(answering, &answer), Sequence(sequence), "{reply:?} {answering:?}");

@@ -1,4 +1,4 @@
-//! Opening accounts and cards from outside: what the seed file asks for, journaled like anything else (R22).
+//! Opening accounts and cards, and what is set on them from outside: journaled like anything else (R22).
 
 use crate::domain::card::CardStatus;
 use crate::domain::card::Pan;
@@ -7,9 +7,12 @@ use crate::domain::card::Verification;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::CardOpened;
 use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::event::WalletStatusSet;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
 use crate::ledger::books::STRIPES;
@@ -125,4 +128,41 @@ impl Pipeline {
             _ => Opened::Full("cards_max"),
         }
     }
+
+    /// Gives a wallet a status. Returns the record that must be durable before this is acknowledged (R1), which is
+    /// the last one when the wallet has the status already; `Err` without such a wallet, or when the journal takes
+    /// nothing now.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    pub fn set_wallet_status(
+        &self,
+        wallet: WalletId,
+        status: WalletStatus,
+        now: Timestamp,
+    ) -> Result<Sequence, NotSet> {
+        if !self.admits(now) {
+            return Err(NotSet::Unavailable);
+        }
+        let slot = Slot::of_wallet(wallet);
+        let mut shard = self.lock(slot);
+        let before = shard.wallet_status(wallet).ok_or(NotSet::NoSuchWallet)?;
+        if before == status {
+            return Ok(shard.applied());
+        }
+        let event = Event::WalletStatusSet(WalletStatusSet { slot, wallet, status });
+        let committed = self.commit(&mut shard, &event, now);
+        drop(shard);
+        self.wake_writer();
+        committed.map(|(sequence, _)| sequence).ok_or(NotSet::Unavailable)
+    }
+}
+
+/// Why a status was not set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotSet {
+    /// There is no such wallet.
+    NoSuchWallet,
+    /// The journal fails or is past its bounds.
+    Unavailable,
 }

@@ -3,6 +3,7 @@
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::ledger::books::sum_totals;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shortened;
@@ -23,10 +24,11 @@ pub struct Audit {
 }
 
 impl Pipeline {
-    /// The accounts of a wallet; `None` when there is no such wallet.
+    /// A wallet's status and accounts; `None` when there is no such wallet.
     #[must_use]
-    pub fn wallet(&self, wallet: WalletId) -> Option<Vec<Account>> {
-        self.lock(Slot::of_wallet(wallet)).wallet_accounts(wallet)
+    pub fn wallet(&self, wallet: WalletId) -> Option<(WalletStatus, Vec<Account>)> {
+        let shard = self.lock(Slot::of_wallet(wallet));
+        Some((shard.wallet_status(wallet)?, shard.wallet_accounts(wallet)?))
     }
 
     /// The authorizations of a wallet that are in memory, newest first; `None` when there is no such wallet.

@@ -1,0 +1,22 @@
+//! Seeded traffic of a card network's acquiring side, and an independent model of the money.
+//!
+//! [`acquirer::Acquirer`] is the whole: it draws exchanges ([`traffic`]) for a [`population`], writes their frames from
+//! [`template`]s, matches answers ([`reading`]) by the exchange's number in DE 37 ([`identity`], R33), and keeps its
+//! own books of what every answer did ([`model`]). It knows no clock and no socket: times are arguments, and equal
+//! seeds give equal traffic.
+
+pub mod acquirer;
+pub mod answers;
+mod chance;
+pub mod exchange;
+pub mod identity;
+pub mod model;
+pub mod population;
+pub mod reading;
+pub mod template;
+pub mod traffic;
+
+#[cfg(test)]
+pub(crate) mod issuer;
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
+use crate::journal::memory::Crash;
+use crate::journal::memory::Memory;
 use turnpike::domain::event::Sequence;
-use turnpike::journal::memory::Crash;
-use turnpike::journal::memory::Memory;
 use turnpike::journal::segment;
 use turnpike::journal::storage::Operation;
 

@@ -1,8 +1,8 @@
 //! Damage: cut at every byte, every bit flipped, files lost, foreign or mistaken.
 
+use crate::journal::memory::Memory;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::event::Sequence;
-use turnpike::journal::memory::Memory;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::RecoverError;
 use turnpike::journal::recover::recover;

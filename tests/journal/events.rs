@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::journal::memory::Memory;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardIdentity;
@@ -22,6 +23,7 @@ use turnpike::domain::event::Facts;
 use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Seeded;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::event::WalletStatusSet;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -29,6 +31,7 @@ use turnpike::domain::party::NameId;
 use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::party::WalletStatus;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
@@ -40,7 +43,6 @@ use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::journal::buffer::Buffer;
-use turnpike::journal::memory::Memory;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::RecoverError;
 use turnpike::journal::recover::Recovered;
@@ -319,7 +321,13 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     });
     let seeded = any::<(u128, u64, bool)>()
         .prop_map(|(checksum, lines, complete)| Event::Seeded(Seeded { checksum, lines, complete }));
-    prop_oneof![4 => decided(), 2 => reversed(), 1 => opened, 1 => funded, 1 => configured, 1 => seeded]
+    let status = (slot(), any::<u64>(), 0..3_u8).prop_map(|(slot, wallet, status)| {
+        let status = WalletStatus::from_code(status).expect("a status");
+        Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
+    });
+    prop_oneof![
+        4 => decided(), 2 => reversed(), 1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status
+    ]
 }
 
 /// A journal that is open for writing.

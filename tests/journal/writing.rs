@@ -1,5 +1,7 @@
 //! Writing: batches, segments, spares, marks, and a writer that stays closed after a failure.
 
+use crate::journal::memory::Crash;
+use crate::journal::memory::Memory;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::disk::Disk;
@@ -9,8 +11,6 @@ use turnpike::journal::buffer::Buffer;
 use turnpike::journal::buffer::Full;
 use turnpike::journal::buffer::Start;
 use turnpike::journal::inspect::inspect;
-use turnpike::journal::memory::Crash;
-use turnpike::journal::memory::Memory;
 use turnpike::journal::segment;
 use turnpike::journal::storage::Operation;
 use turnpike::journal::writer::Settings;

@@ -68,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) balances: BTreeMap<(u64, u16), Balance>,
     /// A wallet's currencies in the order of their opening.
     pub(crate) currencies: BTreeMap<u64, Vec<u16>>,
+    /// Wallets that may not be used now.
+    pub(crate) blocked: std::collections::BTreeSet<u64>,
     said: Vec<Said>,
     waiting: Vec<Waiting>,
 }
@@ -158,6 +160,9 @@ impl Model {
         };
         if let Some(action) = by_status {
             return plain(action);
+        }
+        if self.blocked.contains(&card.wallet) {
+            return plain(ActionCode::WalletNotActive);
         }
         if card.expiry < month || request.expiry.is_some_and(|expiry| expiry.digits() != card.expiry) {
             return plain(ActionCode::CardExpired);

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use crate::journal::storage::Operation;
-use crate::journal::storage::Storage;
-use crate::journal::storage::StorageError;
-use crate::journal::storage::StorageFile;
+use turnpike::journal::storage::Operation;
+use turnpike::journal::storage::Storage;
+use turnpike::journal::storage::StorageError;
+use turnpike::journal::storage::StorageFile;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -17,14 +17,14 @@ const SECTOR: usize = 512;
 /// A disk in memory. Clones are handles to the same disk, so that a test can look at it, or crash it, while a
 /// writer holds it.
 #[derive(Clone, Default, Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     // A test's handle and a writer's thread both reach the disk, so it has a lock like a kernel would.
     state: Arc<Mutex<State>>,
 }
 
 /// What is left of unsynced work when the power fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Crash {
+pub(crate) enum Crash {
     /// Only what was synced.
     LoseUnsynced,
     /// All that was written: the process was killed, the kernel was not.
@@ -61,13 +61,13 @@ enum Change {
 impl Memory {
     /// An empty disk.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The disk as it is found after a crash. This one stays as it is.
     #[must_use]
-    pub fn after(&self, crash: Crash) -> Self {
+    pub(crate) fn after(&self, crash: Crash) -> Self {
         let mut state = self.lock().clone();
         let mut random = match crash {
             Crash::Tear(seed) => seed,
@@ -98,26 +98,26 @@ impl Memory {
     }
 
     /// Lets the `after`-th operation of this kind from now on fail (0 is the next), and every one after it.
-    pub fn fail(&self, operation: Operation, after: u64) {
+    pub(crate) fn fail(&self, operation: Operation, after: u64) {
         self.lock().fail = Some((operation, after));
     }
 
     /// How many writes and how many syncs of files there were.
     #[must_use]
-    pub fn operations(&self) -> (u64, u64) {
+    pub(crate) fn operations(&self) -> (u64, u64) {
         let state = self.lock();
         (state.writes, state.syncs)
     }
 
     /// What was written to a file; `None` when it is not there.
     #[must_use]
-    pub fn content(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.lock();
         state.names.get(name).and_then(|file| state.files.get(file)).map(|content| content.written.clone())
     }
 
     /// Puts a file on the disk, durably, in place of what had its name.
-    pub fn put(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.lock();
         let file = state.next_file;
         state.next_file += 1;
@@ -206,7 +206,7 @@ fn error(operation: Operation, name: &str, cause: &str) -> StorageError {
 
 /// A file on a disk in memory.
 #[derive(Debug)]
-pub struct MemoryFile {
+pub(crate) struct MemoryFile {
     disk: Memory,
     file: u64,
     name: String,

@@ -1,0 +1,221 @@
+//! The ledger's `apply` of holds and their reversals on uniformly chosen cards, at 1 k, 1 M and 10 M wallets (or those
+//! in `TURNPIKE_BENCH_WALLETS`, separated by commas). One shard lock would be taken for each; there is none here.
+//!
+//! Resident memory per wallet is printed as well: one account and one card each.
+
+#![expect(clippy::expect_used, reason = "what fails here ends the bench")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::BatchSize;
+use criterion::Criterion;
+use criterion::Throughput;
+use criterion::criterion_group;
+use criterion::criterion_main;
+use turnpike::domain::action::ActionCode;
+use turnpike::domain::card::CardIdentity;
+use turnpike::domain::card::CardRef;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Decided;
+use turnpike::domain::event::Effect;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::Facts;
+use turnpike::domain::event::Reversed;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::Stan;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::ledger::books::Books;
+use turnpike::ledger::books::Layout;
+use turnpike::ledger::shard::Capacity;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
+/// Holds and reversals of one iteration.
+const BATCH: u64 = 256;
+
+struct Bench {
+    books: Books,
+    cards: Vec<(Slot, WalletId, CardRef)>,
+    sequence: u64,
+    /// Reversals come this many holds later.
+    open: std::collections::VecDeque<(usize, Sequence)>,
+}
+
+fn dollars() -> Currency {
+    Currency::new(840).expect("a currency")
+}
+
+impl Bench {
+    fn new(wallets: u64) -> Self {
+        let totals = Capacity {
+            wallets: wallets as usize,
+            further_accounts: 0,
+            cards: wallets as usize,
+            authorizations: 4_000_000,
+        };
+        let books = Books::new(Layout::new(256), totals, Bounds::default(), 42);
+        let mut bench =
+            Self { books, cards: Vec::new(), sequence: 0, open: std::collections::VecDeque::new() };
+        for n in 0..wallets {
+            bench.open_wallet(n);
+        }
+        bench
+    }
+
+    fn open_wallet(&mut self, n: u64) {
+        let wallet = WalletId(n + 1);
+        let slot = Slot::of_wallet(wallet);
+        let funded =
+            AccountFunded { slot, wallet, account: 0, currency: dollars(), amount: 1 << 40, overdraft: 0 };
+        self.apply(&Event::AccountFunded(funded));
+        let card = self.books.shards[self.books.layout.shard_of(slot)].next_card_ref(slot);
+        let opened = CardOpened {
+            slot,
+            wallet,
+            card,
+            pan: Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number"),
+            expiry: Expiry::new(2812).expect("a month"),
+            service_code: ServiceCode(201),
+            status: CardStatus::Active,
+            verification: Verification::None,
+        };
+        self.apply(&Event::CardOpened(opened));
+        self.cards.push((slot, wallet, card));
+    }
+
+    fn apply(&mut self, event: &Event) -> Sequence {
+        self.sequence += 1;
+        let sequence = Sequence(self.sequence);
+        self.books.apply(sequence, NOW, event).expect("it fits");
+        sequence
+    }
+
+    fn key(&self, n: u64) -> MessageKey {
+        MessageKey {
+            network: NameId(1),
+            link: NameId(1),
+            stan: Stan((n % 1_000_000) as u32),
+            transmission: TransmissionTime::new(1_123_101_500).expect("a date"),
+            acquirer: InstitutionId(12_345_678_901),
+            rrn: Text::from_ascii(format!("{n:012}").as_bytes()),
+            terminal: Text::from_ascii(b"TERMID01"),
+            merchant: Text::from_ascii(b"CARD ACCEPTOR"),
+            network_reference: n,
+        }
+    }
+
+    /// Holds on random cards, and as many reversals of holds that are a few batches old.
+    fn events(&mut self) -> Vec<Event> {
+        let mut events = Vec::with_capacity(2 * BATCH as usize);
+        for n in 0..BATCH {
+            let next = self.sequence + 1 + events.len() as u64;
+            let at = (next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % self.cards.len();
+            let (slot, wallet, card) = self.cards[at];
+            let key = self.key(next * 1000 + n);
+            events.push(Event::Decided(Decided {
+                slot,
+                card: CardIdentity::Known(card),
+                wallet,
+                account: 0,
+                key,
+                class: MessageClass::Authorization,
+                repeat: false,
+                processing_code: ProcessingCode(0),
+                mcc: 5999,
+                country: 840,
+                entry_mode: 51,
+                amount: Money::new(1500, dollars()),
+                billing: None,
+                presented: Presented::default(),
+                facts: Facts::default(),
+                action: ActionCode::Approved,
+                approval_code: Some(ApprovalCode(*b"ABC123")),
+                effect: Effect::Hold(1500),
+                posted_before: 0,
+                held_before: 0,
+                overdraft: 0,
+                configuration: 1,
+                hold_until_s: 1,
+                decided_after_us: 1,
+            }));
+            self.open.push_back((at, Sequence(next)));
+            if self.open.len() as u64 > 4 * BATCH {
+                let (at, undoes) = self.open.pop_front().unwrap_or_default();
+                let (slot, _, card) = self.cards[at];
+                events.push(Event::Reversed(Reversed {
+                    slot,
+                    card: CardIdentity::Known(card),
+                    key,
+                    advice: true,
+                    repeat: false,
+                    processing_code: ProcessingCode(0),
+                    amount: Money::new(1500, dollars()),
+                    original: None,
+                    approval_code: None,
+                    undoes,
+                    configuration: 1,
+                    decided_after_us: 1,
+                }));
+            }
+        }
+        events
+    }
+}
+
+/// Resident memory of this process, bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+fn apply(criterion: &mut Criterion) {
+    let wanted =
+        std::env::var("TURNPIKE_BENCH_WALLETS").unwrap_or_else(|_| "1000,1000000,10000000".to_owned());
+    for wallets in wanted.split(',').filter_map(|text| text.parse::<u64>().ok()) {
+        let before = resident();
+        let mut bench = Bench::new(wallets);
+        // What the bench itself remembers of a card is no part of the ledger.
+        let own = wallets * size_of::<(Slot, WalletId, CardRef)>() as u64;
+        let bytes = resident().saturating_sub(before + own) / wallets;
+        println!("{wallets} wallets: {bytes} bytes each, resident, tables for 4 M authorizations untouched");
+        let mut group = criterion.benchmark_group("ledger apply, hold and reversal");
+        group.throughput(Throughput::Elements(2 * BATCH)).measurement_time(Duration::from_secs(6));
+        group.bench_function(format!("{wallets} wallets"), |bencher| {
+            let bench = std::cell::RefCell::new(&mut bench);
+            bencher.iter_batched(
+                || bench.borrow_mut().events(),
+                |events| {
+                    let mut bench = bench.borrow_mut();
+                    for event in &events {
+                        black_box(bench.apply(event));
+                    }
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, apply);
+criterion_main!(benches);

@@ -1,0 +1,266 @@
+//! `turnpike demo`: a daemon with its journal, a small population, both dialects over real TCP, and what came of it,
+//! told to a person who sees it for the first time.
+
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::config::seed::Seed;
+use crate::dialect::Dialect;
+use crate::dialect::describe::describe;
+use crate::domain::time::TransmissionTime;
+use crate::edge::clock;
+use crate::edge::commands::code_of;
+use crate::edge::commands::complain;
+use crate::edge::commands::say;
+use crate::edge::daemon;
+use crate::edge::daemon::Daemon;
+use crate::edge::daemon::Drained;
+use crate::edge::daemon::StartOptions;
+use crate::edge::disk::Disk;
+use crate::edge::exit;
+use crate::edge::keys;
+use crate::edge::loadtest::drive::drive;
+use crate::edge::loadtest::plan::Pace;
+use crate::edge::loadtest::plan::Plan;
+use crate::edge::loadtest::plan::Target;
+use crate::edge::loadtest::report::Report;
+use crate::edge::telemetry;
+use crate::journal::recover::Opener;
+use crate::ledger::books::Layout;
+use crate::recovery;
+use crate::workload::identity::Run;
+use crate::workload::population::Composition;
+use crate::workload::population::Population;
+
+/// The commented default, which is also what a newcomer starts from.
+pub const DEFAULT_CONFIG: &str = include_str!("../../config/turnpike.toml");
+
+const WALLETS: u32 = 10_000;
+/// Messages a second: enough to see, little enough for any laptop.
+const RATE: u64 = 2_000;
+
+/// The data directory of a demo, and whether it goes away with it.
+struct Place {
+    directory: PathBuf,
+    temporary: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.temporary {
+            // Nothing is lost but a temporary directory.
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// Runs the demo for about `length` and returns the exit code: 99 when an answer or a cent was wrong.
+#[must_use]
+pub fn demo(length: Duration, data_dir: Option<PathBuf>) -> u8 {
+    telemetry::start_diagnostics_at("error");
+    let temporary = data_dir.is_none();
+    let directory = data_dir
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("turnpike-demo-{}", std::process::id())));
+    let place = Place { directory, temporary };
+    let mut config = match Config::from_toml("config/turnpike.toml", DEFAULT_CONFIG) {
+        Ok(config) => config,
+        Err(findings) => {
+            findings.iter().for_each(complain);
+            return exit::CONFIGURATION;
+        }
+    };
+    config.daemon.data_dir.clone_from(&place.directory);
+    // A demo needs no room for a day.
+    config.journal.segment_mib = 16;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format!("the event loop cannot be started: {error}"));
+            return exit::UNAVAILABLE;
+        }
+    };
+    runtime.block_on(run(&config, &place, length)).unwrap_or_else(|code| code)
+}
+
+async fn run(config: &Config, place: &Place, length: Duration) -> Result<u8, u8> {
+    let population = Population::generate(Composition::of(WALLETS, 1));
+    let seed = Seed::from_csv("the demo's population", population.to_seed_csv().as_bytes());
+    let seed = seed.map_err(|findings| {
+        findings.iter().for_each(complain);
+        exit::DATA
+    })?;
+    let options = StartOptions { free_ports: true };
+    let daemon = Daemon::start(config, Some(("demo", &seed)), options).await.map_err(|error| {
+        complain(&error);
+        code_of(&error)
+    })?;
+    introduce(&daemon, place);
+    one_authorization(&daemon, &seed).await?;
+    let report = traffic(&daemon, population, length).await?;
+    let drained = daemon.drain().await.map_err(|error| {
+        complain(error);
+        exit::IO
+    })?;
+    conclude(&report, &drained);
+    read_back(config, &place.directory, &drained)?;
+    Ok(report.exit_code())
+}
+
+fn introduce(daemon: &Daemon, place: &Place) {
+    say("Turnpike answers card authorizations over TCP, from wallets in memory with a journal on disk.\n");
+    for (name, dialect, address) in &daemon.links {
+        say(format!("  link {name:<8} {address:<18} speaks {dialect}"));
+    }
+    say(format!("  admin face    http://{}", daemon.admin));
+    let fate = if place.temporary { "removed at the end" } else { "kept" };
+    say(format!("  journal       {} ({fate})", place.directory.join("journal").display()));
+    say(format!(
+        "  population    {WALLETS} wallets, test card numbers only; PIN, CVV and cryptograms are not verified\n"
+    ));
+}
+
+/// One purchase over the Visa link, shown as it goes over the wire.
+async fn one_authorization(daemon: &Daemon, seed: &Seed) -> Result<(), u8> {
+    let Some((_, dialect, address)) = daemon.links.iter().find(|(_, dialect, _)| dialect == "visa") else {
+        return Ok(());
+    };
+    let Some(dialect) = Dialect::built_in(dialect) else { return Ok(()) };
+    let Some(card) = seed.cards().first() else { return Ok(()) };
+    let mut digits = [0; crate::domain::card::PAN_DIGITS_MAX];
+    let start = card.pan.clear_ascii(&mut digits);
+    let number = String::from_utf8_lossy(&digits[start..]).into_owned();
+    let transmission = format!("{:010}", TransmissionTime::at(clock::now()).digits());
+    let mut request = Vec::new();
+    let fields = [
+        (2, number.as_str().into()),
+        (3, "000000".into()),
+        (4, "000000001234".into()),
+        (7, transmission.as_str().into()),
+        (11, "000001".into()),
+        (18, "5812".into()),
+        (19, "840".into()),
+        (22, "0510".into()),
+        (25, "00".into()),
+        (32, "12345678901".into()),
+        (37, "DEMO00000001".into()),
+        (41, "DEMO0001".into()),
+        (42, "COFFEE BAR".into()),
+        (49, "840".into()),
+    ];
+    if let Err(error) = dialect.compose(100, &fields, &mut request) {
+        complain(error);
+        return Err(exit::DATA);
+    }
+    let wallet = |when: &str| {
+        let accounts =
+            daemon.face.pipeline.wallet(card.wallet).map(|(_, accounts)| accounts).unwrap_or_default();
+        for account in accounts.iter().take(1) {
+            let (available, held) = (account.available(), account.held);
+            say(format!("  wallet {} {when}: {available} available, {held} held (cents)", card.wallet.0));
+        }
+    };
+    say("One purchase of 12.34, as Visa sends it:\n");
+    say(indented(&describe(&dialect, &request)));
+    wallet("before");
+    let address = *address;
+    // A plain blocking socket: the daemon serves it on a thread of its own.
+    let answer = tokio::task::spawn_blocking(move || exchange(address, &request)).await;
+    let answer = answer.ok().and_then(Result::ok).ok_or_else(|| {
+        complain("the daemon did not answer");
+        exit::UNAVAILABLE
+    })?;
+    wallet("after ");
+    say("\nand our answer:\n");
+    say(indented(&describe(&dialect, &answer)));
+    Ok(())
+}
+
+fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.write_all(request)?;
+    let mut answer = vec![0; 4096];
+    let bytes = socket.read(&mut answer)?;
+    answer.truncate(bytes);
+    Ok(answer)
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+async fn traffic(daemon: &Daemon, population: Population, length: Duration) -> Result<Report, u8> {
+    let targets = daemon.links.iter().filter_map(|(_, dialect, address)| {
+        Some(Target { dialect: Dialect::built_in(dialect)?, address: *address })
+    });
+    let run = Run::new(clock::now().seconds());
+    let targets: Vec<Target> = targets.collect();
+    let seconds = length.as_secs();
+    say(format!(
+        "Now {RATE} messages a second for {seconds} s on {} links: purchases, cash, declines, inquiries, repeats, \
+         reversals ...\n",
+        targets.len()
+    ));
+    let mut plan = Plan::new(targets, population, Pace::Open { rate: RATE }, length, run);
+    plan.connections = 2;
+    plan.http = Some(daemon.admin);
+    drive(plan).await.map_err(|error| {
+        complain(error);
+        exit::UNAVAILABLE
+    })
+}
+
+fn conclude(report: &Report, drained: &Drained) {
+    say(indented(&report.to_string()));
+    let verdict = if report.mismatches() == 0 {
+        "every answer was right, and no wallet is a cent off the generator's own model"
+    } else {
+        "ANSWERS OR BALANCES DIFFER from the generator's own model"
+    };
+    say(format!("  {verdict}"));
+    for totals in &drained.totals {
+        say(format!(
+            "  currency {}: all postings sum to {}, {} held",
+            totals.currency,
+            totals.sum(),
+            totals.held
+        ));
+    }
+}
+
+/// Reads the journal as a restart would, and compares.
+fn read_back(config: &Config, directory: &Path, drained: &Drained) -> Result<(), u8> {
+    let keys = keys::load(&config.daemon.key_path(), true).map_err(|error| {
+        complain(error);
+        exit::DATA
+    })?;
+    let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
+    let settings = recovery::Settings {
+        layout: Layout::new(config.daemon.shards),
+        capacity: daemon::capacity(config),
+        seed: 0,
+    };
+    let began = Instant::now();
+    let rebuilt = recovery::rebuild(&Disk::look_at(directory), opener, settings).map_err(|error| {
+        complain(error);
+        exit::DATA
+    })?;
+    let (records, ms) = (rebuilt.recovered.records, began.elapsed().as_millis());
+    if rebuilt.books.state_hash() == drained.hash {
+        say(format!(
+            "  journal: {records} records read back in {ms} ms give the same books ({})",
+            drained.hash
+        ));
+        Ok(())
+    } else {
+        complain("the journal read back gives OTHER BOOKS");
+        Err(exit::DATA)
+    }
+}

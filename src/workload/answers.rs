@@ -1,0 +1,292 @@
+//! What answers mean: they are matched by number, judged, and entered in the model's books.
+
+use crate::workload::acquirer::Acquirer;
+use crate::workload::acquirer::Codes;
+use crate::workload::exchange::DONE;
+use crate::workload::exchange::Exchange;
+use crate::workload::exchange::GIVEN_UP;
+use crate::workload::exchange::Kind;
+use crate::workload::exchange::RELEASED;
+use crate::workload::exchange::REVERSAL_SENT;
+use crate::workload::exchange::SENT;
+use crate::workload::exchange::TOOK;
+use crate::workload::model::Example;
+use crate::workload::model::Mistake;
+use crate::workload::reading::Incoming;
+use crate::workload::reading::Reading;
+
+/// What a latency belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(usize)]
+pub enum Group {
+    /// 01xx and 02xx.
+    Authorization,
+    /// 04xx.
+    Reversal,
+    /// 08xx.
+    Management,
+}
+
+/// What became of a frame that came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// The answer to a message that was waited for.
+    Answer {
+        /// What it belongs to.
+        group: Group,
+        /// Nanoseconds since the message was due.
+        since_due: u64,
+        /// Nanoseconds since it was sent.
+        since_sent: u64,
+    },
+    /// An answer that nobody waits for, or waits for no longer.
+    Stray,
+    /// A network management request, to be answered.
+    Request,
+}
+
+impl Acquirer {
+    /// Takes in the body of a frame that came on a connection at `now`, nanoseconds of the run.
+    #[inline]
+    pub fn receive(&mut self, stream: usize, body: &[u8], now: u64) -> Received {
+        let network = self.network_of(stream);
+        let Some(reader) = self.reader(network) else { return Received::Stray };
+        match reader.read(body) {
+            Incoming::Answer(reading) => self.answer(network, &reading, now),
+            Incoming::Request => Received::Request,
+            Incoming::Unreadable => {
+                self.wrong(Mistake::Unreadable, None, *b"  ");
+                Received::Stray
+            }
+        }
+    }
+
+    fn wrong(&mut self, mistake: Mistake, exchange: Option<&Exchange>, code: [u8; 2]) {
+        let (number, kind) = (exchange.map(|e| e.number), exchange.map(|e| e.kind));
+        self.model.mistake(Example { mistake, number, kind, code });
+    }
+
+    fn answer(&mut self, network: usize, reading: &Reading, now: u64) -> Received {
+        let codes = self.networks[network].codes;
+        let found = reading.number.and_then(|number| self.exchanges.get_mut(number));
+        let Some(exchange) = found.filter(|exchange| exchange.has(SENT)) else {
+            self.wrong(Mistake::ToNothing, None, reading.code);
+            return Received::Stray;
+        };
+        if !matches!(exchange.kind, Kind::SignOn | Kind::SignOff) {
+            self.codes_seen[code_place(reading.code)] += 1;
+        }
+        if exchange.kind.repeats() {
+            // A repeat goes under the number of its first.
+            let copy = *exchange;
+            self.wrong(Mistake::ToNothing, Some(&copy), reading.code);
+            return Received::Stray;
+        }
+        if reading.mti != answer_mti(exchange.kind) && !self.echo {
+            let copy = *exchange;
+            self.wrong(Mistake::Unreadable, Some(&copy), reading.code);
+        }
+        let Some(exchange) = reading.number.and_then(|number| self.exchanges.get_mut(number)) else {
+            return Received::Stray;
+        };
+        let first = exchange.answers == 0;
+        exchange.answers = exchange.answers.saturating_add(1);
+        let copy = *exchange;
+        if first {
+            exchange.flags |= DONE;
+            (exchange.code, exchange.approval) = (reading.code, reading.approval);
+            if !self.echo {
+                self.judge(&copy, reading, &codes);
+            }
+            self.late_answers += u64::from(copy.has(GIVEN_UP));
+            return timed(&copy, now);
+        }
+        if copy.answers > copy.expected {
+            self.wrong(Mistake::Second, Some(&copy), reading.code);
+            return Received::Stray;
+        }
+        if !self.echo {
+            self.again(&copy, reading, &codes);
+        }
+        // What is timed is the repeat, which has an exchange of its own.
+        let Some(again) = self.exchanges.get_mut(copy.again).filter(|again| !again.has(DONE)) else {
+            return Received::Stray;
+        };
+        again.flags |= DONE;
+        let timed_as = Exchange { kind: copy.kind, ..*again };
+        timed(&timed_as, now)
+    }
+
+    /// The answer to a repeat: the same as the first, unless the first was a refusal that changed nothing.
+    fn again(&mut self, copy: &Exchange, reading: &Reading, codes: &Codes) {
+        if codes.refusals.contains(&reading.code) {
+            return;
+        }
+        if codes.refusals.contains(&copy.code) {
+            let transmission =
+                self.exchanges.get(copy.again).map_or(copy.transmission, |again| again.transmission);
+            if let Some(exchange) = self.exchanges.get_mut(copy.number) {
+                (exchange.code, exchange.approval) = (reading.code, reading.approval);
+                // What was decided is the repeat, so that a reversal names its DE 7.
+                exchange.transmission = transmission;
+            }
+            self.judge(copy, reading, codes);
+        } else if reading.code != copy.code || reading.approval != copy.approval {
+            self.wrong(Mistake::RepeatDiffers, Some(copy), reading.code);
+        }
+    }
+
+    /// Judges the first answer to a message and enters what it did.
+    fn judge(&mut self, exchange: &Exchange, reading: &Reading, codes: &Codes) {
+        let code = reading.code;
+        if exchange.kind.takes() {
+            return self.judge_request_for_money(exchange, reading, codes);
+        }
+        if exchange.kind.undoes() {
+            if code != codes.approved {
+                return self.wrong(Mistake::NotAcknowledged, Some(exchange), code);
+            }
+            return self.release(exchange.other);
+        }
+        let expected = match exchange.kind {
+            Kind::UnknownCard => codes.unknown,
+            Kind::Verification => codes.verified,
+            Kind::BlockedCard => self.refusal_of(exchange),
+            _ => codes.approved,
+        };
+        let management = answer_mti(exchange.kind) == 810;
+        if code != expected && (management || !codes.refusals.contains(&code)) {
+            let mistake = if management { Mistake::NotAcknowledged } else { Mistake::UnexpectedCode };
+            self.wrong(mistake, Some(exchange), code);
+        }
+    }
+
+    fn refusal_of(&self, exchange: &Exchange) -> [u8; 2] {
+        let network = self.network_of(usize::from(exchange.stream));
+        let dialect = self.networks[network].reader.dialect();
+        let card = self.population.blocked.get(exchange.card as usize);
+        card.map_or(*b"  ", |card| dialect.response_code(card.expected))
+    }
+
+    fn judge_request_for_money(&mut self, exchange: &Exchange, reading: &Reading, codes: &Codes) {
+        let code = reading.code;
+        let partially = code == codes.partially;
+        if code != codes.approved && !partially {
+            let refused = codes.refusals.contains(&code);
+            let right = match exchange.kind {
+                Kind::Late => code == codes.late,
+                _ => code == codes.insufficient,
+            };
+            if !right && !refused {
+                self.wrong(Mistake::UnexpectedCode, Some(exchange), code);
+            }
+            return;
+        }
+        if exchange.kind == Kind::Late {
+            self.wrong(Mistake::ApprovedAfterReversal, Some(exchange), code);
+        }
+        if partially && exchange.kind != Kind::Partial {
+            self.wrong(Mistake::UnexpectedCode, Some(exchange), code);
+        }
+        let whole = u64::from(exchange.amount);
+        if partially && reading.amount > whole {
+            self.wrong(Mistake::PartAboveWhole, Some(exchange), code);
+        }
+        let taken = if partially { reading.amount.min(whole) } else { whole } as u32;
+        let (reversed, released) = (exchange.has(REVERSAL_SENT), exchange.has(RELEASED));
+        if let Some(exchange) = self.exchanges.get_mut(exchange.number) {
+            exchange.flags |= TOOK;
+            exchange.taken = taken;
+        }
+        let Some(account) = self.population.accounts.get(exchange.account as usize) else { return };
+        let within = self.model.take(exchange.account, account, (exchange.kind, taken), (reversed, released));
+        if !within {
+            self.wrong(Mistake::AboveAvailable, Some(exchange), code);
+        }
+    }
+
+    fn release(&mut self, original: u32) {
+        if let Some(original) = self.exchanges.get_mut(original)
+            && !original.has(RELEASED)
+        {
+            original.flags |= RELEASED;
+            if original.has(TOOK) {
+                let (account, kind, taken) = (original.account, original.kind, original.taken);
+                self.model.give_back(account, kind, taken);
+            }
+        }
+    }
+
+    /// How many answers had each DE 39, those that came only.
+    pub fn codes_seen(&self) -> impl Iterator<Item = ([u8; 2], u64)> {
+        let seen = self.codes_seen.iter().enumerate().filter(|(_, count)| **count > 0);
+        seen.map(|(place, count)| (code_at(place), *count))
+    }
+
+    /// How many answers had one of the DE 39 that say "not now" (91) or "out of order" (96).
+    #[must_use]
+    pub fn refusals_seen(&self) -> u64 {
+        let mut places: Vec<usize> =
+            self.networks.iter().flat_map(|network| network.codes.refusals.map(code_place)).collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().map(|place| self.codes_seen[place]).sum()
+    }
+
+    /// What may be held on an account at the least and at the most, minor units, while some exchanges have no answer:
+    /// approvals whose reversal was never sent, and those and all that is open. Only 01xx count.
+    #[must_use]
+    pub fn held_between(&self) -> Vec<(i64, i64)> {
+        let mut between: Vec<(i64, i64)> =
+            self.model.books().iter().map(|book| (book.firm, book.held)).collect();
+        let open = self.exchanges.unanswered();
+        for exchange in open.filter(|exchange| exchange.kind.takes() && !exchange.has(RELEASED)) {
+            if let Some((_, most)) = between.get_mut(exchange.account as usize) {
+                *most += i64::from(exchange.amount);
+            }
+        }
+        between
+    }
+}
+
+fn timed(exchange: &Exchange, now: u64) -> Received {
+    let group = match answer_mti(exchange.kind) {
+        110 | 210 => Group::Authorization,
+        810 => Group::Management,
+        _ => Group::Reversal,
+    };
+    if exchange.has(GIVEN_UP) {
+        return Received::Stray;
+    }
+    let (since_due, since_sent) = (now.saturating_sub(exchange.due), now.saturating_sub(exchange.sent));
+    Received::Answer { group, since_due, since_sent }
+}
+
+/// The MTI of the answer to a first message of this kind.
+const fn answer_mti(kind: Kind) -> u16 {
+    match kind {
+        Kind::Sale => 210,
+        Kind::Reversal => 410,
+        Kind::ReversalAdvice | Kind::EarlyReversal => 430,
+        Kind::Echo | Kind::SignOn | Kind::SignOff => 810,
+        _ => 110,
+    }
+}
+
+/// A place for every DE 39 of two letters or digits; the last for all others.
+fn code_place(code: [u8; 2]) -> usize {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(usize::from(byte - b'0')),
+        b'A'..=b'Z' => Some(usize::from(byte - b'A') + 10),
+        _ => None,
+    };
+    match (digit(code[0]), digit(code[1])) {
+        (Some(high), Some(low)) => high * 36 + low,
+        _ => 36 * 36,
+    }
+}
+
+fn code_at(place: usize) -> [u8; 2] {
+    const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if place >= 36 * 36 { *b"??" } else { [DIGITS[place / 36], DIGITS[place % 36]] }
+}

@@ -1,0 +1,172 @@
+//! Our own books of what every answer did to the money, and what was wrong with an answer. It shares nothing with the
+//! ledger: it knows answers only.
+
+use crate::workload::exchange::Kind;
+use crate::workload::population::Account;
+
+/// Mistakes that are kept as examples.
+const EXAMPLES_MAX: usize = 20;
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(usize)]
+pub enum Mistake {
+    /// It answers nothing that was sent.
+    ToNothing,
+    /// A second answer to one message.
+    Second,
+    /// It cannot be read, or has another MTI than the answer must have.
+    Unreadable,
+    /// More is taken from an account than could ever be available.
+    AboveAvailable,
+    /// A part is approved that is larger than the whole.
+    PartAboveWhole,
+    /// A repeat is answered with another DE 39 or DE 38 than its first.
+    RepeatDiffers,
+    /// A reversal, advice or network message is not answered with an approval.
+    NotAcknowledged,
+    /// Approved although its reversal came first.
+    ApprovedAfterReversal,
+    /// A DE 39 that this request cannot get.
+    UnexpectedCode,
+}
+
+impl Mistake {
+    /// All, with what reports call them.
+    pub const ALL: [(Self, &'static str); 9] = [
+        (Self::ToNothing, "answer-to-nothing"),
+        (Self::Second, "second-answer"),
+        (Self::Unreadable, "unreadable-answer"),
+        (Self::AboveAvailable, "approved-above-available"),
+        (Self::PartAboveWhole, "part-above-whole"),
+        (Self::RepeatDiffers, "repeat-answered-differently"),
+        (Self::NotAcknowledged, "not-acknowledged"),
+        (Self::ApprovedAfterReversal, "approved-after-reversal"),
+        (Self::UnexpectedCode, "unexpected-code"),
+    ];
+
+    /// What reports call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// One mistake with its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Example {
+    /// What is wrong.
+    pub mistake: Mistake,
+    /// The exchange, when it is known.
+    pub number: Option<u32>,
+    /// What the exchange is about, when it is known.
+    pub kind: Option<Kind>,
+    /// DE 39 of the answer.
+    pub code: [u8; 2],
+}
+
+/// What answers did to one account, minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Book {
+    /// Approved and not undone for certain: no reversal of it was even sent. It can never be above the limit.
+    pub firm: i64,
+    /// Held: approvals of 01xx less acknowledged reversals.
+    pub held: i64,
+    /// Posted since the run began: approvals of 02xx less acknowledged reversals, with its sign.
+    pub posted: i64,
+    touched: bool,
+}
+
+/// The books.
+#[derive(Clone, Debug)]
+pub struct Model {
+    books: Vec<Book>,
+    mistakes: [u64; Mistake::ALL.len()],
+    examples: Vec<Example>,
+}
+
+impl Model {
+    /// Books for so many accounts.
+    #[must_use]
+    pub fn new(accounts: usize) -> Self {
+        Self {
+            books: vec![Book::default(); accounts],
+            mistakes: [0; Mistake::ALL.len()],
+            examples: Vec::with_capacity(EXAMPLES_MAX),
+        }
+    }
+
+    /// An approval took `amount`. `reversed`: a reversal of it was sent already; `released`: and acknowledged. False
+    /// when it is more than could ever be available.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        place: u32,
+        account: &Account,
+        (kind, amount): (Kind, u32),
+        (reversed, released): (bool, bool),
+    ) -> bool {
+        let Some(book) = self.books.get_mut(place as usize) else { return true };
+        book.touched = true;
+        if !released {
+            match kind {
+                Kind::Sale => book.posted -= i64::from(amount),
+                _ => book.held += i64::from(amount),
+            }
+        }
+        if !reversed {
+            book.firm += i64::from(amount);
+        }
+        // All of `firm` was taken together: at the latest of those decisions every other one still stood.
+        book.firm <= account.balance.saturating_add(account.overdraft)
+    }
+
+    /// A reversal of an approval was sent: from now on it may be undone.
+    #[inline]
+    pub(super) fn loosen(&mut self, place: u32, amount: u32) {
+        if let Some(book) = self.books.get_mut(place as usize) {
+            book.firm -= i64::from(amount);
+        }
+    }
+
+    /// A reversal of an approval was acknowledged.
+    #[inline]
+    pub(super) fn give_back(&mut self, place: u32, kind: Kind, amount: u32) {
+        if let Some(book) = self.books.get_mut(place as usize) {
+            match kind {
+                Kind::Sale => book.posted += i64::from(amount),
+                _ => book.held -= i64::from(amount),
+            }
+        }
+    }
+
+    pub(super) fn mistake(&mut self, example: Example) {
+        self.mistakes[example.mistake as usize] += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(example);
+        }
+    }
+
+    /// The books by an account's place in the population.
+    #[must_use]
+    pub fn books(&self) -> &[Book] {
+        &self.books
+    }
+
+    /// Places of accounts that an approval ever took from.
+    pub fn touched(&self) -> impl Iterator<Item = usize> {
+        self.books.iter().enumerate().filter(|(_, book)| book.touched).map(|(place, _)| place)
+    }
+
+    /// How often each mistake was made, in the order of [`Mistake::ALL`].
+    #[must_use]
+    pub const fn mistakes(&self) -> &[u64; Mistake::ALL.len()] {
+        &self.mistakes
+    }
+
+    /// The first mistakes.
+    #[must_use]
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+}

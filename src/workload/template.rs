@@ -1,0 +1,443 @@
+//! Frames that were composed once, and the places in them that differ from message to message.
+
+use crate::dialect::Dialect;
+use crate::dialect::Mapping;
+use crate::dialect::MessageHeader;
+use crate::dialect::answer::WriteError;
+use crate::dialect::header::VISA_HEADER_BYTES;
+use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::value::Value;
+use crate::iso8583::view::Spans;
+use crate::iso8583::view::View;
+use crate::workload::exchange::Kind;
+use crate::workload::identity;
+use crate::workload::identity::Run;
+
+/// Visa's DE 63 with the network identification code (63.1 = 0002).
+const VISA_NETWORK: &[u8] = &[0x80, 0, 0, 0, 0x02];
+/// Visa's DE 62 with the transaction identifier (62.2) only.
+const VISA_TRANSACTION_ID: &[u8] = &[0x40, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+/// Where 62.2 begins in it.
+const TRANSACTION_ID_AT: usize = 8;
+/// Visa's DE 60 of a terminal that takes a part of the amount (60.10 = 1).
+const VISA_PARTIAL: &[u8] = &[0x05, 0, 0, 0, 0, 0x01];
+
+/// Why no templates can be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The dialect does not take what traffic carries.
+    #[error("the dialect cannot write a message of this traffic: {0}")]
+    Write(#[from] WriteError),
+    /// What was composed is not read back.
+    #[error("the dialect does not read back its own message")]
+    Unreadable,
+    /// A field whose encoding cannot be patched.
+    #[error("field {0} cannot be changed in place")]
+    Field(u8),
+}
+
+/// A place for digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Digits {
+    at: u16,
+    /// In digits; zero is no place at all.
+    width: u8,
+    /// The character zero; zero when two digits stand in a byte.
+    zero: u8,
+}
+
+impl Digits {
+    #[inline]
+    fn write(self, frame: &mut [u8], value: u64) {
+        let at = usize::from(self.at);
+        let mut rest = value;
+        if self.zero == 0 {
+            let bytes = usize::from(self.width).div_ceil(2);
+            for byte in frame[at..at + bytes].iter_mut().rev() {
+                let pair = (rest % 100) as u8;
+                *byte = pair + pair / 10 * 6;
+                rest /= 100;
+            }
+        } else {
+            for byte in frame[at..at + usize::from(self.width)].iter_mut().rev() {
+                *byte = self.zero + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+    }
+
+    /// The digits from `from` on, as many as `width`; in packed fields both are even.
+    const fn part(self, from: u8, width: u8) -> Self {
+        if self.width == 0 {
+            return self;
+        }
+        let bytes = if self.zero == 0 { from / 2 } else { from };
+        Self { at: self.at + bytes as u16, width, zero: self.zero }
+    }
+}
+
+/// A place for characters: letters and digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Characters {
+    at: u16,
+    width: u8,
+    ebcdic: bool,
+}
+
+impl Characters {
+    #[inline]
+    fn write(self, frame: &mut [u8], text: &[u8]) {
+        let at = usize::from(self.at);
+        for (to, from) in frame[at..at + usize::from(self.width)].iter_mut().zip(text) {
+            *to = if self.ebcdic { crate::iso8583::digits::to_ebcdic(*from) } else { *from };
+        }
+    }
+}
+
+/// What differs from message to message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fill {
+    /// The exchange's number: DE 11, DE 37.
+    pub number: u32,
+    /// The exchange that merchant, institution and network id follow: the original's for a reversal.
+    pub original: u32,
+    /// DE 2.
+    pub pan: u64,
+    /// DE 14.
+    pub expiry: u16,
+    /// DE 4, minor units.
+    pub amount: u32,
+    /// DE 49.
+    pub currency: u16,
+    /// DE 3 of a reversal.
+    pub processing_code: u32,
+    /// DE 90: the original's MTI and DE 7.
+    pub original_data: (u16, u32),
+    /// DE 38 of a reversal whose original's answer is known.
+    pub approval: [u8; 6],
+    /// DE 7 where it was promised before, in DE 90 of an early reversal; zero is now.
+    pub transmission: u32,
+    /// It is a repeat: the MTI's last digit is one higher.
+    pub repeat: bool,
+}
+
+/// One composed frame.
+#[derive(Clone, Debug)]
+struct Template {
+    frame: Vec<u8>,
+    mti_end: u16,
+    pan: Digits,
+    processing_code: Digits,
+    amount: Digits,
+    transmission: Digits,
+    stan: Digits,
+    local_time: Digits,
+    local_date: Digits,
+    expiry: Digits,
+    category: Digits,
+    acquirer: Digits,
+    rrn: Digits,
+    approval: Characters,
+    terminal: Digits,
+    merchant: Digits,
+    currency: Digits,
+    transaction_id: Digits,
+    original_data: Digits,
+}
+
+/// Which composed frame a message is made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub(super) enum Form {
+    Purchase,
+    Cash,
+    Sale,
+    Partial,
+    Inquiry,
+    Verification,
+    Reversal,
+    ReversalWithCode,
+    Advice,
+    AdviceWithCode,
+    Echo,
+    SignOn,
+    SignOff,
+}
+
+impl Form {
+    const ALL: [Self; 13] = [
+        Self::Purchase,
+        Self::Cash,
+        Self::Sale,
+        Self::Partial,
+        Self::Inquiry,
+        Self::Verification,
+        Self::Reversal,
+        Self::ReversalWithCode,
+        Self::Advice,
+        Self::AdviceWithCode,
+        Self::Echo,
+        Self::SignOn,
+        Self::SignOff,
+    ];
+
+    const fn mti(self) -> u16 {
+        match self {
+            Self::Sale => 200,
+            Self::Reversal | Self::ReversalWithCode => 400,
+            Self::Advice | Self::AdviceWithCode => 420,
+            Self::Echo | Self::SignOn | Self::SignOff => 800,
+            _ => 100,
+        }
+    }
+
+    const fn is_reversal(self) -> bool {
+        matches!(self, Self::Reversal | Self::ReversalWithCode | Self::Advice | Self::AdviceWithCode)
+    }
+
+    const fn with_code(self) -> bool {
+        matches!(self, Self::ReversalWithCode | Self::AdviceWithCode)
+    }
+}
+
+/// DE 3 of what an exchange asks for.
+pub(super) const fn processing_code(kind: Kind) -> u32 {
+    match kind {
+        Kind::Cash => 10_000,
+        Kind::Inquiry => 300_000,
+        _ => 0,
+    }
+}
+
+/// The composed frames of one dialect in one run.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    all: Vec<Template>,
+    mapping: Mapping,
+    run: Run,
+}
+
+impl Templates {
+    /// Composes all frames.
+    ///
+    /// # Errors
+    /// The dialect cannot carry this traffic.
+    pub fn compose(dialect: &Dialect, run: Run) -> Result<Self, TemplateError> {
+        let all: Result<Vec<Template>, TemplateError> =
+            Form::ALL.iter().map(|form| compose(dialect, *form, run)).collect();
+        Ok(Self { all: all?, mapping: dialect.mapping(), run })
+    }
+
+    /// Whether messages carry Visa's private subfields, so that a part of an amount can be asked for and an account
+    /// verified.
+    #[must_use]
+    pub fn is_visa(&self) -> bool {
+        self.mapping == Mapping::Visa
+    }
+
+    /// Sets DE 7, DE 12 and DE 13 of all messages from here on. Returns DE 7.
+    pub fn set_time(&mut self, now: Timestamp) -> u32 {
+        let transmission = TransmissionTime::at(now).digits();
+        for template in &mut self.all {
+            let frame = &mut template.frame;
+            template.transmission.write(frame, u64::from(transmission));
+            template.local_time.write(frame, u64::from(transmission % 1_000_000));
+            template.local_date.write(frame, u64::from(transmission / 1_000_000));
+        }
+        transmission
+    }
+
+    /// Appends a frame.
+    #[inline]
+    pub(super) fn write(&self, form: Form, fill: &Fill, out: &mut Vec<u8>) {
+        let template = &self.all[form as usize];
+        let start = out.len();
+        out.extend_from_slice(&template.frame);
+        let frame = &mut out[start..];
+        if fill.repeat {
+            frame[usize::from(template.mti_end)] += 1;
+        }
+        template.stan.write(frame, u64::from(identity::stan(fill.number)));
+        template.rrn.write(frame, u64::from(fill.number));
+        if form.mti() == 800 {
+            return;
+        }
+        if fill.transmission != 0 {
+            template.transmission.write(frame, u64::from(fill.transmission));
+        }
+        let original = fill.original;
+        template.pan.write(frame, fill.pan);
+        template.amount.write(frame, u64::from(fill.amount));
+        template.category.write(frame, u64::from(identity::category(original)));
+        template.acquirer.write(frame, u64::from(identity::acquirer(original)));
+        template.terminal.write(frame, u64::from(identity::terminal(original)));
+        template.merchant.write(frame, u64::from(identity::merchant(original)));
+        template.currency.write(frame, u64::from(fill.currency));
+        template.transaction_id.write(frame, self.run.transaction_id(original));
+        if form.is_reversal() {
+            let (mti, transmission) = fill.original_data;
+            let data = template.original_data;
+            template.processing_code.write(frame, u64::from(fill.processing_code));
+            data.part(0, 4).write(frame, u64::from(mti));
+            data.part(4, 6).write(frame, u64::from(identity::stan(original)));
+            data.part(10, 10).write(frame, u64::from(transmission));
+            // The forwarding institution is zero; its first digit makes the part even.
+            data.part(20, 12).write(frame, u64::from(identity::acquirer(original)) * 10);
+            template.approval.write(frame, &fill.approval);
+        } else {
+            template.expiry.write(frame, u64::from(fill.expiry));
+        }
+    }
+}
+
+/// The values of a message of this form: text, or bytes for Visa's private fields.
+fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
+    let visa = dialect.mapping() == Mapping::Visa;
+    let text = Value::Text;
+    if form.mti() == 800 {
+        let code = match (form, visa) {
+            (Form::Echo, _) => "301",
+            (Form::SignOn, true) => "071",
+            (Form::SignOn, false) => "001",
+            (_, true) => "072",
+            (_, false) => "002",
+        };
+        let mut values =
+            vec![(7, text("0101000000")), (11, text("000001")), (37, text("000000000000")), (70, text(code))];
+        if visa {
+            values.insert(3, (63, Value::Bytes(VISA_NETWORK)));
+        }
+        return values;
+    }
+    let kind = match form {
+        Form::Cash => "010000",
+        Form::Inquiry => "300000",
+        _ => "000000",
+    };
+    let entry = if visa { "0510" } else { "051" };
+    let condition = if form == Form::Verification { "51" } else { "00" };
+    let mut values = vec![
+        (2, text("4000000000000000")),
+        (3, text(kind)),
+        (4, text("0")),
+        (7, text("0101000000")),
+        (11, text("000001")),
+        (12, text("000000")),
+        (13, text("0101")),
+        (18, text("5411")),
+        (19, text("840")),
+        (22, text(entry)),
+        (25, text(condition)),
+        (32, text("40000000")),
+        (37, text("000000000000")),
+        (41, text("00000000")),
+        (42, text("MERCHANT0000000")),
+        (43, text("CORNER SHOP              SPRINGFIELD  US")),
+        (49, text("840")),
+    ];
+    if form.is_reversal() {
+        values.push((90, text("0100")));
+    } else {
+        values.push((14, text("2912")));
+    }
+    if form.with_code() {
+        values.push((38, text("000000")));
+    }
+    if visa {
+        values.push((62, Value::Bytes(VISA_TRANSACTION_ID)));
+        values.push((63, Value::Bytes(VISA_NETWORK)));
+    }
+    if visa && form == Form::Partial {
+        values.push((60, Value::Bytes(VISA_PARTIAL)));
+    }
+    values.sort_by_key(|(field, _)| *field);
+    values
+}
+
+fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, TemplateError> {
+    let mut frame = Vec::new();
+    dialect.compose(form.mti(), &values(dialect, form), &mut frame)?;
+    let body = dialect.frame(&frame).ok().flatten().ok_or(TemplateError::Unreadable)?.body;
+    let header = if dialect.header() == MessageHeader::Visa { VISA_HEADER_BYTES } else { 0 };
+    let start = body.start + header;
+    let mut spans = Spans::default();
+    let view = View::parse(dialect.layout(), &frame[start..body.end], &mut spans)
+        .map_err(|_| TemplateError::Unreadable)?;
+    let places = Places { view, start };
+    let mti_bytes = if dialect.layout().mti() == Encoding::Bcd { 2 } else { 4 };
+    let whole_rrn = places.characters(37)?;
+    let mut template = Template {
+        mti_end: (start + mti_bytes - 1) as u16,
+        pan: places.digits(2)?,
+        processing_code: places.digits(3)?,
+        amount: places.digits(4)?,
+        transmission: places.digits(7)?,
+        stan: places.digits(11)?,
+        local_time: places.digits(12)?,
+        local_date: places.digits(13)?,
+        expiry: places.digits(14)?,
+        category: places.digits(18)?,
+        acquirer: places.digits(32)?,
+        rrn: places.digits(37)?.part(2, 10),
+        approval: places.characters(38)?,
+        terminal: places.digits(41)?,
+        merchant: places.digits(42)?.part(8, 7),
+        currency: places.digits(49)?,
+        transaction_id: places.transaction_id(),
+        original_data: places.digits(90)?,
+        frame: Vec::new(),
+    };
+    if matches!(form, Form::Inquiry | Form::Verification) {
+        // These ask for no amount.
+        template.amount = Digits::default();
+    }
+    whole_rrn.write(&mut frame, &run.rrn(0));
+    template.frame = frame;
+    Ok(template)
+}
+
+/// Where the fields of a composed message stand.
+struct Places<'v> {
+    view: View<'v>,
+    start: usize,
+}
+
+impl Places<'_> {
+    fn digits(&self, field: u8) -> Result<Digits, TemplateError> {
+        let (Some((_, content)), Some(units)) = (self.view.offsets(field), self.view.units(field)) else {
+            return Ok(Digits::default());
+        };
+        let encoding = self.view.layout().field(field).map(|spec| spec.encoding);
+        let (zero, width) = match encoding {
+            Some(Encoding::Ascii) => (b'0', units),
+            Some(Encoding::Ebcdic) => (0xf0, units),
+            // A spare nibble in front is a zero.
+            Some(Encoding::Bcd) => (0, units.next_multiple_of(2)),
+            _ => return Err(TemplateError::Field(field)),
+        };
+        Ok(Digits { at: (self.start + content) as u16, width: width as u8, zero })
+    }
+
+    fn characters(&self, field: u8) -> Result<Characters, TemplateError> {
+        let (Some((_, content)), Some(units)) = (self.view.offsets(field), self.view.units(field)) else {
+            return Ok(Characters::default());
+        };
+        let ebcdic = match self.view.layout().field(field).map(|spec| spec.encoding) {
+            Some(Encoding::Ascii) => false,
+            Some(Encoding::Ebcdic) => true,
+            _ => return Err(TemplateError::Field(field)),
+        };
+        Ok(Characters { at: (self.start + content) as u16, width: units as u8, ebcdic })
+    }
+
+    fn transaction_id(&self) -> Digits {
+        let content = self.view.offsets(62).map(|(_, content)| content);
+        content.map_or(Digits::default(), |content| Digits {
+            at: (self.start + content + TRANSACTION_ID_AT) as u16,
+            width: 16,
+            zero: 0,
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! The acquirer against a small issuer: everything adds up, and each planted mistake is found.
+
+use proptest::prelude::*;
+
+use crate::dialect::Dialect;
+use crate::domain::time::Timestamp;
+use crate::workload::acquirer::Acquirer;
+use crate::workload::exchange::Kind;
+use crate::workload::identity::Run;
+use crate::workload::issuer::Issuer;
+use crate::workload::issuer::Planted;
+use crate::workload::model::Mistake;
+use crate::workload::population::Composition;
+use crate::workload::population::Population;
+use crate::workload::traffic::Mix;
+use crate::workload::traffic::Traffic;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_795_000_000);
+
+fn everything() -> Mix {
+    Mix::parse(
+        "purchase=20,cash=5,sale=10,partial=5,over-limit=5,unknown-card=5,blocked-card=5,inquiry=5,\
+         verification=5,repeat=10,reversal=8,reversal-advice=8,reversal-repeat=5,early-reversal=4,echo=1",
+    )
+    .expect("a mix")
+}
+
+fn population() -> Population {
+    let of = Composition { balance: 60_000, blocked_every: 7, ..Composition::of(80, 3) };
+    Population::generate(of)
+}
+
+/// Both dialects, a connection each; batches of messages, each answered in order.
+fn run(traffic: &Traffic, planted: Planted, batches: &[u8]) -> (Acquirer, Issuer) {
+    let dialects =
+        [Dialect::built_in("visa").expect("visa"), Dialect::built_in("iso87-ascii").expect("iso87-ascii")];
+    let mut issuer = Issuer::new(&population(), planted);
+    let mut acquirer =
+        Acquirer::new(population(), &dialects, &[0, 1], traffic, Run::new(77)).expect("templates");
+    acquirer.set_time(NOW);
+    let mut clock = 0;
+    for (turn, batch) in batches.iter().enumerate() {
+        let stream = turn % 2;
+        let (mut frames, mut answers) = (Vec::new(), Vec::new());
+        for _ in 0..*batch {
+            clock += 1;
+            // The second changes between any two messages.
+            acquirer.set_time(NOW.plus_ms(clock * 300));
+            let number = acquirer.compose(stream, &mut frames);
+            acquirer.sent(number, clock, clock);
+        }
+        let whole = issuer.answer(&dialects[stream], &frames, &mut answers);
+        assert_eq!(whole, frames.len());
+        take(&mut acquirer, &dialects[stream], stream, &answers, clock);
+    }
+    (acquirer, issuer)
+}
+
+fn take(acquirer: &mut Acquirer, dialect: &Dialect, stream: usize, answers: &[u8], clock: u64) {
+    let mut at = 0;
+    while let Some(frame) = dialect.frame(&answers[at..]).expect("frames") {
+        let _what = acquirer.receive(stream, &answers[at + frame.body.start..at + frame.body.end], clock);
+        at += frame.total;
+    }
+}
+
+fn assert_same_money(acquirer: &Acquirer, issuer: &Issuer) {
+    for (account, book) in acquirer.population().accounts().iter().zip(acquirer.model().books()) {
+        let is = issuer.accounts[&(account.wallet.0, account.currency)];
+        assert_eq!(is, (account.balance + book.posted, book.held), "wallet {}", account.wallet.0);
+    }
+}
+
+fn traffic(mix: Mix, seed: u64) -> Traffic {
+    Traffic { mix, seed, ..Traffic::default() }
+}
+
+fn cases() -> u32 {
+    std::env::var("TURNPIKE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+
+    #[test]
+    fn r33_the_model_and_a_right_issuer_agree(
+        seed in any::<u64>(),
+        batches in proptest::collection::vec(1_u8..60, 1..80),
+        level in proptest::option::of(1_u32..200),
+    ) {
+        let traffic = Traffic { level, ..traffic(everything(), seed) };
+        let (acquirer, issuer) = run(&traffic, Planted::Nothing, &batches);
+        prop_assert_eq!(acquirer.model().examples(), &[]);
+        prop_assert_eq!(acquirer.exchanges().unanswered().count(), 0);
+        assert_same_money(&acquirer, &issuer);
+    }
+}
+
+#[test]
+fn every_kind_is_sent_in_both_dialects() {
+    let (acquirer, _) = run(&traffic(everything(), 5), Planted::Nothing, &[40; 200]);
+    for (kind, name) in Kind::DRAWN {
+        assert!(acquirer.sent_by(kind) > 20, "{name}: {}", acquirer.sent_by(kind));
+    }
+    assert!(acquirer.sent_by(Kind::Late) > 20 && acquirer.sent_by(Kind::Echo) > 20);
+}
+
+#[test]
+fn each_planted_mistake_is_found() {
+    let table = [
+        (Planted::AnswersTwice, Some(Mistake::Second)),
+        (Planted::AnswersToNothing, Some(Mistake::ToNothing)),
+        (Planted::ApprovesOverLimit, Some(Mistake::AboveAvailable)),
+        (Planted::PartAboveWhole, Some(Mistake::PartAboveWhole)),
+        (Planted::OtherCodeToRepeat, Some(Mistake::RepeatDiffers)),
+        (Planted::DeclinesReversal, Some(Mistake::NotAcknowledged)),
+        (Planted::ApprovesAfterReversal, Some(Mistake::ApprovedAfterReversal)),
+        (Planted::ApprovesUnknownCards, Some(Mistake::UnexpectedCode)),
+        (Planted::SaysNothing, None),
+        (Planted::ForgetsHold, None),
+        (Planted::Refuses, None),
+    ];
+    for (planted, mistake) in table {
+        let (acquirer, issuer) = run(&traffic(everything(), 11), planted, &[40; 100]);
+        let count = |mistake: Mistake| acquirer.model().mistakes()[mistake as usize];
+        if let Some(mistake) = mistake {
+            assert!(count(mistake) > 0, "{planted:?}: {:?}", acquirer.model().examples());
+        }
+        match planted {
+            Planted::SaysNothing => assert!(acquirer.exchanges().unanswered().count() > 20),
+            Planted::Refuses => {
+                assert!(acquirer.refusals_seen() > 20);
+                assert_same_money(&acquirer, &issuer);
+            }
+            Planted::ForgetsHold => {
+                let held: i64 = acquirer.model().books().iter().map(|book| book.held).sum();
+                assert!(held > issuer.accounts.values().map(|(_, held)| held).sum::<i64>());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn r33_what_has_no_answer_is_settled_by_its_reversal() {
+    let (mut acquirer, mut issuer) = run(&traffic(everything(), 23), Planted::SaysNothing, &[40; 100]);
+    let between = acquirer.held_between();
+    for (account, (least, most)) in acquirer.population().accounts().iter().zip(between) {
+        let (_, held) = issuer.accounts[&(account.wallet.0, account.currency)];
+        let posted = acquirer.model().books()[0].posted;
+        assert!(least - posted.abs() * 1_000 <= held && held <= most, "{least} {held} {most}");
+    }
+    let dialects = [Dialect::built_in("visa").expect("visa"), Dialect::built_in("iso87-ascii").expect("iso")];
+    issuer.planted = Planted::Nothing;
+    let mut open = Vec::new();
+    acquirer.unsettled(&mut open);
+    assert!(open.len() > 10);
+    for number in open.drain(..) {
+        let (mut frame, mut answer) = (Vec::new(), Vec::new());
+        let Some((stream, reversal)) = acquirer.compose_settlement(number, &mut frame) else { continue };
+        acquirer.sent(reversal, 1, 1);
+        issuer.answer(&dialects[stream], &frame, &mut answer);
+        take(&mut acquirer, &dialects[stream], stream, &answer, 2);
+    }
+    acquirer.unsettled(&mut open);
+    assert!(open.is_empty(), "{open:?}");
+    assert_same_money(&acquirer, &issuer);
+}
+
+#[test]
+fn equal_seeds_give_equal_frames_and_no_two_frames_are_alike() {
+    let dialect = Dialect::built_in("visa").expect("visa");
+    let frames = |seed| {
+        let dialects = [dialect.clone()];
+        let traffic = traffic(Mix::default(), seed);
+        let mut acquirer =
+            Acquirer::new(population(), &dialects, &[0], &traffic, Run::new(1)).expect("templates");
+        acquirer.set_time(NOW);
+        let mut frames = Vec::new();
+        for number in 0..5_000 {
+            let mut frame = Vec::new();
+            let composed = acquirer.compose(0, &mut frame);
+            acquirer.sent(composed, number, number);
+            frames.push(frame);
+        }
+        frames
+    };
+    let mut one = frames(3);
+    assert_eq!(one, frames(3));
+    assert_ne!(one, frames(4));
+    one.sort_unstable();
+    one.dedup();
+    assert_eq!(one.len(), 5_000);
+}

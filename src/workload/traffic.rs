@@ -1,0 +1,285 @@
+//! What is sent: kinds by weight, and per connection what can be repeated and reversed.
+
+use std::collections::VecDeque;
+
+use crate::workload::chance::Chance;
+use crate::workload::exchange::Kind;
+use crate::workload::exchange::NONE;
+
+/// Places of the table that kinds are drawn from.
+const DRAWS: u32 = 1024;
+/// Exchanges of a connection that a repeat may repeat.
+const RECENT: usize = 64;
+/// Approvals of a connection that wait for their reversal when their number is not kept level.
+const HOLDS_MAX: usize = 4096;
+
+/// Why a mix cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MixError {
+    /// Not `name=weight`.
+    #[error("`{0}` is not of the form kind=weight")]
+    Form(String),
+    /// No such kind.
+    #[error("`{0}` is no kind of traffic; the kinds are {names}", names = names())]
+    Kind(String),
+    /// No weight at all.
+    #[error("all weights are zero")]
+    Empty,
+    /// Too large a weight.
+    #[error("the weights add up to more than 1,000,000")]
+    TooLarge,
+}
+
+fn names() -> String {
+    let mut names: Vec<&str> = Kind::DRAWN.iter().map(|(_, name)| *name).collect();
+    names.push(Kind::Echo.name());
+    names.join(", ")
+}
+
+/// How often each kind is sent, by weight.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mix(Vec<(Kind, u32)>);
+
+impl Default for Mix {
+    /// Mostly purchases, with every flow of the rules in it.
+    fn default() -> Self {
+        Self(vec![
+            (Kind::Purchase, 700),
+            (Kind::Cash, 60),
+            (Kind::Partial, 10),
+            (Kind::OverLimit, 20),
+            (Kind::UnknownCard, 10),
+            (Kind::BlockedCard, 10),
+            (Kind::Inquiry, 20),
+            (Kind::Verification, 10),
+            (Kind::Repeat, 20),
+            (Kind::Reversal, 60),
+            (Kind::ReversalAdvice, 50),
+            (Kind::ReversalRepeat, 10),
+            (Kind::EarlyReversal, 10),
+            (Kind::Echo, 10),
+        ])
+    }
+}
+
+impl Mix {
+    /// Purchases only.
+    #[must_use]
+    pub fn purchases() -> Self {
+        Self(vec![(Kind::Purchase, 1)])
+    }
+
+    /// A mix from words such as `purchase=90,repeat=10`.
+    ///
+    /// # Errors
+    /// The first word that is wrong.
+    pub fn parse(text: &str) -> Result<Self, MixError> {
+        let mut weights = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            let (name, weight) = word.split_once('=').ok_or_else(|| MixError::Form(word.to_owned()))?;
+            let weight: u32 = weight.trim().parse().map_err(|_| MixError::Form(word.to_owned()))?;
+            let kinds = Kind::DRAWN.iter().copied().chain([(Kind::Echo, Kind::Echo.name())]);
+            let kind = kinds.into_iter().find(|(_, known)| *known == name.trim());
+            weights.push((kind.ok_or_else(|| MixError::Kind(name.to_owned()))?.0, weight));
+        }
+        match weights.iter().map(|(_, weight)| u64::from(*weight)).sum::<u64>() {
+            0 => Err(MixError::Empty),
+            1..=1_000_000 => Ok(Self(weights)),
+            _ => Err(MixError::TooLarge),
+        }
+    }
+
+    /// A table in which each kind stands as often as its weight says, to be drawn from with one index.
+    fn table(&self) -> Vec<Kind> {
+        let all: u64 = self.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        let mut table = Vec::with_capacity(DRAWS as usize);
+        let mut until = 0;
+        for (kind, weight) in self.0.iter().filter(|(_, weight)| *weight > 0) {
+            until += u64::from(*weight);
+            let end = (until * u64::from(DRAWS)).div_ceil(all.max(1)) as usize;
+            // Even the smallest weight is drawn now and then.
+            table.resize(end.max(table.len() + 1), *kind);
+        }
+        table
+    }
+}
+
+/// What a run sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Traffic {
+    /// Kinds by weight.
+    pub mix: Mix,
+    /// Draws cards, kinds and amounts.
+    pub seed: u64,
+    /// Purchases are for this much to that much, minor units.
+    pub amounts: (u32, u32),
+    /// Keeps about this many holds alive, over all connections: once there are as many, every approval is followed by
+    /// the reversal of the oldest. `None` leaves reversals to the mix.
+    pub level: Option<u32>,
+    /// Messages for which exchanges must be remembered, at least; prepared runs remember all.
+    pub remembered: usize,
+    /// The peer sends frames back as they came: nothing is judged.
+    pub echo: bool,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            mix: Mix::default(),
+            seed: 1,
+            amounts: (100, 5_000),
+            level: None,
+            remembered: 1 << 20,
+            echo: false,
+        }
+    }
+}
+
+/// What one connection sends next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// A new exchange.
+    New(Kind),
+    /// The request of this number, whose reversal went before it.
+    Late(u32),
+    /// Another exchange again.
+    Repeat(Kind, u32),
+    /// The reversal of this exchange.
+    Reversal(Kind, u32),
+}
+
+/// The stream of one connection. Repeats and reversals stay on the connection of their original, so that they come
+/// after it.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) network: usize,
+    pub(super) chance: Chance,
+    table: Vec<Kind>,
+    level: Option<usize>,
+    recent: [u32; RECENT],
+    recent_at: usize,
+    last_reversal: u32,
+    early: u32,
+    holds: VecDeque<u32>,
+}
+
+impl Stream {
+    pub(super) fn new(network: usize, number: usize, streams: usize, traffic: &Traffic) -> Self {
+        let level = traffic.level.map(|level| (level as usize).div_ceil(streams.max(1)));
+        let seed = traffic.seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(number as u64);
+        Self {
+            network,
+            chance: Chance::new(seed),
+            table: traffic.mix.table(),
+            level,
+            recent: [NONE; RECENT],
+            recent_at: 0,
+            last_reversal: NONE,
+            early: NONE,
+            holds: VecDeque::with_capacity(level.unwrap_or(HOLDS_MAX) + 2),
+        }
+    }
+
+    /// Draws what is sent next.
+    #[inline]
+    pub(super) fn next(&mut self) -> Next {
+        if self.early != NONE {
+            return Next::Late(std::mem::replace(&mut self.early, NONE));
+        }
+        if self.level.is_some_and(|level| self.holds.len() > level)
+            && let Some(oldest) = self.holds.pop_front()
+        {
+            let advice = self.chance.next() & 1 == 0;
+            return Next::Reversal(if advice { Kind::ReversalAdvice } else { Kind::Reversal }, oldest);
+        }
+        let drawn = self.chance.below(self.table.len() as u32) as usize;
+        match self.table[drawn] {
+            Kind::Repeat => match self.recent[self.chance.below(RECENT as u32) as usize] {
+                NONE => Next::New(Kind::Purchase),
+                original => Next::Repeat(Kind::Repeat, original),
+            },
+            Kind::ReversalRepeat => match self.last_reversal {
+                NONE => Next::New(Kind::Purchase),
+                reversal => Next::Repeat(Kind::ReversalRepeat, reversal),
+            },
+            kind @ (Kind::Reversal | Kind::ReversalAdvice) => match self.holds.pop_front() {
+                None => Next::New(Kind::Purchase),
+                Some(original) => Next::Reversal(kind, original),
+            },
+            kind => Next::New(kind),
+        }
+    }
+
+    /// Keeps a new exchange for the repeats and reversals to come.
+    #[inline]
+    pub(super) fn remember(&mut self, kind: Kind, number: u32) {
+        if kind.asks() {
+            self.recent[self.recent_at % RECENT] = number;
+            self.recent_at = self.recent_at.wrapping_add(1);
+        } else if kind.undoes() {
+            self.last_reversal = number;
+        }
+        match kind {
+            Kind::EarlyReversal => {
+                // The number after it is its original's.
+                self.early = number + 1;
+            }
+            Kind::Purchase | Kind::Cash | Kind::Sale => {
+                if self.level.is_none() && self.holds.len() >= HOLDS_MAX {
+                    self.holds.pop_front();
+                }
+                self.holds.push_back(number);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mix_is_drawn_by_its_weights() {
+        let mix = Mix::parse("purchase=900, cash = 99,echo=1").expect("a mix");
+        let table = mix.table();
+        let count = |kind| table.iter().filter(|drawn| **drawn == kind).count();
+        assert_eq!(count(Kind::Purchase), 922);
+        assert!((100..=103).contains(&count(Kind::Cash)));
+        assert!(count(Kind::Echo) >= 1);
+        for (text, error) in [
+            ("purchase", "`purchase` is not of the form kind=weight"),
+            ("purchase=x", "`purchase=x` is not of the form kind=weight"),
+            ("purchase=0", "all weights are zero"),
+            ("purchase=2000000", "the weights add up to more than 1,000,000"),
+        ] {
+            assert_eq!(Mix::parse(text).map_err(|error| error.to_string()), Err(error.to_owned()));
+        }
+        let unknown = Mix::parse("refund=1").map_err(|error| error.to_string());
+        assert!(unknown.is_err_and(|error| error.starts_with("`refund` is no kind of traffic")));
+    }
+
+    #[test]
+    fn the_number_of_live_holds_is_kept_level() {
+        let traffic = Traffic { mix: Mix::purchases(), level: Some(100), ..Traffic::default() };
+        let mut stream = Stream::new(0, 0, 1, &traffic);
+        let (mut live, mut reversals) = (0_i32, 0);
+        for number in 0..10_000 {
+            match stream.next() {
+                Next::New(kind) => {
+                    stream.remember(kind, number);
+                    live += 1;
+                }
+                Next::Reversal(kind, original) => {
+                    assert!(original < number);
+                    stream.remember(kind, number);
+                    live -= 1;
+                    reversals += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(live <= 101);
+        }
+        assert!((100..=101).contains(&live) && reversals > 4_900);
+    }
+}

@@ -1,0 +1,236 @@
+//! Kills the real process under load and proves from the outside what is there after the restart.
+//!
+//! `TURNPIKE_KILLS` says how often; half of the kills are in `fsync` mode, half in `async`.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Value;
+use turnpike::edge::loadtest::drive;
+use turnpike::edge::loadtest::http::Http;
+use turnpike::edge::loadtest::plan::Pace;
+use turnpike::edge::loadtest::plan::Plan;
+use turnpike::edge::loadtest::plan::Target;
+use turnpike::workload::acquirer::Acquirer;
+use turnpike::workload::exchange::Exchange;
+use turnpike::workload::identity::Run;
+use turnpike::workload::model::Mistake;
+use turnpike::workload::population::Composition;
+use turnpike::workload::population::Population;
+use turnpike::workload::traffic::Mix;
+
+const WALLETS: u32 = 400;
+/// Answers before each kill, at least.
+const ANSWERS: u64 = 10_000;
+/// What `async` may lose, in records.
+const UNSYNCED_MAX: u64 = 2_000;
+/// Answered requests that are repeated after the restart.
+const REPEATS: usize = 400;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_killed_daemon_has_what_it_answered_or_says_how_much_it_may_lose() {
+    let kills: u64 = std::env::var("TURNPIKE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let mut missing = 0;
+    for kill in 0..kills {
+        let reply = if kill % 2 == 0 { "fsync" } else { "async" };
+        missing += one_kill(kill, reply);
+    }
+    println!("{kills} kills; in async mode {missing} answered approvals were missing in all");
+}
+
+/// One daemon, its directory and its addresses.
+struct Daemon {
+    directory: tempfile::TempDir,
+    process: Child,
+    http: SocketAddr,
+    visa: SocketAddr,
+    iso87: SocketAddr,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _waited = self.process.wait();
+    }
+}
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+fn start(directory: &Path, http: SocketAddr) -> Child {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
+    let process = Command::new(env!("CARGO_BIN_EXE_turnpike"))
+        .arg("serve")
+        .arg("--config")
+        .arg(directory.join("turnpike.toml"))
+        .arg("--seed")
+        .arg(directory.join("seed.csv"))
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .stdout(Stdio::from(log.try_clone().expect("a log")))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("the daemon starts");
+    let begun = Instant::now();
+    while block_on(async { page(http, "/readyz").await.is_none() }) {
+        let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
+        assert!(begun.elapsed() < PATIENCE, "not ready after {PATIENCE:?}: {}", log());
+        thread::sleep(Duration::from_millis(5));
+    }
+    process
+}
+
+impl Daemon {
+    fn new(reply: &str, population: &Population) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (http, visa, iso87) = (free_port(), free_port(), free_port());
+        let config = format!(
+            "[admin]\nlisten = \"{http}\"\n\
+             [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 400000\n\
+             [journal]\nreply = \"{reply}\"\nsegment_mib = 8\nspare_segments = 1\n\
+             max_unsynced_records = {UNSYNCED_MAX}\n\
+             [links.visa]\ndialect = \"visa\"\nlisten = \"{visa}\"\n\
+             [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{iso87}\"\n"
+        );
+        fs::write(directory.path().join("turnpike.toml"), config).expect("written");
+        fs::write(directory.path().join("seed.csv"), population.to_seed_csv()).expect("written");
+        let process = start(directory.path(), http);
+        Self { directory, process, http, visa, iso87 }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("killed");
+        self.process.wait().expect("ended");
+    }
+
+    fn restart(&mut self) {
+        self.process = start(self.directory.path(), self.http);
+    }
+
+    fn plan(&self, kill: u64, population: Population) -> Plan {
+        let target =
+            |dialect: &str, address| Target::parse(&format!("{dialect}={address}")).expect("a target");
+        let targets = vec![target("visa", self.visa), target("iso87-ascii", self.iso87)];
+        let pace = Pace::Closed { window: 64 };
+        let mut plan = Plan::new(targets, population, pace, PATIENCE, Run::new(kill));
+        plan.traffic.seed = kill;
+        plan.traffic.mix = Mix::parse(
+            "purchase=80,cash=5,partial=1,over-limit=2,inquiry=1,repeat=4,reversal=4,reversal-advice=4,\
+             early-reversal=1",
+        )
+        .expect("a mix");
+        plan.settle = false;
+        plan
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+async fn page(http: SocketAddr, path: &str) -> Option<Value> {
+    Http::connect(http).await.ok()?.get(path).await.ok()
+}
+
+/// Waits until the daemon's books have so many records.
+fn wait_for_records(http: SocketAddr, records: u64) {
+    let begun = Instant::now();
+    block_on(async {
+        let mut http = Http::connect(http).await.expect("the HTTP face");
+        while begun.elapsed() < PATIENCE {
+            let page = http.get("/v1/audit/balance").await.expect("the totals");
+            if page["sequence"].as_u64().unwrap_or(0) >= records {
+                return;
+            }
+        }
+    });
+}
+
+fn one_kill(kill: u64, reply: &str) -> u64 {
+    let population =
+        Population::generate(Composition { second_currency_every: 0, ..Composition::of(WALLETS, kill) });
+    let mut daemon = Daemon::new(reply, &population);
+    let plan = daemon.plan(kill, population);
+    let again = plan.clone();
+    let load = thread::spawn(move || block_on(drive::drive_keeping(plan)).expect("a report"));
+    // Not every record is an answer: wallets, cards, and declines on the way.
+    wait_for_records(daemon.http, ANSWERS * 6 / 5 + 2 * u64::from(WALLETS) + kill * 7_919 % 3_000);
+    daemon.kill();
+    let (report, acquirer) = load.join().expect("the load ends when the daemon does");
+    assert!(report.measured.answered >= ANSWERS, "kill {kill} {reply}:\n{report}");
+    assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "kill {kill} {reply}:\n{report}");
+    daemon.restart();
+    let missing = block_on(compare(daemon.http, &acquirer, &again.run));
+    let allowed = if reply == "fsync" { 0 } else { UNSYNCED_MAX };
+    assert!(missing.len() as u64 <= allowed, "kill {kill} {reply}: {} answers are missing", missing.len());
+    repeats(again, acquirer, &missing, kill, reply);
+    missing.len() as u64
+}
+
+/// Compares wallets with what was answered; returns the approvals that are not there.
+async fn compare(http: SocketAddr, acquirer: &Acquirer, run: &Run) -> HashSet<u32> {
+    let mut http = Http::connect(http).await.expect("the HTTP face");
+    let totals = http.get("/v1/audit/balance").await.expect("the totals");
+    for row in totals["currencies"].as_array().expect("currencies") {
+        assert_eq!(row["sum"], "0", "the books add up: {row}");
+    }
+    let firm = |exchange: &&Exchange| exchange.taken() > 0 && !exchange.is_reversed();
+    let mut expected: HashMap<u32, Vec<&Exchange>> = HashMap::new();
+    for exchange in acquirer.exchanges().iter().filter(firm) {
+        expected.entry(exchange.account()).or_default().push(exchange);
+    }
+    let mut missing = HashSet::new();
+    let accounts = acquirer.population().accounts().iter().zip(acquirer.held_between());
+    for (place, (account, (least, most))) in accounts.enumerate() {
+        let path = format!("/v1/wallets/{}", account.wallet.0);
+        let wallet = http.get(&path).await.expect("the wallet");
+        let held = wallet["accounts"][0]["held"].as_i64().expect("an amount");
+        let list = http.get(&format!("{path}/authorizations")).await.expect("its authorizations");
+        let list = list["authorizations"].as_array().expect("a list");
+        let known: HashSet<&str> = list.iter().filter_map(|one| one["rrn"].as_str()).collect();
+        let mut lost = 0;
+        for exchange in expected.get(&(place as u32)).into_iter().flatten() {
+            let rrn = run.rrn(exchange.number());
+            if !known.contains(str::from_utf8(&rrn).expect("digits")) {
+                lost += i64::from(exchange.taken());
+                missing.insert(exchange.number());
+            }
+        }
+        assert!(
+            least - lost <= held && held <= most,
+            "{path}: {held} is held, {least} less {lost} to {most}"
+        );
+        assert_eq!(wallet["accounts"][0]["posted"].as_i64(), Some(account.balance), "{path}");
+    }
+    missing
+}
+
+/// Repeats of answered requests whose records are there get their first answers.
+fn repeats(plan: Plan, acquirer: Acquirer, missing: &HashSet<u32>, kill: u64, reply: &str) {
+    let answered = |exchange: &&Exchange| {
+        exchange.kind().asks() && exchange.answer().is_some() && !missing.contains(&exchange.number())
+    };
+    let approved = |exchange: &&Exchange| exchange.taken() > 0;
+    let all: Vec<u32> =
+        acquirer.exchanges().iter().filter(answered).filter(approved).map(Exchange::number).collect();
+    let step = (all.len() / REPEATS).max(1);
+    let sample: Vec<u32> = all.into_iter().rev().step_by(step).collect();
+    let acquirer = block_on(drive::repeat(&plan, acquirer, &sample)).expect("the daemon is back");
+    let wrong = acquirer.model().mistakes()[Mistake::RepeatDiffers as usize];
+    assert_eq!(wrong, 0, "kill {kill} {reply}: {:?}", acquirer.model().examples());
+}
