@@ -48,7 +48,7 @@ impl LedgerSettings {
         ledger.hold_days = read("hold_days", 1..=365, ledger.hold_days);
         let bounds = &mut ledger.bounds;
         bounds.authorizations_per_card =
-            read("authorizations_per_card", 1..=65_536, bounds.authorizations_per_card);
+            read("authorizations_per_card", 1..=65_535, bounds.authorizations_per_card);
         bounds.closed_per_slot = read("closed_per_slot", 1..=16_777_216, bounds.closed_per_slot);
         bounds.answers_per_slot = read("answers_per_slot", 1..=16_777_216, bounds.answers_per_slot);
         // A repeat must find a closed authorization: no window of repeats is longer than the shortest stay, a day.

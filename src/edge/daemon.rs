@@ -47,6 +47,7 @@ use crate::edge::tcp::Phase;
 use crate::edge::tcp::SocketLimits;
 use crate::edge::tcp::Surroundings;
 use crate::journal::recover::Opener;
+use crate::journal::recover::Recovered;
 use crate::journal::segment;
 use crate::journal::storage::StorageError;
 use crate::journal::writer;
@@ -181,7 +182,8 @@ impl Daemon {
         let keys = Arc::new(keys::load(&config.daemon.key_path(), journal_exists)?);
         // 2. The books.
         let rebuilt = rebuild(config, &disk, &keys)?;
-        // 3. The new epoch.
+        // 3. The new epoch. Segments that nobody needs any more become spares first.
+        recycle(&disk, config, &rebuilt.recovered)?;
         make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
@@ -365,7 +367,7 @@ impl Daemon {
 /// What recovery leaves for the start.
 struct Books {
     books: crate::ledger::books::Books,
-    recovered: crate::journal::recover::Recovered,
+    recovered: Recovered,
     seeded: Option<Seeded>,
     hash: (StateHash, Sequence),
 }
@@ -547,6 +549,13 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
+}
+
+/// Turns segments into spares whose records are all covered by snapshots. There are no snapshots yet, so these are the
+/// segments of starts that ended before their first record.
+fn recycle(disk: &Disk, config: &Config, recovered: &Recovered) -> Result<usize, StorageError> {
+    let (bytes, most) = (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
+    segment::release(disk, &recovered.segments, Sequence(0), bytes, most)
 }
 
 /// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
