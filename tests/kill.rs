@@ -74,7 +74,7 @@ fn free_port() -> SocketAddr {
 
 fn start(directory: &Path, http: SocketAddr) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    let process = Command::new(env!("CARGO_BIN_EXE_turnpike"))
+    let mut process = Command::new(env!("CARGO_BIN_EXE_turnpike"))
         .arg("serve")
         .arg("--config")
         .arg(directory.join("turnpike.toml"))
@@ -89,7 +89,8 @@ fn start(directory: &Path, http: SocketAddr) -> Child {
     let begun = Instant::now();
     while block_on(async { page(http, "/readyz").await.is_none() }) {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(begun.elapsed() < PATIENCE, "not ready after {PATIENCE:?}: {}", log());
+        let ended = process.try_wait().expect("its state");
+        assert!(ended.is_none() && begun.elapsed() < PATIENCE, "not ready: {}", log());
         thread::sleep(Duration::from_millis(5));
     }
     process
@@ -101,7 +102,7 @@ impl Daemon {
         let (http, visa, iso87) = (free_port(), free_port(), free_port());
         let config = format!(
             "[admin]\nlisten = \"{http}\"\n\
-             [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 400000\n\
+             [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 400000\nclosed_per_slot = 128\n\
              [journal]\nreply = \"{reply}\"\nsegment_mib = 8\nspare_segments = 1\n\
              max_unsynced_records = {UNSYNCED_MAX}\n\
              [links.visa]\ndialect = \"visa\"\nlisten = \"{visa}\"\n\

@@ -174,7 +174,7 @@ impl Acquirer {
         if code != codes.approved && !partially {
             let refused = codes.refusals.contains(&code);
             let right = match exchange.kind {
-                Kind::Late => code == codes.late,
+                Kind::Late => code == codes.late || code == codes.insufficient,
                 _ => code == codes.insufficient,
             };
             if !right && !refused {
@@ -182,7 +182,7 @@ impl Acquirer {
             }
             return;
         }
-        if exchange.kind == Kind::Late {
+        if exchange.kind == Kind::Late && exchange.has(RELEASED) && self.was_sent_once(exchange.other) {
             self.wrong(Mistake::ApprovedAfterReversal, Some(exchange), code);
         }
         if partially && exchange.kind != Kind::Partial {
@@ -206,15 +206,24 @@ impl Acquirer {
     }
 
     fn release(&mut self, original: u32) {
-        if let Some(original) = self.exchanges.get_mut(original)
-            && !original.has(RELEASED)
-        {
-            original.flags |= RELEASED;
-            if original.has(TOOK) {
-                let (account, kind, taken) = (original.account, original.kind, original.taken);
-                self.model.give_back(account, kind, taken);
+        let Some(original) = self.exchanges.get_mut(original).filter(|original| !original.has(RELEASED))
+        else {
+            return;
+        };
+        original.flags |= RELEASED;
+        let original = *original;
+        if original.has(TOOK) {
+            self.model.give_back(original.account, original.kind, original.taken);
+            if original.kind == Kind::Late && self.was_sent_once(original.other) {
+                self.wrong(Mistake::ApprovedAfterReversal, Some(&original), original.code);
             }
         }
+    }
+
+    /// Whether a reversal that is acknowledged was taken when it was sent first. One that was passed over (R2) leaves
+    /// no trace, so that its original, coming after it, may be approved until the reversal is sent again.
+    fn was_sent_once(&self, reversal: u32) -> bool {
+        self.exchanges.get(reversal).is_some_and(|reversal| reversal.expected == 1)
     }
 
     /// How many answers had each DE 39, those that came only.
