@@ -302,7 +302,7 @@ impl Channel {
             Inbound::Authorization(request) => {
                 let full = !self.has_room(batch);
                 let outcome = if full {
-                    Outcome::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0))
+                    Outcome::UNAVAILABLE
                 } else {
                     batch.pipeline.authorize(request, batch.received, now)
                 };

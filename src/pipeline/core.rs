@@ -100,6 +100,12 @@ pub enum Outcome {
     Silence,
 }
 
+impl Outcome {
+    /// The journal takes nothing now: 91, and nothing has changed (R2).
+    pub const UNAVAILABLE: Self =
+        Self::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0));
+}
+
 /// What is in memory and not yet on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unsynced {
@@ -254,13 +260,10 @@ impl Pipeline {
         self.window.failed.store(true, Ordering::Release);
     }
 
-    /// Decides a request. `received` is when its last byte was read.
+    /// Decides a request. `received` is when its last byte was read. With the journal failing or past its bounds, a new
+    /// one is answered 91 and changes nothing (R2).
     #[must_use]
     pub fn authorize(&self, request: &AuthorizationRequest, received: Timestamp, now: Timestamp) -> Outcome {
-        let unavailable = Outcome::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0));
-        if !self.admits(now) {
-            return unavailable;
-        }
         let after_us = micros(now.since(received));
         let (mut shard, position) = self.locate(request.pan);
         if let Some(position) = position {
@@ -268,11 +271,13 @@ impl Pipeline {
         }
         let card = position.map(|position| shard.card(position));
         match self.authorizer.decide(request, Facts::default(), now, after_us, &shard, card) {
+            // What was answered before can be said again, whatever the journal does; it waits for its record.
             Decision::Repeat(answer) => {
                 Outcome::Answer(answer, self.policy.waits_for(Answering::Repeat, &answer))
             }
             Decision::New(event, answer) => {
-                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else { return unavailable };
+                let committed = if self.admits(now) { self.commit(&mut shard, &event, now) } else { None };
+                let Some((sequence, _)) = committed else { return Outcome::UNAVAILABLE };
                 let answer = Answer { depends_on: sequence, ..answer };
                 Outcome::Answer(answer, self.policy.waits_for(Answering::Request(request.amount), &answer))
             }
@@ -282,9 +287,6 @@ impl Pipeline {
     /// Carries out a full reversal. It is never declined; when it can't be kept it is not answered (R2).
     #[must_use]
     pub fn reverse(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) -> Outcome {
-        if !self.admits(now) {
-            return Outcome::Silence;
-        }
         let after_us = micros(now.since(received));
         let (mut shard, position) = self.locate(reversal.pan);
         if let Some(position) = position {
