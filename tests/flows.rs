@@ -21,6 +21,7 @@ use harness::SEED;
 use harness::Values;
 use harness::config;
 use harness::eventually;
+use harness::frame;
 use harness::http_get;
 use harness::seed;
 use harness::with;
@@ -415,8 +416,9 @@ fn r26_a_drain_signs_off_and_answers_until_it_is_quiet() {
         }
         assert!(!draining.has_ended());
         let answer = [(7, sign_off.value(7)), (11, sign_off.value(11)), (39, "00"), (70, sign_off.value(70))];
-        peer.send(810, &answer);
-        peer.send(100, &with(PURCHASE, &[(11, "000004")]));
+        let mut last = frame(&peer.dialect, 810, &answer);
+        last.extend(frame(&peer.dialect, 100, &with(PURCHASE, &[(11, "000004")])));
+        peer.write(&last);
         assert_eq!(peer.receive().expect("an answer").outcome(), (110, "00"), "{link}");
         peer.expect_closed();
         let drained = draining.end();

@@ -158,7 +158,8 @@ listen = "127.0.0.1:0"
 [ledger]
 wallets_max = 1000
 cards_max = 1000
-authorizations_max = 20000
+authorizations_max = 40000
+closed_per_slot = 16
 [journal]
 max_unsynced_ms = 60000
 segment_mib = 2
