@@ -55,10 +55,15 @@ impl LedgerSettings {
         bounds.repeat_window_s = read("repeat_window_s", 1..=SECONDS_PER_DAY, bounds.repeat_window_s);
         let closed_days = bounds.closed_window_s / SECONDS_PER_DAY;
         bounds.closed_window_s = read("closed_days", 1..=365, closed_days) * SECONDS_PER_DAY;
+        if !section.has("closed_per_slot") {
+            // Closed ones may take up half of a small table.
+            let half = ledger.authorizations_max / 2 / u32::from(SLOTS);
+            bounds.closed_per_slot = bounds.closed_per_slot.min(half.max(1));
+        }
         let closed = u64::from(bounds.closed_per_slot) * u64::from(SLOTS);
         if bounds.authorizations_per_card > ledger.authorizations_max {
             section.report("`authorizations_per_card` is more than `authorizations_max`");
-        } else if closed >= u64::from(ledger.authorizations_max) {
+        } else if closed >= u64::from(ledger.authorizations_max) && section.has("closed_per_slot") {
             let message = format!(
                 "`closed_per_slot` for {SLOTS} slots is {closed}, which leaves no room for open ones in \
                  `authorizations_max`"

@@ -55,7 +55,7 @@ impl Default for Bounds {
         Self {
             repeat_window_s: 600,
             answers_per_slot: 256,
-            closed_per_slot: 1024,
+            closed_per_slot: 512,
             closed_window_s: 2 * 86_400,
             authorizations_per_card: 512,
         }

@@ -230,6 +230,8 @@ impl Stream {
                 }
                 self.holds.push_back(number);
             }
+            // It took all that the account had: without its reversal nothing more could be bought with it.
+            Kind::Partial => self.holds.push_front(number),
             _ => {}
         }
     }

@@ -103,7 +103,7 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     driver.prepare();
     let begin = driver.send_all().await;
     // What is settled and signed off afterwards is no measurement.
-    let measured = driver.measured.clone();
+    let (measured, late_answers) = (driver.measured.clone(), driver.acquirer.late_answers());
     let settled = if plan.settle { driver.settle().await } else { 0 };
     if plan.settle {
         driver.sign_off().await;
@@ -113,7 +113,8 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
         Some(before) => Some(before.compare(&acquirer).await.map_err(http_error)?),
         None => None,
     };
-    let report = Report::new(&plan, &acquirer, measured, settled, comparison, begin);
+    let mut report = Report::new(&plan, &acquirer, measured, settled, comparison, begin);
+    report.late_answers = late_answers;
     Ok((report, acquirer))
 }
 
