@@ -35,10 +35,10 @@ use turnpike::config::money::Reply;
 use turnpike::config::seed::Seed;
 
 /// Messages of one write: a purchase each, or a reversal each.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 128;
 const WALLETS: u64 = 256;
 /// How many rounds a hold lives before it is reversed.
-const LIVE_ROUNDS: usize = 16;
+const LIVE_ROUNDS: usize = 8;
 
 /// The system's allocator, with a count of what the daemon's threads ask for while it is wanted.
 struct Counting;
@@ -201,7 +201,6 @@ fn settings(directory: &Path, reply: Reply) -> Config {
         // One segment is enough for all: a new file may cost what it costs.
         config.journal.segment_mib = 4_096;
         // Small bounds of what is remembered are soon reached, so that it is replaced from then on.
-        config.ledger.bounds.closed_per_slot = 16;
         config.ledger.bounds.answers_per_slot = 16;
     })
 }
@@ -218,9 +217,9 @@ fn check_steady_state(reply: Reply, messages: u64) {
     // Everything grows to its largest first: bursts that are larger than what is counted.
     for load in &mut loads {
         for _ in 0..4 {
-            load.round(IN_FLIGHT * 8);
+            load.round(IN_FLIGHT * 4);
         }
-        for _ in 0..200 {
+        for _ in 0..100 {
             load.round(IN_FLIGHT);
         }
     }

@@ -6,7 +6,10 @@
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -21,6 +24,7 @@ use harness::SEED;
 use harness::Values;
 use harness::config;
 use harness::eventually;
+use harness::frame;
 use harness::http_get;
 use harness::seed;
 use harness::with;
@@ -228,6 +232,44 @@ fn r5_a_repeat_gets_the_first_answer_and_another_amount_94() {
     });
 }
 
+#[test]
+fn r5_the_same_request_at_once_on_two_sockets_is_decided_once() {
+    const REQUESTS: usize = 200;
+    for (link, _) in LINKS {
+        let (house, _directory) = House::fresh(|config| config.daemon.worker_threads = 2);
+        let mut peers = [house.connect(link), house.connect(link)];
+        // A request, its repeat, and the same request again, for every trace number.
+        let mut stream = Vec::new();
+        for stan in 0..REQUESTS {
+            let stan = format!("{stan:06}");
+            let values = with(PURCHASE, &[(4, "000000000001"), (11, &stan)]);
+            for mti in [100, 101, 100] {
+                stream.extend(frame(&peers[0].dialect, mti, &values));
+            }
+        }
+        std::thread::scope(|scope| {
+            for peer in &peers {
+                let mut socket = &peer.socket;
+                let stream = &stream;
+                scope.spawn(move || socket.write_all(stream).expect("the daemon reads"));
+            }
+        });
+        let mut codes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for peer in &mut peers {
+            for _ in 0..REQUESTS * 3 {
+                let answer = peer.receive().expect("an answer");
+                assert_eq!(answer.outcome(), (110, "00"));
+                codes.entry(answer.value(11).to_owned()).or_default().insert(answer.value(38).to_owned());
+            }
+        }
+        assert_eq!(codes.len(), REQUESTS);
+        assert!(codes.values().all(|of_one| of_one.len() == 1), "{link}: one DE 38 for each request");
+        let different: BTreeSet<&String> = codes.values().flatten().collect();
+        assert_eq!(different.len(), REQUESTS, "{link}: and none twice (R8)");
+        assert_eq!(house.balance(1), (100_000, REQUESTS as i64), "{link}");
+    }
+}
+
 // ---- reversals
 
 #[test]
@@ -415,8 +457,9 @@ fn r26_a_drain_signs_off_and_answers_until_it_is_quiet() {
         }
         assert!(!draining.has_ended());
         let answer = [(7, sign_off.value(7)), (11, sign_off.value(11)), (39, "00"), (70, sign_off.value(70))];
-        peer.send(810, &answer);
-        peer.send(100, &with(PURCHASE, &[(11, "000004")]));
+        let mut last = frame(&peer.dialect, 810, &answer);
+        last.extend(frame(&peer.dialect, 100, &with(PURCHASE, &[(11, "000004")])));
+        peer.write(&last);
         assert_eq!(peer.receive().expect("an answer").outcome(), (110, "00"), "{link}");
         peer.expect_closed();
         let drained = draining.end();

@@ -20,6 +20,7 @@ use harness::Values;
 use harness::eventually;
 use harness::frame;
 use harness::with;
+use turnpike::config::money::Reply;
 use turnpike::dialect::Dialect;
 use turnpike::dialect::MessageHeader;
 use turnpike::dialect::header::VISA_HEADER_BYTES;
@@ -137,27 +138,71 @@ fn several_messages_in_one_write_and_one_message_byte_by_byte() {
 #[test]
 fn requests_sent_without_waiting_are_all_answered_once() {
     const REQUESTS: u32 = 500;
-    let (house, _directory) =
-        House::fresh(|config| config.journal.reply = turnpike::config::money::Reply::Fsync);
+    let (house, _directory) = House::fresh(|config| config.journal.reply = Reply::Fsync);
     for (link, _) in LINKS {
         let mut peer = house.connect(link);
-        let mut stream = Vec::new();
-        for n in 0..REQUESTS {
-            let stan = format!("{n:06}");
-            let values = with(PURCHASE, &[(4, "000000000001"), (11, &stan)]);
-            stream.extend(frame(&peer.dialect, 100, &values));
-        }
-        peer.write(&stream);
-        let mut answered = BTreeSet::new();
-        for _ in 0..REQUESTS {
-            let answer = peer.receive().expect("an answer");
-            assert_eq!(answer.outcome(), (110, "00"));
-            assert!(answered.insert(answer.value(11).to_owned()), "{} twice", answer.value(11));
-        }
-        assert_eq!(answered.len(), REQUESTS as usize);
+        let answers = burst(&mut peer, REQUESTS);
+        assert!(answers.iter().all(|answer| answer.outcome() == (110, "00")), "{link}");
+        let answered: BTreeSet<&str> = answers.iter().map(|answer| answer.value(11)).collect();
+        assert_eq!(answered.len(), REQUESTS as usize, "{link}: none twice");
         peer.echo();
     }
     assert_eq!(house.balance(1), (100_000, 2 * i64::from(REQUESTS)));
+}
+
+/// Sends requests of one cent each at once, and takes as many answers.
+fn burst(peer: &mut Peer, requests: u32) -> Vec<Message> {
+    let stans = (0..requests).map(|n| format!("{n:06}"));
+    let cents = |stan: &String| {
+        frame(&peer.dialect, 100, &with(PURCHASE, &[(4, "000000000001"), (11, stan.as_str())]))
+    };
+    let stream: Vec<u8> = stans.flat_map(|stan| cents(&stan)).collect();
+    peer.write(&stream);
+    Vec::from_iter(std::iter::from_fn(|| peer.receive()).take(requests as usize))
+}
+
+#[test]
+fn r2_what_finds_no_room_to_wait_is_answered_91_and_changes_nothing() {
+    let (house, _directory) = House::fresh(|config| {
+        config.journal.reply = Reply::Fsync;
+        config.links.iter_mut().for_each(|link| link.parked_max = 8);
+    });
+    let mut held = 0;
+    for (link, _) in LINKS {
+        let mut peer = house.connect(link);
+        let answers = burst(&mut peer, 500);
+        let stans: BTreeSet<&str> = answers.iter().map(|answer| answer.value(11)).collect();
+        assert_eq!(stans.len(), 500, "{link}: each is answered once");
+        let count = |code| answers.iter().filter(|answer| answer.outcome() == (110, code)).count() as i64;
+        assert_eq!(count("00") + count("91"), 500, "{link}");
+        assert!(count("00") >= 8 && count("91") > 0, "{link}: {} approved", count("00"));
+        held += count("00");
+        assert_eq!(house.balance(1), (100_000, held), "{link}");
+    }
+}
+
+#[test]
+fn r3_an_answer_that_is_too_late_is_not_sent_and_its_hold_stays() {
+    let (house, _directory) = House::fresh(|config| {
+        config.journal.reply = Reply::Fsync;
+        config.links.iter_mut().for_each(|link| link.answer_deadline_ms = 1);
+    });
+    for (n, (link, _)) in LINKS.into_iter().enumerate() {
+        let mut peer = house.connect(link);
+        for stan in 0..100 {
+            let stan = format!("{stan:06}");
+            peer.send(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan)]));
+        }
+        // How fast the disk is decides how many are late; those that are not are answered.
+        let held = 100 * (n as i64 + 1);
+        eventually("all are decided", || house.balance(1).1 == held);
+        eventually("none waits", || house.metric("turnpike_answers_parked") == 0);
+        peer.send(800, &[(7, "0604123456"), (11, "999999"), (70, "301")]);
+        let answers = std::iter::from_fn(|| peer.receive()).take_while(|answer| answer.mti == 110);
+        let answered = answers.inspect(|answer| assert_eq!(answer.value(39), "00")).count() as u64;
+        assert_eq!(answered + house.dropped(link, "late"), 100, "{link}: {answered} were in time");
+        assert_eq!(house.balance(1), (100_000, held), "{link}");
+    }
 }
 
 #[test]

@@ -52,41 +52,49 @@ const MARKERS: [(&str, &str); 7] = [
     ("the CVV2", CVV2),
 ];
 
-/// Every way in which a text may stand in bytes.
-fn shapes(text: &str) -> Vec<Vec<u8>> {
-    let ascii = text.as_bytes().to_vec();
-    let ebcdic = |byte: &u8| match byte {
+fn ebcdic(text: &str) -> Vec<u8> {
+    let character = |byte| match byte {
         b'0'..=b'9' => byte - b'0' + 0xf0,
         b'A'..=b'I' => byte - b'A' + 0xc1,
         b'J'..=b'R' => byte - b'J' + 0xd1,
         b'S'..=b'Z' => byte - b'S' + 0xe2,
-        other => *other,
+        other => other,
     };
-    let mut shapes = vec![ascii.clone(), ascii.iter().map(ebcdic).collect()];
-    // BCD at either nibble, and the hex of ASCII and EBCDIC as a diagnostic would print it.
+    text.bytes().map(character).collect()
+}
+
+/// Fewer bytes come by chance in a file of some megabytes.
+const BYTES_MIN: usize = 5;
+
+/// Every way in which a text may stand in bytes.
+fn shapes(text: &str) -> Vec<Vec<u8>> {
+    let ascii = text.as_bytes().to_vec();
+    let mut shapes = vec![ascii, ebcdic(text)];
+    // BCD at either nibble.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let whole = |digits: &str| hex_bytes(digits.as_bytes()).expect("pairs of digits");
         shapes.push(whole(&text[..text.len() & !1]));
         shapes.push(whole(&text[1..1 + ((text.len() - 1) & !1)]));
     }
-    let printed: Vec<Vec<u8>> = shapes[..2].iter().map(|shape| hex_text(shape).into_bytes()).collect();
-    shapes.extend(printed.iter().map(|text| text.to_ascii_lowercase()));
-    shapes.extend(printed);
-    shapes
+    as_printed(shapes)
 }
 
-/// A binary value: as it is, and in hex of either case.
-fn binary_shapes(hex: &str) -> Vec<Vec<u8>> {
-    let raw = hex_bytes(hex.as_bytes()).expect("pairs of digits");
-    vec![raw, hex.as_bytes().to_vec(), hex.to_ascii_lowercase().into_bytes()]
+/// Bytes as they are, in hex of either case, and as a list of decimal numbers.
+fn as_printed(shapes: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let all = shapes.into_iter().filter(|raw| raw.len() >= BYTES_MIN).flat_map(|raw| {
+        let hex = hex_text(&raw).into_bytes();
+        let list = format!("{raw:?}");
+        let list = list.trim_matches(['[', ']']).as_bytes().to_vec();
+        [hex.to_ascii_lowercase(), hex, list, raw]
+    });
+    all.collect()
 }
 
-/// Markers with all their shapes. Three bytes of BCD come by chance in a file of some megabytes; a CVV2 is searched for
-/// in its longer shapes only.
+/// Markers with all their shapes.
 fn wanted() -> Vec<(&'static str, Vec<u8>)> {
     let texts = MARKERS.iter().flat_map(|(what, text)| shapes(text).into_iter().map(|shape| (*what, shape)));
-    let pin = binary_shapes(PIN_BLOCK).into_iter().map(|shape| ("the PIN block", shape));
-    texts.chain(pin).filter(|(_, shape)| shape.len() >= 5).collect()
+    let pin = as_printed(vec![hex_bytes(PIN_BLOCK.as_bytes()).expect("pairs of digits")]);
+    texts.chain(pin.into_iter().map(|shape| ("the PIN block", shape))).collect()
 }
 
 fn found_in(bytes: &[u8]) -> Vec<&'static str> {
@@ -158,7 +166,8 @@ listen = "127.0.0.1:0"
 [ledger]
 wallets_max = 1000
 cards_max = 1000
-authorizations_max = 20000
+authorizations_max = 40000
+closed_per_slot = 16
 [journal]
 max_unsynced_ms = 60000
 segment_mib = 2
@@ -185,8 +194,8 @@ fn stray(dialect: &Dialect) -> Vec<u8> {
 
 /// Messages with card data in every place that a dialect has for it.
 fn messages(dialect: &Dialect) -> Vec<Vec<u8>> {
-    let ebcdic = hex_text(&shapes(CVV2)[1]);
-    let cvv2 = if dialect.name() == "visa" { format!("0040000000000000{ebcdic}") } else { CVV2.to_owned() };
+    let part = format!("0040000000000000{}", hex_text(&ebcdic(CVV2)));
+    let cvv2 = if dialect.name() == "visa" { part } else { CVV2.to_owned() };
     let known: &Values<'_> = &[(2, KNOWN), (52, PIN_BLOCK), (126, &cvv2)];
     let track: &Values<'_> = &[(2, ""), (14, ""), (35, TRACK_2), (45, TRACK_1)];
     let all: &Values<'_> = &[(2, UNKNOWN), (35, TRACK_2), (45, TRACK_1), (52, PIN_BLOCK), (126, &cvv2)];

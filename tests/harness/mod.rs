@@ -40,8 +40,10 @@ listen = "127.0.0.1:0"
 [ledger]
 wallets_max = 1000
 cards_max = 1000
-authorizations_max = 20000
+authorizations_max = 40000
 authorizations_per_card = 5000
+closed_per_slot = 16
+answers_per_slot = 64
 [journal]
 max_unsynced_ms = 60000
 segment_mib = 8
