@@ -67,9 +67,10 @@ impl Drop for Daemon {
     }
 }
 
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound")
+/// Addresses that are free now, each another: all are bound before the first is let go.
+fn free_ports() -> [SocketAddr; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("bound"))
 }
 
 fn start(directory: &Path, http: SocketAddr) -> Child {
@@ -99,7 +100,7 @@ fn start(directory: &Path, http: SocketAddr) -> Child {
 impl Daemon {
     fn new(reply: &str, population: &Population) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (http, visa, iso87) = (free_port(), free_port(), free_port());
+        let [http, visa, iso87] = free_ports();
         let config = format!(
             "[admin]\nlisten = \"{http}\"\n\
              [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 400000\nclosed_per_slot = 128\n\
