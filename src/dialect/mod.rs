@@ -1,6 +1,6 @@
 //! The one room that knows both bytes and the domain: what a network writes into which field, and what it means.
 //!
-//! A [`Dialect`] is a TOML table ([`table`]) and one of two mappings. [`Dialect::decode`] turns a message into an
+//! A [`Dialect`] is a TOML table (in `tables/`) and one of two mappings. [`Dialect::decode`] turns a message into an
 //! [`inbound::Inbound`]; [`Dialect::write_answer`] and its siblings write whole frames; [`describe`] shows a message
 //! to a person, with every card number masked.
 

@@ -1,4 +1,4 @@
-//! What the journal asks of a disk. `edge` has the real one, [`crate::journal::memory`] one that can lose power.
+//! What the journal asks of a disk. `edge` has the real one; the tests have one in memory that can lose power.
 //!
 //! Names are relative to the data directory, with `/` between directory and file: `journal/00000001.seg`.
 
