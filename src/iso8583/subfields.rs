@@ -101,10 +101,21 @@ impl Subfields {
     /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
     #[must_use]
     pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u8) -> Option<Part<'s, 'a>> {
-        self.parts(content)
-            .take_while(|part| part.is_ok_and(|part| part.subfield.number <= number))
-            .filter_map(Result::ok)
-            .find(|part| part.subfield.number == number)
+        if !(1..=64).contains(&number) {
+            return None;
+        }
+        let mut parts = self.parts(content);
+        let wanted = 1 << 63 >> (number - 1);
+        if parts.named & wanted == 0 {
+            return None;
+        }
+        loop {
+            let part = parts.read(parts.first())?;
+            if part.subfield.number == number {
+                return Some(part);
+            }
+            parts.named &= !(1 << 63 >> (part.subfield.number - 1));
+        }
     }
 }
 
@@ -125,9 +136,8 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
             }
             return None;
         }
-        let lead = self.named.leading_zeros();
-        self.named &= !(1 << 63 >> lead);
-        let number = lead as u8 + 1;
+        let number = self.first();
+        self.named &= !(1 << 63 >> (number - 1));
         let part = self.read(number);
         if part.is_none() {
             self.named = 0;
@@ -139,6 +149,11 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 }
 
 impl<'s, 'a> Parts<'s, 'a> {
+    /// The first part that the bitmap names; there is one.
+    const fn first(&self) -> u8 {
+        self.named.leading_zeros() as u8 + 1
+    }
+
     fn read(&mut self, number: u8) -> Option<Part<'s, 'a>> {
         let subfield = self.table.parts.iter().find(|part| part.number == number)?;
         let offset = self.at;

@@ -32,7 +32,27 @@ pub const fn tags(content: &[u8]) -> Tags<'_> {
     Tags { content, at: 0 }
 }
 
+/// The value of the first tag with this number; `None` when there is none before the tags cannot be read.
+#[must_use]
+pub fn find(content: &[u8], tag: u32) -> Option<&[u8]> {
+    let mut tags = tags(content);
+    loop {
+        tags.skip_zeros();
+        let found = tags.read_short().or_else(|| tags.read())?;
+        if found.tag == tag {
+            return Some(found.value);
+        }
+    }
+}
+
 impl<'a> Tags<'a> {
+    #[inline(always)]
+    fn skip_zeros(&mut self) {
+        while self.content.get(self.at) == Some(&0) {
+            self.at += 1;
+        }
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let byte = *self.content.get(self.at)?;
         self.at += 1;
@@ -40,7 +60,7 @@ impl<'a> Tags<'a> {
     }
 
     /// A tag of one or two bytes with a short length, as nearly all are.
-    #[inline]
+    #[inline(always)]
     fn read_short(&mut self) -> Option<Tag<'a>> {
         let offset = self.at;
         let (tag, length, head) = match *self.content.get(offset..)? {
@@ -56,6 +76,7 @@ impl<'a> Tags<'a> {
         Some(Tag { tag, value, offset })
     }
 
+    #[inline(never)]
     fn read(&mut self) -> Option<Tag<'a>> {
         let offset = self.at;
         let first = self.byte()?;
@@ -96,9 +117,7 @@ impl<'a> Iterator for Tags<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.content.get(self.at) == Some(&0) {
-            self.at += 1;
-        }
+        self.skip_zeros();
         if self.at >= self.content.len() {
             return None;
         }
