@@ -2,10 +2,12 @@
 
 use crate::iso8583::digits;
 use crate::iso8583::spec::Bitmaps;
+use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Layout;
+use crate::iso8583::spec::Length;
 use crate::iso8583::value;
 use crate::iso8583::value::Value;
 use crate::iso8583::value::ValueError;
@@ -36,13 +38,15 @@ impl<'o> Builder<'o> {
     ) -> Self {
         let number = [mti / 1000 % 10, mti / 100 % 10, mti / 10 % 10, mti % 10].map(|digit| digit as u8);
         match layout.mti() {
-            Encoding::Bcd => out.extend([number[0] << 4 | number[1], number[2] << 4 | number[3]]),
-            Encoding::Ebcdic => out.extend(number.map(|digit| 0xf0 + digit)),
-            _ => out.extend(number.map(|digit| b'0' + digit)),
+            Encoding::Bcd => out.extend_from_slice(&[number[0] << 4 | number[1], number[2] << 4 | number[3]]),
+            Encoding::Ebcdic => out.extend_from_slice(&number.map(|digit| 0xf0 + digit)),
+            _ => out.extend_from_slice(&number.map(|digit| b'0' + digit)),
         }
         let bitmap_at = out.len();
         let bitmaps = fields.bitmaps().max(usize::from(like.count.min(3)));
-        out.resize(bitmap_at + bitmaps * bitmap_bytes(layout), 0);
+        // Room for as many as there can be, and what is too much taken back: a constant size is cheaper.
+        out.extend_from_slice(&[0; 3 * 16]);
+        out.truncate(bitmap_at + bitmaps * bitmap_bytes(layout));
         let unannounced_second = like.unannounced_second && fields.bitmaps() <= 2;
         Self { layout, out, bitmap_at, bitmaps, unannounced_second, named: FieldSet::EMPTY, last: 1 }
     }
@@ -77,8 +81,59 @@ impl<'o> Builder<'o> {
     /// The field is out of order.
     #[inline]
     pub fn copy(&mut self, from: &View<'_>, field: u8) -> Result<(), ValueError> {
-        let Some((raw, more)) = from.raw_and_more(field) else { return Ok(()) };
-        self.take_place(field)?;
+        if from.has(field) {
+            self.take_place(field)?;
+            self.append(from, field, field);
+        }
+        Ok(())
+    }
+
+    /// Writes these fields of a message of the same layout as they stand in it, but those in `new`, which `write`
+    /// writes. Fields that stand side by side there are copied at once.
+    ///
+    /// # Errors
+    /// What `write` says, with its field.
+    #[inline(always)]
+    pub(crate) fn echo(
+        &mut self,
+        from: &View<'_>,
+        fields: FieldSet,
+        new: FieldSet,
+        write: impl Fn(u8, &mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), (u8, ValueError)> {
+        let named = from.named();
+        for (word, base) in [1_u8, 65, 129].into_iter().enumerate() {
+            // The first field in the lowest bit.
+            let mut rest = fields.0[word].reverse_bits();
+            if rest == 0 {
+                continue;
+            }
+            let new = new.0[word].reverse_bits();
+            let breaks = (named.0[word].reverse_bits() & !rest) | new;
+            while rest != 0 {
+                let first = rest.trailing_zeros();
+                let field = base + (first & 63) as u8;
+                if new >> first & 1 == 1 {
+                    rest &= rest - 1;
+                    write(field, self).map_err(|error| (field, error))?;
+                    continue;
+                }
+                // All up to the next field that is not copied.
+                let stop = breaks & u64::MAX << first;
+                let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
+                rest &= !run;
+                self.last = base + (63 - run.leading_zeros() & 63) as u8;
+                self.append(from, field, self.last);
+            }
+        }
+        self.named = self.named.or(fields);
+        Ok(())
+    }
+
+    /// Appends what stands from the first of these fields to the last.
+    #[inline(always)]
+    fn append(&mut self, from: &View<'_>, first: u8, last: u8) {
+        let (raw, more) = from.raw_and_more(first, last);
         match more {
             Some(more) if raw.len() <= more.len() => {
                 let end = self.out.len() + raw.len();
@@ -87,7 +142,6 @@ impl<'o> Builder<'o> {
             }
             _ => self.out.extend_from_slice(raw),
         }
-        Ok(())
     }
 
     /// Writes a number into a numeric field.
@@ -112,6 +166,24 @@ impl<'o> Builder<'o> {
         self.unless_failed(field, written)
     }
 
+    /// Writes as many ASCII characters as the field has, without padding and without a check where it takes any.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, or cannot hold them.
+    #[inline(always)]
+    pub(crate) fn exact_text<const N: usize>(&mut self, field: u8, text: &[u8; N]) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        if spec.length != Length::Fixed(N as u16) || spec.content != Content::Text {
+            let written = value::encode_characters(spec, text, self.out);
+            return self.unless_failed(field, written);
+        }
+        match spec.encoding {
+            Encoding::Ebcdic => self.out.extend_from_slice(&text.map(digits::to_ebcdic)),
+            _ => self.out.extend_from_slice(text),
+        }
+        Ok(())
+    }
+
     /// Writes a value.
     ///
     /// # Errors
@@ -133,18 +205,17 @@ impl<'o> Builder<'o> {
         }
         let width = bitmap_bytes(self.layout);
         let room = &mut self.out[self.bitmap_at..self.bitmap_at + self.bitmaps * width];
-        for (room, word) in room.chunks_exact_mut(width).zip(self.named.0) {
-            match self.layout.bitmap() {
-                Encoding::Binary => room.copy_from_slice(&word.to_be_bytes()),
-                encoding => {
-                    for (at, byte) in room.iter_mut().enumerate() {
-                        let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
-                        *byte = match encoding {
-                            Encoding::Ebcdic => digits::to_ebcdic(character),
-                            _ => character,
-                        };
-                    }
-                }
+        if self.layout.bitmap() == Encoding::Binary {
+            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(self.named.0) {
+                *room = word.to_be_bytes();
+            }
+            return;
+        }
+        let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
+        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(self.named.0) {
+            for (at, byte) in room.iter_mut().enumerate() {
+                let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
+                *byte = if ebcdic { digits::to_ebcdic(character) } else { character };
             }
         }
     }

@@ -137,7 +137,14 @@ impl Framing {
     #[must_use]
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
-        out.resize(start + self.prefix_bytes(), 0);
+        let prefix = self.prefix_bytes();
+        if prefix <= 8 {
+            // A constant size, and what is too much taken back, is cheaper than the exact one.
+            out.extend_from_slice(&[0; 8]);
+            out.truncate(start + prefix);
+        } else {
+            out.resize(start + prefix, 0);
+        }
         start
     }
 
@@ -147,7 +154,9 @@ impl Framing {
     /// The message is longer than the framing allows; `out` is as it was before the frame began.
     #[inline]
     pub fn finish(&self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        out.extend_from_slice(&self.trailer);
+        if !self.trailer.is_empty() {
+            out.extend_from_slice(&self.trailer);
+        }
         let prefix = self.prefix_bytes();
         let counted = out.len().saturating_sub(start + prefix);
         let length = if self.inclusive { counted + prefix } else { counted };
@@ -159,9 +168,12 @@ impl Framing {
         let at = start + usize::from(self.before);
         let width = usize::from(self.length.width);
         if self.length.encoding == Encoding::Binary {
-            let bytes = (length as u64).to_be_bytes();
             let room = &mut out[at..at + width];
-            room.copy_from_slice(&bytes[bytes.len() - width..]);
+            let mut rest = length;
+            for byte in room.iter_mut().rev() {
+                *byte = (rest & 0xff) as u8;
+                rest >>= 8;
+            }
             if self.little_endian {
                 room.reverse();
             }

@@ -244,14 +244,14 @@ impl<'a> View<'a> {
         self.body.get(span.start()..span.end())
     }
 
-    /// The field as it is on the wire, and the sixteen bytes from its start on when there are so many: a copy of
-    /// constant size is cheaper than one that is exact.
-    #[inline]
-    pub(crate) fn raw_and_more(&self, field: u8) -> Option<(&'a [u8], Option<&'a [u8; 16]>)> {
-        let span = self.span(field)?;
-        let rest = self.body.get(span.start()..)?;
-        let raw = rest.get(..span.end() - span.start())?;
-        Some((raw, rest.first_chunk::<16>()))
+    /// What stands on the wire from one field, which was read, to another, and the 32 bytes from its start on when
+    /// there are so many: a copy of constant size is cheaper than one that is exact.
+    #[inline(always)]
+    pub(crate) fn raw_and_more(&self, first: u8, last: u8) -> (&'a [u8], Option<&'a [u8; 32]>) {
+        let (start, end) = (self.spans.0[usize::from(first)].start(), self.spans.0[usize::from(last)].end());
+        let rest = self.body.get(start..).unwrap_or_default();
+        let raw = rest.get(..end.wrapping_sub(start)).unwrap_or_default();
+        (raw, rest.first_chunk::<32>())
     }
 
     /// The field's content as it is on the wire, without its length.
