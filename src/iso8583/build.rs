@@ -27,7 +27,7 @@ pub struct Builder<'o> {
 impl<'o> Builder<'o> {
     /// Begins a message with room for the bitmaps of these fields, and for more when `like` has more: an answer to a
     /// host that always sends two bitmaps has two.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn begin(
         layout: &'o Layout,
@@ -103,13 +103,8 @@ impl<'o> Builder<'o> {
     ) -> Result<(), (u8, ValueError)> {
         let named = from.named();
         for (word, base) in [1_u8, 65, 129].into_iter().enumerate() {
-            // The first field in the lowest bit.
-            let mut rest = fields.0[word].reverse_bits();
-            if rest == 0 {
-                continue;
-            }
-            let new = new.0[word].reverse_bits();
-            let breaks = (named.0[word].reverse_bits() & !rest) | new;
+            let (mut rest, new) = (fields.0[word], new.0[word]);
+            let breaks = (named.0[word] & !rest) | new;
             while rest != 0 {
                 let first = rest.trailing_zeros();
                 let field = base + (first & 63) as u8;
@@ -205,14 +200,15 @@ impl<'o> Builder<'o> {
         }
         let width = bitmap_bytes(self.layout);
         let room = &mut self.out[self.bitmap_at..self.bitmap_at + self.bitmaps * width];
+        let words = self.named.0.map(u64::reverse_bits);
         if self.layout.bitmap() == Encoding::Binary {
-            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(self.named.0) {
+            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(words) {
                 *room = word.to_be_bytes();
             }
             return;
         }
         let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
-        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(self.named.0) {
+        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(words) {
             for (at, byte) in room.iter_mut().enumerate() {
                 let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
                 *byte = if ebcdic { digits::to_ebcdic(character) } else { character };

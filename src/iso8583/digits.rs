@@ -201,7 +201,7 @@ const fn join_bcd(x: u64) -> u64 {
 }
 
 /// The number that BCD digits mean; `None` above the range of 64 bits. The caller has checked the digits.
-#[inline]
+#[inline(always)]
 pub(crate) fn bcd_value(bytes: &[u8]) -> Option<u64> {
     if bytes.len() <= 8 {
         return Some(join_bcd(load(bytes)));

@@ -160,8 +160,9 @@ impl Framing {
         let prefix = self.prefix_bytes();
         let counted = out.len().saturating_sub(start + prefix);
         let length = if self.inclusive { counted + prefix } else { counted };
-        let max = self.max.min(largest(self.length));
-        if length > largest(self.length) as usize || counted > self.max as usize {
+        let largest = largest(self.length);
+        if length > largest as usize || counted > self.max as usize {
+            let max = self.max.min(largest);
             out.truncate(start);
             return Err(FrameError::TooLong { length: u32::try_from(length).unwrap_or(u32::MAX), max });
         }
@@ -194,7 +195,7 @@ fn largest(length: Prefix) -> u32 {
         Encoding::Ascii | Encoding::Ebcdic => 10,
         Encoding::Bcd => 100,
         Encoding::Hex => 16,
-        Encoding::Binary => 256,
+        Encoding::Binary => return if width < 4 { (1 << (8 * width)) - 1 } else { u32::MAX },
     };
     base.checked_pow(width).map_or(u32::MAX, |end| u32::try_from(end - 1).unwrap_or(u32::MAX))
 }

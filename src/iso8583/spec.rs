@@ -348,7 +348,8 @@ impl Bitmaps {
     pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false };
 }
 
-/// A set of data elements, as bitmaps hold them.
+/// A set of data elements: one word for each bitmap, the first field in the lowest bit, since the lowest bit that is
+/// set is found faster than the highest.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct FieldSet(pub(crate) [u64; 3]);
 
@@ -370,7 +371,7 @@ impl FieldSet {
     #[inline]
     pub const fn insert(&mut self, field: u8) {
         if field >= 1 && field <= HIGHEST_FIELD {
-            self.0[(field as usize - 1) / 64] |= 1 << (63 - (field - 1) % 64);
+            self.0[(field as usize - 1) / 64] |= 1 << ((field - 1) % 64);
         }
     }
 
@@ -378,14 +379,14 @@ impl FieldSet {
     #[inline]
     pub const fn remove(&mut self, field: u8) {
         if field >= 1 && field <= HIGHEST_FIELD {
-            self.0[(field as usize - 1) / 64] &= !(1 << (63 - (field - 1) % 64));
+            self.0[(field as usize - 1) / 64] &= !(1 << ((field - 1) % 64));
         }
     }
 
     /// Takes out a field, 1 to 192, and all after it.
     pub(crate) const fn keep_below(&mut self, field: u8) {
         let (word, bit) = ((field as usize - 1) / 64, (field - 1) % 64);
-        self.0[word] &= !(u64::MAX >> bit);
+        self.0[word] &= !(u64::MAX << bit);
         let mut later = word + 1;
         while later < self.0.len() {
             self.0[later] = 0;
@@ -399,7 +400,7 @@ impl FieldSet {
     pub const fn has(&self, field: u8) -> bool {
         field >= 1
             && field <= HIGHEST_FIELD
-            && self.0[(field as usize - 1) / 64] >> (63 - (field - 1) % 64) & 1 == 1
+            && self.0[(field as usize - 1) / 64] >> ((field - 1) % 64) & 1 == 1
     }
 
     /// What both have.
@@ -470,9 +471,9 @@ impl Iterator for Fields {
             self.later = [self.later[1], 0];
             self.base += 64;
         }
-        let lead = self.word.leading_zeros();
-        self.word &= !(1 << 63 >> lead);
-        Some(self.base + lead as u8)
+        let lowest = self.word.trailing_zeros();
+        self.word &= self.word - 1;
+        Some(self.base + lowest as u8)
     }
 }
 

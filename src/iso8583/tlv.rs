@@ -9,6 +9,8 @@ pub struct Tag<'a> {
     pub value: &'a [u8],
     /// Where its tag starts in the content.
     pub offset: usize,
+    /// Where its value ends in the content.
+    pub end: usize,
 }
 
 /// The tags of a BER-TLV content cannot be read from this offset on.
@@ -35,13 +37,19 @@ pub const fn tags(content: &[u8]) -> Tags<'_> {
 /// The value of the first tag with this number; `None` when there is none before the tags cannot be read.
 #[must_use]
 pub fn find(content: &[u8], tag: u32) -> Option<&[u8]> {
-    let mut tags = tags(content);
+    let mut at = 0;
     loop {
+        let mut tags = Tags { content, at };
         tags.skip_zeros();
-        let found = tags.read_short().or_else(|| tags.read())?;
+        let found = match tags.read_short() {
+            Some(found) => found,
+            // A reader of its own, so that the fast one stays in registers.
+            None => Tags { ..tags }.read()?,
+        };
         if found.tag == tag {
             return Some(found.value);
         }
+        at = found.end;
     }
 }
 
@@ -73,7 +81,7 @@ impl<'a> Tags<'a> {
         let start = offset + head;
         let value = self.content.get(start..start + usize::from(length))?;
         self.at = start + value.len();
-        Some(Tag { tag, value, offset })
+        Some(Tag { tag, value, offset, end: self.at })
     }
 
     #[inline(never)]
@@ -108,7 +116,7 @@ impl<'a> Tags<'a> {
         let end = self.at.checked_add(length)?;
         let value = self.content.get(self.at..end)?;
         self.at = end;
-        Some(Tag { tag, value, offset })
+        Some(Tag { tag, value, offset, end })
     }
 }
 

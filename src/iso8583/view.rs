@@ -382,15 +382,15 @@ impl<'a> Reader<'a> {
         }
         head.mti = self.mti()?;
         let first = self.bitmap()?;
-        head.named.0[0] = first & !(1 << 63);
+        head.named.0[0] = (first & !(1 << 63)).reverse_bits();
         head.bitmaps.count = 1;
         if first >> 63 == 1 {
             head.bitmaps.unannounced_second = false;
             let second = self.bitmap()?;
-            head.named.0[1] = second & !(1 << 63);
+            head.named.0[1] = (second & !(1 << 63)).reverse_bits();
             head.bitmaps.count = 2;
             if second >> 63 == 1 {
-                head.named.0[2] = self.bitmap()?;
+                head.named.0[2] = self.bitmap()?.reverse_bits();
                 head.bitmaps.count = 3;
             }
         } else if head.bitmaps.unannounced_second {
@@ -398,7 +398,7 @@ impl<'a> Reader<'a> {
             if second >> 63 == 1 {
                 return Err(self.fault(None, Rule::UnknownField));
             }
-            head.named.0[1] = second;
+            head.named.0[1] = second.reverse_bits();
             head.bitmaps.count = 2;
         }
         Ok(())
@@ -421,6 +421,8 @@ impl<'a> Reader<'a> {
         Ok(mti as u16)
     }
 
+    /// A bitmap as it is on the wire, with the first field in the highest bit.
+    #[inline(always)]
     fn bitmap(&mut self) -> Result<u64, ParseError> {
         if self.layout.bitmap() == Encoding::Binary {
             return match self.take(8).and_then(|bytes| bytes.first_chunk::<8>()) {
@@ -428,6 +430,11 @@ impl<'a> Reader<'a> {
                 None => Err(self.fault(None, Rule::BitmapCutOff)),
             };
         }
+        self.hex_bitmap()
+    }
+
+    #[inline(never)]
+    fn hex_bitmap(&mut self) -> Result<u64, ParseError> {
         let start = self.at;
         let Some(bytes) = self.take(16) else { return Err(self.fault(None, Rule::BitmapCutOff)) };
         let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
@@ -449,11 +456,7 @@ impl<'a> Reader<'a> {
         let (rows, body) = (self.layout.rows(), self.body);
         let mut at = self.at;
         for (word, base) in named.0.into_iter().zip([1_u8, 65, 129]) {
-            if word == 0 {
-                continue;
-            }
-            // The first field in the lowest bit: the lowest that is set is found faster than the highest.
-            let mut rest = word.reverse_bits();
+            let mut rest = word;
             while rest != 0 {
                 let field = base + (rest.trailing_zeros() & 63) as u8;
                 rest &= rest - 1;
