@@ -102,7 +102,8 @@ impl<'o> Builder<'o> {
         write: impl Fn(u8, &mut Self) -> Result<(), ValueError>,
     ) -> Result<(), (u8, ValueError)> {
         let named = from.named();
-        for (word, base) in [1_u8, 65, 129].into_iter().enumerate() {
+        for word in 0..3 {
+            let base = 1 + 64 * word as u8;
             let (mut rest, new) = (fields.0[word], new.0[word]);
             let breaks = (named.0[word] & !rest) | new;
             while rest != 0 {
@@ -190,7 +191,7 @@ impl<'o> Builder<'o> {
     }
 
     /// Writes the bitmaps; the message is whole.
-    #[inline]
+    #[inline(always)]
     pub fn finish(mut self) {
         if self.bitmaps > 1 && !self.unannounced_second {
             self.named.insert(1);
@@ -200,15 +201,15 @@ impl<'o> Builder<'o> {
         }
         let width = bitmap_bytes(self.layout);
         let room = &mut self.out[self.bitmap_at..self.bitmap_at + self.bitmaps * width];
-        let words = self.named.0.map(u64::reverse_bits);
         if self.layout.bitmap() == Encoding::Binary {
-            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-                *room = word.to_be_bytes();
+            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(self.named.0) {
+                *room = word.reverse_bits().to_be_bytes();
             }
             return;
         }
         let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
-        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(words) {
+        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(self.named.0) {
+            let word = word.reverse_bits();
             for (at, byte) in room.iter_mut().enumerate() {
                 let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
                 *byte = if ebcdic { digits::to_ebcdic(character) } else { character };
