@@ -113,10 +113,10 @@ impl Dialect {
             (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
             _ => None,
         };
-        if let Some(date) = number(view, 13)? {
-            // The month and the day, at any time of it.
-            let date = u32::try_from(date).ok().and_then(|date| date.checked_mul(1_000_000));
-            date.and_then(TransmissionTime::new).ok_or(fault(13, Problem::NotADate))?;
+        if let Some(date) = number(view, 13)?
+            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
+        {
+            return Err(fault(13, Problem::NotADate));
         }
         let verifies = self.mapping == Mapping::Visa
             && amount.minor == 0
@@ -358,6 +358,7 @@ impl Track2 {
     }
 }
 
+#[inline(always)]
 fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
     if let Some(value) = number(view, 2)? {
         let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
@@ -369,6 +370,7 @@ fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
     Err(fault(2, Problem::Missing))
 }
 
+#[inline(always)]
 fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fault> {
     let Some(digits) = number(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
     let expiry = u16::try_from(digits).ok().and_then(Expiry::new);

@@ -118,7 +118,7 @@ impl<'o> Builder<'o> {
                 let stop = breaks & u64::MAX << first;
                 let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
                 rest &= !run;
-                self.last = base + (63 - run.leading_zeros() & 63) as u8;
+                self.last = base + (63 - run.leading_zeros().min(63)) as u8;
                 self.append(from, field, self.last);
             }
         }
@@ -130,13 +130,22 @@ impl<'o> Builder<'o> {
     #[inline(always)]
     fn append(&mut self, from: &View<'_>, first: u8, last: u8) {
         let (raw, more) = from.raw_and_more(first, last);
-        match more {
-            Some(more) if raw.len() <= more.len() => {
-                let end = self.out.len() + raw.len();
-                self.out.extend_from_slice(more);
-                self.out.truncate(end);
-            }
-            _ => self.out.extend_from_slice(raw),
+        if let Some(more) = more
+            && raw.len() <= more.len()
+        {
+            let end = self.out.len() + raw.len();
+            self.out.extend_from_slice(more);
+            self.out.truncate(end);
+        } else if let (Some(head), Some(tail), ..=32) =
+            (raw.first_chunk::<16>(), raw.last_chunk::<16>(), raw.len())
+        {
+            // The last fields of the message: two halves of constant size that overlap.
+            let end = self.out.len() + raw.len();
+            self.out.extend_from_slice(head);
+            self.out.truncate(end - tail.len());
+            self.out.extend_from_slice(tail);
+        } else {
+            self.out.extend_from_slice(raw);
         }
     }
 

@@ -87,13 +87,19 @@ pub(crate) fn bcd_before(bytes: &[u8], end: usize, digits: usize) -> Option<u64>
     Some(join_bcd(last_nibbles(load_before(bytes, end)?, digits)))
 }
 
+/// The bits of the first nibble that are zero when digits are packed right-aligned.
+#[inline(always)]
+pub(crate) const fn odd_pad(digits: usize) -> u8 {
+    if digits % 2 == 1 { 0x0f } else { 0 }
+}
+
 /// Whether so many bytes, 1 to 8, end at `end` with nothing but BCD digits in them, and a zero in the bits of `pad`
 /// of the first nibble.
 #[inline(always)]
 pub(crate) fn is_bcd_before(bytes: &[u8], end: usize, width: usize, pad: u8) -> bool {
     let Some(x) = load_before(bytes, end) else { return false };
     // The field in front, so that what stands before it is gone.
-    let x = x << ((8 - width) * 8 & 63);
+    let x = x << (64 - 8 * width);
     nibbles_are_digits(x) && (x >> 60) as u8 & pad == 0
 }
 

@@ -133,7 +133,7 @@ impl Framing {
     }
 
     /// Begins a frame at the end of `out`; the message is appended after it. Returns where the frame starts.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
@@ -152,7 +152,7 @@ impl Framing {
     ///
     /// # Errors
     /// The message is longer than the framing allows; `out` is as it was before the frame began.
-    #[inline]
+    #[inline(always)]
     pub fn finish(&self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         if !self.trailer.is_empty() {
             out.extend_from_slice(&self.trailer);

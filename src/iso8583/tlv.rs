@@ -9,8 +9,6 @@ pub struct Tag<'a> {
     pub value: &'a [u8],
     /// Where its tag starts in the content.
     pub offset: usize,
-    /// Where its value ends in the content.
-    pub end: usize,
 }
 
 /// The tags of a BER-TLV content cannot be read from this offset on.
@@ -37,30 +35,41 @@ pub const fn tags(content: &[u8]) -> Tags<'_> {
 /// The value of the first tag with this number; `None` when there is none before the tags cannot be read.
 #[must_use]
 pub fn find(content: &[u8], tag: u32) -> Option<&[u8]> {
-    let mut at = 0;
+    let mut rest = content;
     loop {
-        let mut tags = Tags { content, at };
-        tags.skip_zeros();
-        let found = match tags.read_short() {
-            Some(found) => found,
-            // A reader of its own, so that the fast one stays in registers.
-            None => Tags { ..tags }.read()?,
+        // A tag of one or two bytes with a short length, as nearly all are.
+        let (found, length, after) = match *rest {
+            [0, ref after @ ..] => {
+                rest = after;
+                continue;
+            }
+            [first, length, ref after @ ..] if first & 0x1f != 0x1f && length < 0x80 => {
+                (u32::from(first), length, after)
+            }
+            [first, second, length, ref after @ ..]
+                if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 =>
+            {
+                (u32::from(first) << 8 | u32::from(second), length, after)
+            }
+            _ => {
+                let mut tags = tags(rest);
+                let long = tags.read()?;
+                if long.tag == tag {
+                    return Some(long.value);
+                }
+                rest = rest.get(tags.at..)?;
+                continue;
+            }
         };
-        if found.tag == tag {
-            return Some(found.value);
+        let (value, after) = after.split_at_checked(usize::from(length))?;
+        if found == tag {
+            return Some(value);
         }
-        at = found.end;
+        rest = after;
     }
 }
 
 impl<'a> Tags<'a> {
-    #[inline(always)]
-    fn skip_zeros(&mut self) {
-        while self.content.get(self.at) == Some(&0) {
-            self.at += 1;
-        }
-    }
-
     fn byte(&mut self) -> Option<u8> {
         let byte = *self.content.get(self.at)?;
         self.at += 1;
@@ -68,7 +77,7 @@ impl<'a> Tags<'a> {
     }
 
     /// A tag of one or two bytes with a short length, as nearly all are.
-    #[inline(always)]
+    #[inline]
     fn read_short(&mut self) -> Option<Tag<'a>> {
         let offset = self.at;
         let (tag, length, head) = match *self.content.get(offset..)? {
@@ -81,7 +90,7 @@ impl<'a> Tags<'a> {
         let start = offset + head;
         let value = self.content.get(start..start + usize::from(length))?;
         self.at = start + value.len();
-        Some(Tag { tag, value, offset, end: self.at })
+        Some(Tag { tag, value, offset })
     }
 
     #[inline(never)]
@@ -116,7 +125,7 @@ impl<'a> Tags<'a> {
         let end = self.at.checked_add(length)?;
         let value = self.content.get(self.at..end)?;
         self.at = end;
-        Some(Tag { tag, value, offset, end })
+        Some(Tag { tag, value, offset })
     }
 }
 
@@ -125,7 +134,9 @@ impl<'a> Iterator for Tags<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.skip_zeros();
+        while self.content.get(self.at) == Some(&0) {
+            self.at += 1;
+        }
         if self.at >= self.content.len() {
             return None;
         }
@@ -219,6 +230,26 @@ mod tests {
                 }
             }
             assert_eq!((found, error), (expected, broken), "{hex}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_found() {
+        let table: [(&str, Option<&[u8]>); 8] = [
+            ("820239009F26021234", Some(&[0x12, 0x34])),
+            ("00009F26011200", Some(&[0x12])),
+            ("DF812901AA9F260112", Some(&[0x12])),
+            ("82810100", None),
+            ("9F26810156", Some(&[0x56])),
+            ("9F2602AA", None),
+            ("82059F26011200", None),
+            ("9F", None),
+        ];
+        for (hex, expected) in table {
+            let bytes = hex_bytes(hex.as_bytes()).expect("hex");
+            assert_eq!(find(&bytes, 0x9f26), expected, "{hex}");
+            let walked = tags(&bytes).flatten().find(|tag| tag.tag == 0x9f26).map(|tag| tag.value);
+            assert_eq!(walked, expected, "{hex}");
         }
     }
 

@@ -378,6 +378,7 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    #[inline(always)]
     fn head(&mut self, head: &mut Outcome) -> Result<(), ParseError> {
         if self.body.len() > usize::from(u16::MAX) {
             return Err(self.fault(None, Rule::MessageTooLong));
@@ -406,6 +407,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline(always)]
     fn mti(&mut self) -> Result<u16, ParseError> {
         let encoding = self.layout.mti();
         let width = if encoding == Encoding::Bcd { 2 } else { 4 };
@@ -560,7 +562,7 @@ fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
             let end = at + 1 + bytes;
             let right = units <= usize::from(row.units.min(16))
                 && units > 0
-                && digits::is_bcd_before(body, end, bytes, odd_pad(units));
+                && digits::is_bcd_before(body, end, bytes, digits::odd_pad(units));
             right.then_some((Span::new(at, at + 1, end, units), end))
         }
         Shape::CountedTrack => {
@@ -568,7 +570,7 @@ fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
             let end = at + 1 + units.div_ceil(2);
             let bytes = body.get(at + 1..end)?;
             let right = units <= usize::from(row.units)
-                && bytes.first()? >> 4 & odd_pad(units) == 0
+                && bytes.first()? >> 4 & digits::odd_pad(units) == 0
                 && digits::is_bcd_track(bytes);
             right.then_some((Span::new(at, at + 1, end, units), end))
         }
@@ -589,12 +591,6 @@ fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
             right.then_some((Span::new(at, content, end, units), end))
         }
     }
-}
-
-/// The bits of the first nibble that are zero when digits are packed right-aligned.
-#[inline(always)]
-const fn odd_pad(digits: usize) -> u8 {
-    if digits % 2 == 1 { 0x0f } else { 0 }
 }
 
 #[cfg(test)]
