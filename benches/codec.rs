@@ -105,8 +105,8 @@ fn codec(criterion: &mut Criterion) {
         group.bench_function("decode and answer", |bencher| {
             bencher.iter(|| {
                 out.clear();
-                if let Ok(received) = dialect.decode(black_box(&body), context, &mut spans) {
-                    let written = dialect.write_answer(&received, black_box(&answer), &mut out);
+                if let Ok(received) = &dialect.decode(black_box(&body), context, &mut spans) {
+                    let written = dialect.write_answer(received, black_box(&answer), &mut out);
                     black_box(written.is_ok());
                 }
                 out.len()

@@ -95,8 +95,8 @@ impl Added<'_> {
         match field {
             4 => builder.number(4, self.amount.map_or(0, |(amount, _)| amount)),
             6 => builder.number(6, self.amount.map_or(0, |(_, billing)| billing)),
-            38 => builder.text(38, &self.approval_code.unwrap_or(*b"      ")),
-            39 => builder.text(39, &self.action),
+            38 => builder.exact_text(38, &self.approval_code.unwrap_or(*b"      ")),
+            39 => builder.exact_text(39, &self.action),
             44 => builder.text(44, self.response_data),
             _ => builder.text(54, self.amounts),
         }
@@ -230,14 +230,12 @@ impl Dialect {
         let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
         let body = header::begin_answer(request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
-        let new = added.fields().or(added.replaced());
-        for field in fields.iter() {
-            let written =
-                if new.has(field) { added.write(field, &mut builder) } else { builder.copy(view, field) };
-            if let Err(error) = written {
-                out.truncate(start);
-                return Err(WriteError::Field { field, error });
-            }
+        let new = added.fields().or(added.replaced()).and(fields);
+        if let Err((field, error)) =
+            builder.echo(view, fields, new, |field, builder| added.write(field, builder))
+        {
+            out.truncate(start);
+            return Err(WriteError::Field { field, error });
         }
         builder.finish();
         header::finish(self.answer_header(request_header), body, out);
@@ -283,9 +281,9 @@ pub const fn response_mti(mti: u16) -> u16 {
 
 fn additional_amounts<'t>(view: &View<'_>, answer: &Answer, buffer: &'t mut [u8; AMOUNTS_MAX]) -> &'t [u8] {
     let (first, second) = buffer.split_at_mut(AMOUNTS_MAX / 2);
-    // DE 3's middle digits: the account that was asked about.
-    let account = (view.number(3).unwrap_or(0) / 100 % 100) as u8;
     let length = if let Some(balances) = answer.balances {
+        // DE 3's middle digits: the account that was asked about.
+        let account = (view.number(3).unwrap_or(0) / 100 % 100) as u8;
         put_amount(first, account, b"01", balances.currency, balances.ledger);
         put_amount(second, account, b"02", balances.currency, balances.available);
         AMOUNTS_MAX

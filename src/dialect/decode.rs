@@ -16,6 +16,9 @@ use crate::domain::card::Pan;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::InstitutionId;
+use crate::domain::party::MerchantId;
+use crate::domain::party::Rrn;
+use crate::domain::party::TerminalId;
 use crate::domain::party::Text;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
@@ -54,32 +57,33 @@ impl Dialect {
         context: Context,
         spans: &'a mut Spans,
     ) -> Result<Received<'a>, Malformed<'a>> {
-        let split = header::split(self.header, body).map_err(|error| Malformed {
-            header: &[],
-            view: None,
-            fault: Fault::Header(error),
-        })?;
+        let split = match header::split(self.header, body) {
+            Ok(split) => split,
+            Err(error) => return Err(Malformed { header: &[], view: None, fault: Fault::Header(error) }),
+        };
         let header = split.header;
-        let parsed = View::parse(&self.layout, split.message, spans);
-        if split.rejected {
+        let view = match View::parse(&self.layout, split.message, spans) {
+            Ok(view) => view,
+            Err(broken) if split.rejected => broken.view,
+            Err(broken) => {
+                let fault = Fault::Wire(broken.error);
+                return Err(Malformed { header, view: Some(broken.view), fault });
+            }
+        };
+        let inbound = if split.rejected {
             // Whatever the network sent back: the code counts, and the message as far as it can be read.
-            let view = parsed.unwrap_or_else(|broken| broken.view);
             let stan = view.number(11).map(|stan| Stan(stan as u32));
-            let inbound = Inbound::Reject(Reject { code: split.reject_code, mti: view.mti(), stan });
-            return Ok(Received { header, view, inbound });
-        }
-        let view = parsed.map_err(|broken| Malformed {
-            header,
-            view: Some(broken.view),
-            fault: Fault::Wire(broken.error),
-        })?;
-        match self.meaning(&view, context) {
+            Ok(Inbound::Reject(Reject { code: split.reject_code, mti: view.mti(), stan }))
+        } else {
+            self.meaning(&view, context)
+        };
+        match inbound {
             Ok(inbound) => Ok(Received { header, view, inbound }),
             Err(fault) => Err(Malformed { header, view: Some(view), fault }),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn meaning(&self, view: &View<'_>, context: Context) -> Result<Inbound, Fault> {
         let mti = view.mti();
         match mti {
@@ -92,9 +96,11 @@ impl Dialect {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn authorization(&self, view: &View<'_>, context: Context) -> Result<AuthorizationRequest, Fault> {
         let mti = view.mti();
+        let mut texts = Texts { rrn: Text::BLANK, terminal: Text::BLANK, merchant: Text::BLANK };
+        Texts::read(view, &mut texts);
         let track = Track2::of(view);
         let pan = pan(view, track.as_ref())?;
         let processing_code = ProcessingCode(required(view, 3)? as u32);
@@ -107,17 +113,17 @@ impl Dialect {
             (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
             _ => None,
         };
-        if let Some(date) = number(view, 13)? {
-            // The month and the day, at any time of it.
-            let date = u32::try_from(date).ok().and_then(|date| date.checked_mul(1_000_000));
-            date.and_then(TransmissionTime::new).ok_or(fault(13, Problem::NotADate))?;
+        if let Some(date) = number(view, 13)?
+            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
+        {
+            return Err(fault(13, Problem::NotADate));
         }
         let verifies = self.mapping == Mapping::Visa
             && amount.minor == 0
             && view.number(25) == Some(VISA_ACCOUNT_VERIFICATION);
         let kind = if verifies { TransactionKind::AccountVerification } else { processing_code.kind() };
         Ok(AuthorizationRequest {
-            key: self.key(view, context, stan, transmission)?,
+            key: self.key(view, context, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan,
@@ -136,13 +142,15 @@ impl Dialect {
 
     fn reversal(&self, view: &View<'_>, context: Context) -> Result<ReversalRequest, Fault> {
         let mti = view.mti();
+        let mut texts = Texts { rrn: Text::BLANK, terminal: Text::BLANK, merchant: Text::BLANK };
+        Texts::read(view, &mut texts);
         let pan = pan(view, Track2::of(view).as_ref())?;
         let processing_code = ProcessingCode(required(view, 3)? as u32);
         let amount = amount(view, false)?;
         let transmission = transmission(view)?;
         let stan = Stan(required(view, 11)? as u32);
         Ok(ReversalRequest {
-            key: self.key(view, context, stan, transmission)?,
+            key: self.key(view, context, stan, transmission, &texts)?,
             advice: mti >= 420,
             repeat: mti % 2 == 1,
             pan,
@@ -169,13 +177,14 @@ impl Dialect {
         Ok(NetworkRequest { what, code, stan, transmission: transmission(view)? })
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(
         &self,
         view: &View<'_>,
         context: Context,
         stan: Stan,
         transmission: TransmissionTime,
+        texts: &Texts,
     ) -> Result<MessageKey, Fault> {
         Ok(MessageKey {
             network: context.network,
@@ -183,9 +192,9 @@ impl Dialect {
             stan,
             transmission,
             acquirer: InstitutionId(number(view, 32)?.unwrap_or(0)),
-            rrn: text(view, 37),
-            terminal: text(view, 41),
-            merchant: text(view, 42),
+            rrn: texts.rrn,
+            terminal: texts.terminal,
+            merchant: texts.merchant,
             network_reference: self.network_reference(view).unwrap_or(0),
         })
     }
@@ -222,7 +231,7 @@ impl Dialect {
     }
 
     fn has_cryptogram(&self, view: &View<'_>) -> bool {
-        let found = |content| tlv::tags(content).flatten().any(|tag| tag.tag == CRYPTOGRAM_TAG);
+        let found = |content| tlv::find(content, CRYPTOGRAM_TAG).is_some();
         let Some(content) = view.content(55) else {
             // Visa's third bitmap carried it before DE 55 did.
             return self.mapping == Mapping::Visa && view.has(136);
@@ -249,7 +258,7 @@ fn fault(field: u8, problem: Problem) -> Fault {
     Fault::Field { field, problem }
 }
 
-#[inline]
+#[inline(always)]
 fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
     match view.number(field) {
         Some(number) => Ok(Some(number)),
@@ -258,33 +267,52 @@ fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn required(view: &View<'_>, field: u8) -> Result<u64, Fault> {
     number(view, field)?.ok_or(fault(field, Problem::Missing))
 }
 
 /// A number of up to four digits; zero when absent.
-#[inline]
+#[inline(always)]
 fn small(view: &View<'_>, field: u8) -> Result<u16, Fault> {
     let number = number(view, field)?.unwrap_or(0);
     u16::try_from(number).map_err(|_| fault(field, Problem::NotANumber))
 }
 
-#[inline]
-fn text<const N: usize>(view: &View<'_>, field: u8) -> Text<N> {
-    let mut text = Text::BLANK;
-    let _written = view.text(field, &mut text.0);
-    text
+#[inline(always)]
+fn text<const N: usize>(view: &View<'_>, field: u8, to: &mut Text<N>) {
+    if !view.exact_text(field, &mut to.0) {
+        *to = Text::BLANK;
+        let _written = view.text(field, &mut to.0);
+    }
 }
 
-#[inline]
+/// The text fields that name a message.
+struct Texts {
+    rrn: Rrn,
+    terminal: TerminalId,
+    merchant: MerchantId,
+}
+
+impl Texts {
+    /// Read before anything else: what is written byte by byte has then reached the cache when it is copied as a
+    /// whole, and never goes through registers.
+    #[inline(never)]
+    fn read(view: &View<'_>, to: &mut Self) {
+        text(view, 37, &mut to.rrn);
+        text(view, 41, &mut to.terminal);
+        text(view, 42, &mut to.merchant);
+    }
+}
+
+#[inline(always)]
 fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
     let Some(numeric) = number(view, field)? else { return Ok(None) };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
     currency.map(Some).ok_or(fault(field, Problem::NotANumber))
 }
 
-#[inline]
+#[inline(always)]
 fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     let (minor, currency) = (number(view, 4)?, currency(view, 49)?);
     let minor = match minor {
@@ -299,7 +327,7 @@ fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     Ok(Money::new(minor, currency))
 }
 
-#[inline]
+#[inline(always)]
 fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
     let digits = u32::try_from(required(view, 7)?).ok();
     digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))
@@ -330,6 +358,7 @@ impl Track2 {
     }
 }
 
+#[inline(always)]
 fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
     if let Some(value) = number(view, 2)? {
         let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
@@ -341,6 +370,7 @@ fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
     Err(fault(2, Problem::Missing))
 }
 
+#[inline(always)]
 fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fault> {
     let Some(digits) = number(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
     let expiry = u16::try_from(digits).ok().and_then(Expiry::new);
@@ -348,7 +378,8 @@ fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fau
 }
 
 fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {
-    let code: Text<6> = text(view, 38);
+    let mut code = Text::<6>::BLANK;
+    text(view, 38, &mut code);
     (!code.is_blank()).then_some(ApprovalCode(code.0))
 }
 

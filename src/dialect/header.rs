@@ -84,15 +84,12 @@ fn station(number: u32) -> [u8; 3] {
 pub(super) fn begin_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     if let Some(header) = request.first_chunk::<VISA_HEADER_BYTES>() {
-        let mut answer = *header;
-        answer[0] = VISA_HEADER_BYTES as u8;
-        answer[1] &= !ANOTHER_FOLLOWS;
-        answer[5..8].copy_from_slice(&header[8..11]);
-        answer[8..11].copy_from_slice(&header[5..8]);
-        if let Some(own) = own {
-            answer[8..11].copy_from_slice(&station(own));
-        }
-        out.extend_from_slice(&answer);
+        let [_, format, text, _, _, d1, d2, d3, s1, s2, s3, round_trip @ ..] = *header;
+        let [o1, o2, o3] = own.map_or([d1, d2, d3], station);
+        let format = format & !ANOTHER_FOLLOWS;
+        // H4, the length, is filled in at the end.
+        out.extend_from_slice(&[VISA_HEADER_BYTES as u8, format, text, 0, 0, s1, s2, s3, o1, o2, o3]);
+        out.extend_from_slice(&round_trip);
     }
     start
 }

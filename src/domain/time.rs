@@ -116,16 +116,16 @@ impl TransmissionTime {
     /// From the ten digits as a number; `None` when that is no date or no time of day. 29 February is a date.
     #[must_use]
     pub const fn new(mmddhhmmss: u32) -> Option<Self> {
-        let (month, day) = (mmddhhmmss / 100_000_000, mmddhhmmss / 1_000_000 % 100);
         let (hour, minute, second) = (mmddhhmmss / 10_000 % 100, mmddhhmmss / 100 % 100, mmddhhmmss % 100);
-        let valid = month >= 1
-            && month <= 12
-            && day >= 1
-            && day <= days_in_month(2000, month)
-            && hour < 24
-            && minute < 60
-            && second < 60;
+        let valid = Self::is_date(mmddhhmmss / 1_000_000) && hour < 24 && minute < 60 && second < 60;
         if valid { Some(Self(mmddhhmmss)) } else { None }
+    }
+
+    /// Whether four digits, MMDD (DE 13), are a date. 29 February is one.
+    #[must_use]
+    pub const fn is_date(mmdd: u32) -> bool {
+        let (month, day) = (mmdd / 100, mmdd % 100);
+        month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(2000, month)
     }
 
     /// The ten digits as a number.

@@ -2,10 +2,12 @@
 
 use crate::iso8583::digits;
 use crate::iso8583::spec::Bitmaps;
+use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Layout;
+use crate::iso8583::spec::Length;
 use crate::iso8583::value;
 use crate::iso8583::value::Value;
 use crate::iso8583::value::ValueError;
@@ -25,7 +27,7 @@ pub struct Builder<'o> {
 impl<'o> Builder<'o> {
     /// Begins a message with room for the bitmaps of these fields, and for more when `like` has more: an answer to a
     /// host that always sends two bitmaps has two.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn begin(
         layout: &'o Layout,
@@ -36,13 +38,15 @@ impl<'o> Builder<'o> {
     ) -> Self {
         let number = [mti / 1000 % 10, mti / 100 % 10, mti / 10 % 10, mti % 10].map(|digit| digit as u8);
         match layout.mti() {
-            Encoding::Bcd => out.extend([number[0] << 4 | number[1], number[2] << 4 | number[3]]),
-            Encoding::Ebcdic => out.extend(number.map(|digit| 0xf0 + digit)),
-            _ => out.extend(number.map(|digit| b'0' + digit)),
+            Encoding::Bcd => out.extend_from_slice(&[number[0] << 4 | number[1], number[2] << 4 | number[3]]),
+            Encoding::Ebcdic => out.extend_from_slice(&number.map(|digit| 0xf0 + digit)),
+            _ => out.extend_from_slice(&number.map(|digit| b'0' + digit)),
         }
         let bitmap_at = out.len();
         let bitmaps = fields.bitmaps().max(usize::from(like.count.min(3)));
-        out.resize(bitmap_at + bitmaps * bitmap_bytes(layout), 0);
+        // Room for as many as there can be, and what is too much taken back: a constant size is cheaper.
+        out.extend_from_slice(&[0; 3 * 16]);
+        out.truncate(bitmap_at + bitmaps * bitmap_bytes(layout));
         let unannounced_second = like.unannounced_second && fields.bitmaps() <= 2;
         Self { layout, out, bitmap_at, bitmaps, unannounced_second, named: FieldSet::EMPTY, last: 1 }
     }
@@ -77,17 +81,72 @@ impl<'o> Builder<'o> {
     /// The field is out of order.
     #[inline]
     pub fn copy(&mut self, from: &View<'_>, field: u8) -> Result<(), ValueError> {
-        let Some((raw, more)) = from.raw_and_more(field) else { return Ok(()) };
-        self.take_place(field)?;
-        match more {
-            Some(more) if raw.len() <= more.len() => {
-                let end = self.out.len() + raw.len();
-                self.out.extend_from_slice(more);
-                self.out.truncate(end);
-            }
-            _ => self.out.extend_from_slice(raw),
+        if from.has(field) {
+            self.take_place(field)?;
+            self.append(from, field, field);
         }
         Ok(())
+    }
+
+    /// Writes these fields of a message of the same layout as they stand in it, but those in `new`, which `write`
+    /// writes. Fields that stand side by side there are copied at once.
+    ///
+    /// # Errors
+    /// What `write` says, with its field.
+    #[inline(always)]
+    pub(crate) fn echo(
+        &mut self,
+        from: &View<'_>,
+        fields: FieldSet,
+        new: FieldSet,
+        write: impl Fn(u8, &mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), (u8, ValueError)> {
+        let named = from.named();
+        for word in 0..3 {
+            let base = 1 + 64 * word as u8;
+            let (mut rest, new) = (fields.0[word], new.0[word]);
+            let breaks = (named.0[word] & !rest) | new;
+            while rest != 0 {
+                let first = rest.trailing_zeros();
+                let field = base + (first & 63) as u8;
+                if new >> first & 1 == 1 {
+                    rest &= rest - 1;
+                    write(field, self).map_err(|error| (field, error))?;
+                    continue;
+                }
+                // All up to the next field that is not copied.
+                let stop = breaks & u64::MAX << first;
+                let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
+                rest &= !run;
+                self.last = base + (63 - run.leading_zeros().min(63)) as u8;
+                self.append(from, field, self.last);
+            }
+        }
+        self.named = self.named.or(fields);
+        Ok(())
+    }
+
+    /// Appends what stands from the first of these fields to the last.
+    #[inline(always)]
+    fn append(&mut self, from: &View<'_>, first: u8, last: u8) {
+        let (raw, more) = from.raw_and_more(first, last);
+        if let Some(more) = more
+            && raw.len() <= more.len()
+        {
+            let end = self.out.len() + raw.len();
+            self.out.extend_from_slice(more);
+            self.out.truncate(end);
+        } else if let (Some(head), Some(tail), ..=32) =
+            (raw.first_chunk::<16>(), raw.last_chunk::<16>(), raw.len())
+        {
+            // The last fields of the message: two halves of constant size that overlap.
+            let end = self.out.len() + raw.len();
+            self.out.extend_from_slice(head);
+            self.out.truncate(end - tail.len());
+            self.out.extend_from_slice(tail);
+        } else {
+            self.out.extend_from_slice(raw);
+        }
     }
 
     /// Writes a number into a numeric field.
@@ -112,6 +171,24 @@ impl<'o> Builder<'o> {
         self.unless_failed(field, written)
     }
 
+    /// Writes as many ASCII characters as the field has, without padding and without a check where it takes any.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, or cannot hold them.
+    #[inline(always)]
+    pub(crate) fn exact_text<const N: usize>(&mut self, field: u8, text: &[u8; N]) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        if spec.length != Length::Fixed(N as u16) || spec.content != Content::Text {
+            let written = value::encode_characters(spec, text, self.out);
+            return self.unless_failed(field, written);
+        }
+        match spec.encoding {
+            Encoding::Ebcdic => self.out.extend_from_slice(&text.map(digits::to_ebcdic)),
+            _ => self.out.extend_from_slice(text),
+        }
+        Ok(())
+    }
+
     /// Writes a value.
     ///
     /// # Errors
@@ -123,7 +200,7 @@ impl<'o> Builder<'o> {
     }
 
     /// Writes the bitmaps; the message is whole.
-    #[inline]
+    #[inline(always)]
     pub fn finish(mut self) {
         if self.bitmaps > 1 && !self.unannounced_second {
             self.named.insert(1);
@@ -133,18 +210,18 @@ impl<'o> Builder<'o> {
         }
         let width = bitmap_bytes(self.layout);
         let room = &mut self.out[self.bitmap_at..self.bitmap_at + self.bitmaps * width];
-        for (room, word) in room.chunks_exact_mut(width).zip(self.named.0) {
-            match self.layout.bitmap() {
-                Encoding::Binary => room.copy_from_slice(&word.to_be_bytes()),
-                encoding => {
-                    for (at, byte) in room.iter_mut().enumerate() {
-                        let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
-                        *byte = match encoding {
-                            Encoding::Ebcdic => digits::to_ebcdic(character),
-                            _ => character,
-                        };
-                    }
-                }
+        if self.layout.bitmap() == Encoding::Binary {
+            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(self.named.0) {
+                *room = word.reverse_bits().to_be_bytes();
+            }
+            return;
+        }
+        let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
+        for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(self.named.0) {
+            let word = word.reverse_bits();
+            for (at, byte) in room.iter_mut().enumerate() {
+                let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
+                *byte = if ebcdic { digits::to_ebcdic(character) } else { character };
             }
         }
     }

@@ -68,61 +68,75 @@ fn load(bytes: &[u8]) -> u64 {
     bytes.first().map_or(0, |byte| u64::from(*byte))
 }
 
-/// Up to eight bytes of a longer slice as one big-endian number: one load where eight bytes are there.
+/// The eight bytes that end where a field ends, of which the field is the last ones: every message has so many in
+/// front of its first field. `None` past the end of the bytes.
 #[inline(always)]
-fn load_at(bytes: &[u8], start: usize, length: usize) -> u64 {
-    match bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
-        Some(chunk) if length > 0 => u64::from_be_bytes(*chunk) >> (64 - 8 * length),
-        _ => bytes.get(start..start + length).map_or(0, load),
-    }
+fn load_before(bytes: &[u8], end: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.get(..end)?.last_chunk::<8>()?))
 }
 
-/// What a short BCD field is: at most eight bytes, of which an odd number of digits leaves the first nibble.
+/// The lowest nibbles of a number, 0 to 16 of them.
 #[inline(always)]
-pub(crate) fn short_bcd(bytes: &[u8], start: usize, length: usize) -> ShortBcd {
-    ShortBcd(load_at(bytes, start, length))
+const fn last_nibbles(x: u64, count: usize) -> u64 {
+    if count == 0 { 0 } else { x & u64::MAX >> (64 - 4 * count) }
 }
 
-/// Up to sixteen BCD digits, right-aligned.
-#[derive(Clone, Copy)]
-pub(crate) struct ShortBcd(u64);
-
-impl ShortBcd {
-    /// Whether every nibble is a decimal digit.
-    #[inline(always)]
-    pub(crate) const fn is_digits(self) -> bool {
-        nibbles_are_digits(self.0)
-    }
-
-    /// Whether nothing but zeros stands before the last `digits` digits, of fifteen at most.
-    #[inline(always)]
-    pub(crate) const fn fits(self, digits: usize) -> bool {
-        self.0 >> (4 * (digits & 0x0f)) == 0
-    }
-
-    /// The number.
-    #[inline(always)]
-    pub(crate) const fn value(self) -> u64 {
-        join_bcd(self.0)
-    }
+/// The number of so many BCD digits, 16 at most, that end at `end`. The caller has checked them.
+#[inline(always)]
+pub(crate) fn bcd_before(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
+    Some(join_bcd(last_nibbles(load_before(bytes, end)?, digits)))
 }
 
+/// The bits of the first nibble that are zero when digits are packed right-aligned.
+#[inline(always)]
+pub(crate) const fn odd_pad(digits: usize) -> u8 {
+    if digits % 2 == 1 { 0x0f } else { 0 }
+}
+
+/// Whether so many bytes, 1 to 8, end at `end` with nothing but BCD digits in them, and a zero in the bits of `pad`
+/// of the first nibble.
+#[inline(always)]
+pub(crate) fn is_bcd_before(bytes: &[u8], end: usize, width: usize, pad: u8) -> bool {
+    let Some(x) = load_before(bytes, end) else { return false };
+    // The field in front, so that what stands before it is gone.
+    let x = x << (64 - 8 * width);
+    nibbles_are_digits(x) && (x >> 60) as u8 & pad == 0
+}
+
+/// Whether so many zoned digits, 1 to 16, end at `end`.
+#[inline(always)]
+pub(crate) fn is_zoned_before(bytes: &[u8], end: usize, digits: usize, zero: u8) -> bool {
+    let Some(x) = load_before(bytes, end) else { return false };
+    if digits <= 8 {
+        return bytes_are_digits(last_nibbles(x ^ each(zero), 2 * digits));
+    }
+    // Two loads that overlap.
+    let first = load_before(bytes, end - (digits - 8));
+    bytes_are_digits(x ^ each(zero)) && first.is_some_and(|first| bytes_are_digits(first ^ each(zero)))
+}
+
+/// The number of so many zoned digits, 1 to 16, that end at `end`. The caller has checked them.
+#[inline(always)]
+pub(crate) fn zoned_before(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
+    let x = load_before(bytes, end)? & each(0x0f);
+    if digits <= 8 {
+        return Some(join_digits(last_nibbles(x, 2 * digits)));
+    }
+    let high = load_before(bytes, end - 8)? & each(0x0f);
+    Some(join_digits(last_nibbles(high, 2 * (digits - 8))) * 100_000_000 + join_digits(x))
+}
+
+/// Whether every nibble is a decimal digit: none has its highest bit together with one of the two in the middle.
 #[inline]
 const fn nibbles_are_digits(x: u64) -> bool {
-    let low = (x & each(0x0f)) + each(0x06);
-    let high = (x >> 4 & each(0x0f)) + each(0x06);
-    (low | high) & each(0x10) == 0
+    x & (x << 1 | x << 2) & each(0x88) == 0
 }
 
-/// Whether every nibble is a decimal digit or D, the separator of a track.
+/// Whether every nibble is a decimal digit or D, the separator of a track: with its highest bit, a nibble has the
+/// middle two clear, or is 1101.
 #[inline]
 const fn nibbles_are_track(x: u64) -> bool {
-    const fn wrong(nibbles: u64) -> u64 {
-        let above_nine = nibbles + each(0x06);
-        let no_separator = (nibbles ^ each(0x0d)) + each(0x0f);
-        above_nine & no_separator & each(0x10)
-    }
-    wrong(x & each(0x0f)) | wrong(x >> 4 & each(0x0f)) == 0
+    x & (x << 2 | (x << 1 & !(x << 3))) & each(0x88) == 0
 }
 
 /// Whether every nibble is a decimal digit or D, the separator of a track.
@@ -149,7 +163,12 @@ fn chunk_is_zoned(bytes: &[u8], zero: u8) -> bool {
         return true;
     }
     let zeros = each(zero) >> ((8 - bytes.len().min(8)) * 8);
-    let x = load(bytes) ^ zeros;
+    bytes_are_digits(load(bytes) ^ zeros)
+}
+
+/// Whether every byte is 0 to 9.
+#[inline]
+const fn bytes_are_digits(x: u64) -> bool {
     (x | ((x & each(0x7f)) + each(0x76))) & each(0x80) == 0
 }
 
@@ -166,22 +185,29 @@ pub(crate) fn is_zoned(bytes: &[u8], zero: u8) -> bool {
 /// Eight digits, one in each byte, the first in the highest.
 #[inline]
 const fn join_digits(x: u64) -> u64 {
-    let pairs = (x & 0x00ff_00ff_00ff_00ff) + (x >> 8 & 0x00ff_00ff_00ff_00ff) * 10;
-    let fours = (pairs & 0x0000_ffff_0000_ffff) + (pairs >> 16 & 0x0000_ffff_0000_ffff) * 100;
-    (fours & 0xffff_ffff) + (fours >> 32) * 10_000
+    // A lane of two halves holds high * 2^8 + low, and is to hold high * 10 + low.
+    join_pairs(x - (x >> 8 & 0x00ff_00ff_00ff_00ff) * (256 - 10))
+}
+
+/// Four numbers below 100, one in each sixteen bits.
+#[inline]
+const fn join_pairs(x: u64) -> u64 {
+    let fours = x - (x >> 16 & 0x0000_ffff_0000_ffff) * (65_536 - 100);
+    fours - (fours >> 32) * ((1 << 32) - 10_000)
 }
 
 /// Up to sixteen BCD digits as a number.
 #[inline]
 const fn join_bcd(x: u64) -> u64 {
-    let bytes = (x & each(0x0f)) + (x >> 4 & each(0x0f)) * 10;
-    let fours = (bytes & 0x00ff_00ff_00ff_00ff) + (bytes >> 8 & 0x00ff_00ff_00ff_00ff) * 100;
-    let eights = (fours & 0x0000_ffff_0000_ffff) + (fours >> 16 & 0x0000_ffff_0000_ffff) * 10_000;
-    (eights & 0xffff_ffff) + (eights >> 32) * 100_000_000
+    // Each lane loses what its higher half is worth too much.
+    let pairs = x - (x >> 4 & each(0x0f)) * (16 - 10);
+    let fours = pairs - (pairs >> 8 & 0x00ff_00ff_00ff_00ff) * (256 - 100);
+    let eights = fours - (fours >> 16 & 0x0000_ffff_0000_ffff) * (65_536 - 10_000);
+    eights - (eights >> 32) * ((1 << 32) - 100_000_000)
 }
 
 /// The number that BCD digits mean; `None` above the range of 64 bits. The caller has checked the digits.
-#[inline]
+#[inline(always)]
 pub(crate) fn bcd_value(bytes: &[u8]) -> Option<u64> {
     if bytes.len() <= 8 {
         return Some(join_bcd(load(bytes)));
@@ -284,6 +310,49 @@ mod tests {
                     assert_eq!(is_bcd_track(&spoiled(&bcd)), track(wrong >> 4) && track(wrong & 15));
                     assert_eq!(is_zoned(&spoiled(&ascii), ASCII_ZERO), wrong.is_ascii_digit());
                     assert_eq!(is_zoned(&spoiled(&ebcdic), EBCDIC_ZERO), (0xf0..=0xf9).contains(&wrong));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_are_checked_and_read_from_their_end() {
+        let front = [0xff; 8];
+        for count in 0..=16_usize {
+            let digits: Vec<u8> = (0..count).map(|at| (at * 7 + 3) as u8 % 10).collect();
+            let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(*digit));
+            let padded: Vec<u8> = std::iter::repeat_n(0, count % 2).chain(digits.iter().copied()).collect();
+            let packed = padded.chunks(2).map(|pair| pair[0] << 4 | pair[1]);
+            let bcd: Vec<u8> = front.into_iter().chain(packed).collect();
+            assert_eq!(bcd_before(&bcd, bcd.len(), count), Some(value));
+            assert_eq!((bcd_before(&bcd, bcd.len() + 1, count), bcd_before(&bcd, 7, count)), (None, None));
+            let (width, pad) = (bcd.len() - 8, if count % 2 == 1 { 0x0f } else { 0 });
+            if width == 0 {
+                continue;
+            }
+            assert!(is_bcd_before(&bcd, bcd.len(), width, pad));
+            assert!(!is_bcd_before(&bcd, bcd.len() + 1, width, pad) && !is_bcd_before(&bcd, 7, 1, pad));
+            for at in 8..bcd.len() {
+                for wrong in 0..=255_u8 {
+                    let mut spoiled = bcd.clone();
+                    spoiled[at] = wrong;
+                    let padded = at > 8 || count % 2 == 0 || wrong >> 4 == 0;
+                    let right = padded && wrong >> 4 < 10 && wrong & 15 < 10;
+                    assert_eq!(is_bcd_before(&spoiled, spoiled.len(), width, pad), right);
+                }
+            }
+            for zero in [ASCII_ZERO, EBCDIC_ZERO] {
+                let zoned: Vec<u8> =
+                    front.into_iter().chain(digits.iter().map(|digit| digit | zero)).collect();
+                assert_eq!(zoned_before(&zoned, zoned.len(), count), Some(value));
+                assert!(is_zoned_before(&zoned, zoned.len(), count, zero));
+                for at in 8..zoned.len() {
+                    for wrong in 0..=255_u8 {
+                        let mut spoiled = zoned.clone();
+                        spoiled[at] = wrong;
+                        let right = (zero..zero + 10).contains(&wrong);
+                        assert_eq!(is_zoned_before(&spoiled, spoiled.len(), count, zero), right);
+                    }
                 }
             }
         }

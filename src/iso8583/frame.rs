@@ -133,11 +133,18 @@ impl Framing {
     }
 
     /// Begins a frame at the end of `out`; the message is appended after it. Returns where the frame starts.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
-        out.resize(start + self.prefix_bytes(), 0);
+        let prefix = self.prefix_bytes();
+        if prefix <= 8 {
+            // A constant size, and what is too much taken back, is cheaper than the exact one.
+            out.extend_from_slice(&[0; 8]);
+            out.truncate(start + prefix);
+        } else {
+            out.resize(start + prefix, 0);
+        }
         start
     }
 
@@ -145,23 +152,29 @@ impl Framing {
     ///
     /// # Errors
     /// The message is longer than the framing allows; `out` is as it was before the frame began.
-    #[inline]
+    #[inline(always)]
     pub fn finish(&self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        out.extend_from_slice(&self.trailer);
+        if !self.trailer.is_empty() {
+            out.extend_from_slice(&self.trailer);
+        }
         let prefix = self.prefix_bytes();
         let counted = out.len().saturating_sub(start + prefix);
         let length = if self.inclusive { counted + prefix } else { counted };
-        let max = self.max.min(largest(self.length));
-        if length > largest(self.length) as usize || counted > self.max as usize {
+        let largest = largest(self.length);
+        if length > largest as usize || counted > self.max as usize {
+            let max = self.max.min(largest);
             out.truncate(start);
             return Err(FrameError::TooLong { length: u32::try_from(length).unwrap_or(u32::MAX), max });
         }
         let at = start + usize::from(self.before);
         let width = usize::from(self.length.width);
         if self.length.encoding == Encoding::Binary {
-            let bytes = (length as u64).to_be_bytes();
             let room = &mut out[at..at + width];
-            room.copy_from_slice(&bytes[bytes.len() - width..]);
+            let mut rest = length;
+            for byte in room.iter_mut().rev() {
+                *byte = (rest & 0xff) as u8;
+                rest >>= 8;
+            }
             if self.little_endian {
                 room.reverse();
             }
@@ -182,7 +195,7 @@ fn largest(length: Prefix) -> u32 {
         Encoding::Ascii | Encoding::Ebcdic => 10,
         Encoding::Bcd => 100,
         Encoding::Hex => 16,
-        Encoding::Binary => 256,
+        Encoding::Binary => return if width < 4 { (1 << (8 * width)) - 1 } else { u32::MAX },
     };
     base.checked_pow(width).map_or(u32::MAX, |end| u32::try_from(end - 1).unwrap_or(u32::MAX))
 }

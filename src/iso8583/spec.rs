@@ -1,5 +1,8 @@
 //! How each data element stands on the wire.
 
+use crate::iso8583::digits::ASCII_ZERO;
+use crate::iso8583::digits::EBCDIC_ZERO;
+
 /// The highest data element of three bitmaps.
 pub const HIGHEST_FIELD: u8 = 192;
 
@@ -139,14 +142,17 @@ impl FieldSpec {
         }
     }
 
-    /// Whether so many units are numeric BCD of at most eight bytes with its spare nibble, if any, in front.
-    #[inline(always)]
-    pub(crate) const fn is_short_bcd(&self, units: usize) -> bool {
-        matches!(self.encoding, Encoding::Bcd)
-            && matches!(self.content, Content::Numeric)
-            && matches!(self.count, Count::Digits)
-            && (matches!(self.pad, Pad::Left) || units.is_multiple_of(2))
-            && units <= 16
+    fn takes_any_bytes(&self) -> bool {
+        let plain = matches!(self.content, Content::Text | Content::Binary) && self.encoding != Encoding::Hex;
+        plain || !self.checked
+    }
+
+    fn is_left_bcd(&self) -> bool {
+        self.encoding == Encoding::Bcd && self.count == Count::Digits && self.pad == Pad::Left
+    }
+
+    fn is_zoned(&self) -> bool {
+        matches!(self.encoding, Encoding::Ascii | Encoding::Ebcdic)
     }
 
     /// The most units that it may have.
@@ -159,6 +165,101 @@ impl FieldSpec {
     }
 }
 
+/// The few ways of writing a field that nearly all fields are written in, each read without a look at its table row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Shape {
+    /// Any other way, and no field at all: the table row says.
+    Other,
+    /// Fixed; whatever the bytes are.
+    Plain,
+    /// Fixed; 1 to 16 BCD digits, the spare nibble in front.
+    Bcd,
+    /// Fixed; 1 to 16 digits of one byte each.
+    Zoned,
+    /// A length of one binary byte, then whatever the bytes are.
+    CountedPlain,
+    /// A length of one binary byte, then BCD digits, the spare nibble in front.
+    CountedBcd,
+    /// A length of one binary byte, then BCD digits and separators, the spare nibble in front.
+    CountedTrack,
+    /// A length of two or three ASCII digits, then whatever the bytes are.
+    AsciiPlain,
+    /// A length of two or three ASCII digits, then digits of one byte each.
+    AsciiZoned,
+}
+
+/// A table row in short: what reading a field of a frequent shape needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Row {
+    /// How it is written.
+    pub(crate) shape: Shape,
+    /// Bytes of its length.
+    pub(crate) prefix: u8,
+    /// The byte of the digit zero, when it is zoned.
+    pub(crate) zero: u8,
+    /// The bits that must be zero in front of an odd number of BCD digits, right-aligned.
+    pub(crate) pad: u8,
+    /// Its length, or the longest that is accepted.
+    pub(crate) units: u16,
+    /// Bytes on the wire, when it is fixed.
+    pub(crate) bytes: u16,
+    /// `units` in the highest sixteen bits and `bytes` in those below.
+    pub(crate) span: u64,
+}
+
+impl Row {
+    const OTHER: Self = Self { shape: Shape::Other, prefix: 0, zero: 0, pad: 0, units: 0, bytes: 0, span: 0 };
+
+    fn of(spec: &FieldSpec) -> Self {
+        let (shape, prefix) = match spec.length {
+            Length::Fixed(_) => (Self::fixed(spec), 0),
+            Length::Variable { prefix, .. } => (Self::variable(spec, prefix), prefix.width),
+        };
+        let bytes = spec.bytes(usize::from(spec.max())).min(usize::from(u16::MAX)) as u16;
+        Self {
+            shape,
+            prefix,
+            zero: if spec.encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO },
+            pad: if spec.max() % 2 == 1 { 0x0f } else { 0 },
+            units: spec.max(),
+            bytes,
+            span: u64::from(spec.max()) << 48 | u64::from(bytes) << 32,
+        }
+    }
+
+    fn fixed(spec: &FieldSpec) -> Shape {
+        let short_number = spec.checked && spec.content == Content::Numeric && (1..=16).contains(&spec.max());
+        if short_number && spec.is_left_bcd() {
+            Shape::Bcd
+        } else if short_number && spec.is_zoned() {
+            Shape::Zoned
+        } else if spec.takes_any_bytes() {
+            Shape::Plain
+        } else {
+            Shape::Other
+        }
+    }
+
+    fn variable(spec: &FieldSpec, prefix: Prefix) -> Shape {
+        let plain = spec.takes_any_bytes() && spec.bytes(2) == 2;
+        match (prefix.encoding, prefix.width, spec.content) {
+            (Encoding::Binary, 1, _) if plain => Shape::CountedPlain,
+            (Encoding::Binary, 1, Content::Numeric) if spec.checked && spec.is_left_bcd() => {
+                Shape::CountedBcd
+            }
+            (Encoding::Binary, 1, Content::Track) if spec.checked && spec.is_left_bcd() => {
+                Shape::CountedTrack
+            }
+            (Encoding::Ascii, 2..=3, _) if plain => Shape::AsciiPlain,
+            (Encoding::Ascii, 2..=3, Content::Numeric) if spec.checked && spec.is_zoned() => {
+                Shape::AsciiZoned
+            }
+            _ => Shape::Other,
+        }
+    }
+}
+
 /// A dialect's whole field table.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -166,13 +267,16 @@ pub struct Layout {
     bitmap: Encoding,
     unannounced_second: bool,
     fields: Box<[Option<FieldSpec>; HIGHEST_FIELD as usize + 1]>,
+    /// One for every number that a byte can hold, so that no look at it has to be checked.
+    rows: Box<[Row; 256]>,
 }
 
 impl Layout {
     /// A table without fields. The MTI is ASCII, EBCDIC or BCD; the bitmap binary or hex.
     #[must_use]
     pub fn new(mti: Encoding, bitmap: Encoding) -> Self {
-        Self { mti, bitmap, unannounced_second: false, fields: Box::new([None; HIGHEST_FIELD as usize + 1]) }
+        let fields = Box::new([None; HIGHEST_FIELD as usize + 1]);
+        Self { mti, bitmap, unannounced_second: false, fields, rows: Box::new([Row::OTHER; 256]) }
     }
 
     /// Accepts a second bitmap that the first one's bit 1 does not announce. Some hosts always send two.
@@ -195,6 +299,7 @@ impl Layout {
             && let Some(slot) = self.fields.get_mut(usize::from(field))
         {
             *slot = Some(spec);
+            self.rows[usize::from(field)] = Row::of(&spec);
         }
     }
 
@@ -203,6 +308,12 @@ impl Layout {
     #[must_use]
     pub fn field(&self, field: u8) -> Option<&FieldSpec> {
         self.fields.get(usize::from(field))?.as_ref()
+    }
+
+    /// The table rows in short, by the field's number.
+    #[inline(always)]
+    pub(crate) const fn rows(&self) -> &[Row; 256] {
+        &self.rows
     }
 
     /// Every field of the table in order.
@@ -237,7 +348,8 @@ impl Bitmaps {
     pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false };
 }
 
-/// A set of data elements, as bitmaps hold them.
+/// A set of data elements: one word for each bitmap, the first field in the lowest bit, since the lowest bit that is
+/// set is found faster than the highest.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct FieldSet(pub(crate) [u64; 3]);
 
@@ -259,7 +371,7 @@ impl FieldSet {
     #[inline]
     pub const fn insert(&mut self, field: u8) {
         if field >= 1 && field <= HIGHEST_FIELD {
-            self.0[(field as usize - 1) / 64] |= 1 << (63 - (field - 1) % 64);
+            self.0[(field as usize - 1) / 64] |= 1 << ((field - 1) % 64);
         }
     }
 
@@ -267,7 +379,18 @@ impl FieldSet {
     #[inline]
     pub const fn remove(&mut self, field: u8) {
         if field >= 1 && field <= HIGHEST_FIELD {
-            self.0[(field as usize - 1) / 64] &= !(1 << (63 - (field - 1) % 64));
+            self.0[(field as usize - 1) / 64] &= !(1 << ((field - 1) % 64));
+        }
+    }
+
+    /// Takes out a field, 1 to 192, and all after it.
+    pub(crate) const fn keep_below(&mut self, field: u8) {
+        let (word, bit) = ((field as usize - 1) / 64, (field - 1) % 64);
+        self.0[word] &= !(u64::MAX << bit);
+        let mut later = word + 1;
+        while later < self.0.len() {
+            self.0[later] = 0;
+            later += 1;
         }
     }
 
@@ -277,7 +400,7 @@ impl FieldSet {
     pub const fn has(&self, field: u8) -> bool {
         field >= 1
             && field <= HIGHEST_FIELD
-            && self.0[(field as usize - 1) / 64] >> (63 - (field - 1) % 64) & 1 == 1
+            && self.0[(field as usize - 1) / 64] >> ((field - 1) % 64) & 1 == 1
     }
 
     /// What both have.
@@ -348,9 +471,9 @@ impl Iterator for Fields {
             self.later = [self.later[1], 0];
             self.base += 64;
         }
-        let lead = self.word.leading_zeros();
-        self.word &= !(1 << 63 >> lead);
-        Some(self.base + lead as u8)
+        let lowest = self.word.trailing_zeros();
+        self.word &= self.word - 1;
+        Some(self.base + lowest as u8)
     }
 }
 

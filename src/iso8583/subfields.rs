@@ -87,25 +87,47 @@ pub struct Parts<'s, 'a> {
 
 impl Subfields {
     /// Reads the parts of a field with a bitmap.
+    #[inline]
     #[must_use]
     pub fn parts<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
         let width = if let Form::Bitmap(width) = self.form { usize::from(width.min(8)) } else { 0 };
         let Some(bitmap) = content.get(..width) else {
             return Parts { table: self, content, named: 0, at: 0, broken: true };
         };
-        let mut aligned = [0; 8];
-        aligned[..width].copy_from_slice(bitmap);
-        Parts { table: self, content, named: u64::from_be_bytes(aligned), at: width, broken: false }
+        let named = match bitmap.first_chunk::<8>() {
+            Some(whole) => u64::from_be_bytes(*whole),
+            // The first part in the highest bit.
+            None => bitmap.iter().rev().fold(0, |named, byte| named >> 8 | u64::from(*byte) << 56),
+        };
+        Parts { table: self, content, named, at: width, broken: false }
     }
 
     /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
     #[must_use]
     pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u8) -> Option<Part<'s, 'a>> {
-        self.parts(content)
-            .take_while(|part| part.is_ok_and(|part| part.subfield.number <= number))
-            .filter_map(Result::ok)
-            .find(|part| part.subfield.number == number)
+        let mut parts = self.parts(content);
+        for subfield in &self.parts {
+            let wanted = bit_of(subfield.number);
+            if parts.named & wanted == 0 {
+                continue;
+            }
+            // A part without a row stands in front of it, so that nobody knows where this one starts.
+            if subfield.number > number || parts.named > wanted | (wanted - 1) {
+                return None;
+            }
+            let part = parts.read_as(subfield)?;
+            if subfield.number == number {
+                return Some(part);
+            }
+            parts.named &= !wanted;
+        }
+        None
     }
+}
+
+/// The bit of a part in its bitmap; none for a number that no bitmap has.
+const fn bit_of(number: u8) -> u64 {
+    if number >= 1 && number <= 64 { 1 << (64 - number) } else { 0 }
 }
 
 impl<'s, 'a> Iterator for Parts<'s, 'a> {
@@ -140,7 +162,11 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 
 impl<'s, 'a> Parts<'s, 'a> {
     fn read(&mut self, number: u8) -> Option<Part<'s, 'a>> {
-        let subfield = self.table.parts.iter().find(|part| part.number == number)?;
+        self.read_as(self.table.parts.iter().find(|part| part.number == number)?)
+    }
+
+    #[inline(always)]
+    fn read_as(&mut self, subfield: &'s Subfield) -> Option<Part<'s, 'a>> {
         let offset = self.at;
         let mut at = self.at;
         let units = match subfield.spec.length {

@@ -32,6 +32,43 @@ pub const fn tags(content: &[u8]) -> Tags<'_> {
     Tags { content, at: 0 }
 }
 
+/// The value of the first tag with this number; `None` when there is none before the tags cannot be read.
+#[must_use]
+pub fn find(content: &[u8], tag: u32) -> Option<&[u8]> {
+    let mut rest = content;
+    loop {
+        // A tag of one or two bytes with a short length, as nearly all are.
+        let (found, length, after) = match *rest {
+            [0, ref after @ ..] => {
+                rest = after;
+                continue;
+            }
+            [first, length, ref after @ ..] if first & 0x1f != 0x1f && length < 0x80 => {
+                (u32::from(first), length, after)
+            }
+            [first, second, length, ref after @ ..]
+                if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 =>
+            {
+                (u32::from(first) << 8 | u32::from(second), length, after)
+            }
+            _ => {
+                let mut tags = tags(rest);
+                let long = tags.read()?;
+                if long.tag == tag {
+                    return Some(long.value);
+                }
+                rest = rest.get(tags.at..)?;
+                continue;
+            }
+        };
+        let (value, after) = after.split_at_checked(usize::from(length))?;
+        if found == tag {
+            return Some(value);
+        }
+        rest = after;
+    }
+}
+
 impl<'a> Tags<'a> {
     fn byte(&mut self) -> Option<u8> {
         let byte = *self.content.get(self.at)?;
@@ -56,6 +93,7 @@ impl<'a> Tags<'a> {
         Some(Tag { tag, value, offset })
     }
 
+    #[inline(never)]
     fn read(&mut self) -> Option<Tag<'a>> {
         let offset = self.at;
         let first = self.byte()?;
@@ -192,6 +230,26 @@ mod tests {
                 }
             }
             assert_eq!((found, error), (expected, broken), "{hex}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_found() {
+        let table: [(&str, Option<&[u8]>); 8] = [
+            ("820239009F26021234", Some(&[0x12, 0x34])),
+            ("00009F26011200", Some(&[0x12])),
+            ("DF812901AA9F260112", Some(&[0x12])),
+            ("82810100", None),
+            ("9F26810156", Some(&[0x56])),
+            ("9F2602AA", None),
+            ("82059F26011200", None),
+            ("9F", None),
+        ];
+        for (hex, expected) in table {
+            let bytes = hex_bytes(hex.as_bytes()).expect("hex");
+            assert_eq!(find(&bytes, 0x9f26), expected, "{hex}");
+            let walked = tags(&bytes).flatten().find(|tag| tag.tag == 0x9f26).map(|tag| tag.value);
+            assert_eq!(walked, expected, "{hex}");
         }
     }
 

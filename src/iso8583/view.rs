@@ -9,11 +9,11 @@ use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
-use crate::iso8583::spec::FieldSpec;
-use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Prefix;
+use crate::iso8583::spec::Row;
+use crate::iso8583::spec::Shape;
 
 /// What a message breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -90,22 +90,54 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Where one field stands: its start with the length, its content, and its end.
+/// Where one field stands: its start with the length, its content, its end, and its length as its table row counts.
+/// Sixteen bits each, in one number, so that it is written and read at once.
 #[derive(Clone, Copy, Default, Debug)]
-struct Span {
-    start: u16,
-    content: u16,
-    end: u16,
-    units: u16,
+struct Span(u64);
+
+impl Span {
+    #[inline(always)]
+    const fn new(start: usize, content: usize, end: usize, units: usize) -> Self {
+        Self(start as u64 | (content as u64) << 16 | (end as u64) << 32 | (units as u64) << 48)
+    }
+
+    /// The span of a field of fixed length that starts here.
+    #[inline(always)]
+    const fn fixed(start: usize, row: &Row) -> Self {
+        // Start, content and end at once, and what the row adds to them: no sum is above the message's length.
+        Self((start as u64 * 0x0001_0001_0001).wrapping_add(row.span))
+    }
+
+    #[inline(always)]
+    const fn start(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    const fn content(self) -> usize {
+        (self.0 >> 16 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    const fn end(self) -> usize {
+        (self.0 >> 32 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    const fn units(self) -> usize {
+        (self.0 >> 48) as usize
+    }
 }
 
 /// The offsets of one message's fields. It is reused from message to message and need not be cleared.
+///
+/// There is one for every number that a byte can hold, so that no look at it has to be checked.
 #[derive(Clone, Debug)]
-pub struct Spans([Span; HIGHEST_FIELD as usize + 1]);
+pub struct Spans([Span; 256]);
 
 impl Default for Spans {
     fn default() -> Self {
-        Self([Span::default(); HIGHEST_FIELD as usize + 1])
+        Self([Span::default(); 256])
     }
 }
 
@@ -138,16 +170,11 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// The first mistake, with a view of the fields that are right.
+    #[inline(always)]
     pub fn parse(layout: &'a Layout, body: &'a [u8], spans: &'a mut Spans) -> Result<View<'a>, Broken<'a>> {
         let mut outcome = attempt(layout, body, spans, false);
         if layout.unannounced_second() && outcome.error.is_some() {
-            // A host that always sends two bitmaps: only one of the two readings fits to the last byte.
-            let second = attempt(layout, body, spans, true);
-            if second.error.is_none() {
-                outcome = second;
-            } else {
-                outcome = attempt(layout, body, spans, false);
-            }
+            outcome = attempt_second(layout, body, spans);
         }
         let Outcome { mti, named, read, bitmaps, error } = outcome;
         let view = View { layout, body, spans, named, read, mti, bitmaps };
@@ -201,7 +228,7 @@ impl<'a> View<'a> {
 
     #[inline(always)]
     fn span(&self, field: u8) -> Option<Span> {
-        if self.read.has(field) { self.spans.0.get(usize::from(field)).copied() } else { None }
+        if self.read.has(field) { Some(self.spans.0[usize::from(field)]) } else { None }
     }
 
     /// The field as it is on the wire, with its length.
@@ -209,17 +236,17 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn raw(&self, field: u8) -> Option<&'a [u8]> {
         let span = self.span(field)?;
-        self.body.get(usize::from(span.start)..usize::from(span.end))
+        self.body.get(span.start()..span.end())
     }
 
-    /// The field as it is on the wire, and the sixteen bytes from its start on when there are so many: a copy of
-    /// constant size is cheaper than one that is exact.
-    #[inline]
-    pub(crate) fn raw_and_more(&self, field: u8) -> Option<(&'a [u8], Option<&'a [u8; 16]>)> {
-        let span = self.span(field)?;
-        let rest = self.body.get(usize::from(span.start)..)?;
-        let raw = rest.get(..usize::from(span.end) - usize::from(span.start))?;
-        Some((raw, rest.first_chunk::<16>()))
+    /// What stands on the wire from one field, which was read, to another, and the 32 bytes from its start on when
+    /// there are so many: a copy of constant size is cheaper than one that is exact.
+    #[inline(always)]
+    pub(crate) fn raw_and_more(&self, first: u8, last: u8) -> (&'a [u8], Option<&'a [u8; 32]>) {
+        let (start, end) = (self.spans.0[usize::from(first)].start(), self.spans.0[usize::from(last)].end());
+        let rest = self.body.get(start..).unwrap_or_default();
+        let raw = rest.get(..end.wrapping_sub(start)).unwrap_or_default();
+        (raw, rest.first_chunk::<32>())
     }
 
     /// The field's content as it is on the wire, without its length.
@@ -227,21 +254,21 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn content(&self, field: u8) -> Option<&'a [u8]> {
         let span = self.span(field)?;
-        self.body.get(usize::from(span.content)..usize::from(span.end))
+        self.body.get(span.content()..span.end())
     }
 
     /// Where the field starts in the message, with its length, and where its content starts.
     #[must_use]
     pub fn offsets(&self, field: u8) -> Option<(usize, usize)> {
         let span = self.span(field)?;
-        Some((usize::from(span.start), usize::from(span.content)))
+        Some((span.start(), span.content()))
     }
 
     /// The field's length in digits, characters or bytes, as its table row counts.
     #[inline]
     #[must_use]
     pub fn units(&self, field: u8) -> Option<usize> {
-        Some(usize::from(self.span(field)?.units))
+        Some(self.span(field)?.units())
     }
 
     /// The field as a number; `None` when it is absent, not all digits, or above 64 bits.
@@ -250,19 +277,39 @@ impl<'a> View<'a> {
     pub fn number(&self, field: u8) -> Option<u64> {
         // The mapping names its fields as constants: inlined, most of this is decided when it is compiled.
         let span = self.span(field)?;
-        let spec = self.layout.field(field)?;
-        if spec.is_short_bcd(usize::from(span.units)) {
-            let (start, end) = (usize::from(span.content), usize::from(span.end));
-            let bcd = digits::short_bcd(self.body, start, end - start);
-            return (spec.checked || bcd.is_digits()).then_some(bcd.value());
+        if self.layout.rows()[usize::from(field)].shape == Shape::Bcd {
+            return digits::bcd_before(self.body, span.end(), span.units());
         }
-        self.number_of(spec, span)
+        self.number_of(field, span)
     }
 
     #[inline(never)]
-    fn number_of(&self, spec: &FieldSpec, span: Span) -> Option<u64> {
-        let content = self.body.get(usize::from(span.content)..usize::from(span.end))?;
-        content::number(spec, content, usize::from(span.units))
+    fn number_of(&self, field: u8, span: Span) -> Option<u64> {
+        let (end, units) = (span.end(), span.units());
+        match self.layout.rows()[usize::from(field)].shape {
+            Shape::CountedBcd if units <= 16 => digits::bcd_before(self.body, end, units),
+            Shape::Zoned => digits::zoned_before(self.body, end, units),
+            Shape::AsciiZoned if units <= 16 => digits::zoned_before(self.body, end, units),
+            _ => content::number(self.layout.field(field)?, self.body.get(span.content()..end)?, units),
+        }
+    }
+
+    /// Writes the field's characters into `to` when there are exactly `N` and each is one byte; tells whether it did.
+    #[inline(always)]
+    pub(crate) fn exact_text<const N: usize>(&self, field: u8, to: &mut [u8; N]) -> bool {
+        let Some(content) = self.content(field).and_then(|content| <&[u8; N]>::try_from(content).ok()) else {
+            return false;
+        };
+        match self.layout.field(field).map(|spec| spec.encoding) {
+            Some(Encoding::Ascii) => *to = *content,
+            Some(Encoding::Ebcdic) => {
+                for (to, from) in to.iter_mut().zip(content) {
+                    *to = digits::from_ebcdic(*from);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
@@ -285,7 +332,14 @@ struct Outcome {
     error: Option<ParseError>,
 }
 
-#[inline]
+/// A host that always sends two bitmaps: only one of the two readings fits to the last byte.
+#[cold]
+fn attempt_second(layout: &Layout, body: &[u8], spans: &mut Spans) -> Outcome {
+    let second = attempt(layout, body, spans, true);
+    if second.error.is_none() { second } else { attempt(layout, body, spans, false) }
+}
+
+#[inline(always)]
 fn attempt(layout: &Layout, body: &[u8], spans: &mut Spans, unannounced_second: bool) -> Outcome {
     let mut reader = Reader { layout, body, at: 0, error: None };
     let mut outcome = Outcome {
@@ -324,21 +378,22 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    #[inline(always)]
     fn head(&mut self, head: &mut Outcome) -> Result<(), ParseError> {
         if self.body.len() > usize::from(u16::MAX) {
             return Err(self.fault(None, Rule::MessageTooLong));
         }
         head.mti = self.mti()?;
         let first = self.bitmap()?;
-        head.named.0[0] = first & !(1 << 63);
+        head.named.0[0] = (first & !(1 << 63)).reverse_bits();
         head.bitmaps.count = 1;
         if first >> 63 == 1 {
             head.bitmaps.unannounced_second = false;
             let second = self.bitmap()?;
-            head.named.0[1] = second & !(1 << 63);
+            head.named.0[1] = (second & !(1 << 63)).reverse_bits();
             head.bitmaps.count = 2;
             if second >> 63 == 1 {
-                head.named.0[2] = self.bitmap()?;
+                head.named.0[2] = self.bitmap()?.reverse_bits();
                 head.bitmaps.count = 3;
             }
         } else if head.bitmaps.unannounced_second {
@@ -346,12 +401,13 @@ impl<'a> Reader<'a> {
             if second >> 63 == 1 {
                 return Err(self.fault(None, Rule::UnknownField));
             }
-            head.named.0[1] = second;
+            head.named.0[1] = second.reverse_bits();
             head.bitmaps.count = 2;
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn mti(&mut self) -> Result<u16, ParseError> {
         let encoding = self.layout.mti();
         let width = if encoding == Encoding::Bcd { 2 } else { 4 };
@@ -369,6 +425,8 @@ impl<'a> Reader<'a> {
         Ok(mti as u16)
     }
 
+    /// A bitmap as it is on the wire, with the first field in the highest bit.
+    #[inline(always)]
     fn bitmap(&mut self) -> Result<u64, ParseError> {
         if self.layout.bitmap() == Encoding::Binary {
             return match self.take(8).and_then(|bytes| bytes.first_chunk::<8>()) {
@@ -376,6 +434,11 @@ impl<'a> Reader<'a> {
                 None => Err(self.fault(None, Rule::BitmapCutOff)),
             };
         }
+        self.hex_bitmap()
+    }
+
+    #[inline(never)]
+    fn hex_bitmap(&mut self) -> Result<u64, ParseError> {
         let start = self.at;
         let Some(bytes) = self.take(16) else { return Err(self.fault(None, Rule::BitmapCutOff)) };
         let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
@@ -391,33 +454,40 @@ impl<'a> Reader<'a> {
         Ok(bits)
     }
 
-    #[inline]
+    #[inline(always)]
     fn fields(&mut self, named: FieldSet, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
         *read = named;
-        for (word, base) in [1_u8, 65, 129].into_iter().enumerate() {
-            let mut bits = named.0[word];
-            while bits != 0 {
-                let lead = bits.leading_zeros();
-                bits &= !(1 << 63 >> lead);
-                let field = base + lead as u8;
-                if let Err(error) = self.field(field, spans, read) {
+        let (rows, body) = (self.layout.rows(), self.body);
+        let mut at = self.at;
+        for word in 0..3 {
+            let (mut rest, base) = (named.0[word], 1 + 64 * word as u8);
+            while rest != 0 {
+                let field = base + (rest.trailing_zeros() & 63) as u8;
+                rest &= rest - 1;
+                if let Some((span, end)) = quick(&rows[usize::from(field)], body, at) {
+                    spans.0[usize::from(field)] = span;
+                    at = end;
+                    continue;
+                }
+                self.at = at;
+                if let Err(error) = self.by_spec(field, spans, read) {
                     // Nothing from here on has a place.
-                    read.0[word] &= !(u64::MAX >> lead);
-                    for later in &mut read.0[word + 1..] {
-                        *later = 0;
-                    }
+                    read.keep_below(field);
                     return Err(error);
                 }
+                at = self.at;
             }
         }
-        if self.at != self.body.len() {
+        self.at = at;
+        if at != body.len() {
             return Err(self.fault(None, Rule::TrailingBytes));
         }
         Ok(())
     }
 
-    #[inline(always)]
-    fn field(&mut self, field: u8, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
+    /// Reads a field of any shape, and tells what is wrong with it.
+    #[inline(never)]
+    fn by_spec(&mut self, field: u8, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
         let Some(spec) = self.layout.field(field) else {
             return Err(self.fault(Some(field), Rule::UnknownField));
         };
@@ -437,28 +507,8 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(spec.bytes(units)) else {
             return Err(self.fault(Some(field), Rule::CutOff));
         };
-        if let Some(span) = spans.0.get_mut(usize::from(field)) {
-            *span = Span {
-                start: start as u16,
-                content: content as u16,
-                end: self.at as u16,
-                units: units as u16,
-            };
-        }
-        if !spec.checked {
-            return Ok(());
-        }
-        let checked = if spec.is_short_bcd(units) {
-            let bcd = digits::short_bcd(self.body, content, bytes.len());
-            match (bcd.is_digits(), units % 2 == 0 || bcd.fits(units)) {
-                (true, true) => return Ok(()),
-                // The general check tells which of the two it is.
-                _ => content::check(spec, bytes, units),
-            }
-        } else {
-            content::check(spec, bytes, units)
-        };
-        if let Err(rule) = checked {
+        spans.0[usize::from(field)] = Span::new(start, content, self.at, units);
+        if let Err(rule) = if spec.checked { content::check(spec, bytes, units) } else { Ok(()) } {
             read.remove(field);
             let error = ParseError { field: Some(field), offset: content as u16, rule };
             self.error.get_or_insert(error);
@@ -480,11 +530,75 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Reads a field of a frequent shape and says where it ends; `None` when it has another or anything is wrong with it.
+#[inline(always)]
+fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
+    // More than half of all fields: a branch of its own is foretold better than a jump to one of many places.
+    if row.shape == Shape::Bcd {
+        let bytes = usize::from(row.bytes);
+        let end = at + bytes;
+        return digits::is_bcd_before(body, end, bytes, row.pad).then_some((Span::fixed(at, row), end));
+    }
+    match row.shape {
+        Shape::Other | Shape::Bcd => None,
+        Shape::Plain => {
+            let end = at + usize::from(row.bytes);
+            (end <= body.len()).then_some((Span::fixed(at, row), end))
+        }
+        Shape::Zoned => {
+            let end = at + usize::from(row.bytes);
+            let right = digits::is_zoned_before(body, end, usize::from(row.units), row.zero);
+            right.then_some((Span::fixed(at, row), end))
+        }
+        Shape::CountedPlain => {
+            let units = usize::from(*body.get(at)?);
+            let end = at + 1 + units;
+            let right = units <= usize::from(row.units) && end <= body.len();
+            right.then_some((Span::new(at, at + 1, end, units), end))
+        }
+        Shape::CountedBcd => {
+            let units = usize::from(*body.get(at)?);
+            let bytes = units.div_ceil(2);
+            let end = at + 1 + bytes;
+            let right = units <= usize::from(row.units.min(16))
+                && units > 0
+                && digits::is_bcd_before(body, end, bytes, digits::odd_pad(units));
+            right.then_some((Span::new(at, at + 1, end, units), end))
+        }
+        Shape::CountedTrack => {
+            let units = usize::from(*body.get(at)?);
+            let end = at + 1 + units.div_ceil(2);
+            let bytes = body.get(at + 1..end)?;
+            let right = units <= usize::from(row.units)
+                && bytes.first()? >> 4 & digits::odd_pad(units) == 0
+                && digits::is_bcd_track(bytes);
+            right.then_some((Span::new(at, at + 1, end, units), end))
+        }
+        Shape::AsciiPlain | Shape::AsciiZoned => {
+            let content = at + usize::from(row.prefix);
+            let mut units = 0;
+            for byte in body.get(at..content)? {
+                let digit = byte ^ ASCII_ZERO;
+                if digit > 9 {
+                    return None;
+                }
+                units = units * 10 + usize::from(digit);
+            }
+            let end = content + units;
+            let bytes = body.get(content..end)?;
+            let right = units <= usize::from(row.units)
+                && (row.shape == Shape::AsciiPlain || digits::is_zoned(bytes, row.zero));
+            right.then_some((Span::new(at, content, end, units), end))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::iso8583::spec::Content;
     use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::FieldSpec;
     use crate::iso8583::spec::Pad;
 
     fn layout() -> Layout {

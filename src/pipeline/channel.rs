@@ -291,9 +291,10 @@ impl Channel {
         out: &mut Vec<u8>,
     ) {
         self.tally.frames += 1;
-        match batch.settings.dialect.decode(body, batch.settings.context, spans) {
-            Ok(message) => self.serve(batch, &message, now, out),
-            Err(malformed) => self.malformed(batch, &malformed, out),
+        // Looked at where it was written: a move would copy it.
+        match &batch.settings.dialect.decode(body, batch.settings.context, spans) {
+            Ok(message) => self.serve(batch, message, now, out),
+            Err(malformed) => self.malformed(batch, malformed, out),
         }
     }
 
