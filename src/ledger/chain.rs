@@ -196,8 +196,8 @@ impl Shard {
         self.messages.touch(fingerprint)
     }
 
-    /// What the first of this message left behind: same key, and same DE 7 unless the MTI says repeat (R5). Answers
-    /// older than the repeat window are not found (R6).
+    /// What the first of this message left behind: same key and same DE 7; if there is none and the MTI says repeat,
+    /// the newest with the same key (R5). Answers older than the repeat window are not found (R6).
     #[must_use]
     pub fn first_of(
         &self,
@@ -207,30 +207,49 @@ impl Shard {
         repeat: bool,
         now: Timestamp,
     ) -> Option<First<'_>> {
-        let transmission = key.transmission.digits();
-        let window = u64::from(self.bounds.repeat_window_s);
-        let found = self.messages.find(fingerprint, |position| {
-            if position & ANSWER_BIT != 0 {
-                let answer = self.answers.at(position & !ANSWER_BIT);
-                answer.fingerprint == fingerprint
-                    && (repeat || answer.transmission == transmission)
-                    && u64::from(answer.answered_s) + window >= now.seconds()
-            } else {
-                let first = self.authorizations.at(position);
-                first.class == class
-                    && first.stan == key.stan.0
-                    && first.rrn == key.rrn.0
-                    && first.acquirer == key.acquirer.0
-                    && first.network == network_bits(key)
-                    && first.terminal == self.terminal_bits(key)
-                    && (repeat || first.transmission == transmission)
+        let mut newest: Option<(Sequence, First<'_>)> = None;
+        let exact = self.messages.find(fingerprint, |position| {
+            let Some((sequence, transmission, first)) = self.is_first(position, fingerprint, key, class, now)
+            else {
+                return false;
+            };
+            let same_time = transmission == key.transmission.digits();
+            if repeat && !same_time && newest.is_none_or(|(known, _)| known < sequence) {
+                newest = Some((sequence, first));
             }
-        })?;
-        Some(if found & ANSWER_BIT != 0 {
-            First::Answer(self.answers.at(found & !ANSWER_BIT))
-        } else {
-            First::Authorization(self.authorizations.at(found))
-        })
+            same_time
+        });
+        match exact {
+            Some(position) => {
+                self.is_first(position, fingerprint, key, class, now).map(|(_, _, first)| first)
+            }
+            None => newest.map(|(_, first)| first),
+        }
+    }
+
+    /// What stands at a position of the index, if it is of a message with this key: its record, its DE 7, and itself.
+    fn is_first(
+        &self,
+        position: u32,
+        fingerprint: u64,
+        key: &MessageKey,
+        class: u8,
+        now: Timestamp,
+    ) -> Option<(Sequence, u32, First<'_>)> {
+        if position & ANSWER_BIT != 0 {
+            let answer = self.answers.at(position & !ANSWER_BIT);
+            let due = u64::from(answer.answered_s) + u64::from(self.bounds.repeat_window_s);
+            let same = answer.fingerprint == fingerprint && due >= now.seconds();
+            return same.then_some((answer.sequence, answer.transmission, First::Answer(answer)));
+        }
+        let first = self.authorizations.at(position);
+        let same = first.class == class
+            && first.stan == key.stan.0
+            && first.rrn == key.rrn.0
+            && first.acquirer == key.acquirer.0
+            && first.network == network_bits(key)
+            && first.terminal == self.terminal_bits(key);
+        same.then_some((first.sequence, first.transmission, First::Authorization(first)))
     }
 
     fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {

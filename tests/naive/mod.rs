@@ -82,13 +82,15 @@ impl Model {
     pub(crate) fn request(&mut self, sequence: u64, request: &AuthorizationRequest, month: u16) -> Expected {
         let class = request.class as u8;
         let pan = request.pan.value();
-        let first = self.said.iter().rev().find(|said| {
+        let firsts = self.said.iter().filter(|said| {
             said.pan == pan
                 && said.class == class
                 && same_key(&said.key, &request.key)
-                && (request.repeat || said.key.transmission == request.key.transmission)
                 && said.expected.action != ActionCode::DuplicateTransmission
         });
+        let same_time = |said: &&Said| said.key.transmission == request.key.transmission;
+        let newest = if request.repeat { firsts.clone().next_back() } else { None };
+        let first = firsts.rev().find(same_time).or(newest);
         if let Some(first) = first {
             let same = first.processing_code == request.processing_code.0
                 && first.amount == request.amount.minor
