@@ -20,7 +20,10 @@ impl Index {
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         let places = (capacity.max(4) * 4 / 3).next_power_of_two();
-        Self { table: vec![0; places].into_boxed_slice(), mask: places - 1 }
+        // Look-ups go anywhere in the table: its pages are touched now, not one by one under load.
+        let mut table = vec![u64::MAX; places].into_boxed_slice();
+        table.fill(0);
+        Self { table, mask: places - 1 }
     }
 
     const fn tag(hash: u64) -> u64 {
