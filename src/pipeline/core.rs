@@ -235,15 +235,7 @@ impl Pipeline {
         event: &Event,
         now: Timestamp,
     ) -> Option<(Sequence, Applied)> {
-        let (sequence, time) = {
-            let mut journal = self.journal.lock();
-            if journal.is_empty() {
-                self.window.filling_since.store(now.0, Ordering::Relaxed);
-            }
-            let appended = journal.append(event, now, &self.keys.vault).ok()?;
-            self.window.appended.store(appended.0.0, Ordering::Release);
-            appended
-        };
+        let (sequence, time) = self.append(event, now)?;
         // The record is written: if it can't be applied, memory and journal have parted, and going on would answer
         // from wrong books. Whatever was decided has been checked against this very state under this lock.
         match shard.apply(sequence, time, event) {
@@ -254,6 +246,17 @@ impl Pipeline {
                 None
             }
         }
+    }
+
+    /// Appends an event to the journal's buffer. `None` when there is no room; then nothing has changed.
+    fn append(&self, event: &Event, now: Timestamp) -> Option<(Sequence, Timestamp)> {
+        let mut journal = self.journal.lock();
+        if journal.is_empty() {
+            self.window.filling_since.store(now.0, Ordering::Relaxed);
+        }
+        let appended = journal.append(event, now, &self.keys.vault).ok()?;
+        self.window.appended.store(appended.0.0, Ordering::Release);
+        Some(appended)
     }
 
     fn fail(&self) {
@@ -309,15 +312,7 @@ impl Pipeline {
     /// Journals and applies an event that touches every slot or none. `None` when the journal has no room.
     pub fn commit_to_all(&self, event: &Event, now: Timestamp) -> Option<Sequence> {
         let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
-        let (sequence, time) = {
-            let mut journal = self.journal.lock();
-            if journal.is_empty() {
-                self.window.filling_since.store(now.0, Ordering::Relaxed);
-            }
-            let appended = journal.append(event, now, &self.keys.vault).ok()?;
-            self.window.appended.store(appended.0.0, Ordering::Release);
-            appended
-        };
+        let (sequence, time) = self.append(event, now)?;
         for shard in &mut shards {
             if shard.apply(sequence, time, event).is_err() {
                 self.fail();
