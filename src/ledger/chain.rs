@@ -300,11 +300,15 @@ impl Shard {
     /// network id differs from the reversal's never matches.
     #[must_use]
     pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
-        let open = self.strongest(self.open_of(card), reversal);
-        // Nothing closed can be a better match than the best that the reversal has keys for.
-        if !reversal.repeat && open.is_some_and(|(strength, _)| strength == Match::best_of(reversal)) {
-            return open.map(|(_, authorization)| authorization);
+        if !reversal.repeat {
+            // Nothing can be a better match than the best that the reversal has keys for, and the newest comes first.
+            let best = Match::best_of(reversal);
+            let found = self.open_of(card).find(|(_, entry)| self.strength(entry, reversal) == Some(best));
+            if let Some((_, authorization)) = found {
+                return Some(authorization);
+            }
         }
+        let open = self.strongest(self.open_of(card), reversal);
         let closed = self.strongest(self.closed_of(card), reversal);
         let best = match (open, closed) {
             (Some(open), Some(closed)) if (closed.0, reversal.repeat) > (open.0, !reversal.repeat) => closed,
