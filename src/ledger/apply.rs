@@ -246,23 +246,14 @@ impl Shard {
             transmission: key.transmission.digits(),
             terminal: self.terminal_bits(key),
             merchant: self.merchant_bits(key),
-            chain_next: NONE,
-            card: NONE,
-            approval_code: [0; 6],
             network: network_bits(key),
             amount: amount.minor,
-            taken: 0,
-            closed_by: Sequence(0),
             processing_code,
             changed_s: time.seconds() as u32,
-            hold_until_s: 0,
-            closed_previous: NONE,
-            closed_next: NONE,
             currency: amount.currency.numeric(),
-            account: 0,
-            action: ActionCode::Approved,
             class,
             state,
+            ..Authorization::VACANT
         }
     }
 

@@ -14,6 +14,8 @@ use crate::domain::action::ActionCode;
 use crate::domain::event::Sequence;
 use crate::domain::request::MessageClass;
 
+use super::slab::NONE;
+
 /// Where an authorization stands in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -111,6 +113,35 @@ pub struct Authorization {
 const _: () = assert!(size_of::<Authorization>() == 128);
 
 impl Authorization {
+    /// An empty place.
+    pub(super) const VACANT: Self = Self {
+        sequence: Sequence(0),
+        network_reference: 0,
+        acquirer: 0,
+        rrn: [0; 12],
+        stan: 0,
+        transmission: 0,
+        terminal: 0,
+        merchant: 0,
+        chain_next: NONE,
+        card: NONE,
+        approval_code: [0; 6],
+        network: 0,
+        amount: 0,
+        taken: 0,
+        closed_by: Sequence(0),
+        processing_code: 0,
+        changed_s: 0,
+        hold_until_s: 0,
+        closed_previous: NONE,
+        closed_next: NONE,
+        currency: 0,
+        account: 0,
+        action: ActionCode::Approved,
+        class: 0,
+        state: AuthorizationState::Vacant,
+    };
+
     /// The class of the message that made it; `None` for a tombstone that does not know it.
     #[must_use]
     pub const fn class(&self) -> Option<MessageClass> {

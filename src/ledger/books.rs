@@ -10,16 +10,13 @@ use crate::domain::party::Slot;
 use crate::domain::time::Timestamp;
 
 use super::apply::ApplyError;
+use super::directory::Directory;
 use super::directory::Location;
 use super::directory::PanHash;
-use super::directory::Stripe;
 use super::shard::Capacity;
 use super::shard::Shard;
 use super::shard::Totals;
 use super::state_hash::StateHash;
-
-/// Stripes of the directory: enough that threads seldom meet at one.
-pub const STRIPES: usize = 64;
 
 /// How slots are divided among shards: equal ranges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +51,7 @@ impl Layout {
     }
 }
 
-/// Every shard and every stripe.
+/// Every shard, and the directory.
 #[derive(Debug)]
 pub struct Books {
     /// Which slots each shard holds.
@@ -62,7 +59,7 @@ pub struct Books {
     /// The shards, lowest slots first.
     pub shards: Vec<Shard>,
     /// The directory.
-    pub stripes: Vec<Stripe>,
+    pub directory: Directory,
     /// What keys the hashes of this process.
     pub seed: u64,
 }
@@ -85,11 +82,10 @@ impl Books {
         let capacity = Capacity::share(totals, usize::from(shards));
         let slots = layout.slots_per_shard;
         let first = |n: u16| Slot::new(n * slots).unwrap_or_default();
-        let cards = Capacity::share(totals, STRIPES).cards;
         Self {
             layout,
             shards: (0..shards).map(|n| Shard::new(first(n), slots, capacity, bounds, seed)).collect(),
-            stripes: (0..STRIPES).map(|_| Stripe::with_capacity(cards)).collect(),
+            directory: Directory::with_capacity(totals.cards),
             seed,
         }
     }
@@ -109,8 +105,7 @@ impl Books {
         let applied = self.shards[self.layout.shard_of(slot)].apply(sequence, time, event).map_err(misfit)?;
         if let (Some(location), Event::CardOpened(opened)) = (applied.opened, event) {
             let hash = PanHash::of(opened.pan, self.seed);
-            let stripe = &mut self.stripes[hash.stripe(STRIPES)];
-            stripe.insert(hash, location).map_err(|_| misfit(ApplyError::Full("cards")))?;
+            self.directory.insert(hash, location).map_err(|_| misfit(ApplyError::Full("cards")))?;
         }
         Ok(())
     }
@@ -119,9 +114,8 @@ impl Books {
     #[must_use]
     pub fn locate(&self, pan: Pan) -> Option<Location> {
         let hash = PanHash::of(pan, self.seed);
-        let stripe = &self.stripes[hash.stripe(STRIPES)];
         let mut cursor = 0;
-        while let Some((location, next)) = stripe.candidate(hash, cursor) {
+        while let Some((location, next)) = self.directory.candidate(hash, cursor) {
             if self.shards[self.layout.shard_of(location.slot)].card_at(location.card, pan).is_some() {
                 return Some(location);
             }

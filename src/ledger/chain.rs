@@ -190,10 +190,9 @@ impl Shard {
         })
     }
 
-    /// Loads what [`Shard::first_of`] will read first; the result only keeps the load alive.
-    #[must_use]
-    pub fn touch_message(&self, fingerprint: u64) -> u64 {
-        self.messages.touch(fingerprint)
+    /// Asks for what [`Shard::first_of`] will read first.
+    pub fn prefetch_message(&self, fingerprint: u64) {
+        self.messages.prefetch(fingerprint);
     }
 
     /// What the first of this message left behind: same key and same DE 7; if there is none and the MTI says repeat,

@@ -1,15 +1,21 @@
 //! The card directory: which slot and which card a card number belongs to.
 //!
-//! It is cut into stripes by hash, so that each can stand behind a lock of its own. An entry is eight bytes: 22 bits
-//! of a keyed hash, the slot, and the card's position in its shard. A look-up proposes candidates; the shard compares
-//! the whole number (R34), so a chance match of the 22 bits costs a look and nothing more. Cards are never removed.
+//! An entry is one word of eight bytes: 22 bits of a keyed hash, the slot, and the card's position in its shard. A
+//! look-up proposes candidates; the shard compares the whole number (R34), so a chance match of the 22 bits costs a
+//! look and nothing more. Cards are never removed, so that a look-up needs no lock: a word is there or not yet.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::domain::card::Pan;
 use crate::domain::party::Slot;
 
-/// The keyed hash of a card number that stripes are looked up with.
+use super::prefetch::prefetch;
+
+/// The keyed hash of a card number that the directory is searched by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PanHash(pub u64);
 
@@ -21,12 +27,6 @@ impl PanHash {
         bytes[..8].copy_from_slice(&pan.value().to_le_bytes());
         bytes[8] = pan.digits();
         Self(xxh3_64_with_seed(&bytes, seed))
-    }
-
-    /// Which of `stripes` (a power of two) holds it.
-    #[must_use]
-    pub const fn stripe(self, stripes: usize) -> usize {
-        (self.0 >> 52) as usize & (stripes - 1)
     }
 
     const fn tag(self) -> u64 {
@@ -43,33 +43,33 @@ pub struct Location {
     pub card: u32,
 }
 
-/// One stripe of the directory.
+/// All cards. It is read without a lock, also while one is added.
 #[derive(Debug)]
-pub struct Stripe {
-    /// Tag (22 bits), slot (10 bits), position + 1 (32 bits). Zero is an empty place.
-    table: Box<[u64]>,
+pub struct Directory {
+    /// Tag (22 bits), slot (10 bits), position + 1 (32 bits). Zero is an empty place; a place is filled once.
+    table: Box<[AtomicU64]>,
     mask: usize,
-    len: usize,
+    len: AtomicUsize,
     capacity: usize,
 }
 
-impl Stripe {
+impl Directory {
     /// Room for `capacity` cards.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        let places = (capacity.max(8) * 4 / 3).next_power_of_two();
+        let capacity = capacity.max(8);
+        let places = (capacity * 4 / 3).next_power_of_two();
         Self {
-            table: vec![0; places].into_boxed_slice(),
+            table: (0..places).map(|_| AtomicU64::new(0)).collect(),
             mask: places - 1,
-            len: 0,
-            capacity: capacity.max(8),
+            len: AtomicUsize::new(0),
+            capacity,
         }
     }
 
-    /// Loads the cache line that a look-up begins in; the result only keeps the load alive.
-    #[must_use]
-    pub fn touch(&self, hash: PanHash) -> u64 {
-        self.table[hash.0 as usize & self.mask]
+    /// Asks for the cache line that a look-up begins in.
+    pub fn prefetch(&self, hash: PanHash) {
+        prefetch(&self.table[hash.0 as usize & self.mask]);
     }
 
     /// Candidates for a hash, one by one: pass the cursor zero first and then the one that came back.
@@ -77,7 +77,8 @@ impl Stripe {
     pub fn candidate(&self, hash: PanHash, cursor: usize) -> Option<(Location, usize)> {
         let mut step = cursor;
         loop {
-            let entry = self.table[(hash.0 as usize).wrapping_add(step) & self.mask];
+            let place = (hash.0 as usize).wrapping_add(step) & self.mask;
+            let entry = self.table[place].load(Ordering::Acquire);
             if entry == 0 {
                 return None;
             }
@@ -91,25 +92,26 @@ impl Stripe {
 
     /// Whether one more card fits.
     #[must_use]
-    pub const fn has_room(&self) -> bool {
-        self.len < self.capacity
+    pub fn has_room(&self) -> bool {
+        self.len.load(Ordering::Relaxed) < self.capacity
     }
 
-    /// Adds a card.
+    /// Adds a card, which is in its shard already.
     ///
     /// # Errors
-    /// The stripe is full; nothing was added.
-    pub fn insert(&mut self, hash: PanHash, location: Location) -> Result<(), StripeFull> {
-        if self.len >= self.capacity {
-            return Err(StripeFull);
-        }
-        let mut place = hash.0 as usize & self.mask;
-        while self.table[place] != 0 {
-            place = (place + 1) & self.mask;
+    /// The directory is full; nothing was added.
+    pub fn insert(&self, hash: PanHash, location: Location) -> Result<(), DirectoryFull> {
+        if self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return Err(DirectoryFull);
         }
         let slot = u64::from(location.slot.number());
-        self.table[place] = hash.tag() << 42 | slot << 32 | u64::from(location.card + 1);
-        self.len += 1;
+        let entry = hash.tag() << 42 | slot << 32 | u64::from(location.card + 1);
+        let mut place = hash.0 as usize & self.mask;
+        // Whoever meets another one at a place goes on to the next.
+        while self.table[place].compare_exchange(0, entry, Ordering::Release, Ordering::Relaxed).is_err() {
+            place = (place + 1) & self.mask;
+        }
         Ok(())
     }
 }
@@ -117,7 +119,7 @@ impl Stripe {
 /// No more cards fit: `cards_max` is too small for what is loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the card directory is full; raise `ledger.cards_max`")]
-pub struct StripeFull;
+pub struct DirectoryFull;
 
 #[cfg(test)]
 mod tests {
@@ -126,18 +128,21 @@ mod tests {
     #[test]
     fn r34_every_card_is_among_its_candidates() {
         let cards = 5000_u32;
-        let mut stripe = Stripe::with_capacity(cards as usize);
+        let directory = Directory::with_capacity(cards as usize);
         let pan = |n: u32| Pan::from_value(4_000_000_000_000_000 + u64::from(n), 16).expect("a card number");
         for n in 0..cards {
             let slot = Slot::new((n % 1024) as u16).expect("a slot");
-            stripe.insert(PanHash::of(pan(n), 7), Location { slot, card: n }).expect("room");
+            directory.insert(PanHash::of(pan(n), 7), Location { slot, card: n }).expect("room");
         }
-        assert_eq!(stripe.insert(PanHash(1), Location { slot: Slot::default(), card: 0 }), Err(StripeFull));
+        assert_eq!(
+            directory.insert(PanHash(1), Location { slot: Slot::default(), card: 0 }),
+            Err(DirectoryFull)
+        );
         for n in 0..cards {
             let hash = PanHash::of(pan(n), 7);
             let mut cursor = 0;
             loop {
-                let (location, next) = stripe.candidate(hash, cursor).expect("it was put in");
+                let (location, next) = directory.candidate(hash, cursor).expect("it was put in");
                 if location.card == n {
                     assert_eq!(u32::from(location.slot.number()), n % 1024);
                     break;
@@ -146,7 +151,7 @@ mod tests {
             }
         }
         let unknown =
-            (cards..2 * cards).filter(|n| stripe.candidate(PanHash::of(pan(*n), 7), 0).is_some()).count();
+            (cards..2 * cards).filter(|n| directory.candidate(PanHash::of(pan(*n), 7), 0).is_some()).count();
         assert!(unknown < 5, "a chance match is rare: {unknown}");
     }
 }

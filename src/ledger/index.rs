@@ -4,6 +4,8 @@
 //! that finds nothing touches one cache line and nothing else. Removing shifts the followers back, so there are no
 //! tombstones to clean up.
 
+use super::prefetch::prefetch;
+
 /// Positions must stay below this.
 pub const POSITION_MAX: u32 = u32::MAX - 1;
 
@@ -36,10 +38,9 @@ impl Index {
         (tag.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29) as usize & self.mask
     }
 
-    /// Loads the cache line that a look-up of this hash begins in; the result only keeps the load alive.
-    #[must_use]
-    pub fn touch(&self, hash: u64) -> u64 {
-        self.table[self.home(Self::tag(hash))]
+    /// Asks for the cache line that a look-up of this hash begins in.
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.table[self.home(Self::tag(hash))]);
     }
 
     /// The first position under this hash that `is_it` accepts.

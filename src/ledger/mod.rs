@@ -14,6 +14,7 @@ pub mod books;
 pub mod chain;
 pub mod directory;
 pub mod index;
+mod prefetch;
 pub mod shard;
 pub mod slab;
 pub mod state_hash;

@@ -242,7 +242,7 @@ impl Shard {
             cards: Slab::with_capacity(capacity.cards),
             card_index: Index::with_capacity(capacity.cards),
             messages: Index::with_capacity(capacity.authorizations + answers.capacity()),
-            authorizations: Slab::with_capacity(capacity.authorizations),
+            authorizations: Slab::touched(capacity.authorizations, Authorization::VACANT),
             answers,
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
@@ -259,6 +259,16 @@ impl Shard {
     #[must_use]
     pub fn card_at(&self, position: u32, pan: Pan) -> Option<&Card> {
         self.cards.get(position).filter(|card| card.is(pan))
+    }
+
+    /// Asks for the cache line of a card.
+    pub fn prefetch_card(&self, position: u32) {
+        self.cards.prefetch(position);
+    }
+
+    /// Asks for the cache lines of a card's wallet.
+    pub fn prefetch_wallet(&self, card: &Card) {
+        self.wallets.prefetch(card.wallet);
     }
 
     /// The card at a position that was verified before.

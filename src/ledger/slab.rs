@@ -1,5 +1,7 @@
 //! Entries at stable positions, with a fixed capacity reserved when it is made.
 
+use super::prefetch::prefetch;
+
 /// No position: the end of a list.
 pub const NONE: u32 = u32::MAX;
 
@@ -16,6 +18,20 @@ impl<T> Slab<T> {
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { entries: Vec::with_capacity(capacity), free: Vec::with_capacity(capacity), capacity }
+    }
+
+    /// The same, with every page touched now: for a table that fills under load, where the first touch of a page
+    /// would be a wait for the system. `filler` must not be all zeros, which some systems keep as one shared page.
+    #[must_use]
+    pub fn touched(capacity: usize, filler: T) -> Self
+    where
+        T: Copy,
+    {
+        let mut slab = Self::with_capacity(capacity);
+        for place in slab.entries.spare_capacity_mut() {
+            place.write(filler);
+        }
+        slab
     }
 
     /// How many entries are in use.
@@ -79,6 +95,13 @@ impl<T> Slab<T> {
     #[must_use]
     pub fn get(&self, position: u32) -> Option<&T> {
         self.entries.get(position as usize)
+    }
+
+    /// Asks for the cache lines of an entry.
+    pub fn prefetch(&self, position: u32) {
+        if let Some(entry) = self.entries.get(position as usize) {
+            prefetch(entry);
+        }
     }
 
     /// Every entry that was ever put in and its position, those given back included; for tables that never give

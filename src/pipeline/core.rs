@@ -12,7 +12,6 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
-use parking_lot::RwLock;
 
 use crate::authorizer::Authorizer;
 use crate::authorizer::Decision;
@@ -35,10 +34,9 @@ use crate::journal::writer::Writer;
 use crate::ledger::apply::Applied;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
-use crate::ledger::books::STRIPES;
+use crate::ledger::directory::Directory;
 use crate::ledger::directory::Location;
 use crate::ledger::directory::PanHash;
-use crate::ledger::directory::Stripe;
 use crate::ledger::shard::Shard;
 
 use super::gate::Answering;
@@ -52,7 +50,9 @@ const IDLE_MARK: Duration = Duration::from_millis(50);
 pub struct Pipeline {
     pub(super) layout: Layout,
     pub(super) shards: Box<[CachePadded<Mutex<Shard>>]>,
-    pub(super) stripes: Box<[CachePadded<RwLock<Stripe>>]>,
+    pub(super) directory: Directory,
+    /// Held while a card is opened, so that no number is given twice.
+    pub(super) opening: Mutex<()>,
     pub(super) seed: u64,
     keys: Arc<Keys>,
     authorizer: Authorizer,
@@ -120,12 +120,13 @@ impl Pipeline {
     #[must_use]
     pub fn new(books: Books, start: Start, authorizer: Authorizer, keys: Arc<Keys>, policy: Policy) -> Self {
         let records_max = usize::try_from(policy.max_unsynced_records).unwrap_or(usize::MAX);
-        let Books { layout, shards, stripes, seed } = books;
+        let Books { layout, shards, directory, seed } = books;
         let (last, none) = (start.last.0, || AtomicU64::new(0));
         Self {
             layout,
             shards: shards.into_iter().map(|shard| CachePadded::new(Mutex::new(shard))).collect(),
-            stripes: stripes.into_iter().map(|stripe| CachePadded::new(RwLock::new(stripe))).collect(),
+            directory,
+            opening: Mutex::new(()),
             seed,
             keys,
             authorizer,
@@ -212,10 +213,9 @@ impl Pipeline {
     /// what is known of it.
     pub(super) fn locate(&self, pan: Pan) -> (MutexGuard<'_, Shard>, Option<u32>) {
         let hash = PanHash::of(pan, self.seed);
-        let stripe = &self.stripes[hash.stripe(STRIPES)];
         let mut cursor = 0;
         loop {
-            let candidate = stripe.read().candidate(hash, cursor);
+            let candidate = self.directory.candidate(hash, cursor);
             let Some((Location { slot, card }, next)) = candidate else {
                 return (self.lock(Slot::of_unknown_card(pan.masked())), None);
             };

@@ -15,7 +15,6 @@ use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
-use crate::ledger::books::STRIPES;
 use crate::ledger::directory::PanHash;
 
 use super::core::Pipeline;
@@ -96,13 +95,13 @@ impl Pipeline {
     #[must_use]
     pub fn open_card(&self, card: &NewCard, now: Timestamp) -> Opened {
         let slot = Slot::of_wallet(card.wallet);
+        let _opening = self.opening.lock();
         if let (shard, Some(position)) = self.locate(card.pan) {
             let owner = shard.wallet_of(shard.card(position));
             return if owner == card.wallet { Opened::Already } else { Opened::Refused };
         }
         let hash = PanHash::of(card.pan, self.seed);
-        let mut stripe = self.stripes[hash.stripe(STRIPES)].write();
-        if !stripe.has_room() {
+        if !self.directory.has_room() {
             return Opened::Full("cards_max");
         }
         let mut shard = self.lock(slot);
@@ -123,7 +122,7 @@ impl Pipeline {
             verification: card.verification,
         });
         let Some((_, applied)) = self.commit(&mut shard, &event, now) else { return Opened::Later };
-        match applied.opened.map(|location| stripe.insert(hash, location)) {
+        match applied.opened.map(|location| self.directory.insert(hash, location)) {
             Some(Ok(())) => Opened::New,
             _ => Opened::Full("cards_max"),
         }

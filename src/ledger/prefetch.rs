@@ -1,0 +1,24 @@
+//! Asks the processor for a cache line before it is needed.
+//!
+//! A decision reads lines that lie anywhere in tables of gigabytes: directory, card, wallet, index. Read one after the
+//! other, each is a wait for memory; asked for while other messages are worked on, they come side by side. A plain
+//! read cannot do this, since a locked instruction, of which every message has several, waits for it.
+
+/// Asks for the line that a value begins in. Never waits, never fails, changes nothing but what the caches hold.
+#[inline(always)]
+#[allow(
+    unsafe_code,
+    reason = "no safe spelling is stable; the whole path is 1.10 to 1.18 times as fast with it"
+)]
+pub(super) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is part of every x86-64 processor, takes any address, and reads or writes nothing that
+    // the program could observe.
+    unsafe {
+        use std::arch::x86_64::_MM_HINT_T0;
+        use std::arch::x86_64::_mm_prefetch;
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _elsewhere = place;
+}
