@@ -18,6 +18,7 @@ use crate::domain::party::NameId;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Presented;
 use crate::domain::time::Timestamp;
+use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::frame::Kind;
 use crate::iso8583::view::Spans;
@@ -27,6 +28,8 @@ use crate::link::session::Session;
 use super::core::Outcome;
 use super::core::Pipeline;
 use super::gate::Parked;
+use super::lookahead::AHEAD;
+use super::lookahead::Need;
 
 /// What a socket is served with.
 #[derive(Debug)]
@@ -195,7 +198,7 @@ const NOTICES_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Channel {
     /// Lent to a batch while it is served; `None` only then.
-    spans: Option<Box<Spans>>,
+    spans: Option<Box<[Spans; AHEAD]>>,
     session: Session,
     parked: Parked,
     notices: Vec<Notice>,
@@ -221,11 +224,45 @@ struct Batch<'b> {
     pipeline: &'b Pipeline,
     link: &'b parking_lot::Mutex<LinkState>,
     received: Timestamp,
-    clock: &'b dyn Fn() -> Timestamp,
 }
 
-/// The clock is read anew after so many messages of one batch.
-const MESSAGES_PER_CLOCK: usize = 16;
+/// A message that was read, or what is wrong with it.
+type Read<'a> = Result<Received<'a>, Malformed<'a>>;
+
+/// Messages that are worked on side by side.
+type Group<'a> = [Option<Read<'a>>; AHEAD];
+
+/// Reads messages from `at` on until the group is full. Returns what else stopped it: a frame without a message, which
+/// has its turn after the group, the end of what is whole, or framing that is lost.
+fn read_group<'a>(
+    settings: &'a ChannelSettings,
+    buffer: &'a [u8],
+    at: &mut usize,
+    spans: &'a mut [Spans; AHEAD],
+    group: &mut Group<'a>,
+) -> Option<Result<Option<Frame>, FrameError>> {
+    for (place, spans) in group.iter_mut().zip(spans) {
+        let frame = match settings.dialect.frame(&buffer[*at..]) {
+            Ok(Some(frame)) if frame.kind == Kind::Message => frame,
+            other => return Some(other),
+        };
+        let body = &buffer[*at + frame.body.start..*at + frame.body.end];
+        *place = Some(settings.dialect.decode(body, settings.context, spans));
+        *at += frame.total;
+    }
+    None
+}
+
+/// Asks for the memory that the messages will need.
+fn look_ahead(pipeline: &Pipeline, group: &Group<'_>) {
+    let mut needs = [const { None }; AHEAD];
+    for (need, message) in needs.iter_mut().zip(group) {
+        if let Some(Ok(message)) = message {
+            *need = Need::of(&message.inbound, pipeline);
+        }
+    }
+    pipeline.look_ahead(&mut needs);
+}
 
 impl Channel {
     /// Serves every complete frame of `buffer` and appends the answers that may leave to `out`. Returns how many
@@ -243,26 +280,27 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Result<usize, FrameError> {
         let received = clock();
-        let batch = Batch { settings, pipeline, link, received, clock };
+        let batch = Batch { settings, pipeline, link, received };
         let mut spans = self.spans.take().unwrap_or_default();
-        let (mut at, mut served, mut now) = (0, 0, received);
+        let (mut at, mut served) = (0, 0);
         let result = loop {
-            let frame = match settings.dialect.frame(&buffer[at..]) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break Ok(at),
-                Err(error) => break Err(error),
-            };
-            let whole = &buffer[at..at + frame.total];
-            let body = &buffer[at + frame.body.start..at + frame.body.end];
-            at += frame.total;
-            match frame.kind {
-                Kind::Message => self.message(&batch, body, &mut spans, now, out),
-                Kind::KeepAlive => self.courtesy(settings.dialect.keep_alive(), whole, out),
-                Kind::SessionControl => self.courtesy(settings.dialect.session_control(), whole, out),
+            let mut group: Group<'_> = [const { None }; AHEAD];
+            let stopped = read_group(settings, buffer, &mut at, &mut *spans, &mut group);
+            look_ahead(pipeline, &group);
+            let now = clock();
+            for message in group.iter().flatten() {
+                served += 1;
+                self.message(&batch, message, now, out);
             }
-            served += 1;
-            if served % MESSAGES_PER_CLOCK == 0 {
-                now = (batch.clock)();
+            match stopped {
+                None => {}
+                Some(Ok(Some(frame))) => {
+                    served += 1;
+                    self.courtesy(settings, frame.kind, &buffer[at..at + frame.total], out);
+                    at += frame.total;
+                }
+                Some(Ok(None)) => break Ok(at),
+                Some(Err(error)) => break Err(error),
             }
         };
         self.spans = Some(spans);
@@ -275,24 +313,21 @@ impl Channel {
         result
     }
 
-    fn courtesy(&mut self, courtesy: Courtesy, frame: &[u8], out: &mut Vec<u8>) {
+    /// A frame without a message.
+    fn courtesy(&mut self, settings: &ChannelSettings, kind: Kind, frame: &[u8], out: &mut Vec<u8>) {
         self.tally.keep_alives += 1;
+        let courtesy = match kind {
+            Kind::SessionControl => settings.dialect.session_control(),
+            _ => settings.dialect.keep_alive(),
+        };
         if courtesy == Courtesy::Echo {
             out.extend_from_slice(frame);
         }
     }
 
-    fn message(
-        &mut self,
-        batch: &Batch<'_>,
-        body: &[u8],
-        spans: &mut Spans,
-        now: Timestamp,
-        out: &mut Vec<u8>,
-    ) {
+    fn message(&mut self, batch: &Batch<'_>, message: &Read<'_>, now: Timestamp, out: &mut Vec<u8>) {
         self.tally.frames += 1;
-        // Looked at where it was written: a move would copy it.
-        match &batch.settings.dialect.decode(body, batch.settings.context, spans) {
+        match message {
             Ok(message) => self.serve(batch, message, now, out),
             Err(malformed) => self.malformed(batch, malformed, out),
         }

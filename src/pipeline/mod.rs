@@ -1,11 +1,12 @@
-//! How the rooms are joined: shards and stripes behind locks, the journal's buffer, the gate that answers wait at, and
+//! How the rooms are joined: shards behind locks, the journal's buffer, the gate that answers wait at, and
 //! the bounds of all of them.
 //!
 //! A request runs to completion on the thread that read it: look-up, shard lock, decision, record, apply, answer.
-//! Locks are taken in one order: directory stripe, shard (lower first), journal buffer.
+//! Locks are taken in one order: opening of cards, shard (lower first), journal buffer.
 
 pub mod channel;
 pub mod core;
 pub mod gate;
+mod lookahead;
 pub mod seeding;
 pub mod views;
