@@ -46,6 +46,8 @@ action_codes! {
     FormatError = 21, "format-error";
     /// A transaction type that is not supported.
     InvalidTransaction = 22, "invalid-transaction";
+    /// A message that is right, and asks for something that we do not do (a file update, 0302).
+    FunctionNotSupported = 25, "function-not-supported";
     /// A zero or impossible amount.
     InvalidAmount = 23, "invalid-amount";
     /// Its reversal came first and left a tombstone (R4).

@@ -16,6 +16,7 @@ use super::party::Slot;
 use super::party::WalletId;
 use super::party::WalletStatus;
 use super::request::ApprovalCode;
+use super::request::Legs;
 use super::request::MessageClass;
 use super::request::MessageKey;
 use super::request::OriginalData;
@@ -139,8 +140,10 @@ pub enum Effect {
     None,
     /// Holds this many minor units of the account's currency.
     Hold(i64),
-    /// Posts this many minor units from the account to settlement.
+    /// Posts this many minor units from the account to settlement; a negative number from settlement to the account.
     Post(i64),
+    /// Notes that so many minor units will be credited. Neither held nor posted until they are settled (R15).
+    Pend(i64),
 }
 
 impl Effect {
@@ -149,7 +152,7 @@ impl Effect {
     pub const fn amount(self) -> i64 {
         match self {
             Self::None => 0,
-            Self::Hold(amount) | Self::Post(amount) => amount,
+            Self::Hold(amount) | Self::Post(amount) | Self::Pend(amount) => amount,
         }
     }
 }
@@ -234,10 +237,70 @@ pub struct Reversed {
     pub approval_code: Option<ApprovalCode>,
     /// The record of the authorization that it undoes; zero when none matched and a tombstone was left.
     pub undoes: Sequence,
+    /// Whose decision it undoes (R4).
+    pub legs: Legs,
+    /// Why it was sent: Mastercard DE 39, Visa 63.3; zero when it does not say.
+    pub reason: u16,
     /// The configuration it was handled under.
     pub configuration: u32,
     /// From the read of its last byte to the decision, microseconds.
     pub decided_after_us: u32,
+}
+
+/// An advice arrived. It names the authorization whose outcome it sets, so that replay does not match again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advised {
+    /// The wallet's slot, or the unknown card's.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardIdentity,
+    /// The account that it changes, by its number in the wallet.
+    pub account: u16,
+    /// Names the advice itself.
+    pub key: MessageKey,
+    /// 01xx or 02xx.
+    pub class: MessageClass,
+    /// It came as a repeat.
+    pub repeat: bool,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 6 in DE 51.
+    pub billing: Option<Money>,
+    /// What it tells was approved.
+    pub approved: bool,
+    /// Why it was sent.
+    pub reason: u16,
+    /// DE 38, when given.
+    pub approval_code: Option<ApprovalCode>,
+    /// The record of the open authorization whose outcome it sets; zero for none.
+    pub sets: Sequence,
+    /// What became of it: `Approved` when it was applied, else why it could not be.
+    pub action: ActionCode,
+    /// What the authorization holds, has posted or pends from now on.
+    pub effect: Effect,
+    /// The configuration it was handled under.
+    pub configuration: u32,
+    /// When the hold ends unless something ends it earlier, in seconds since 1970; zero for no hold.
+    pub hold_until_s: u32,
+    /// From the read of its last byte to the decision, microseconds.
+    pub decided_after_us: u32,
+}
+
+/// An administrative advice arrived (0620). It changes no balance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Noted {
+    /// The slot of the card that it names, or of its trace number.
+    pub slot: Slot,
+    /// The card; `None` when it names none.
+    pub card: Option<CardIdentity>,
+    /// Names the message.
+    pub key: MessageKey,
+    /// The MTI as a number.
+    pub mti: u16,
+    /// Why it was sent.
+    pub reason: u16,
 }
 
 /// Something that happened.
@@ -257,6 +320,10 @@ pub enum Event {
     Reversed(Reversed),
     /// A wallet was given a status.
     WalletStatusSet(WalletStatusSet),
+    /// An advice arrived.
+    Advised(Advised),
+    /// An administrative advice arrived.
+    Noted(Noted),
 }
 
 impl Event {
@@ -270,6 +337,8 @@ impl Event {
             Self::Decided(event) => Some(event.slot),
             Self::Reversed(event) => Some(event.slot),
             Self::WalletStatusSet(event) => Some(event.slot),
+            Self::Advised(event) => Some(event.slot),
+            Self::Noted(event) => Some(event.slot),
         }
     }
 }

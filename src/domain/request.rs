@@ -41,6 +41,8 @@ pub enum TransactionKind {
     Purchase,
     /// Cash at a machine or a teller (01, 17).
     Cash,
+    /// Money back for goods that were returned (20): a credit (R15).
+    Refund,
     /// What the card has (30).
     BalanceInquiry,
     /// Whether the card is good, for no amount (R16).
@@ -66,6 +68,7 @@ impl ProcessingCode {
         match self.transaction_type() {
             0 => TransactionKind::Purchase,
             1 | 17 => TransactionKind::Cash,
+            20 => TransactionKind::Refund,
             30 => TransactionKind::BalanceInquiry,
             other => TransactionKind::Other(other),
         }
@@ -198,7 +201,86 @@ pub struct OriginalData {
     pub acquirer: InstitutionId,
 }
 
-/// A full reversal: 0400, 0401, 0420, 0421. It is never declined.
+/// What was decided without us, or after us, and has to be taken over: 0120, 0220 and their repeats (R4, R14). An
+/// advice is never declined: it says what has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advice {
+    /// Names the advice itself.
+    pub key: MessageKey,
+    /// 01xx holds, 02xx posts.
+    pub class: MessageClass,
+    /// The MTI says that this is a repeat.
+    pub repeat: bool,
+    /// DE 2.
+    pub pan: Pan,
+    /// DE 3.
+    pub processing_code: ProcessingCode,
+    /// DE 4 in DE 49.
+    pub amount: Money,
+    /// DE 6 in DE 51 (R11).
+    pub billing: Option<Money>,
+    /// Whether what it tells was approved: its own DE 39, or none.
+    pub approved: bool,
+    /// Why it was sent: Mastercard DE 60, Visa 63.3 or 63.4; zero when it does not say.
+    pub reason: u16,
+    /// DE 38 that was given to the terminal.
+    pub approval_code: Option<ApprovalCode>,
+    /// DE 90.
+    pub original: Option<OriginalData>,
+}
+
+impl Advice {
+    /// What is taken: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).
+    #[must_use]
+    pub fn billed(&self) -> Money {
+        self.billing.unwrap_or(self.amount)
+    }
+
+    /// Whether it gives money to the cardholder.
+    #[must_use]
+    pub fn is_credit(&self) -> bool {
+        self.processing_code.kind() == TransactionKind::Refund
+    }
+}
+
+/// Whose decision a reversal undoes (R4): ours and the network's are kept apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[repr(u8)]
+pub enum Legs {
+    /// Ours and the network's: the purchase did not take place.
+    #[default]
+    Both = 0,
+    /// Only ours: our answer came too late, or did not arrive. The network's stand-in advice may follow.
+    Ours = 1,
+}
+
+impl Legs {
+    /// The legs of this code (its discriminant).
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Both),
+            1 => Some(Self::Ours),
+            _ => None,
+        }
+    }
+}
+
+/// Something that the network tells and asks nothing about (0620): kept and acknowledged (R23).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AdministrativeAdvice {
+    /// Names it. Its terminal and merchant are blank when it is about no card.
+    pub key: MessageKey,
+    /// The MTI as a number.
+    pub mti: u16,
+    /// DE 2, when it is about a card.
+    pub pan: Option<Pan>,
+    /// Why it was sent: Mastercard DE 60, Visa 63.3; zero when it does not say.
+    pub reason: u16,
+}
+
+/// A full reversal: 0400, 0401, 0420, 0421. It is never declined. A message that says that an answer of ours did not
+/// arrive (Mastercard 0190, Visa's reject of our own 0110) is one of our leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReversalRequest {
     /// Names the reversal itself.
@@ -217,6 +299,10 @@ pub struct ReversalRequest {
     pub approval_code: Option<ApprovalCode>,
     /// DE 90.
     pub original: Option<OriginalData>,
+    /// Whose decision it undoes (R4).
+    pub legs: Legs,
+    /// Why it was sent: Mastercard DE 39, Visa 63.3; zero when it does not say.
+    pub reason: u16,
 }
 
 /// What the network does to the link itself (0800 with DE 70).

@@ -19,5 +19,6 @@ pub mod segment;
 pub mod storage;
 pub mod writer;
 
+mod exchange;
 mod field;
 mod walk;

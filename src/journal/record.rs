@@ -12,8 +12,6 @@
 //! A layout never changes once it was written: a new one gets a new version, and the old one stays readable. Card
 //! numbers are in [`CardOpened`] only, sealed. Track data, CVV2 and PIN blocks have no place to be written.
 
-use crate::domain::action::ActionCode;
-use crate::domain::card::CardIdentity;
 use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
 use crate::domain::card::PanSeal;
@@ -25,25 +23,16 @@ use crate::domain::event::AccountFunded;
 use crate::domain::event::Bounds;
 use crate::domain::event::CardOpened;
 use crate::domain::event::Configured;
-use crate::domain::event::Decided;
-use crate::domain::event::Effect;
 use crate::domain::event::Event;
-use crate::domain::event::Facts;
-use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
-use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
-use crate::domain::request::MessageClass;
-use crate::domain::request::OriginalData;
-use crate::domain::request::Presented;
-use crate::domain::request::ProcessingCode;
-use crate::domain::request::Stan;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
+use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 
@@ -53,8 +42,8 @@ pub const RECORD_BYTES_MAX: usize = 192;
 pub const FRAME_BYTES: usize = 14;
 /// The slot of a record that touches every slot or none.
 const NO_SLOT: u16 = 0xFFFF;
-/// The only layout so far, of every kind.
-const VERSION: u8 = 1;
+/// The layout that most kinds have had from the beginning.
+const FIRST_VERSION: u8 = 1;
 
 /// Which event a record holds, as its kind byte says.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -74,11 +63,15 @@ pub enum Kind {
     Reversed = 6,
     /// [`Event::WalletStatusSet`].
     WalletStatusSet = 7,
+    /// [`Event::Advised`].
+    Advised = 8,
+    /// [`Event::Noted`].
+    Noted = 9,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -86,7 +79,18 @@ impl Kind {
         (Self::Decided, "decided"),
         (Self::Reversed, "reversed"),
         (Self::WalletStatusSet, "wallet-status-set"),
+        (Self::Advised, "advised"),
+        (Self::Noted, "noted"),
     ];
+
+    /// The layout that is written now; older ones stay readable.
+    const fn version(self) -> u8 {
+        match self {
+            // The second says whose decision is undone, and why.
+            Self::Reversed => 2,
+            _ => FIRST_VERSION,
+        }
+    }
 
     /// The kind of this byte.
     #[must_use]
@@ -99,6 +103,8 @@ impl Kind {
             5 => Some(Self::Decided),
             6 => Some(Self::Reversed),
             7 => Some(Self::WalletStatusSet),
+            8 => Some(Self::Advised),
+            9 => Some(Self::Noted),
             _ => None,
         }
     }
@@ -159,8 +165,8 @@ pub fn encode(
     out: &mut [u8; RECORD_BYTES_MAX],
 ) -> usize {
     match event {
-        Event::Decided(decided) => put_decided(decided, time, out),
-        Event::Reversed(reversed) => put_reversed(reversed, time, out),
+        Event::Decided(decided) => exchange::put_decided(decided, time, out),
+        Event::Reversed(reversed) => exchange::put_reversed(reversed, time, out),
         Event::CardOpened(opened) => {
             let nonce = SealNonce { epoch, sequence: sequence.0 };
             put_card_opened(opened, time, nonce, seal, out)
@@ -169,6 +175,8 @@ pub fn encode(
         Event::Configured(configured) => put_configured(configured, time, out),
         Event::Seeded(seeded) => put_seeded(seeded, time, out),
         Event::WalletStatusSet(set) => put_wallet_status(set, time, out),
+        Event::Advised(advised) => exchange::put_advised(advised, time, out),
+        Event::Noted(noted) => exchange::put_noted(noted, time, out),
     }
 }
 
@@ -200,246 +208,40 @@ pub fn frame(bytes: &[u8]) -> Result<Frame, RecordError> {
 #[inline]
 pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(Frame, Event), RecordError> {
     let frame = frame(bytes)?;
-    if frame.version != VERSION {
+    if !(FIRST_VERSION..=frame.kind.version()).contains(&frame.version) {
         return Err(RecordError::Version { kind: frame.kind as u8, version: frame.version });
     }
     let mut take = Take::new(&bytes[FRAME_BYTES..frame.length]);
     let slot = frame.slot.ok_or(RecordError::Field("slot"));
     let event = match frame.kind {
-        Kind::Decided => Event::Decided(take_decided(slot?, &mut take)?),
-        Kind::Reversed => Event::Reversed(take_reversed(slot?, &mut take)?),
+        Kind::Decided => Event::Decided(exchange::take_decided(slot?, &mut take)?),
+        Kind::Reversed => Event::Reversed(exchange::take_reversed(slot?, frame.version, &mut take)?),
         Kind::CardOpened => Event::CardOpened(take_card_opened(slot?, &mut take, place, opener)?),
         Kind::AccountFunded => Event::AccountFunded(take_account_funded(slot?, &mut take)?),
         Kind::Configured => Event::Configured(take_configured(&mut take)?),
         Kind::Seeded => Event::Seeded(take_seeded(&mut take)?),
         Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
+        Kind::Advised => Event::Advised(exchange::take_advised(slot?, &mut take)?),
+        Kind::Noted => Event::Noted(exchange::take_noted(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))
 }
 
 #[inline(always)]
-fn begin(kind: Kind, slot: Option<Slot>, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> Put<'_> {
+pub(super) fn begin(
+    kind: Kind,
+    slot: Option<Slot>,
+    time: Timestamp,
+    out: &mut [u8; RECORD_BYTES_MAX],
+) -> Put<'_> {
     let mut put = Put::new(out);
     put.u16(0);
     put.u8(kind as u8);
-    put.u8(VERSION);
+    put.u8(kind.version());
     put.u16(slot.map_or(NO_SLOT, Slot::number));
     put.u64(time.0);
     put
-}
-
-/// Flags of a `Decided` record.
-mod decided {
-    pub(super) const FINANCIAL: u16 = 1;
-    pub(super) const REPEAT: u16 = 1 << 1;
-    pub(super) const UNKNOWN_CARD: u16 = 1 << 2;
-    pub(super) const BILLING: u16 = 1 << 3;
-    pub(super) const APPROVAL_CODE: u16 = 1 << 4;
-    pub(super) const HOLD: u16 = 1 << 5;
-    pub(super) const POST: u16 = 1 << 6;
-    /// The effect's amount is not what was billed, so it is written.
-    pub(super) const OTHER_AMOUNT: u16 = 1 << 7;
-    pub(super) const OVERDRAFT: u16 = 1 << 8;
-    pub(super) const ALL: u16 = (1 << 9) - 1;
-}
-
-#[inline(always)]
-const fn flag(condition: bool, bit: u16) -> u16 {
-    if condition { bit } else { 0 }
-}
-
-#[inline]
-fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
-    let billed = event.billing.unwrap_or(event.amount).minor;
-    let (effect, effect_amount) = match event.effect {
-        Effect::None => (0, billed),
-        Effect::Hold(amount) => (decided::HOLD, amount),
-        Effect::Post(amount) => (decided::POST, amount),
-    };
-    let flags = flag(matches!(event.class, MessageClass::Financial), decided::FINANCIAL)
-        | flag(event.repeat, decided::REPEAT)
-        | flag(matches!(event.card, CardIdentity::Unknown(_)), decided::UNKNOWN_CARD)
-        | flag(event.billing.is_some(), decided::BILLING)
-        | flag(event.approval_code.is_some(), decided::APPROVAL_CODE)
-        | effect
-        | flag(effect_amount != billed, decided::OTHER_AMOUNT)
-        | flag(event.overdraft != 0, decided::OVERDRAFT);
-    let mut put = begin(Kind::Decided, Some(event.slot), time, out);
-    put.u16(flags);
-    put.card(event.card);
-    put.u64(event.wallet.0);
-    put.u16(event.account);
-    put.key(&event.key);
-    put.u32(event.processing_code.0);
-    put.u16(event.mcc);
-    put.u16(event.country);
-    put.u16(event.entry_mode);
-    put.money(event.amount);
-    put.u8(event.presented.0);
-    put.u16(event.facts.0);
-    put.u8(event.action as u8);
-    put.i64(event.posted_before);
-    put.i64(event.held_before);
-    put.u32(event.configuration);
-    put.u32(event.hold_until_s);
-    put.u32(event.decided_after_us);
-    if let Some(code) = event.approval_code {
-        put.bytes(code.0);
-    }
-    if let Some(billing) = event.billing {
-        put.money(billing);
-    }
-    if flags & decided::OTHER_AMOUNT != 0 {
-        put.i64(effect_amount);
-    }
-    if flags & decided::OVERDRAFT != 0 {
-        put.i64(event.overdraft);
-    }
-    put.finish()
-}
-
-#[inline]
-fn take_decided(slot: Slot, take: &mut Take<'_>) -> Result<Decided, RecordError> {
-    let flags = take.u16()?;
-    let has = |bit| flags & bit != 0;
-    if flags & !decided::ALL != 0 || (has(decided::HOLD) && has(decided::POST)) {
-        return Err(RecordError::Field("flags"));
-    }
-    let mut event = Decided {
-        slot,
-        card: take.card(has(decided::UNKNOWN_CARD))?,
-        wallet: WalletId(take.u64()?),
-        account: take.u16()?,
-        key: take.key()?,
-        class: if has(decided::FINANCIAL) { MessageClass::Financial } else { MessageClass::Authorization },
-        repeat: has(decided::REPEAT),
-        processing_code: ProcessingCode(take.u32()?),
-        mcc: take.u16()?,
-        country: take.u16()?,
-        entry_mode: take.u16()?,
-        amount: take.money()?,
-        presented: Presented(take.u8()?),
-        facts: Facts(take.u16()?),
-        action: ActionCode::from_code(take.u8()?).ok_or(RecordError::Field("action code"))?,
-        posted_before: take.i64()?,
-        held_before: take.i64()?,
-        configuration: take.u32()?,
-        hold_until_s: take.u32()?,
-        decided_after_us: take.u32()?,
-        approval_code: None,
-        billing: None,
-        effect: Effect::None,
-        overdraft: 0,
-    };
-    if has(decided::APPROVAL_CODE) {
-        event.approval_code = Some(take.approval_code()?);
-    }
-    if has(decided::BILLING) {
-        event.billing = Some(take.money()?);
-    }
-    let billed: Money = event.billing.unwrap_or(event.amount);
-    let amount = if has(decided::OTHER_AMOUNT) { take.i64()? } else { billed.minor };
-    if has(decided::HOLD) {
-        event.effect = Effect::Hold(amount);
-    } else if has(decided::POST) {
-        event.effect = Effect::Post(amount);
-    }
-    if has(decided::OVERDRAFT) {
-        event.overdraft = take.i64()?;
-    }
-    Ok(event)
-}
-
-/// Flags of a `Reversed` record.
-mod reversed {
-    pub(super) const ADVICE: u16 = 1;
-    pub(super) const REPEAT: u16 = 1 << 1;
-    pub(super) const UNKNOWN_CARD: u16 = 1 << 2;
-    pub(super) const APPROVAL_CODE: u16 = 1 << 3;
-    pub(super) const ORIGINAL: u16 = 1 << 4;
-    pub(super) const ORIGINAL_TRANSMISSION: u16 = 1 << 5;
-    /// Two bits: the digit of the original's class, or zero.
-    pub(super) const ORIGINAL_CLASS_SHIFT: u16 = 6;
-    pub(super) const ALL: u16 = (1 << 8) - 1;
-}
-
-fn put_reversed(event: &Reversed, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
-    let original = event.original.map_or(0, |original| {
-        reversed::ORIGINAL
-            | flag(original.transmission.is_some(), reversed::ORIGINAL_TRANSMISSION)
-            | original.class.map_or(0, |class| class as u16) << reversed::ORIGINAL_CLASS_SHIFT
-    });
-    let flags = flag(event.advice, reversed::ADVICE)
-        | flag(event.repeat, reversed::REPEAT)
-        | flag(matches!(event.card, CardIdentity::Unknown(_)), reversed::UNKNOWN_CARD)
-        | flag(event.approval_code.is_some(), reversed::APPROVAL_CODE)
-        | original;
-    let mut put = begin(Kind::Reversed, Some(event.slot), time, out);
-    put.u16(flags);
-    put.card(event.card);
-    put.key(&event.key);
-    put.u32(event.processing_code.0);
-    put.money(event.amount);
-    put.u64(event.undoes.0);
-    put.u32(event.configuration);
-    put.u32(event.decided_after_us);
-    if let Some(code) = event.approval_code {
-        put.bytes(code.0);
-    }
-    if let Some(original) = event.original {
-        put.u32(original.stan.0);
-        put.institution(original.acquirer);
-        if let Some(transmission) = original.transmission {
-            put.u32(transmission.digits());
-        }
-    }
-    put.finish()
-}
-
-fn take_reversed(slot: Slot, take: &mut Take<'_>) -> Result<Reversed, RecordError> {
-    let flags = take.u16()?;
-    let has = |bit| flags & bit != 0;
-    if flags & !reversed::ALL != 0 {
-        return Err(RecordError::Field("flags"));
-    }
-    let mut event = Reversed {
-        slot,
-        card: take.card(has(reversed::UNKNOWN_CARD))?,
-        key: take.key()?,
-        advice: has(reversed::ADVICE),
-        repeat: has(reversed::REPEAT),
-        processing_code: ProcessingCode(take.u32()?),
-        amount: take.money()?,
-        undoes: Sequence(take.u64()?),
-        configuration: take.u32()?,
-        decided_after_us: take.u32()?,
-        approval_code: None,
-        original: None,
-    };
-    if has(reversed::APPROVAL_CODE) {
-        event.approval_code = Some(take.approval_code()?);
-    }
-    let class = flags >> reversed::ORIGINAL_CLASS_SHIFT;
-    if has(reversed::ORIGINAL) {
-        event.original = Some(OriginalData {
-            class: match class {
-                0 => None,
-                digit => Some(
-                    MessageClass::from_digit(digit as u8).ok_or(RecordError::Field("original's class"))?,
-                ),
-            },
-            stan: Stan(take.u32()?),
-            acquirer: take.institution()?,
-            transmission: match has(reversed::ORIGINAL_TRANSMISSION) {
-                true => Some(take.transmission()?),
-                false => None,
-            },
-        });
-    } else if class != 0 || has(reversed::ORIGINAL_TRANSMISSION) {
-        return Err(RecordError::Field("flags"));
-    }
-    Ok(event)
 }
 
 fn put_card_opened(

@@ -13,6 +13,7 @@ use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
 use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Advised;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::CardOpened;
 use turnpike::domain::event::Configured;
@@ -20,6 +21,7 @@ use turnpike::domain::event::Decided;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Facts;
+use turnpike::domain::event::Noted;
 use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Seeded;
 use turnpike::domain::event::Sequence;
@@ -33,6 +35,7 @@ use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::OriginalData;
@@ -202,6 +205,7 @@ fn decided() -> impl Strategy<Value = Event> {
         Just(Effect::Hold(i64::MIN)),
         any::<i64>().prop_map(Effect::Post),
         Just(Effect::Post(i64::MAX)),
+        any::<i64>().prop_map(Effect::Pend),
     ];
     let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
     let overdraft = prop_oneof![Just(0), any::<i64>()];
@@ -263,7 +267,9 @@ fn reversed() -> impl Strategy<Value = Event> {
         });
     let who = (slot(), card(), key(), any::<[bool; 2]>());
     let what = (0..1_000_000_u32, money(), proptest::option::of(original), approval_code());
-    (who, what, any::<u64>(), any::<[u32; 2]>()).prop_map(|(who, what, undoes, [configuration, after])| {
+    let why = (any::<u64>(), 0..2_u8, any::<u16>());
+    (who, what, why, any::<[u32; 2]>()).prop_map(|(who, what, why, [configuration, after])| {
+        let (undoes, legs, reason) = why;
         let (slot, card, key, [advice, repeat]) = who;
         let (processing_code, amount, original, approval_code) = what;
         Event::Reversed(Reversed {
@@ -277,10 +283,80 @@ fn reversed() -> impl Strategy<Value = Event> {
             original,
             approval_code,
             undoes: Sequence(undoes),
+            legs: Legs::from_code(legs).expect("legs"),
+            reason,
             configuration,
             decided_after_us: after,
         })
     })
+}
+
+/// The reversal of a purchase, with every optional part.
+pub(crate) fn reversal(number: u64) -> Event {
+    let Event::Decided(decided) = purchase(number) else { return purchase(number) };
+    Event::Reversed(Reversed {
+        slot: decided.slot,
+        card: decided.card,
+        key: decided.key,
+        advice: true,
+        repeat: false,
+        processing_code: decided.processing_code,
+        amount: decided.amount,
+        original: Some(OriginalData {
+            class: Some(MessageClass::Authorization),
+            stan: decided.key.stan,
+            transmission: Some(decided.key.transmission),
+            acquirer: decided.key.acquirer,
+        }),
+        approval_code: decided.approval_code,
+        undoes: Sequence(number),
+        legs: Legs::Both,
+        reason: 0,
+        configuration: decided.configuration,
+        decided_after_us: decided.decided_after_us,
+    })
+}
+
+fn advised() -> impl Strategy<Value = Event> {
+    let who = (slot(), card(), any::<u16>(), key(), class(), any::<[bool; 2]>());
+    let what = (0..1_000_000_u32, money(), proptest::option::of(money()), approval_code(), any::<u16>());
+    let effect = prop_oneof![
+        Just(Effect::None),
+        any::<i64>().prop_map(Effect::Hold),
+        any::<i64>().prop_map(Effect::Post),
+        any::<i64>().prop_map(Effect::Pend),
+    ];
+    let outcome = (any::<u64>(), 0..ActionCode::ALL.len(), effect, any::<[u32; 3]>());
+    (who, what, outcome).prop_map(|(who, what, outcome)| {
+        let (slot, card, account, key, class, [repeat, approved]) = who;
+        let (processing_code, amount, billing, approval_code, reason) = what;
+        let (sets, action, effect, [configuration, hold_until_s, decided_after_us]) = outcome;
+        Event::Advised(Advised {
+            slot,
+            card,
+            account,
+            key,
+            class,
+            repeat,
+            processing_code: ProcessingCode(processing_code),
+            amount,
+            billing,
+            approved,
+            reason,
+            approval_code,
+            sets: Sequence(sets),
+            action: ActionCode::ALL[action].0,
+            effect,
+            configuration,
+            hold_until_s,
+            decided_after_us,
+        })
+    })
+}
+
+fn noted() -> impl Strategy<Value = Event> {
+    (slot(), proptest::option::of(card()), key(), any::<[u16; 2]>())
+        .prop_map(|(slot, card, key, [mti, reason])| Event::Noted(Noted { slot, card, key, mti, reason }))
 }
 
 /// Any event of any kind.
@@ -326,7 +402,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
     });
     prop_oneof![
-        4 => decided(), 2 => reversed(), 1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status
+        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => opened, 1 => funded, 1 => configured,
+        1 => seeded, 1 => status
     ]
 }
 

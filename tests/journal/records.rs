@@ -17,6 +17,7 @@ use crate::journal::events::card_opened;
 use crate::journal::events::cases;
 use crate::journal::events::largest;
 use crate::journal::events::purchase;
+use crate::journal::events::reversal;
 use crate::journal::events::vault;
 
 const PLACE: SealNonce = SealNonce { epoch: 2, sequence: 99 };
@@ -57,7 +58,7 @@ proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..RECORD_BYTES_MAX)) {
         let _ = decode(&bytes, PLACE, &vault());
-        let mut framed = vec![bytes.len() as u8, 0, 1 + bytes.first().map_or(0, |byte| byte % 6), 1];
+        let mut framed = vec![bytes.len() as u8, 0, 1 + bytes.first().map_or(0, |byte| byte % 9), 1];
         framed.extend(bytes.iter().skip(4));
         let _ = decode(&framed, PLACE, &vault());
     }
@@ -112,6 +113,19 @@ fn layout_1_is_as_it_was() {
         let written: String = bytes_of(&event, NOW).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(written, hex);
     }
+}
+
+/// The first layout of a reversal had no reason after the decision's time, and its flags no leg.
+#[test]
+fn the_first_layout_of_a_reversal_is_read_as_one_of_both_legs() {
+    let event = reversal(7);
+    let mut bytes = bytes_of(&event, NOW);
+    assert_eq!(bytes.drain(119..121).collect::<Vec<_>>(), [0, 0], "the reason");
+    (bytes[0], bytes[3]) = (bytes[0] - 2, 1);
+    assert_eq!(decode(&bytes, PLACE, &vault()).map(|(_, event)| event), Ok(event));
+    // The leg's flag belongs to the second.
+    bytes[15] |= 1;
+    assert_eq!(decode(&bytes, PLACE, &vault()).map(|_| ()), Err(RecordError::Field("flags")));
 }
 
 const PURCHASE: &str = "\

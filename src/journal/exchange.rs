@@ -1,0 +1,382 @@
+//! Records of what came in messages: [`Decided`], [`Reversed`], [`Advised`], [`Noted`].
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::CardIdentity;
+use crate::domain::event::Advised;
+use crate::domain::event::Decided;
+use crate::domain::event::Effect;
+use crate::domain::event::Facts;
+use crate::domain::event::Noted;
+use crate::domain::event::Reversed;
+use crate::domain::event::Sequence;
+use crate::domain::money::Money;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::request::Legs;
+use crate::domain::request::MessageClass;
+use crate::domain::request::OriginalData;
+use crate::domain::request::Presented;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::Stan;
+use crate::domain::time::Timestamp;
+use crate::journal::field::Take;
+use crate::journal::record::Kind;
+use crate::journal::record::RECORD_BYTES_MAX;
+use crate::journal::record::RecordError;
+use crate::journal::record::begin;
+
+/// Flags of a `Decided` record.
+mod decided {
+    pub(super) const FINANCIAL: u16 = 1;
+    pub(super) const REPEAT: u16 = 1 << 1;
+    pub(super) const UNKNOWN_CARD: u16 = 1 << 2;
+    pub(super) const BILLING: u16 = 1 << 3;
+    pub(super) const APPROVAL_CODE: u16 = 1 << 4;
+    pub(super) const HOLD: u16 = 1 << 5;
+    pub(super) const POST: u16 = 1 << 6;
+    /// The effect's amount is not what was billed, so it is written.
+    pub(super) const OTHER_AMOUNT: u16 = 1 << 7;
+    pub(super) const OVERDRAFT: u16 = 1 << 8;
+    pub(super) const PEND: u16 = 1 << 9;
+    /// One of these at most.
+    pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
+    pub(super) const ALL: u16 = (1 << 10) - 1;
+}
+
+#[inline(always)]
+const fn flag(condition: bool, bit: u16) -> u16 {
+    if condition { bit } else { 0 }
+}
+
+#[inline]
+pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let billed = event.billing.unwrap_or(event.amount).minor;
+    let (effect, effect_amount) = match event.effect {
+        Effect::None => (0, billed),
+        Effect::Hold(amount) => (decided::HOLD, amount),
+        Effect::Post(amount) => (decided::POST, amount),
+        Effect::Pend(amount) => (decided::PEND, amount),
+    };
+    let flags = flag(matches!(event.class, MessageClass::Financial), decided::FINANCIAL)
+        | flag(event.repeat, decided::REPEAT)
+        | flag(matches!(event.card, CardIdentity::Unknown(_)), decided::UNKNOWN_CARD)
+        | flag(event.billing.is_some(), decided::BILLING)
+        | flag(event.approval_code.is_some(), decided::APPROVAL_CODE)
+        | effect
+        | flag(effect_amount != billed, decided::OTHER_AMOUNT)
+        | flag(event.overdraft != 0, decided::OVERDRAFT);
+    let mut put = begin(Kind::Decided, Some(event.slot), time, out);
+    put.u16(flags);
+    put.card(event.card);
+    put.u64(event.wallet.0);
+    put.u16(event.account);
+    put.key(&event.key);
+    put.u32(event.processing_code.0);
+    put.u16(event.mcc);
+    put.u16(event.country);
+    put.u16(event.entry_mode);
+    put.money(event.amount);
+    put.u8(event.presented.0);
+    put.u16(event.facts.0);
+    put.u8(event.action as u8);
+    put.i64(event.posted_before);
+    put.i64(event.held_before);
+    put.u32(event.configuration);
+    put.u32(event.hold_until_s);
+    put.u32(event.decided_after_us);
+    if let Some(code) = event.approval_code {
+        put.bytes(code.0);
+    }
+    if let Some(billing) = event.billing {
+        put.money(billing);
+    }
+    if flags & decided::OTHER_AMOUNT != 0 {
+        put.i64(effect_amount);
+    }
+    if flags & decided::OVERDRAFT != 0 {
+        put.i64(event.overdraft);
+    }
+    put.finish()
+}
+
+#[inline]
+pub(super) fn take_decided(slot: Slot, take: &mut Take<'_>) -> Result<Decided, RecordError> {
+    let flags = take.u16()?;
+    let has = |bit| flags & bit != 0;
+    if flags & !decided::ALL != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
+        return Err(RecordError::Field("flags"));
+    }
+    let mut event = Decided {
+        slot,
+        card: take.card(has(decided::UNKNOWN_CARD))?,
+        wallet: WalletId(take.u64()?),
+        account: take.u16()?,
+        key: take.key()?,
+        class: if has(decided::FINANCIAL) { MessageClass::Financial } else { MessageClass::Authorization },
+        repeat: has(decided::REPEAT),
+        processing_code: ProcessingCode(take.u32()?),
+        mcc: take.u16()?,
+        country: take.u16()?,
+        entry_mode: take.u16()?,
+        amount: take.money()?,
+        presented: Presented(take.u8()?),
+        facts: Facts(take.u16()?),
+        action: ActionCode::from_code(take.u8()?).ok_or(RecordError::Field("action code"))?,
+        posted_before: take.i64()?,
+        held_before: take.i64()?,
+        configuration: take.u32()?,
+        hold_until_s: take.u32()?,
+        decided_after_us: take.u32()?,
+        approval_code: None,
+        billing: None,
+        effect: Effect::None,
+        overdraft: 0,
+    };
+    if has(decided::APPROVAL_CODE) {
+        event.approval_code = Some(take.approval_code()?);
+    }
+    if has(decided::BILLING) {
+        event.billing = Some(take.money()?);
+    }
+    let billed: Money = event.billing.unwrap_or(event.amount);
+    let amount = if has(decided::OTHER_AMOUNT) { take.i64()? } else { billed.minor };
+    if has(decided::HOLD) {
+        event.effect = Effect::Hold(amount);
+    } else if has(decided::POST) {
+        event.effect = Effect::Post(amount);
+    } else if has(decided::PEND) {
+        event.effect = Effect::Pend(amount);
+    }
+    if has(decided::OVERDRAFT) {
+        event.overdraft = take.i64()?;
+    }
+    Ok(event)
+}
+
+/// Flags of a `Reversed` record.
+mod reversed {
+    pub(super) const ADVICE: u16 = 1;
+    pub(super) const REPEAT: u16 = 1 << 1;
+    pub(super) const UNKNOWN_CARD: u16 = 1 << 2;
+    pub(super) const APPROVAL_CODE: u16 = 1 << 3;
+    pub(super) const ORIGINAL: u16 = 1 << 4;
+    pub(super) const ORIGINAL_TRANSMISSION: u16 = 1 << 5;
+    /// Two bits: the digit of the original's class, or zero.
+    pub(super) const ORIGINAL_CLASS_SHIFT: u16 = 6;
+    /// Only our leg is undone. From the second layout on.
+    pub(super) const OURS: u16 = 1 << 8;
+    pub(super) const ALL: u16 = (1 << 9) - 1;
+    pub(super) const ALL_OF_FIRST: u16 = (1 << 8) - 1;
+}
+
+pub(super) fn put_reversed(event: &Reversed, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let original = event.original.map_or(0, |original| {
+        reversed::ORIGINAL
+            | flag(original.transmission.is_some(), reversed::ORIGINAL_TRANSMISSION)
+            | original.class.map_or(0, |class| class as u16) << reversed::ORIGINAL_CLASS_SHIFT
+    });
+    let flags = flag(event.advice, reversed::ADVICE)
+        | flag(event.repeat, reversed::REPEAT)
+        | flag(matches!(event.card, CardIdentity::Unknown(_)), reversed::UNKNOWN_CARD)
+        | flag(event.approval_code.is_some(), reversed::APPROVAL_CODE)
+        | flag(event.legs == Legs::Ours, reversed::OURS)
+        | original;
+    let mut put = begin(Kind::Reversed, Some(event.slot), time, out);
+    put.u16(flags);
+    put.card(event.card);
+    put.key(&event.key);
+    put.u32(event.processing_code.0);
+    put.money(event.amount);
+    put.u64(event.undoes.0);
+    put.u32(event.configuration);
+    put.u32(event.decided_after_us);
+    put.u16(event.reason);
+    if let Some(code) = event.approval_code {
+        put.bytes(code.0);
+    }
+    if let Some(original) = event.original {
+        put.u32(original.stan.0);
+        put.institution(original.acquirer);
+        if let Some(transmission) = original.transmission {
+            put.u32(transmission.digits());
+        }
+    }
+    put.finish()
+}
+
+/// Reads either layout: the first knew neither legs nor reasons.
+pub(super) fn take_reversed(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Reversed, RecordError> {
+    let flags = take.u16()?;
+    let has = |bit| flags & bit != 0;
+    let first = version == 1;
+    if flags & !(if first { reversed::ALL_OF_FIRST } else { reversed::ALL }) != 0 {
+        return Err(RecordError::Field("flags"));
+    }
+    let mut event = Reversed {
+        slot,
+        card: take.card(has(reversed::UNKNOWN_CARD))?,
+        key: take.key()?,
+        advice: has(reversed::ADVICE),
+        repeat: has(reversed::REPEAT),
+        processing_code: ProcessingCode(take.u32()?),
+        amount: take.money()?,
+        undoes: Sequence(take.u64()?),
+        configuration: take.u32()?,
+        decided_after_us: take.u32()?,
+        reason: if first { 0 } else { take.u16()? },
+        legs: if has(reversed::OURS) { Legs::Ours } else { Legs::Both },
+        approval_code: None,
+        original: None,
+    };
+    if has(reversed::APPROVAL_CODE) {
+        event.approval_code = Some(take.approval_code()?);
+    }
+    let class = flags >> reversed::ORIGINAL_CLASS_SHIFT & 3;
+    if has(reversed::ORIGINAL) {
+        event.original = Some(OriginalData {
+            class: match class {
+                0 => None,
+                digit => Some(
+                    MessageClass::from_digit(digit as u8).ok_or(RecordError::Field("original's class"))?,
+                ),
+            },
+            stan: Stan(take.u32()?),
+            acquirer: take.institution()?,
+            transmission: match has(reversed::ORIGINAL_TRANSMISSION) {
+                true => Some(take.transmission()?),
+                false => None,
+            },
+        });
+    } else if class != 0 || has(reversed::ORIGINAL_TRANSMISSION) {
+        return Err(RecordError::Field("flags"));
+    }
+    Ok(event)
+}
+
+/// Flags of an `Advised` record.
+mod advised {
+    pub(super) const FINANCIAL: u16 = 1;
+    pub(super) const REPEAT: u16 = 1 << 1;
+    pub(super) const UNKNOWN_CARD: u16 = 1 << 2;
+    pub(super) const BILLING: u16 = 1 << 3;
+    pub(super) const APPROVAL_CODE: u16 = 1 << 4;
+    pub(super) const HOLD: u16 = 1 << 5;
+    pub(super) const POST: u16 = 1 << 6;
+    pub(super) const PEND: u16 = 1 << 7;
+    pub(super) const APPROVED: u16 = 1 << 8;
+    /// One of these at most.
+    pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
+    pub(super) const ALL: u16 = (1 << 9) - 1;
+}
+
+pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let effect = match event.effect {
+        Effect::None => 0,
+        Effect::Hold(_) => advised::HOLD,
+        Effect::Post(_) => advised::POST,
+        Effect::Pend(_) => advised::PEND,
+    };
+    let flags = flag(matches!(event.class, MessageClass::Financial), advised::FINANCIAL)
+        | flag(event.repeat, advised::REPEAT)
+        | flag(matches!(event.card, CardIdentity::Unknown(_)), advised::UNKNOWN_CARD)
+        | flag(event.billing.is_some(), advised::BILLING)
+        | flag(event.approval_code.is_some(), advised::APPROVAL_CODE)
+        | flag(event.approved, advised::APPROVED)
+        | effect;
+    let mut put = begin(Kind::Advised, Some(event.slot), time, out);
+    put.u16(flags);
+    put.card(event.card);
+    put.u16(event.account);
+    put.key(&event.key);
+    put.u32(event.processing_code.0);
+    put.money(event.amount);
+    put.u16(event.reason);
+    put.u64(event.sets.0);
+    put.u8(event.action as u8);
+    put.i64(event.effect.amount());
+    put.u32(event.configuration);
+    put.u32(event.hold_until_s);
+    put.u32(event.decided_after_us);
+    if let Some(code) = event.approval_code {
+        put.bytes(code.0);
+    }
+    if let Some(billing) = event.billing {
+        put.money(billing);
+    }
+    put.finish()
+}
+
+pub(super) fn take_advised(slot: Slot, take: &mut Take<'_>) -> Result<Advised, RecordError> {
+    let flags = take.u16()?;
+    let has = |bit| flags & bit != 0;
+    if flags & !advised::ALL != 0 || (flags & advised::EFFECTS).count_ones() > 1 {
+        return Err(RecordError::Field("flags"));
+    }
+    let card = take.card(has(advised::UNKNOWN_CARD))?;
+    let (account, key) = (take.u16()?, take.key()?);
+    let (processing_code, amount) = (ProcessingCode(take.u32()?), take.money()?);
+    let (reason, sets) = (take.u16()?, Sequence(take.u64()?));
+    let action = ActionCode::from_code(take.u8()?).ok_or(RecordError::Field("action code"))?;
+    let moved = take.i64()?;
+    let effect = match flags & advised::EFFECTS {
+        0 if moved == 0 => Effect::None,
+        advised::HOLD => Effect::Hold(moved),
+        advised::POST => Effect::Post(moved),
+        advised::PEND => Effect::Pend(moved),
+        _ => return Err(RecordError::Field("flags")),
+    };
+    Ok(Advised {
+        slot,
+        card,
+        account,
+        key,
+        class: if has(advised::FINANCIAL) { MessageClass::Financial } else { MessageClass::Authorization },
+        repeat: has(advised::REPEAT),
+        processing_code,
+        amount,
+        approved: has(advised::APPROVED),
+        reason,
+        sets,
+        action,
+        effect,
+        configuration: take.u32()?,
+        hold_until_s: take.u32()?,
+        decided_after_us: take.u32()?,
+        approval_code: if has(advised::APPROVAL_CODE) { Some(take.approval_code()?) } else { None },
+        billing: if has(advised::BILLING) { Some(take.money()?) } else { None },
+    })
+}
+
+/// Flags of a `Noted` record.
+mod noted {
+    pub(super) const CARD: u8 = 1;
+    pub(super) const UNKNOWN_CARD: u8 = 1 << 1;
+    pub(super) const ALL: u8 = 3;
+}
+
+pub(super) fn put_noted(event: &Noted, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::Noted, Some(event.slot), time, out);
+    put.u8(match event.card {
+        None => 0,
+        Some(CardIdentity::Known(_)) => noted::CARD,
+        Some(CardIdentity::Unknown(_)) => noted::CARD | noted::UNKNOWN_CARD,
+    });
+    put.key(&event.key);
+    put.u16(event.mti);
+    put.u16(event.reason);
+    if let Some(card) = event.card {
+        put.card(card);
+    }
+    put.finish()
+}
+
+pub(super) fn take_noted(slot: Slot, take: &mut Take<'_>) -> Result<Noted, RecordError> {
+    let flags = take.u8()?;
+    if flags & !noted::ALL != 0 || flags == noted::UNKNOWN_CARD {
+        return Err(RecordError::Field("flags"));
+    }
+    let (key, mti, reason) = (take.key()?, take.u16()?, take.u16()?);
+    let named = flags & noted::CARD != 0;
+    let card = if named { Some(take.card(flags & noted::UNKNOWN_CARD != 0)?) } else { None };
+    Ok(Noted { slot, card, key, mti, reason })
+}
