@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
@@ -32,8 +33,10 @@ use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
+use turnpike::domain::request::Advice;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::OriginalData;
@@ -154,6 +157,7 @@ struct History {
     requests: Vec<AuthorizationRequest>,
     codes: Vec<ApprovalCode>,
     reversals: Vec<ReversalRequest>,
+    advices: Vec<Advice>,
 }
 
 impl History {
@@ -174,6 +178,7 @@ impl History {
             requests: Vec::new(),
             codes: Vec::new(),
             reversals: Vec::new(),
+            advices: Vec::new(),
         };
         history.populate();
         history
@@ -256,7 +261,7 @@ impl History {
     fn new_request(&mut self) -> AuthorizationRequest {
         let key = self.key();
         let r = &mut self.random;
-        let types = [0, 0, 0, 0, 0, 10_000, 300_000, 200_000];
+        let types = [0, 0, 0, 0, 0, 10_000, 300_000, 200_000, 400_000];
         let processing_code = ProcessingCode(r.pick(&types));
         let verification = r.one_in(12);
         let kind = if verification { TransactionKind::AccountVerification } else { processing_code.kind() };
@@ -325,11 +330,12 @@ impl History {
 
     fn set_wallet_status(&mut self) {
         let wallet = WalletId(self.random.below(6) + 1);
-        let status = self.random.pick(&[WalletStatus::Active, WalletStatus::Active, WalletStatus::Frozen]);
+        let often = WalletStatus::Active;
+        let status = self.random.pick(&[often, often, WalletStatus::Frozen, WalletStatus::Closed]);
         if status == WalletStatus::Active {
             self.model.blocked.remove(&wallet.0);
         } else {
-            self.model.blocked.insert(wallet.0);
+            self.model.blocked.insert(wallet.0, status == WalletStatus::Closed);
         }
         let slot = Slot::of_wallet(wallet);
         self.record(Event::WalletStatusSet(WalletStatusSet { slot, wallet, status }));
@@ -368,7 +374,59 @@ impl History {
                 None
             },
             original,
+            legs: if r.one_in(3) { Legs::Ours } else { Legs::Both },
+            reason: r.below(100) as u16,
         }
+    }
+
+    /// An advice about a request that was seen or not, with the keys of the request or with its own.
+    fn new_advice(&mut self) -> Advice {
+        let reversal = self.new_reversal();
+        let old = self.requests.iter().rev().find(|request| request.pan == reversal.pan);
+        let (class, billing) = old.map_or((None, None), |old| (Some(old.class), old.billing));
+        let r = &mut self.random;
+        let completes = r.one_in(3);
+        let class = if completes { None } else { class };
+        let amount = match r.below(6) {
+            0 => Money::new(r.below(9_000) as i64, reversal.amount.currency),
+            _ => reversal.amount,
+        };
+        Advice {
+            key: reversal.key,
+            class: class.unwrap_or(MessageClass::Financial),
+            repeat: r.one_in(4),
+            pan: reversal.pan,
+            processing_code: reversal.processing_code,
+            amount,
+            billing: if r.one_in(2) { billing } else { None },
+            approved: !r.one_in(4),
+            reason: reversal.reason,
+            approval_code: reversal.approval_code,
+            original: reversal.original,
+        }
+    }
+
+    fn advise(&mut self) {
+        let mut advice = self.new_advice();
+        if !self.advices.is_empty() && self.random.one_in(3) {
+            let old = self.random.below(self.advices.len() as u64) as usize;
+            advice = Advice { repeat: true, ..self.advices[old] };
+        }
+        let (shard, position) = self.ledger.locate(advice.pan);
+        let shard = &self.ledger.shards[shard];
+        let card = position.and_then(|at| shard.card_at(at, advice.pan));
+        let decision = self.authorizer.advise(&advice, self.now, 0, shard, card).expect("there is room");
+        let sequence = self.events.len() as u64 + 1;
+        let expected = self.model.advise(sequence, &advice);
+        match decision {
+            Decision::New(event, answer) => {
+                assert_eq!(expected, None, "handled anew: {advice:?}");
+                assert_eq!(answer.action, ActionCode::Approved, "an advice is never declined");
+                self.record(event);
+            }
+            Decision::Repeat(answer) => assert_eq!(expected, Some(answer.depends_on.0), "{advice:?}"),
+        }
+        self.advices.push(advice);
     }
 
     fn reverse(&mut self) {
@@ -442,6 +500,8 @@ fn the_ledger_agrees_with_a_naive_model_over_long_histories() {
                 history.set_wallet_status();
             } else if history.random.one_in(3) {
                 history.reverse();
+            } else if history.random.one_in(4) {
+                history.advise();
             } else {
                 history.request();
             }

@@ -15,6 +15,7 @@ use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
@@ -105,7 +106,7 @@ impl Authorizer {
             held_before: account.map_or(0, |account| account.held),
             overdraft: account.map_or(0, |account| account.overdraft),
             configuration: self.configuration,
-            hold_until_s: if holds { (now.seconds() as u32).saturating_add(self.hold_s) } else { 0 },
+            hold_until_s: if holds { self.hold_until_s(now) } else { 0 },
             decided_after_us,
         };
         let answer = Answer {
@@ -130,7 +131,10 @@ impl Authorizer {
         card: &Card,
     ) -> Outcome {
         let decline = |action| Outcome::decline(action, None);
-        if shard.tombstone_for(card, request).is_some() {
+        if request.kind == TransactionKind::Refund {
+            return refund(request, shard, card);
+        }
+        if shard.tombstones_for(card, &request.key, request.class).next().is_some() {
             return decline(ActionCode::ReversedBeforeArrival);
         }
         match card.status {
@@ -169,24 +173,59 @@ impl Authorizer {
     }
 }
 
-/// The last checks: whether the account has the amount, or a part of it that the terminal would take (R12).
-fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
-    // What the network billed is held (R11), if the wallet has that currency, else what was asked for.
+/// Money back (R15). It is the customer's: a card that is frozen, lost or past its month gets it all the same.
+fn refund(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
+    let decline = |action| Outcome::decline(action, None);
+    if shard.tombstones_for(card, &request.key, request.class).next().is_some() {
+        return decline(ActionCode::ReversedBeforeArrival);
+    }
+    if card.status == CardStatus::Closed {
+        return decline(ActionCode::CardClosed);
+    }
+    if shard.wallet_status_of(card) == WalletStatus::Closed {
+        return decline(ActionCode::WalletNotActive);
+    }
+    let (account, amount) = match account_for(request, shard, card) {
+        Ok(found) => found,
+        Err(declined) => return declined,
+    };
+    let effect = match request.class {
+        MessageClass::Authorization => Effect::Pend(amount),
+        MessageClass::Financial => Effect::Post(-amount),
+    };
+    Outcome { action: ActionCode::Approved, effect, account: Some(account) }
+}
+
+/// The account that a request is about and the amount in its currency, if both can be and one more authorization fits.
+fn account_for(
+    request: &AuthorizationRequest,
+    shard: &Shard,
+    card: &Card,
+) -> Result<(Account, i64), Outcome> {
+    // What the network billed counts (R11), if the wallet has that currency, else what was asked for.
     let billed = request.billed();
     let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
     let found = by_billing.or_else(|| {
         shard.account_in(card, request.amount.currency).map(|account| (account, request.amount.minor))
     });
     let Some((account, asked)) = found else {
-        return Outcome::decline(ActionCode::CurrencyNotHeld, None);
+        return Err(Outcome::decline(ActionCode::CurrencyNotHeld, None));
     };
-    let account = *account;
-    if asked <= 0 {
-        return Outcome::decline(ActionCode::InvalidAmount, Some(account));
+    if asked <= 0 || account.posted.checked_add(asked).is_none() {
+        return Err(Outcome::decline(ActionCode::InvalidAmount, Some(*account)));
     }
     if !shard.has_room_for_authorization(card) {
-        return Outcome::decline(ActionCode::SystemMalfunction, Some(account));
+        return Err(Outcome::decline(ActionCode::SystemMalfunction, Some(*account)));
     }
+    Ok((*account, asked))
+}
+
+/// The last checks: whether the account has the amount, or a part of it that the terminal would take (R12).
+fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
+    let (account, asked) = match account_for(request, shard, card) {
+        Ok(found) => found,
+        Err(declined) => return declined,
+    };
     let take = |amount| match request.class {
         MessageClass::Authorization => Effect::Hold(amount),
         MessageClass::Financial => Effect::Post(amount),
@@ -249,8 +288,9 @@ fn of_authorization(first: &Authorization, request: &AuthorizationRequest, shard
     let currency = shard.account_currency(first);
     Some(Answer {
         action: first.action,
-        approval_code: Some(ApprovalCode(first.approval_code)),
-        partial: partial(request, first.action, first.taken, currency),
+        // An advice may have come without one.
+        approval_code: (first.approval_code != [0; 6]).then_some(ApprovalCode(first.approval_code)),
+        partial: partial(request, first.action, first.answered, currency),
         balances: None,
         depends_on: first.sequence,
     })

@@ -4,6 +4,7 @@
 //! fails is the answer. It reads a shard and changes nothing: what it returns is an event, which the caller journals
 //! and applies under the same lock.
 
+pub mod advise;
 pub mod approval_code;
 pub mod decide;
 pub mod needs;
@@ -11,6 +12,7 @@ pub mod reverse;
 
 use crate::domain::answer::Answer;
 use crate::domain::event::Event;
+use crate::domain::time::Timestamp;
 use approval_code::ApprovalCodes;
 
 /// What every decision is made with.
@@ -24,6 +26,13 @@ pub struct Authorizer {
     pub hold_s: u32,
     /// The low half of the configuration's version, for records.
     pub configuration: u32,
+}
+
+impl Authorizer {
+    /// When a hold that begins now ends, seconds since 1970.
+    const fn hold_until_s(&self, now: Timestamp) -> u32 {
+        (now.seconds() as u32).saturating_add(self.hold_s)
+    }
 }
 
 /// What is to be done about a message.

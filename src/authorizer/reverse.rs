@@ -7,8 +7,10 @@ use crate::domain::event::Event;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
+use crate::domain::request::Legs;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
+use crate::ledger::authorization::undone_by;
 use crate::ledger::chain::First;
 use crate::ledger::chain::REVERSAL_CLASS;
 use crate::ledger::chain::fingerprint;
@@ -19,6 +21,22 @@ use super::Authorizer;
 use super::Decision;
 
 impl Authorizer {
+    /// What becomes of an authorization whose answer did not arrive (Mastercard 0190, a rejected 0110): our leg of it
+    /// is undone (R4). `None` when there is nothing to undo, since then there is nothing to wait for either.
+    #[must_use]
+    pub fn undelivered(
+        &self,
+        reversal: &ReversalRequest,
+        now: Timestamp,
+        decided_after_us: u32,
+        shard: &Shard,
+        card: Option<&Card>,
+    ) -> Option<Decision> {
+        let original = shard.original_of(card?, reversal)?;
+        let known = original.legs.has(undone_by(Legs::Ours));
+        (!known).then(|| self.reverse(reversal, now, decided_after_us, shard, card)).flatten()
+    }
+
     /// Finds what a reversal undoes (R7). `None` when there is no room for the tombstone that it must leave: then it
     /// gets no answer, and the network sends it again (R2).
     #[must_use]
@@ -43,6 +61,8 @@ impl Authorizer {
                 original: reversal.original,
                 approval_code: reversal.approval_code,
                 undoes,
+                legs: reversal.legs,
+                reason: reversal.reason,
                 configuration: self.configuration,
                 decided_after_us,
             })
@@ -60,13 +80,16 @@ impl Authorizer {
         let identity = CardIdentity::Known(card.reference);
         let slot = Slot::of_wallet(shard.wallet_of(card));
         if let Some(original) = shard.original_of(card, reversal) {
-            if !original.state.is_open() {
+            if !original.state.is_open() && original.legs.has(undone_by(reversal.legs)) {
                 return Some(Decision::Repeat(done(original.closed_by)));
             }
             return Some(Decision::New(event(slot, identity, original.sequence), done(Sequence(0))));
         }
         if let Some(tombstone) = shard.tombstone_of(card, reversal) {
-            return Some(Decision::Repeat(done(tombstone.sequence)));
+            if tombstone.legs.has(undone_by(reversal.legs)) {
+                return Some(Decision::Repeat(done(tombstone.sequence)));
+            }
+            return Some(Decision::New(event(slot, identity, tombstone.sequence), done(Sequence(0))));
         }
         let room = shard.has_room_for_authorization(card);
         room.then(|| Decision::New(event(slot, identity, Sequence(0)), done(Sequence(0))))

@@ -13,15 +13,17 @@ use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
-use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletStatus;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageKey;
 use crate::domain::time::Timestamp;
 
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::authorization::LegState;
+use super::authorization::undone_by;
 use super::chain::ANSWER_BIT;
 use super::chain::Named;
 use super::chain::REVERSAL_CLASS;
@@ -84,6 +86,9 @@ impl Shard {
             Event::AccountFunded(funded) => self.fund(funded)?,
             Event::Decided(decided) => self.decided(sequence, time, decided)?,
             Event::Reversed(reversed) => self.reversed(sequence, time, reversed)?,
+            Event::Advised(advised) => self.advised(sequence, time, advised)?,
+            // It is kept in the journal; no balance knows of it.
+            Event::Noted(_) => {}
             Event::WalletStatusSet(set) => {
                 let wallet = self.wallet_position(set.wallet).ok_or(ApplyError::NoSuchAccount)?;
                 self.wallets.at_mut(wallet).status = set.status;
@@ -175,8 +180,7 @@ impl Shard {
     fn decided(&mut self, sequence: Sequence, time: Timestamp, event: &Decided) -> Result<(), ApplyError> {
         match event.effect {
             Effect::None => self.remember_outcome(sequence, time, event),
-            Effect::Hold(amount) => self.take(sequence, time, event, amount, AuthorizationState::Held)?,
-            Effect::Post(amount) => self.take(sequence, time, event, amount, AuthorizationState::Posted)?,
+            effect => self.take(sequence, time, event, effect)?,
         }
         if event.approval_code.is_some() {
             let at = self.slot_of(event.slot);
@@ -185,29 +189,23 @@ impl Shard {
         Ok(())
     }
 
-    /// Holds or posts an amount and opens the authorization that owns it.
+    /// Holds, posts or pends an amount and opens the authorization that owns it.
     fn take(
         &mut self,
         sequence: Sequence,
         time: Timestamp,
         event: &Decided,
-        amount: i64,
-        state: AuthorizationState,
+        effect: Effect,
     ) -> Result<(), ApplyError> {
         let card = self.position_of(event.card)?;
-        let wallet = self.cards.at(card).wallet;
-        let mut account = *self.account_mut(wallet, event.account).ok_or(ApplyError::NoSuchAccount)?;
-        if state == AuthorizationState::Held {
-            account.held = account.held.checked_add(amount).ok_or(ApplyError::Overflow)?;
-        } else {
-            account.posted = account.posted.checked_sub(amount).ok_or(ApplyError::Overflow)?;
-        }
+        let (state, amount) = (state_after(effect), effect.amount());
         let entry = Authorization {
             action: event.action,
             hold_until_s: event.hold_until_s,
             account: event.account,
             approval_code: event.approval_code.map_or([0; 6], |code| code.0),
             taken: amount,
+            answered: amount,
             ..self.entry(
                 sequence,
                 time,
@@ -218,16 +216,38 @@ impl Shard {
                 state,
             )
         };
-        self.link_open(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
-        if let Some(place) = self.account_mut(wallet, event.account) {
-            *place = account;
-        }
-        self.total_taken(account.currency, state, i128::from(amount));
+        self.open(event.slot, card, entry)
+    }
+
+    /// Takes an authorization's amount from its account and puts it into the table; both, or neither.
+    pub(super) fn open(&mut self, slot: Slot, card: u32, entry: Authorization) -> Result<(), ApplyError> {
+        let wallet = self.cards.at(card).wallet;
+        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        let after = moved(account, entry.state, entry.taken)?;
+        self.link_open(slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        self.settle(wallet, after, entry.state, entry.taken);
         Ok(())
     }
 
+    /// Writes an account back after [`moved`], and the shard's totals with it.
+    pub(super) fn settle(&mut self, wallet: u32, account: Account, state: AuthorizationState, amount: i64) {
+        if let Some(place) = self.account_mut(wallet, account.number) {
+            *place = account;
+        }
+        let amount = i128::from(amount);
+        let totals = self.totals_mut(account.currency);
+        match state {
+            AuthorizationState::Held => totals.held += amount,
+            AuthorizationState::Posted => {
+                totals.wallets -= amount;
+                totals.settlement += amount;
+            }
+            _ => {}
+        }
+    }
+
     /// An authorization with what every message tells; outcome and amounts taken are the caller's.
-    fn entry(
+    pub(super) fn entry(
         &self,
         sequence: Sequence,
         time: Timestamp,
@@ -254,17 +274,6 @@ impl Shard {
             class,
             state,
             ..Authorization::VACANT
-        }
-    }
-
-    /// Moves an amount in the shard's totals: taken by an authorization when positive, given back when negative.
-    fn total_taken(&mut self, currency: Currency, state: AuthorizationState, amount: i128) {
-        let totals = self.totals_mut(currency);
-        if state == AuthorizationState::Held {
-            totals.held += amount;
-        } else {
-            totals.wallets -= amount;
-            totals.settlement += amount;
         }
     }
 
@@ -301,7 +310,7 @@ impl Shard {
         );
     }
 
-    fn remember(&mut self, slot: Slot, time: Timestamp, entry: Remembered) {
+    pub(super) fn remember(&mut self, slot: Slot, time: Timestamp, entry: Remembered) {
         let (position, overwritten) = self.answers.push(self.slot_of(slot), entry);
         if let Some(old) = overwritten {
             self.messages.remove(old.fingerprint, position | ANSWER_BIT);
@@ -311,7 +320,7 @@ impl Shard {
         self.messages.insert(entry.fingerprint, position | ANSWER_BIT);
     }
 
-    fn position_of(&self, card: CardIdentity) -> Result<u32, ApplyError> {
+    pub(super) fn position_of(&self, card: CardIdentity) -> Result<u32, ApplyError> {
         let CardIdentity::Known(reference) = card else { return Err(ApplyError::NoSuchCard) };
         self.card_position(reference).ok_or(ApplyError::NoSuchCard)
     }
@@ -325,22 +334,38 @@ impl Shard {
         if event.undoes == Sequence(0) {
             return self.leave_tombstone(sequence, time, event, card);
         }
-        let undone = self.open_of(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.undoes);
+        let owner = self.cards.at(card);
+        let undone = self.open_of(owner).find(|(_, entry)| entry.sequence == event.undoes);
         let Some((position, &entry)) = undone else {
-            return Err(ApplyError::NoSuchAuthorization);
+            // One leg was undone before, and now the other: nothing is left to give back.
+            let closed = self.closed_of(owner).find(|(_, entry)| entry.sequence == event.undoes);
+            let position = closed.ok_or(ApplyError::NoSuchAuthorization)?.0;
+            let place = self.authorizations.at_mut(position);
+            place.legs = place.legs.with(undone_by(event.legs));
+            return Ok(());
         };
-        let wallet = self.cards.at(card).wallet;
-        let account = self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
-        if entry.state == AuthorizationState::Held {
-            account.held = account.held.checked_sub(entry.taken).ok_or(ApplyError::Overflow)?;
-        } else {
-            account.posted = account.posted.checked_add(entry.taken).ok_or(ApplyError::Overflow)?;
+        let legs = entry.legs.with(undone_by(event.legs));
+        if event.legs == Legs::Ours && legs.has(LegState::NETWORK_APPROVED) {
+            // The network has approved it by itself: without our leg it stands as before (R4).
+            self.authorizations.at_mut(position).legs = legs;
+            return Ok(());
         }
-        let currency = account.currency;
-        self.total_taken(currency, entry.state, -i128::from(entry.taken));
+        self.give_back(position)?;
+        self.authorizations.at_mut(position).legs = legs;
+        self.close(event.slot, position, sequence, time);
+        Ok(())
+    }
+
+    /// Gives back what an open authorization took, and takes it off its card's list of open ones.
+    pub(super) fn give_back(&mut self, position: u32) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let wallet = self.cards.at(entry.card).wallet;
+        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        let amount = entry.taken.checked_neg().ok_or(ApplyError::Overflow)?;
+        let after = moved(account, entry.state, amount)?;
+        self.settle(wallet, after, entry.state, amount);
         self.unlink_open(position);
         self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
-        self.close(event.slot, position, sequence, time);
         Ok(())
     }
 
@@ -358,6 +383,7 @@ impl Shard {
             stan: named.stan,
             transmission: named.transmission,
             acquirer: named.acquirer,
+            legs: undone_by(event.legs),
             ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
         };
         let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
@@ -386,4 +412,32 @@ impl Shard {
             },
         );
     }
+}
+
+/// Where an authorization stands after this effect.
+pub(super) const fn state_after(effect: Effect) -> AuthorizationState {
+    match effect {
+        Effect::None => AuthorizationState::Reversed,
+        Effect::Hold(_) => AuthorizationState::Held,
+        Effect::Post(_) => AuthorizationState::Posted,
+        Effect::Pend(_) => AuthorizationState::Pending,
+    }
+}
+
+/// An account after an authorization in this state took an amount from it; a negative amount gives back.
+pub(super) fn moved(
+    mut account: Account,
+    state: AuthorizationState,
+    amount: i64,
+) -> Result<Account, ApplyError> {
+    match state {
+        AuthorizationState::Held => {
+            account.held = account.held.checked_add(amount).ok_or(ApplyError::Overflow)?;
+        }
+        AuthorizationState::Posted => {
+            account.posted = account.posted.checked_sub(amount).ok_or(ApplyError::Overflow)?;
+        }
+        _ => {}
+    }
+    Ok(account)
 }

@@ -1,17 +1,21 @@
 //! What a live or lately closed authorization keeps in memory: 128 bytes.
 //!
 //! ```text
-//!             approve 01xx                       approve 02xx             reversal without original
-//!                  |                                  |                              |
-//!                Held --- full reversal ---+        Posted --- full reversal ---+  Tombstone
-//!                                          v                                    v
-//!                                       Reversed                             Reversed
+//!   approve 01xx     approve 02xx      approve a refund 01xx      reversal without original
+//!        |                |                     |                            |
+//!      Held -- 0220 --> Posted <---- 0220 -- Pending                     Tombstone
+//!        |                |                     |
+//!        +--- reversal ---+------ of it --------+--->  Reversed
 //! ```
-//! Held, Posted: open. Reversed, Tombstone: closed; they stay for late repeats and originals, and leave in the order
-//! in which they were closed, by `closed_window` and by count (`domain::event::Bounds`).
+//! Held, Posted, Pending: open. Reversed, Tombstone: closed; they stay for late repeats and originals, and leave in the
+//! order in which they were closed, by `closed_window` and by count (`domain::event::Bounds`).
+//!
+//! Who decided is kept apart from where it stands ([`LegState`], R4): an advice of the network sets the outcome,
+//! whatever we said, and a reversal of our leg alone changes nothing once the network's is known.
 
 use crate::domain::action::ActionCode;
 use crate::domain::event::Sequence;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 
 use super::slab::NONE;
@@ -30,6 +34,8 @@ pub enum AuthorizationState {
     Tombstone = 3,
     /// The place is empty.
     Vacant = 4,
+    /// A credit that was approved and is not settled: on no balance (R15).
+    Pending = 5,
 }
 
 impl AuthorizationState {
@@ -42,13 +48,41 @@ impl AuthorizationState {
             Self::Reversed => "reversed",
             Self::Tombstone => "tombstone",
             Self::Vacant => "vacant",
+            Self::Pending => "pending-credit",
         }
     }
 
-    /// Whether it still holds or has posted its amount.
+    /// Whether it still holds, has posted, or pends.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Held | Self::Posted)
+        matches!(self, Self::Held | Self::Posted | Self::Pending)
+    }
+}
+
+/// What is known of the two legs of an authorization, our answer and the network's own decision (R4), as bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LegState(pub u8);
+
+impl LegState {
+    /// Our answer came too late or did not arrive: it counts for nothing.
+    pub const OURS_UNDONE: Self = Self(1);
+    /// The network approved; its advice said so.
+    pub const NETWORK_APPROVED: Self = Self(1 << 1);
+    /// The network declined; its advice said so.
+    pub const NETWORK_DECLINED: Self = Self(1 << 2);
+    /// A reversal undid both legs: the purchase did not take place, whatever comes later.
+    pub const BOTH_UNDONE: Self = Self(1 << 3);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in here.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 
@@ -80,15 +114,17 @@ pub struct Authorization {
     pub approval_code: [u8; 6],
     /// The source network, the low half of its name's number.
     pub network: u16,
+    /// DE 3.
+    pub processing_code: u32,
 
     /// DE 4, minor units.
     pub amount: i64,
-    /// Held or posted, minor units of the account's currency.
+    /// Held, posted or pending, minor units of the account's currency.
     pub taken: i64,
+    /// What the first answer approved, in the same units: its repeats say so again, whatever became of it since.
+    pub answered: i64,
     /// The record that closed it; zero while it is open.
     pub closed_by: Sequence,
-    /// DE 3.
-    pub processing_code: u32,
     /// When it was made, and from its closing on when it was closed; seconds since 1970.
     pub changed_s: u32,
     /// When its hold ends, seconds since 1970; zero for none.
@@ -107,6 +143,8 @@ pub struct Authorization {
     pub class: u8,
     /// Where it stands.
     pub state: AuthorizationState,
+    /// Who decided it.
+    pub legs: LegState,
 }
 
 // At 10 M wallets with 5 M live holds, every eight bytes here are 40 MB.
@@ -129,6 +167,7 @@ impl Authorization {
         network: 0,
         amount: 0,
         taken: 0,
+        answered: 0,
         closed_by: Sequence(0),
         processing_code: 0,
         changed_s: 0,
@@ -140,11 +179,21 @@ impl Authorization {
         action: ActionCode::Approved,
         class: 0,
         state: AuthorizationState::Vacant,
+        legs: LegState(0),
     };
 
     /// The class of the message that made it; `None` for a tombstone that does not know it.
     #[must_use]
     pub const fn class(&self) -> Option<MessageClass> {
         MessageClass::from_digit(self.class)
+    }
+}
+
+/// What a reversal of these legs leaves on the authorization.
+#[must_use]
+pub const fn undone_by(legs: Legs) -> LegState {
+    match legs {
+        Legs::Both => LegState::OURS_UNDONE.with(LegState::BOTH_UNDONE),
+        Legs::Ours => LegState::OURS_UNDONE,
     }
 }

@@ -5,9 +5,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Bounds;
 use crate::domain::event::Sequence;
+use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::TerminalId;
-use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::Advice;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
 use crate::domain::request::ReversalRequest;
@@ -26,6 +29,12 @@ pub(super) const ANSWER_BIT: u32 = 1 << 31;
 
 /// The class digit under which reversals are kept apart from requests.
 pub const REVERSAL_CLASS: u8 = 4;
+
+/// The class digit under which advices are kept apart from the requests of their class.
+#[must_use]
+pub const fn advice_class(class: MessageClass) -> u8 {
+    REVERSAL_CLASS + class as u8
+}
 
 /// What a message's first left behind.
 #[derive(Clone, Copy, Debug)]
@@ -116,13 +125,60 @@ impl Named {
     }
 }
 
-/// How strongly a reversal names an authorization (R7); greater is stronger.
+/// What a message says of the authorization that it is about.
+#[derive(Clone, Copy)]
+struct Search<'m> {
+    key: &'m MessageKey,
+    original: Option<OriginalData>,
+    approval_code: Option<ApprovalCode>,
+    amount: Money,
+    /// A completion names another amount than what it completes, and a trace number of its own.
+    completes: bool,
+    /// DE 11 with DE 37 name it too, for messages that carry those of the request itself.
+    by_trace: bool,
+}
+
+impl<'m> Search<'m> {
+    const fn of_reversal(reversal: &'m ReversalRequest) -> Self {
+        Self {
+            key: &reversal.key,
+            original: reversal.original,
+            approval_code: reversal.approval_code,
+            amount: reversal.amount,
+            completes: false,
+            by_trace: false,
+        }
+    }
+
+    fn of_advice(advice: &'m Advice) -> Self {
+        // Without DE 90 it carries the request's own DE 11, DE 7 and DE 32.
+        let completes = advice.class == MessageClass::Financial;
+        let own = OriginalData {
+            class: (!completes).then_some(advice.class),
+            stan: advice.key.stan,
+            transmission: Some(advice.key.transmission),
+            acquirer: advice.key.acquirer,
+        };
+        Self {
+            key: &advice.key,
+            original: advice.original.or(Some(own)),
+            approval_code: advice.approval_code,
+            amount: advice.amount,
+            completes,
+            by_trace: true,
+        }
+    }
+}
+
+/// How strongly a message names an authorization (R7); greater is stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Match {
     /// DE 37, DE 41 and DE 42.
     Reference,
     /// DE 38 and the currency, with the amount.
     ApprovalCode,
+    /// DE 11 and DE 37.
+    Trace,
     /// DE 90.
     OriginalData,
     /// The network's id of the transaction.
@@ -132,13 +188,13 @@ enum Match {
 }
 
 impl Match {
-    /// The strongest that any authorization could be for the keys that a reversal has.
-    const fn best_of(reversal: &ReversalRequest) -> Self {
-        if reversal.key.network_reference != 0 {
+    /// The strongest that any authorization could be for the keys that a message has.
+    const fn best_of(search: &Search<'_>) -> Self {
+        if search.key.network_reference != 0 {
             Self::NetworkReferenceAndLeg
-        } else if reversal.original.is_some() {
+        } else if search.original.is_some() {
             Self::OriginalData
-        } else if reversal.approval_code.is_some() {
+        } else if search.approval_code.is_some() {
             Self::ApprovalCode
         } else {
             Self::Reference
@@ -206,24 +262,22 @@ impl Shard {
         repeat: bool,
         now: Timestamp,
     ) -> Option<First<'_>> {
-        let mut newest: Option<(Sequence, First<'_>)> = None;
-        let exact = self.messages.find(fingerprint, |position| {
-            let Some((sequence, transmission, first)) = self.is_first(position, fingerprint, key, class, now)
-            else {
-                return false;
-            };
-            let same_time = transmission == key.transmission.digits();
-            if repeat && !same_time && newest.is_none_or(|(known, _)| known < sequence) {
-                newest = Some((sequence, first));
+        let (mut oldest, mut newest) = (None::<(Sequence, First<'_>)>, None::<(Sequence, First<'_>)>);
+        // Several can have the same key: an advice may have opened an authorization for a request that we declined.
+        let _none_is_it = self.messages.find(fingerprint, |position| {
+            if let Some((sequence, transmission, first)) =
+                self.is_first(position, fingerprint, key, class, now)
+            {
+                let same_time = transmission == key.transmission.digits();
+                if same_time && oldest.is_none_or(|(known, _)| sequence < known) {
+                    oldest = Some((sequence, first));
+                } else if repeat && newest.is_none_or(|(known, _)| known < sequence) {
+                    newest = Some((sequence, first));
+                }
             }
-            same_time
+            false
         });
-        match exact {
-            Some(position) => {
-                self.is_first(position, fingerprint, key, class, now).map(|(_, _, first)| first)
-            }
-            None => newest.map(|(_, first)| first),
-        }
+        oldest.or(newest).map(|(_, first)| first)
     }
 
     /// What stands at a position of the index, if it is of a message with this key: its record, its DE 7, and itself.
@@ -261,11 +315,14 @@ impl Shard {
             .filter(|entry| entry.state == AuthorizationState::Tombstone)
     }
 
-    /// The tombstone that a reversal left for this request before it came (R4).
-    #[must_use]
-    pub fn tombstone_for(&self, card: &Card, request: &AuthorizationRequest) -> Option<&Authorization> {
-        let key = &request.key;
-        self.tombstones(card).find(|entry| {
+    /// The tombstones that reversals left for this message before it came (R4).
+    pub fn tombstones_for<'s>(
+        &'s self,
+        card: &Card,
+        key: &'s MessageKey,
+        class: MessageClass,
+    ) -> impl Iterator<Item = &'s Authorization> {
+        self.tombstones(card).filter(move |entry| {
             if entry.network != network_bits(key) {
                 return false;
             }
@@ -275,7 +332,7 @@ impl Shard {
             entry.stan == key.stan.0
                 && (entry.transmission == 0 || entry.transmission == key.transmission.digits())
                 && (entry.acquirer == 0 || entry.acquirer == key.acquirer.0)
-                && entry.class().is_none_or(|class| class == request.class)
+                && entry.class().is_none_or(|of| of == class)
         })
     }
 
@@ -299,16 +356,17 @@ impl Shard {
     /// network id differs from the reversal's never matches.
     #[must_use]
     pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
+        let search = Search::of_reversal(reversal);
         if !reversal.repeat {
             // Nothing can be a better match than the best that the reversal has keys for, and the newest comes first.
-            let best = Match::best_of(reversal);
-            let found = self.open_of(card).find(|(_, entry)| self.strength(entry, reversal) == Some(best));
+            let best = Match::best_of(&search);
+            let found = self.open_of(card).find(|(_, entry)| self.strength(entry, &search) == Some(best));
             if let Some((_, authorization)) = found {
                 return Some(authorization);
             }
         }
-        let open = self.strongest(self.open_of(card), reversal);
-        let closed = self.strongest(self.closed_of(card), reversal);
+        let open = self.strongest(self.open_of(card), &search);
+        let closed = self.strongest(self.closed_of(card), &search);
         let best = match (open, closed) {
             (Some(open), Some(closed)) if (closed.0, reversal.repeat) > (open.0, !reversal.repeat) => closed,
             (Some(open), _) => open,
@@ -317,46 +375,61 @@ impl Shard {
         Some(best.1)
     }
 
+    /// The authorization whose outcome an advice sets: an open one before a closed one, then the strongest match. The
+    /// network's id alone names the whole purchase: it is enough for a completion, and for anything else only with
+    /// the same amount.
+    #[must_use]
+    pub fn advised_by(&self, card: &Card, advice: &Advice) -> Option<&Authorization> {
+        let search = Search::of_advice(advice);
+        let open = self.strongest(self.open_of(card), &search);
+        open.or_else(|| self.strongest(self.closed_of(card), &search)).map(|(_, entry)| entry)
+    }
+
     /// The strongest match of a list; of equal ones the newest.
     fn strongest<'s>(
         &'s self,
         list: impl Iterator<Item = (u32, &'s Authorization)>,
-        reversal: &ReversalRequest,
+        search: &Search<'_>,
     ) -> Option<(Match, &'s Authorization)> {
         let authorizations = list.filter(|(_, entry)| entry.state != AuthorizationState::Tombstone);
-        let matches = authorizations.filter_map(|(_, entry)| Some((self.strength(entry, reversal)?, entry)));
+        let matches = authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)));
         matches.max_by_key(|(strength, entry)| (*strength, entry.sequence))
     }
 
-    fn strength(&self, authorization: &Authorization, reversal: &ReversalRequest) -> Option<Match> {
-        let key = &reversal.key;
+    fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {
+        let key = search.key;
         if authorization.network != network_bits(key) {
             return None;
         }
-        let by_original = reversal.original.is_some_and(|original| {
+        let by_original = search.original.is_some_and(|original| {
             original.stan.0 == authorization.stan
                 && original.transmission.is_none_or(|time| time.digits() == authorization.transmission)
                 && (original.acquirer.0 == 0 || original.acquirer.0 == authorization.acquirer)
                 && original.class.is_none_or(|class| authorization.class() == Some(class))
         });
+        let by_trace = authorization.stan == key.stan.0 && authorization.rrn == key.rrn.0;
+        let same_amount = authorization.amount == search.amount.minor;
         if key.network_reference != 0 && authorization.network_reference != 0 {
             if key.network_reference != authorization.network_reference {
                 return None;
             }
-            let by_trace = authorization.stan == key.stan.0 && authorization.rrn == key.rrn.0;
-            return Some(if by_original || by_trace {
-                Match::NetworkReferenceAndLeg
-            } else {
-                Match::NetworkReference
-            });
+            if by_original || by_trace {
+                return Some(Match::NetworkReferenceAndLeg);
+            }
+            // An advice about another leg of the same purchase must not overwrite this one.
+            let whole = !search.by_trace || search.completes || same_amount;
+            return whole.then_some(Match::NetworkReference);
         }
         if by_original {
             return Some(Match::OriginalData);
         }
-        let same_amount = authorization.amount == reversal.amount.minor;
-        let same_currency = authorization.currency == reversal.amount.currency.numeric();
-        let by_code = reversal.approval_code.is_some_and(|code| code.0 == authorization.approval_code);
-        if by_code && same_currency && same_amount {
+        let same_acquirer = key.acquirer.0 == 0 || key.acquirer.0 == authorization.acquirer;
+        if search.by_trace && by_trace && same_acquirer && !key.rrn.is_blank() {
+            return Some(Match::Trace);
+        }
+        let same_currency = authorization.currency == search.amount.currency.numeric();
+        let by_code = search.approval_code.is_some_and(|code| code.0 == authorization.approval_code);
+        if by_code && same_currency && (same_amount || search.completes) {
             return Some(Match::ApprovalCode);
         }
         let by_reference = !key.rrn.is_blank()

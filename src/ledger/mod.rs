@@ -7,6 +7,7 @@
 //! - Equal journals give equal state hashes, whatever the number of shards, the hash seeds or the order of loading.
 //! - After the tables were reserved, no event allocates.
 
+mod advise;
 pub mod answers;
 pub mod apply;
 pub mod authorization;

@@ -319,10 +319,16 @@ impl Shard {
         &self.wallets.at(card.wallet).account
     }
 
+    /// Whether the card's wallet may be used, and if not, why.
+    #[must_use]
+    pub fn wallet_status_of(&self, card: &Card) -> WalletStatus {
+        self.wallets.at(card.wallet).status
+    }
+
     /// Whether the card's wallet may be used.
     #[must_use]
     pub fn wallet_is_active(&self, card: &Card) -> bool {
-        self.wallets.at(card.wallet).status == WalletStatus::Active
+        self.wallet_status_of(card) == WalletStatus::Active
     }
 
     /// The currency of the account that an authorization took from.

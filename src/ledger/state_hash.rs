@@ -71,9 +71,15 @@ impl Shard {
         for (_, entry) in self.authorizations.iter() {
             if entry.state != AuthorizationState::Vacant {
                 let card = self.cards.at(entry.card).reference.0;
-                let state = u64::from(entry.state as u8) << 8 | u64::from(entry.action as u8);
+                let state = u64::from(entry.legs.0) << 16
+                    | u64::from(entry.state as u8) << 8
+                    | u64::from(entry.action as u8);
                 let times = u64::from(entry.changed_s) << 32 | u64::from(entry.hold_until_s);
-                hash.add(3, &[entry.sequence.0, card, state, entry.taken as u64, entry.closed_by.0, times]);
+                let amounts = [entry.taken as u64, entry.answered as u64];
+                hash.add(
+                    3,
+                    &[entry.sequence.0, card, state, amounts[0], amounts[1], entry.closed_by.0, times],
+                );
             }
         }
         for entry in self.answers.iter() {

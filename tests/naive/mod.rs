@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
+use turnpike::domain::money::Money;
+use turnpike::domain::request::Advice;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::ReversalRequest;
@@ -46,11 +49,45 @@ struct Said {
     amount: i64,
     currency: u16,
     expected: Expected,
-    /// Wallet, currency and amount taken, while it is open.
-    takes: Option<(u64, u16, i64)>,
+    /// What it has taken, while it is open.
+    takes: Option<Taken>,
     approved: bool,
     code: [u8; 6],
     closed_by: Option<u64>,
+    legs: SaidLegs,
+}
+
+/// An amount on an account of a wallet, and what became of it there.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    wallet: u64,
+    currency: u16,
+    amount: i64,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum How {
+    Held,
+    Posted,
+    Pending,
+}
+
+/// Who undid or decided what.
+#[derive(Clone, Copy, Debug, Default)]
+struct SaidLegs {
+    ours_undone: bool,
+    both_undone: bool,
+    network_approved: bool,
+}
+
+/// An advice that came before.
+#[derive(Clone, Debug)]
+struct Told {
+    sequence: u64,
+    pan: u64,
+    key: MessageKey,
+    class: u8,
 }
 
 /// A reversal that found nothing.
@@ -59,6 +96,7 @@ struct Waiting {
     sequence: u64,
     pan: u64,
     reversal: ReversalRequest,
+    both_undone: bool,
 }
 
 #[derive(Default)]
@@ -68,9 +106,10 @@ pub(crate) struct Model {
     pub(crate) balances: BTreeMap<(u64, u16), Balance>,
     /// A wallet's currencies in the order of their opening.
     pub(crate) currencies: BTreeMap<u64, Vec<u16>>,
-    /// Wallets that may not be used now.
-    pub(crate) blocked: std::collections::BTreeSet<u64>,
+    /// Wallets that may not be used now, and whether they are closed for good.
+    pub(crate) blocked: BTreeMap<u64, bool>,
     said: Vec<Said>,
+    told: Vec<Told>,
     waiting: Vec<Waiting>,
 }
 
@@ -90,7 +129,7 @@ impl Model {
         });
         let same_time = |said: &&Said| said.key.transmission == request.key.transmission;
         let newest = if request.repeat { firsts.clone().next_back() } else { None };
-        let first = firsts.rev().find(same_time).or(newest);
+        let first = firsts.clone().find(same_time).or(newest);
         if let Some(first) = first {
             let same = first.processing_code == request.processing_code.0
                 && first.amount == request.amount.minor
@@ -106,8 +145,8 @@ impl Model {
         } else {
             self.decide(request, month, &mut takes)
         };
-        if let Some((wallet, currency, amount)) = takes {
-            self.take(wallet, currency, amount, class);
+        if let Some(taken) = takes {
+            self.take(taken, 1);
         }
         self.said.push(Said {
             sequence,
@@ -122,6 +161,7 @@ impl Model {
             approved: takes.is_some(),
             code: [0; 6],
             closed_by: None,
+            legs: SaidLegs::default(),
         });
         expected
     }
@@ -133,25 +173,31 @@ impl Model {
         }
     }
 
-    fn take(&mut self, wallet: u64, currency: u16, amount: i64, class: u8) {
-        let balance = self.balances.entry((wallet, currency)).or_default();
-        if class == MessageClass::Authorization as u8 {
-            balance.held += amount;
-        } else {
-            balance.posted -= amount;
+    /// Takes an amount, or gives it back with a sign of -1.
+    fn take(&mut self, taken: Taken, sign: i64) {
+        let balance = self.balances.entry((taken.wallet, taken.currency)).or_default();
+        match taken.how {
+            How::Held => balance.held += sign * taken.amount,
+            How::Posted => balance.posted -= sign * taken.amount,
+            How::Pending => {}
         }
     }
 
-    fn decide(
-        &self,
-        request: &AuthorizationRequest,
-        month: u16,
-        takes: &mut Option<(u64, u16, i64)>,
-    ) -> Expected {
+    /// What a message takes in which currency of the wallet: what was billed, else what was asked for.
+    fn offered(&self, wallet: u64, billing: Option<Money>, amount: Money) -> Option<Money> {
+        let own = &self.currencies[&wallet];
+        [billing, Some(amount)].into_iter().flatten().find(|money| own.contains(&money.currency.numeric()))
+    }
+
+    fn decide(&self, request: &AuthorizationRequest, month: u16, takes: &mut Option<Taken>) -> Expected {
         let Some(card) = self.cards.get(&request.pan.value()) else { return plain(ActionCode::UnknownCard) };
-        let late = self.waiting.iter().any(|waiting| waits_for(waiting, request));
+        let (pan, class) = (request.pan.value(), request.class);
+        let late = self.waiting.iter().any(|waiting| waits_for(waiting, pan, &request.key, class));
         if late {
             return plain(ActionCode::ReversedBeforeArrival);
+        }
+        if request.kind == TransactionKind::Refund {
+            return self.refund(request, *card, takes);
         }
         let by_status = match card.status {
             CardStatus::Active => None,
@@ -163,7 +209,7 @@ impl Model {
         if let Some(action) = by_status {
             return plain(action);
         }
-        if self.blocked.contains(&card.wallet) {
+        if self.blocked.contains_key(&card.wallet) {
             return plain(ActionCode::WalletNotActive);
         }
         if card.expiry < month || request.expiry.is_some_and(|expiry| expiry.digits() != card.expiry) {
@@ -180,11 +226,9 @@ impl Model {
                 let balances = Some((b.posted, b.posted + b.overdraft - b.held));
                 return Expected { balances, ..plain(ActionCode::Approved) };
             }
-            TransactionKind::Purchase | TransactionKind::Cash => {}
+            TransactionKind::Purchase | TransactionKind::Cash | TransactionKind::Refund => {}
         }
-        let offers = [request.billing, Some(request.amount)];
-        let Some(asked) = offers.into_iter().flatten().find(|money| own.contains(&money.currency.numeric()))
-        else {
+        let Some(asked) = self.offered(card.wallet, request.billing, request.amount) else {
             return plain(ActionCode::CurrencyNotHeld);
         };
         if asked.minor <= 0 {
@@ -193,19 +237,129 @@ impl Model {
         let currency = asked.currency.numeric();
         let b = self.balances[&(card.wallet, currency)];
         let available = b.posted + b.overdraft - b.held;
+        let how = if class == MessageClass::Authorization { How::Held } else { How::Posted };
+        let taken = |amount| Some(Taken { wallet: card.wallet, currency, amount, how });
         if asked.minor <= available {
-            *takes = Some((card.wallet, currency, asked.minor));
+            *takes = taken(asked.minor);
             return plain(ActionCode::Approved);
         }
         let billed = request.billing.unwrap_or(request.amount).minor;
         if request.partial_supported && request.kind == TransactionKind::Purchase && available > 0 {
             let part = (i128::from(request.amount.minor) * i128::from(available) / i128::from(billed)) as i64;
             if part > 0 {
-                *takes = Some((card.wallet, currency, available));
+                *takes = taken(available);
                 return Expected { partial: Some((part, available)), ..plain(ActionCode::ApprovedPartially) };
             }
         }
         plain(ActionCode::InsufficientFunds)
+    }
+
+    fn refund(&self, request: &AuthorizationRequest, card: ModelCard, takes: &mut Option<Taken>) -> Expected {
+        if card.status == CardStatus::Closed {
+            return plain(ActionCode::CardClosed);
+        }
+        if self.blocked.get(&card.wallet) == Some(&true) {
+            return plain(ActionCode::WalletNotActive);
+        }
+        let Some(back) = self.offered(card.wallet, request.billing, request.amount) else {
+            return plain(ActionCode::CurrencyNotHeld);
+        };
+        if back.minor <= 0 {
+            return plain(ActionCode::InvalidAmount);
+        }
+        let (how, amount) = match request.class {
+            MessageClass::Authorization => (How::Pending, back.minor),
+            MessageClass::Financial => (How::Posted, -back.minor),
+        };
+        *takes = Some(Taken { wallet: card.wallet, currency: back.currency.numeric(), amount, how });
+        plain(ActionCode::Approved)
+    }
+
+    /// The record that an advice's answer depends on; `None` when it made a new one.
+    pub(crate) fn advise(&mut self, sequence: u64, advice: &Advice) -> Option<u64> {
+        let (pan, class) = (advice.pan.value(), advice.class as u8);
+        let before = self
+            .told
+            .iter()
+            .filter(|told| told.pan == pan && told.class == class && same_key(&told.key, &advice.key));
+        let newest = if advice.repeat { before.clone().next_back() } else { None };
+        let same_time = |told: &&Told| told.key.transmission == advice.key.transmission;
+        if let Some(first) = before.clone().find(same_time).or(newest) {
+            return Some(first.sequence);
+        }
+        self.told.push(Told { sequence, pan, key: advice.key, class });
+        let card = self.cards.get(&pan).copied()?;
+        let ranked: Vec<(bool, u8, usize)> = self
+            .said
+            .iter()
+            .enumerate()
+            .filter(|(_, said)| said.pan == pan && said.approved)
+            .filter_map(|(at, said)| {
+                rank_of_advice(said, advice).map(|rank| (said.closed_by.is_none(), rank, at))
+            })
+            .collect();
+        let known = ranked.into_iter().max().map(|(_, _, at)| at);
+        let open = known.filter(|at| self.said[*at].closed_by.is_none());
+        let posted = open.and_then(|at| self.said[at].takes).is_some_and(|taken| taken.how == How::Posted);
+        if posted && advice.class == MessageClass::Authorization {
+            return None;
+        }
+        let undone = match (open, known) {
+            (Some(_), _) => false,
+            (None, Some(closed)) => self.said[closed].legs.both_undone,
+            (None, None) => self
+                .waiting
+                .iter()
+                .any(|waiting| waiting.both_undone && waits_for(waiting, pan, &advice.key, advice.class)),
+        };
+        if undone {
+            return None;
+        }
+        let none = !advice.approved || advice.billing.unwrap_or(advice.amount).minor == 0;
+        let offer = self.offered(card.wallet, advice.billing, advice.amount);
+        let taken = if none {
+            None
+        } else {
+            let offer = offer.filter(|offer| offer.minor > 0)?;
+            let credit = advice.processing_code.0 / 10_000 == 20;
+            let (how, amount) = match (advice.class, credit) {
+                (MessageClass::Authorization, false) => (How::Held, offer.minor),
+                (MessageClass::Financial, false) => (How::Posted, offer.minor),
+                (MessageClass::Authorization, true) => (How::Pending, offer.minor),
+                (MessageClass::Financial, true) => (How::Posted, -offer.minor),
+            };
+            Some(Taken { wallet: card.wallet, currency: offer.currency.numeric(), amount, how })
+        };
+        if let Some(at) = open {
+            if let Some(before) = self.said[at].takes.take() {
+                self.take(before, -1);
+            }
+            self.said[at].takes = taken;
+            self.said[at].legs.network_approved |= taken.is_some();
+            if taken.is_none() {
+                self.said[at].closed_by = Some(sequence);
+            }
+        } else if taken.is_some() {
+            self.said.push(Said {
+                sequence,
+                pan,
+                key: advice.key,
+                class,
+                processing_code: advice.processing_code.0,
+                amount: advice.amount.minor,
+                currency: advice.amount.currency.numeric(),
+                expected: plain(ActionCode::Approved),
+                takes: taken,
+                approved: true,
+                code: advice.approval_code.map_or([0; 6], |code| code.0),
+                closed_by: None,
+                legs: SaidLegs { network_approved: true, ..SaidLegs::default() },
+            });
+        }
+        if let Some(taken) = taken {
+            self.take(taken, 1);
+        }
+        None
     }
 
     /// The record that a reversal's answer depends on; `None` when it made a new one.
@@ -218,18 +372,25 @@ impl Model {
             })
             .max();
         if let Some((_, _, at)) = best {
+            let legs = &mut self.said[at].legs;
+            let known = legs.ours_undone && (legs.both_undone || reversal.legs == Legs::Ours);
+            legs.ours_undone = true;
+            legs.both_undone |= reversal.legs == Legs::Both;
+            let stands = legs.network_approved && reversal.legs == Legs::Ours;
             if let Some(closed_by) = self.said[at].closed_by {
-                return Some(closed_by);
+                return known.then_some(closed_by);
             }
-            let class = self.said[at].class;
-            if let Some((wallet, currency, amount)) = self.said[at].takes.take() {
-                self.take(wallet, currency, -amount, class);
+            if stands {
+                return None;
+            }
+            if let Some(taken) = self.said[at].takes.take() {
+                self.take(taken, -1);
             }
             self.said[at].closed_by = Some(sequence);
             return None;
         }
         let known = self.cards.contains_key(&pan);
-        let again = self.waiting.iter().find(|waiting| {
+        let again = self.waiting.iter_mut().find(|waiting| {
             let before = &waiting.reversal;
             let same_original = original_named(before) == original_named(reversal);
             let by_original = (before.key.network, before.key.rrn, before.key.network_reference)
@@ -237,10 +398,15 @@ impl Model {
                 && same_original;
             waiting.pan == pan && if known { by_original } else { same_key(&before.key, &reversal.key) }
         });
+        let both_undone = reversal.legs == Legs::Both;
         if let Some(again) = again {
+            if known && both_undone && !again.both_undone {
+                again.both_undone = true;
+                return None;
+            }
             return Some(again.sequence);
         }
-        self.waiting.push(Waiting { sequence, pan, reversal: *reversal });
+        self.waiting.push(Waiting { sequence, pan, reversal: *reversal, both_undone });
         None
     }
 
@@ -266,9 +432,9 @@ fn original_named(reversal: &ReversalRequest) -> (u8, u32, u32, u64) {
     }
 }
 
-fn waits_for(waiting: &Waiting, request: &AuthorizationRequest) -> bool {
-    let (before, key) = (&waiting.reversal, &request.key);
-    if waiting.pan != request.pan.value() || before.key.network != key.network {
+fn waits_for(waiting: &Waiting, pan: u64, key: &MessageKey, class: MessageClass) -> bool {
+    let before = &waiting.reversal;
+    if waiting.pan != pan || before.key.network != key.network {
         return false;
     }
     if before.key.network_reference != 0 && key.network_reference != 0 {
@@ -279,12 +445,52 @@ fn waits_for(waiting: &Waiting, request: &AuthorizationRequest) -> bool {
             original.stan == key.stan
                 && original.transmission.is_none_or(|time| time == key.transmission)
                 && (original.acquirer.0 == 0 || original.acquirer == key.acquirer)
-                && original.class.is_none_or(|class| class == request.class)
+                && original.class.is_none_or(|of| of == class)
         }
         None => {
             before.key.stan == key.stan && (before.key.acquirer.0 == 0 || before.key.acquirer == key.acquirer)
         }
     }
+}
+
+/// How strongly an advice names something said. It carries the keys of the request itself, or DE 90.
+fn rank_of_advice(said: &Said, advice: &Advice) -> Option<u8> {
+    let key = &advice.key;
+    if said.key.network != key.network {
+        return None;
+    }
+    let completes = advice.class == MessageClass::Financial;
+    let (stan, time, acquirer, class) = match advice.original {
+        Some(original) => (original.stan, original.transmission, original.acquirer, original.class),
+        None => (key.stan, Some(key.transmission), key.acquirer, (!completes).then_some(advice.class)),
+    };
+    let by_original = stan == said.key.stan
+        && time.is_none_or(|time| time == said.key.transmission)
+        && (acquirer.0 == 0 || acquirer == said.key.acquirer)
+        && class.is_none_or(|class| class as u8 == said.class);
+    let by_trace = (key.stan, key.rrn) == (said.key.stan, said.key.rrn);
+    let same_amount = said.amount == advice.amount.minor;
+    if key.network_reference != 0 && said.key.network_reference != 0 {
+        if key.network_reference != said.key.network_reference {
+            return None;
+        }
+        return if by_original || by_trace { Some(6) } else { (completes || same_amount).then_some(5) };
+    }
+    if by_original {
+        return Some(4);
+    }
+    let same_acquirer = key.acquirer.0 == 0 || key.acquirer == said.key.acquirer;
+    if by_trace && same_acquirer && !key.rrn.is_blank() {
+        return Some(3);
+    }
+    let same_currency = said.currency == advice.amount.currency.numeric();
+    let by_code = advice.approval_code.is_some_and(|code| code.0 == said.code);
+    if by_code && same_currency && (same_amount || completes) {
+        return Some(2);
+    }
+    let same_place =
+        (said.key.rrn, said.key.terminal, said.key.merchant) == (key.rrn, key.terminal, key.merchant);
+    (same_place && !key.rrn.is_blank()).then_some(1)
 }
 
 /// How strongly a reversal names something said (R7).
