@@ -534,7 +534,7 @@ fn a_reject_is_told_apart_from_an_answer() {
     let received = visa.decode(rejected, context(), &mut spans).expect("an answer");
     let Inbound::Response(found) = received.inbound else { panic!("{:?}", received.inbound) };
     assert_eq!((found.mti, found.stan), (110, Stan(123_456)));
-    for mti in [120, 302, 620, 2100] {
+    for mti in [302, 600, 820, 2100] {
         let unserved = inbound(&visa, mti, PURCHASE);
         assert_eq!(unserved, Ok(Inbound::Unsupported { mti }));
     }
@@ -561,7 +561,7 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
             "cannot be written in this encoding",
         ),
         (changed("mti = \"ascii\"", "mti = \"latin\""), "encoding.mti"),
-        (changed("mapping = \"iso87\"", "mapping = \"amex\""), "must be one of visa, iso87"),
+        (changed("mapping = \"iso87\"", "mapping = \"amex\""), "must be one of visa, mastercard, iso87"),
         (changed("sign_on = [1, 71]", "sign_on = []"), "at least one code"),
         (changed("unknown-card = \"14\"\n", ""), "`response_codes.unknown-card` is missing"),
         (changed("0810 = [7, ", "0810 = [52, 7, "), "must not echo field 52"),

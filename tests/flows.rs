@@ -105,7 +105,6 @@ fn declines_have_each_dialects_code_and_move_nothing() {
         ("another month", &[(14, "3011")], "54", "54", 1),
         ("a currency that the wallet has not", &[(49, "392")], "57", "57", 1),
         ("no amount", &[(4, "000000000000")], "13", "13", 1),
-        ("a refund", &[(3, "200000")], "12", "12", 1),
         ("a type that is none", &[(3, "990000")], "12", "12", 1),
     ];
     for_each_link(|house, link, peer| {

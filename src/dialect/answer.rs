@@ -4,6 +4,7 @@ use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
 use crate::dialect::header;
+use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Malformed;
 use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Received;
@@ -12,6 +13,7 @@ use crate::domain::answer::Answer;
 use crate::domain::money::Currency;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Stan;
+use crate::domain::request::TransactionKind;
 use crate::domain::request::network_management_outcome;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
@@ -118,7 +120,10 @@ impl Dialect {
         let view = &received.view;
         // 0100, 0101, 0200, 0201 ask; advices and reversals get neither a new DE 38 nor amounts (R8, R25).
         let asks = matches!(view.mti(), 100 | 101 | 200 | 201);
-        let mut added = Added::only(self.response_code(answer.action));
+        let refund = matches!(&received.inbound, Inbound::Authorization(request)
+            if request.kind == TransactionKind::Refund);
+        let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
+        let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
         if asks {
             if answer.action.is_approval() {

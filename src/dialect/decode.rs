@@ -73,7 +73,10 @@ impl Dialect {
         let inbound = if split.rejected {
             // Whatever the network sent back: the code counts, and the message as far as it can be read.
             let stan = view.number(11).map(|stan| Stan(stan as u32));
-            Ok(Inbound::Reject(Reject { code: split.reject_code, mti: view.mti(), stan }))
+            let mti = view.mti();
+            // An answer of ours that the network did not take.
+            let answer = if matches!(mti, 110 | 210) { self.undelivered(&view, context) } else { None };
+            Ok(Inbound::Reject(Reject { code: split.reject_code, mti, stan, answer }))
         } else {
             self.meaning(&view, context)
         };
@@ -88,6 +91,9 @@ impl Dialect {
         let mti = view.mti();
         match mti {
             100 | 101 | 200 | 201 => Ok(Inbound::Authorization(self.authorization(view, context)?)),
+            120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context)?)),
+            190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context))),
+            620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context)?)),
             400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             // The third digit of an answer is odd.
@@ -109,10 +115,7 @@ impl Dialect {
         // A balance inquiry moves nothing, so that it may come without an amount.
         let inquiry = processing_code.kind() == TransactionKind::BalanceInquiry;
         let amount = amount(view, inquiry)?;
-        let billing = match (number(view, 6)?, currency(view, 51)?) {
-            (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
-            _ => None,
-        };
+        let billing = billing(view)?;
         if let Some(date) = number(view, 13)?
             && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
         {
@@ -149,6 +152,7 @@ impl Dialect {
         let amount = amount(view, false)?;
         let transmission = transmission(view)?;
         let stan = Stan(required(view, 11)? as u32);
+        let (reason, legs) = self.reversal_reason(view);
         Ok(ReversalRequest {
             key: self.key(view, context, stan, transmission, &texts)?,
             advice: mti >= 420,
@@ -158,6 +162,8 @@ impl Dialect {
             amount,
             approval_code: approval_code(view),
             original: original(view),
+            legs,
+            reason,
         })
     }
 
@@ -178,7 +184,7 @@ impl Dialect {
     }
 
     #[inline(always)]
-    fn key(
+    pub(super) fn key(
         &self,
         view: &View<'_>,
         context: Context,
@@ -200,7 +206,7 @@ impl Dialect {
     }
 
     /// Visa DE 62.2, the transaction identifier.
-    fn network_reference(&self, view: &View<'_>) -> Option<u64> {
+    pub(super) fn network_reference(&self, view: &View<'_>) -> Option<u64> {
         if self.mapping != Mapping::Visa {
             return None;
         }
@@ -268,7 +274,7 @@ fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
 }
 
 #[inline(always)]
-fn required(view: &View<'_>, field: u8) -> Result<u64, Fault> {
+pub(super) fn required(view: &View<'_>, field: u8) -> Result<u64, Fault> {
     number(view, field)?.ok_or(fault(field, Problem::Missing))
 }
 
@@ -288,17 +294,17 @@ fn text<const N: usize>(view: &View<'_>, field: u8, to: &mut Text<N>) {
 }
 
 /// The text fields that name a message.
-struct Texts {
-    rrn: Rrn,
-    terminal: TerminalId,
-    merchant: MerchantId,
+pub(super) struct Texts {
+    pub(super) rrn: Rrn,
+    pub(super) terminal: TerminalId,
+    pub(super) merchant: MerchantId,
 }
 
 impl Texts {
     /// Read before anything else: what is written byte by byte has then reached the cache when it is copied as a
     /// whole, and never goes through registers.
     #[inline(never)]
-    fn read(view: &View<'_>, to: &mut Self) {
+    pub(super) fn read(view: &View<'_>, to: &mut Self) {
         text(view, 37, &mut to.rrn);
         text(view, 41, &mut to.terminal);
         text(view, 42, &mut to.merchant);
@@ -313,7 +319,7 @@ fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
 }
 
 #[inline(always)]
-fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
+pub(super) fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     let (minor, currency) = (number(view, 4)?, currency(view, 49)?);
     let minor = match minor {
         None if optional => 0,
@@ -327,21 +333,30 @@ fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
     Ok(Money::new(minor, currency))
 }
 
+/// DE 6 in DE 51, when both are there.
 #[inline(always)]
-fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
+pub(super) fn billing(view: &View<'_>) -> Result<Option<Money>, Fault> {
+    Ok(match (number(view, 6)?, currency(view, 51)?) {
+        (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
+        _ => None,
+    })
+}
+
+#[inline(always)]
+pub(super) fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
     let digits = u32::try_from(required(view, 7)?).ok();
     digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))
 }
 
 /// Card number and expiry of DE 35. It lives on the stack of one decoding only.
-struct Track2 {
+pub(super) struct Track2 {
     pan: Option<Pan>,
     expiry: Option<Expiry>,
 }
 
 impl Track2 {
     #[inline]
-    fn of(view: &View<'_>) -> Option<Self> {
+    pub(super) fn of(view: &View<'_>) -> Option<Self> {
         if view.has(2) && view.has(14) || !view.has(35) {
             return None;
         }
@@ -359,7 +374,7 @@ impl Track2 {
 }
 
 #[inline(always)]
-fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
+pub(super) fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
     if let Some(value) = number(view, 2)? {
         let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
         return Pan::from_value(value, digits).map_err(|_| fault(2, Problem::NotACardNumber));
@@ -377,7 +392,7 @@ fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fau
     expiry.map(Some).ok_or(fault(14, Problem::NotADate))
 }
 
-fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {
+pub(super) fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {
     let mut code = Text::<6>::BLANK;
     text(view, 38, &mut code);
     (!code.is_blank()).then_some(ApprovalCode(code.0))
@@ -385,7 +400,7 @@ fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {
 
 /// DE 90: MTI 4, DE 11 6, DE 7 10, DE 32 11, DE 33 11. It is never a format error (R7): what makes no sense is left
 /// out, and the message is matched by other means.
-fn original(view: &View<'_>) -> Option<OriginalData> {
+pub(super) fn original(view: &View<'_>) -> Option<OriginalData> {
     let mut buffer = [0; 42];
     let text = view.text(90, &mut buffer)?;
     let part = |from: usize, to: usize| -> Option<u64> {

@@ -2,6 +2,8 @@
 
 use crate::dialect::header::HeaderError;
 use crate::domain::party::NameId;
+use crate::domain::request::AdministrativeAdvice;
+use crate::domain::request::Advice;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::ReversalRequest;
@@ -56,6 +58,8 @@ pub struct Reject {
     pub mti: u16,
     /// DE 11 of our message.
     pub stan: Option<Stan>,
+    /// What the answer was about, when our message was an answer to a request: it did not arrive (R4).
+    pub answer: Option<ReversalRequest>,
 }
 
 /// What a message asks for or says.
@@ -65,6 +69,12 @@ pub enum Inbound {
     Authorization(AuthorizationRequest),
     /// 0400, 0401, 0420, 0421.
     Reversal(ReversalRequest),
+    /// 0120, 0121, 0220, 0221.
+    Advice(Advice),
+    /// 0190, 0191: an answer of ours did not arrive. `None` when it does not say which.
+    Undelivered(Option<ReversalRequest>),
+    /// 0620, 0621.
+    Administrative(AdministrativeAdvice),
     /// 0800, 0801.
     NetworkManagement(NetworkRequest),
     /// 0110, 0810 and their like.

@@ -13,6 +13,7 @@ use crate::iso8583::spec::Layout;
 use crate::iso8583::subfields::Subfields;
 use crate::settings::Finding;
 
+mod advice;
 pub mod answer;
 pub mod compose;
 mod decode;
@@ -30,6 +31,8 @@ const BUILT_IN: &[(&str, &str)] =
 pub enum Mapping {
     /// Visa BASE I: private subfields in DE 60, 62, 63 and 126.
     Visa,
+    /// Mastercard CIS: DE 48 with its subelements, DE 61, DE 63.
+    Mastercard,
     /// ISO 8583:1987 without private subfields.
     Iso87,
 }
@@ -72,6 +75,10 @@ pub struct Dialect {
     session_control: Courtesy,
     name_malformed_field: bool,
     response_codes: Vec<(ActionCode, [u8; 2])>,
+    /// What differs in answers to refunds.
+    refund_codes: Vec<(ActionCode, [u8; 2])>,
+    /// DE 39 of an advice that tells of an approval.
+    approved_codes: Vec<[u8; 2]>,
     network_codes: NetworkCodes,
     responses: Vec<(u16, FieldSet)>,
     names: Vec<Box<str>>,
@@ -168,6 +175,13 @@ impl Dialect {
     #[must_use]
     pub fn field_name(&self, field: u8) -> &str {
         self.names.get(usize::from(field)).map_or("", |name| name)
+    }
+
+    /// DE 39 of the outcome of a refund: some networks take only certain codes for one.
+    #[must_use]
+    pub fn refund_code(&self, action: ActionCode) -> [u8; 2] {
+        let found = self.refund_codes.iter().find(|(known, _)| *known == action);
+        found.map_or_else(|| self.response_code(action), |(_, code)| *code)
     }
 
     /// DE 39 of an outcome.

@@ -25,11 +25,15 @@ use crate::settings::Document;
 use crate::settings::Finding;
 use crate::settings::Section;
 
-const MAPPINGS: &[(&str, Mapping)] = &[("visa", Mapping::Visa), ("iso87", Mapping::Iso87)];
+const MAPPINGS: &[(&str, Mapping)] =
+    &[("visa", Mapping::Visa), ("mastercard", Mapping::Mastercard), ("iso87", Mapping::Iso87)];
 const HEADERS: &[(&str, MessageHeader)] = &[("none", MessageHeader::None), ("visa", MessageHeader::Visa)];
 const COURTESIES: &[(&str, Courtesy)] = &[("echo", Courtesy::Echo), ("ignore", Courtesy::Ignore)];
 const PADS: &[(&str, Pad)] = &[("left", Pad::Left), ("right", Pad::Right), ("right-f", Pad::RightF)];
 const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::Bytes)];
+
+/// DE 39 of an advice that tells of an approval, where a dialect does not list them.
+const APPROVED_CODES: [[u8; 2]; 6] = [*b"00", *b"08", *b"10", *b"11", *b"85", *b"87"];
 
 /// What every dialect must have, since answers and the mapping need it.
 const NEEDED: [u8; 12] = [2, 3, 4, 7, 11, 37, 38, 39, 44, 49, 54, 70];
@@ -56,7 +60,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Dialect, Vec<Finding>> {
 
 fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     if !root.has("mapping") {
-        root.report("`mapping` is missing; it must be one of visa, iso87");
+        root.report("`mapping` is missing; it must be one of visa, mastercard, iso87");
     }
     let mapping = root.choice("mapping", MAPPINGS).unwrap_or(Mapping::Iso87);
     let (mut layout, defaults) = read_encoding(root);
@@ -75,6 +79,8 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         session_control: message.session_control,
         name_malformed_field: message.name_malformed_field,
         response_codes: read_response_codes(root),
+        refund_codes: read_refund_codes(root),
+        approved_codes: message.approved_codes,
         network_codes: read_network_codes(root),
         responses,
         names,
@@ -88,6 +94,7 @@ struct Message {
     keep_alive: Courtesy,
     session_control: Courtesy,
     name_malformed_field: bool,
+    approved_codes: Vec<[u8; 2]>,
 }
 
 fn read_message(root: &Section<'_>) -> Message {
@@ -96,6 +103,7 @@ fn read_message(root: &Section<'_>) -> Message {
         keep_alive: Courtesy::Ignore,
         session_control: Courtesy::Ignore,
         name_malformed_field: false,
+        approved_codes: APPROVED_CODES.to_vec(),
     };
     if let Some(section) = root.section("message") {
         message.header = section.choice("header", HEADERS).unwrap_or(message.header);
@@ -103,6 +111,16 @@ fn read_message(root: &Section<'_>) -> Message {
         message.session_control =
             section.choice("session_control", COURTESIES).unwrap_or(message.session_control);
         message.name_malformed_field = section.flag_or("name_malformed_field", false);
+        if section.has("approved_codes") {
+            let codes = section.texts("approved_codes");
+            message.approved_codes = codes.iter().filter_map(|text| two_characters(text)).collect();
+            if message.approved_codes.len() < codes.len() {
+                section.report_at(
+                    "approved_codes",
+                    "`message.approved_codes` has codes of two letters or digits",
+                );
+            }
+        }
         section.finish();
     }
     message
@@ -193,15 +211,35 @@ fn read_response_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
     let mut codes = Vec::new();
     for (action, name) in ActionCode::ALL {
         let Some(text) = section.required_text(name) else { continue };
-        match text.as_bytes() {
-            [a, b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() => {
-                codes.push((*action, [*a, *b]))
-            }
-            _ => section.report_at(name, format!("`response_codes.{name}` must be two letters or digits")),
+        match two_characters(text) {
+            Some(code) => codes.push((*action, code)),
+            None => section.report_at(name, format!("`response_codes.{name}` must be two letters or digits")),
         }
     }
     section.finish();
     codes
+}
+
+/// What differs in answers to refunds; a table that may be left out.
+fn read_refund_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
+    let Some(section) = root.section("refund_response_codes") else { return Vec::new() };
+    let mut codes = Vec::new();
+    for (action, name) in ActionCode::ALL {
+        let Some(text) = section.text(name) else { continue };
+        match two_characters(text) {
+            Some(code) => codes.push((*action, code)),
+            None => section
+                .report_at(name, format!("`refund_response_codes.{name}` must be two letters or digits")),
+        }
+    }
+    section.finish();
+    codes
+}
+
+/// A code of DE 39.
+fn two_characters(text: &str) -> Option<[u8; 2]> {
+    let code: [u8; 2] = text.as_bytes().try_into().ok()?;
+    code.iter().all(u8::is_ascii_alphanumeric).then_some(code)
 }
 
 fn read_network_codes(root: &Section<'_>) -> NetworkCodes {

@@ -234,7 +234,7 @@ fn capacity_of(inspection: &Inspection) -> Capacity {
         wallets: count(Kind::AccountFunded),
         further_accounts: count(Kind::AccountFunded),
         cards: count(Kind::CardOpened),
-        authorizations: count(Kind::Decided) + count(Kind::Reversed),
+        authorizations: count(Kind::Decided) + count(Kind::Reversed) + count(Kind::Advised),
     }
 }
 

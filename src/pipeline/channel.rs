@@ -60,6 +60,8 @@ pub enum Reason {
     UnmatchedResponse,
     /// The network did not take an answer of ours.
     Rejected,
+    /// The network says that an answer of ours did not arrive (0190).
+    Undelivered,
     /// An answer that does not fit its dialect.
     Unwritable,
     /// A reversal or advice that could not be kept, so that the peer sends it again (R2).
@@ -80,13 +82,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Framing,
         Self::Malformed,
         Self::MalformedUnanswered,
         Self::Unsupported,
         Self::UnmatchedResponse,
         Self::Rejected,
+        Self::Undelivered,
         Self::Unwritable,
         Self::Unkept,
         Self::Late,
@@ -107,6 +110,7 @@ impl Reason {
             Self::Unsupported => "unsupported",
             Self::UnmatchedResponse => "unmatched-response",
             Self::Rejected => "rejected",
+            Self::Undelivered => "undelivered",
             Self::Unwritable => "unwritable",
             Self::Unkept => "unkept",
             Self::Late => "late",
@@ -285,7 +289,7 @@ impl Channel {
         let (mut at, mut served) = (0, 0);
         let result = loop {
             let mut group: Group<'_> = [const { None }; AHEAD];
-            let stopped = read_group(settings, buffer, &mut at, &mut *spans, &mut group);
+            let stopped = read_group(settings, buffer, &mut at, &mut spans, &mut group);
             look_ahead(pipeline, &group);
             let now = clock();
             for message in group.iter().flatten() {
@@ -354,9 +358,25 @@ impl Channel {
                 } else {
                     Outcome::Silence
                 };
-                match outcome {
-                    Outcome::Answer(answer, when) => self.answer(batch, message, &answer, when, out),
-                    Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
+                self.acknowledge(batch, message, outcome, out);
+            }
+            Inbound::Advice(advice) => {
+                let outcome = if self.has_room(batch) {
+                    batch.pipeline.advise(advice, batch.received, now)
+                } else {
+                    Outcome::Silence
+                };
+                self.acknowledge(batch, message, outcome, out);
+            }
+            Inbound::Administrative(advice) => {
+                let outcome =
+                    if self.has_room(batch) { batch.pipeline.note(advice, now) } else { Outcome::Silence };
+                self.acknowledge(batch, message, outcome, out);
+            }
+            Inbound::Undelivered(what) => {
+                self.note(Reason::Undelivered, None, Some(message.view.mti()));
+                if let Some(what) = what {
+                    batch.pipeline.undelivered(what, batch.received, now);
                 }
             }
             Inbound::NetworkManagement(request) => {
@@ -372,8 +392,27 @@ impl Channel {
                     self.note(Reason::UnmatchedResponse, None, Some(response.mti));
                 }
             }
-            Inbound::Reject(reject) => self.note(Reason::Rejected, None, Some(reject.mti)),
+            Inbound::Reject(reject) => {
+                self.note(Reason::Rejected, None, Some(reject.mti));
+                if let Some(answer) = &reject.answer {
+                    batch.pipeline.undelivered(answer, batch.received, now);
+                }
+            }
             Inbound::Unsupported { mti } => self.unsupported(batch, message, *mti, out),
+        }
+    }
+
+    /// Answers an advice or a reversal once it is kept; what could not be kept is sent again (R2).
+    fn acknowledge(
+        &mut self,
+        batch: &Batch<'_>,
+        message: &Received<'_>,
+        outcome: Outcome,
+        out: &mut Vec<u8>,
+    ) {
+        match outcome {
+            Outcome::Answer(answer, when) => self.answer(batch, message, &answer, when, out),
+            Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
         }
     }
 
@@ -407,8 +446,12 @@ impl Channel {
     /// A request that is not served is refused, so that the peer need not wait for its timer; an advice, or what could
     /// not be matched with its answer, is only counted.
     fn unsupported(&mut self, batch: &Batch<'_>, message: &Received<'_>, mti: u16, out: &mut Vec<u8>) {
-        let action = ActionCode::InvalidTransaction;
-        let asks = (mti / 10).is_multiple_of(10) && message.view.has(11);
+        // A file update (0302, 0322) is a thing of its own that networks know a code for.
+        let file_update = mti / 100 == 3;
+        let action =
+            if file_update { ActionCode::FunctionNotSupported } else { ActionCode::InvalidTransaction };
+        let function = mti / 10 % 10;
+        let asks = (function == 0 || file_update && function == 2) && message.view.has(11);
         if asks && batch.settings.dialect.write_refusal(message, action, out).is_ok() {
             self.tally.answer(action);
         }

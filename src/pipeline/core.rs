@@ -15,6 +15,7 @@ use parking_lot::MutexGuard;
 
 use crate::authorizer::Authorizer;
 use crate::authorizer::Decision;
+use crate::authorizer::advise::slot_of_note;
 use crate::crypto::keys::Keys;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
@@ -23,6 +24,8 @@ use crate::domain::event::Event;
 use crate::domain::event::Facts;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
+use crate::domain::request::AdministrativeAdvice;
+use crate::domain::request::Advice;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
@@ -37,6 +40,7 @@ use crate::ledger::books::Layout;
 use crate::ledger::directory::Directory;
 use crate::ledger::directory::Location;
 use crate::ledger::directory::PanHash;
+use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
 use super::gate::Answering;
@@ -291,16 +295,66 @@ impl Pipeline {
     #[must_use]
     pub fn reverse(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) -> Outcome {
         let after_us = micros(now.since(received));
-        let (mut shard, position) = self.locate(reversal.pan);
+        self.keep(reversal.pan, now, |shard, card| {
+            self.authorizer.reverse(reversal, now, after_us, shard, card)
+        })
+    }
+
+    /// Undoes our leg of what an answer that did not arrive was about (R4). Nothing is answered.
+    pub fn undelivered(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) {
+        let after_us = micros(now.since(received));
+        let _silent = self.keep(reversal.pan, now, |shard, card| {
+            self.authorizer.undelivered(reversal, now, after_us, shard, card)
+        });
+    }
+
+    /// Takes over what an advice tells. When it can't be kept it is not answered (R2).
+    #[must_use]
+    pub fn advise(&self, advice: &Advice, received: Timestamp, now: Timestamp) -> Outcome {
+        let after_us = micros(now.since(received));
+        self.keep(advice.pan, now, |shard, card| self.authorizer.advise(advice, now, after_us, shard, card))
+    }
+
+    /// Keeps an administrative advice. When it can't be kept it is not answered (R2).
+    #[must_use]
+    pub fn note(&self, advice: &AdministrativeAdvice, now: Timestamp) -> Outcome {
+        let new = |event| Decision::New(event, Answer::decline(ActionCode::Approved, Sequence(0)));
+        match advice.pan {
+            Some(pan) => {
+                self.keep(pan, now, |shard, card| Some(new(self.authorizer.note(advice, shard, card))))
+            }
+            None => {
+                let mut shard = self.lock(slot_of_note(advice));
+                let event = self.authorizer.note(advice, &shard, None);
+                self.kept(&mut shard, new(event), now)
+            }
+        }
+    }
+
+    /// Finds the card, decides under its shard's lock, and keeps what was decided.
+    fn keep(
+        &self,
+        pan: Pan,
+        now: Timestamp,
+        decide: impl FnOnce(&Shard, Option<&Card>) -> Option<Decision>,
+    ) -> Outcome {
+        let (mut shard, position) = self.locate(pan);
         if let Some(position) = position {
             shard.expect_card(position);
         }
         let card = position.map(|position| shard.card(position));
-        let answer = match self.authorizer.reverse(reversal, now, after_us, &shard, card) {
-            None => return Outcome::Silence,
-            Some(Decision::Repeat(answer)) => answer,
-            Some(Decision::New(event, answer)) => {
-                let Some((sequence, _)) = self.commit(&mut shard, &event, now) else {
+        match decide(&shard, card) {
+            None => Outcome::Silence,
+            Some(decision) => self.kept(&mut shard, decision, now),
+        }
+    }
+
+    /// Keeps what an advice or a reversal has led to; its answer waits for the record (R1).
+    fn kept(&self, shard: &mut Shard, decision: Decision, now: Timestamp) -> Outcome {
+        let answer = match decision {
+            Decision::Repeat(answer) => answer,
+            Decision::New(event, answer) => {
+                let Some((sequence, _)) = self.commit(shard, &event, now) else {
                     return Outcome::Silence;
                 };
                 Answer { depends_on: sequence, ..answer }

@@ -9,6 +9,7 @@ use crate::domain::card::CardIdentity;
 use crate::domain::card::Pan;
 use crate::domain::request::MessageKey;
 use crate::ledger::chain::REVERSAL_CLASS;
+use crate::ledger::chain::advice_class;
 use crate::ledger::chain::fingerprint;
 use crate::ledger::directory::Location;
 use crate::ledger::directory::PanHash;
@@ -34,6 +35,7 @@ impl<'m> Need<'m> {
         let (pan, key, class) = match inbound {
             Inbound::Authorization(request) => (request.pan, &request.key, request.class as u8),
             Inbound::Reversal(reversal) => (reversal.pan, &reversal.key, REVERSAL_CLASS),
+            Inbound::Advice(advice) => (advice.pan, &advice.key, advice_class(advice.class)),
             _ => return None,
         };
         let hash = PanHash::of(pan, pipeline.seed);

@@ -14,14 +14,18 @@ use turnpike::config::Config;
 use turnpike::config::seed::Seed;
 use turnpike::dialect::Dialect;
 use turnpike::dialect::inbound::Context;
+use turnpike::domain::event::Sequence;
 use turnpike::domain::party::NameId;
 use turnpike::edge::daemon::Daemon;
 use turnpike::edge::daemon::Drained;
 use turnpike::edge::daemon::StartError;
 use turnpike::edge::daemon::StartOptions;
+use turnpike::edge::disk::Disk;
 use turnpike::iso8583::frame::Kind;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
+use turnpike::journal::inspect::inspect;
+use turnpike::journal::record::Kind as Kinds;
 
 /// Fields with their values as text.
 pub(crate) type Values<'v> = [(u8, &'v str)];
@@ -208,6 +212,13 @@ impl House {
         (number("posted"), number("held"))
     }
 
+    /// Gives a wallet a status, over HTTP.
+    pub(crate) fn set_status(&self, wallet: u64, status: &str) {
+        let path = format!("/v1/wallets/{wallet}/status");
+        let answer = http(self.daemon().admin, "PUT", &path, &format!("{{\"status\":\"{status}\"}}"));
+        assert_eq!(answer.0, 200, "{path}: {}", answer.1);
+    }
+
     /// Begins a drain, which [`Draining::end`] waits for.
     pub(crate) fn begin_drain(mut self) -> Draining {
         let daemon = self.daemon.take().expect("it has not been drained");
@@ -257,10 +268,31 @@ pub(crate) fn reading(text: &str, metric: &str) -> u64 {
     line.map_or(0, |number| number.parse().expect("a whole number"))
 }
 
+/// How many records of each kind a journal has that no daemon is writing.
+pub(crate) fn records_by_kind(data: &Path) -> BTreeMap<&'static str, u64> {
+    let inspection = inspect(&Disk::look_at(data), Sequence(0), false);
+    let mut counts = BTreeMap::new();
+    for segment in &inspection.segments {
+        for ((_, name), count) in Kinds::ALL.iter().zip(segment.kinds.0) {
+            *counts.entry(*name).or_insert(0) += count;
+        }
+    }
+    counts
+}
+
 /// Status and body of an answer over HTTP.
 pub(crate) fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
+    http(address, "GET", path, "")
+}
+
+/// The same for a request with a body in JSON.
+pub(crate) fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(address).expect("the face listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: turnpike\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: turnpike\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     socket.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer in text");
@@ -317,6 +349,20 @@ impl Peer {
     pub(crate) fn ask(&mut self, mti: u16, values: &Values<'_>) -> Message {
         self.send(mti, values);
         self.receive().expect("an answer")
+    }
+
+    /// The bytes of the next frame; `None` when the daemon has closed the socket.
+    pub(crate) fn receive_frame(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(frame) = self.dialect.frame(&self.unread).expect("right framing") {
+                return Some(self.unread.drain(..frame.total).collect());
+            }
+            let mut bytes = [0; 4096];
+            match self.socket.read(&mut bytes).expect("the daemon answers") {
+                0 => return None,
+                read => self.unread.extend(&bytes[..read]),
+            }
+        }
     }
 
     /// The next frame; `None` when the daemon has closed the socket.

@@ -1,0 +1,162 @@
+//! Messages that tell what has happened: advices (0120, 0220), negative acknowledgements (0190), administrative
+//! advices (0620), and why a reversal was sent.
+
+use crate::domain::party::InstitutionId;
+use crate::domain::party::MerchantId;
+use crate::domain::party::Rrn;
+use crate::domain::party::TerminalId;
+use crate::domain::request::AdministrativeAdvice;
+use crate::domain::request::Advice;
+use crate::domain::request::Legs;
+use crate::domain::request::MessageClass;
+use crate::domain::request::MessageKey;
+use crate::domain::request::OriginalData;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::ReversalRequest;
+use crate::domain::request::Stan;
+use crate::domain::time::TransmissionTime;
+use crate::iso8583::view::View;
+
+use super::Dialect;
+use super::Mapping;
+use super::decode;
+use super::decode::Texts;
+use super::decode::Track2;
+use super::inbound::Context;
+use super::inbound::Fault;
+
+/// Mastercard DE 39 of a 0420: the network's timer ran out before our answer came.
+const MASTERCARD_TIMEOUT: &[u8; 2] = b"82";
+
+impl Dialect {
+    pub(super) fn advice(&self, view: &View<'_>, context: Context) -> Result<Advice, Fault> {
+        let mti = view.mti();
+        let texts = Texts::of(view);
+        let (transmission, stan) = (decode::transmission(view)?, Stan(decode::required(view, 11)? as u32));
+        Ok(Advice {
+            key: self.key(view, context, stan, transmission, &texts)?,
+            class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
+            repeat: mti % 2 == 1,
+            pan: decode::pan(view, Track2::of(view).as_ref())?,
+            processing_code: ProcessingCode(decode::required(view, 3)? as u32),
+            amount: decode::amount(view, false)?,
+            billing: decode::billing(view)?,
+            approved: self.tells_approval(view),
+            reason: self.advice_reason(view),
+            approval_code: decode::approval_code(view),
+            original: decode::original(view),
+        })
+    }
+
+    /// DE 39 of an advice says what was decided; without it, what it tells has taken place.
+    fn tells_approval(&self, view: &View<'_>) -> bool {
+        let mut code = [b' '; 2];
+        view.text(39, &mut code).is_none() || self.approved_codes.contains(&code)
+    }
+
+    /// Mastercard DE 60: three digits of reason. Visa: 63.4, why the network decided, or 63.3, why it was sent.
+    fn advice_reason(&self, view: &View<'_>) -> u16 {
+        match self.mapping {
+            Mapping::Mastercard => {
+                let mut text = [0; 3];
+                let _written = view.text(60, &mut text);
+                digits(&text).unwrap_or(0)
+            }
+            Mapping::Visa => self.private_use(view, 4).or_else(|| self.private_use(view, 3)).unwrap_or(0),
+            Mapping::Iso87 => 0,
+        }
+    }
+
+    /// Why a reversal was sent, and whose decision it undoes: a time-out of the network's is about our answer only, and
+    /// its own decision comes as an advice (R4).
+    pub(super) fn reversal_reason(&self, view: &View<'_>) -> (u16, Legs) {
+        match self.mapping {
+            Mapping::Mastercard => {
+                let mut code = [0; 2];
+                let _written = view.text(39, &mut code);
+                let ours = view.mti() >= 420 && code == *MASTERCARD_TIMEOUT;
+                (digits(&code).unwrap_or(0), if ours { Legs::Ours } else { Legs::Both })
+            }
+            Mapping::Visa => {
+                let ours = self.private_use(view, 4).is_some();
+                (self.private_use(view, 3).unwrap_or(0), if ours { Legs::Ours } else { Legs::Both })
+            }
+            Mapping::Iso87 => (0, Legs::Both),
+        }
+    }
+
+    /// A part of Visa's DE 63.
+    fn private_use(&self, view: &View<'_>, number: u8) -> Option<u16> {
+        let part = self.subfields(63)?.find(view.content(63)?, number)?;
+        u16::try_from(part.number()?).ok()
+    }
+
+    /// What a message says of a request of theirs whose answer did not arrive: the answer itself in a reject frame, or
+    /// a 0190 that names it by the same keys. `None` when it does not name a card and a message.
+    pub(super) fn undelivered(&self, view: &View<'_>, context: Context) -> Option<ReversalRequest> {
+        let stan = Stan(view.number(11)? as u32);
+        let transmission = decode::transmission(view).ok()?;
+        let key = self.key(view, context, stan, transmission, &Texts::of(view)).ok()?;
+        let class = match view.mti() / 100 {
+            2 => MessageClass::Financial,
+            _ => MessageClass::Authorization,
+        };
+        Some(ReversalRequest {
+            key,
+            advice: true,
+            repeat: false,
+            pan: decode::pan(view, None).ok()?,
+            processing_code: ProcessingCode(view.number(3).unwrap_or(0) as u32),
+            amount: decode::amount(view, true).ok()?,
+            approval_code: None,
+            original: Some(OriginalData {
+                class: Some(class),
+                stan,
+                transmission: Some(transmission),
+                acquirer: key.acquirer,
+            }),
+            legs: Legs::Ours,
+            reason: 0,
+        })
+    }
+
+    pub(super) fn administrative(
+        &self,
+        view: &View<'_>,
+        context: Context,
+    ) -> Result<AdministrativeAdvice, Fault> {
+        let stan = Stan(decode::required(view, 11)? as u32);
+        let transmission = view.number(7).and_then(|digits| TransmissionTime::new(digits as u32));
+        let Texts { rrn, terminal, merchant } = Texts::of(view);
+        Ok(AdministrativeAdvice {
+            key: MessageKey {
+                network: context.network,
+                link: context.link,
+                stan,
+                transmission: transmission.unwrap_or_default(),
+                acquirer: InstitutionId(view.number(32).unwrap_or(0)),
+                rrn,
+                terminal,
+                merchant,
+                network_reference: self.network_reference(view).unwrap_or(0),
+            },
+            mti: view.mti(),
+            pan: decode::pan(view, None).ok(),
+            reason: self.advice_reason(view),
+        })
+    }
+}
+
+impl Texts {
+    fn of(view: &View<'_>) -> Self {
+        let mut texts = Self { rrn: Rrn::BLANK, terminal: TerminalId::BLANK, merchant: MerchantId::BLANK };
+        Self::read(view, &mut texts);
+        texts
+    }
+}
+
+/// Digits as a number; `None` when there is anything else.
+fn digits(text: &[u8]) -> Option<u16> {
+    text.iter()
+        .try_fold(0, |value: u16, byte| byte.is_ascii_digit().then(|| value * 10 + u16::from(byte - b'0')))
+}
