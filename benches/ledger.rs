@@ -37,6 +37,7 @@ use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::Presented;
@@ -173,6 +174,8 @@ impl Bench {
                     original: None,
                     approval_code: None,
                     undoes,
+                    legs: Legs::Both,
+                    reason: 0,
                     configuration: 1,
                     decided_after_us: 1,
                 }));
