@@ -183,10 +183,10 @@ pub(crate) enum Shape {
     CountedBcd,
     /// A length of one binary byte, then BCD digits and separators, the spare nibble in front.
     CountedTrack,
-    /// A length of two or three ASCII digits, then whatever the bytes are.
-    AsciiPlain,
-    /// A length of two or three ASCII digits, then digits of one byte each.
-    AsciiZoned,
+    /// A length of two or three digits of one byte each, then whatever the bytes are.
+    LengthPlain,
+    /// A length of two or three digits of one byte each, then digits of one byte each.
+    LengthZoned,
 }
 
 /// A table row in short: what reading a field of a frequent shape needs.
@@ -198,6 +198,8 @@ pub(crate) struct Row {
     pub(crate) prefix: u8,
     /// The byte of the digit zero, when it is zoned.
     pub(crate) zero: u8,
+    /// The same of its length.
+    pub(crate) prefix_zero: u8,
     /// The bits that must be zero in front of an odd number of BCD digits, right-aligned.
     pub(crate) pad: u8,
     /// Its length, or the longest that is accepted.
@@ -209,18 +211,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    const OTHER: Self = Self { shape: Shape::Other, prefix: 0, zero: 0, pad: 0, units: 0, bytes: 0, span: 0 };
+    const OTHER: Self =
+        Self { shape: Shape::Other, prefix: 0, zero: 0, prefix_zero: 0, pad: 0, units: 0, bytes: 0, span: 0 };
 
     fn of(spec: &FieldSpec) -> Self {
-        let (shape, prefix) = match spec.length {
-            Length::Fixed(_) => (Self::fixed(spec), 0),
-            Length::Variable { prefix, .. } => (Self::variable(spec, prefix), prefix.width),
+        let (shape, prefix, prefix_encoding) = match spec.length {
+            Length::Fixed(_) => (Self::fixed(spec), 0, Encoding::Binary),
+            Length::Variable { prefix, .. } => (Self::variable(spec, prefix), prefix.width, prefix.encoding),
         };
+        let zero_of = |encoding| if encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO };
         let bytes = spec.bytes(usize::from(spec.max())).min(usize::from(u16::MAX)) as u16;
         Self {
             shape,
             prefix,
-            zero: if spec.encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO },
+            zero: zero_of(spec.encoding),
+            prefix_zero: zero_of(prefix_encoding),
             pad: if spec.max() % 2 == 1 { 0x0f } else { 0 },
             units: spec.max(),
             bytes,
@@ -251,9 +256,11 @@ impl Row {
             (Encoding::Binary, 1, Content::Track) if spec.checked && spec.is_left_bcd() => {
                 Shape::CountedTrack
             }
-            (Encoding::Ascii, 2..=3, _) if plain => Shape::AsciiPlain,
-            (Encoding::Ascii, 2..=3, Content::Numeric) if spec.checked && spec.is_zoned() => {
-                Shape::AsciiZoned
+            (Encoding::Ascii | Encoding::Ebcdic, 2..=3, _) if plain => Shape::LengthPlain,
+            (Encoding::Ascii | Encoding::Ebcdic, 2..=3, Content::Numeric)
+                if spec.checked && spec.is_zoned() =>
+            {
+                Shape::LengthZoned
             }
             _ => Shape::Other,
         }

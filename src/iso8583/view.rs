@@ -289,7 +289,7 @@ impl<'a> View<'a> {
         match self.layout.rows()[usize::from(field)].shape {
             Shape::CountedBcd if units <= 16 => digits::bcd_before(self.body, end, units),
             Shape::Zoned => digits::zoned_before(self.body, end, units),
-            Shape::AsciiZoned if units <= 16 => digits::zoned_before(self.body, end, units),
+            Shape::LengthZoned if units <= 16 => digits::zoned_before(self.body, end, units),
             _ => content::number(self.layout.field(field)?, self.body.get(span.content()..end)?, units),
         }
     }
@@ -574,23 +574,35 @@ fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
                 && digits::is_bcd_track(bytes);
             right.then_some((Span::new(at, at + 1, end, units), end))
         }
-        Shape::AsciiPlain | Shape::AsciiZoned => {
+        Shape::LengthPlain | Shape::LengthZoned => {
             let content = at + usize::from(row.prefix);
-            let mut units = 0;
-            for byte in body.get(at..content)? {
-                let digit = byte ^ ASCII_ZERO;
-                if digit > 9 {
-                    return None;
-                }
-                units = units * 10 + usize::from(digit);
-            }
+            let units = zoned_length(body.get(at..content)?, row.prefix_zero)?;
             let end = content + units;
-            let bytes = body.get(content..end)?;
             let right = units <= usize::from(row.units)
-                && (row.shape == Shape::AsciiPlain || digits::is_zoned(bytes, row.zero));
+                && if row.shape == Shape::LengthPlain {
+                    end <= body.len()
+                } else {
+                    // Sixteen digits and less are looked at in one piece: there is always so much in front of them.
+                    match units {
+                        1..=16 => digits::is_zoned_before(body, end, units, row.zero),
+                        _ => digits::is_zoned(body.get(content..end)?, row.zero),
+                    }
+                };
             right.then_some((Span::new(at, content, end, units), end))
         }
     }
+}
+
+/// A length of two or three digits of one byte each.
+#[inline(always)]
+fn zoned_length(bytes: &[u8], zero: u8) -> Option<usize> {
+    let (tens, ones, hundreds) = match *bytes {
+        [tens, ones] => (tens ^ zero, ones ^ zero, 0),
+        [hundreds, tens, ones] => (tens ^ zero, ones ^ zero, hundreds ^ zero),
+        _ => return None,
+    };
+    let digits = tens <= 9 && ones <= 9 && hundreds <= 9;
+    digits.then(|| usize::from(hundreds) * 100 + usize::from(tens) * 10 + usize::from(ones))
 }
 
 #[cfg(test)]
