@@ -137,6 +137,17 @@ fn approval() -> Answer {
 }
 
 #[test]
+fn every_data_element_of_two_bitmaps_has_a_row_and_a_name() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for field in (2..=128).filter(|field| *field != 65) {
+            assert!(dialect.layout().field(field).is_some(), "{name}: {field}");
+            assert!(!dialect.field_name(field).is_empty(), "{name}: {field}");
+        }
+    }
+}
+
+#[test]
 fn a_purchase_becomes_a_request() {
     for name in Dialect::built_in_names() {
         let dialect = dialect(name);
@@ -230,6 +241,76 @@ fn visa_subfields_reach_the_request() {
 }
 
 #[test]
+fn mastercard_subelements_reach_the_request() {
+    let mastercard = dialect("mastercard");
+    let table: &[(&Values<'_>, Presented, bool)] = &[
+        (&[], Presented(0), false),
+        (&[(48, "R6105100009203123")], Presented::CVV2, true),
+        (&[(48, "6105100009203123")], Presented::CVV2, true),
+        (&[(48, "R610501000")], Presented(0), false),
+        (&[(48, "R3801Z610510000")], Presented(0), true),
+        (&[(48, "R9200")], Presented(0), false),
+        (&[(48, "T4328jJJLtQa+Iws8AREAEbjsA1MAAAA=")], Presented::AUTHENTICATION, false),
+        (
+            &[(48, "T4328jJJLtQa+Iws8AREAEbjsA1MAAAA=9203999")],
+            Presented::AUTHENTICATION.with(Presented::CVV2),
+            false,
+        ),
+        // What cannot be read says nothing, and the message is still a request.
+        (&[(48, "R61991")], Presented(0), false),
+        (&[(48, "RX")], Presented(0), false),
+        (&[(55, "9F26080102030405060708")], Presented::CRYPTOGRAM, false),
+        (&[(55, "82023900")], Presented(0), false),
+        (&[(45, "B4111111111111111^NAME^2912")], Presented::TRACK, false),
+    ];
+    for (changes, presented, partial) in table {
+        let request = authorization(&mastercard, 100, &with(changes));
+        assert_eq!(request.presented, *presented, "{changes:?}");
+        assert_eq!(request.partial_supported, *partial, "{changes:?}");
+    }
+    assert_eq!(authorization(&mastercard, 100, &with(&[(22, "051")])).entry_mode, 51);
+}
+
+#[test]
+fn r7_a_mastercard_transaction_is_named_by_its_trace_id() {
+    let mastercard = dialect("mastercard");
+    let reference = |mti, changes: &Values<'_>| match inbound(&mastercard, mti, &with(changes)) {
+        Ok(Inbound::Authorization(request)) => request.key.network_reference,
+        Ok(Inbound::Reversal(request)) => request.key.network_reference,
+        other => panic!("{other:?}"),
+    };
+    let own: &Values<'_> = &[(15, "1206"), (63, "MRW0110NZ")];
+    let id = reference(100, own);
+    assert!(id > 0 && id >> 56 == 0, "{id}");
+    // MTI, fields, and whether they name the same transaction.
+    let table: &[(u16, &Values<'_>, bool)] = &[
+        (100, &[(15, "1206"), (63, "MRW0110NZ   ")], true),
+        (420, own, true),
+        (420, &[(48, "R6315MRW0110NZ1206  ")], true),
+        (420, &[(48, "6313MRW0110NZ1206")], true),
+        // What is named goes before the reversal's own id.
+        (420, &[(48, "R6313MRW0110NZ1206"), (15, "1207"), (63, "MRW0110XX")], true),
+        (100, &[(48, "R6313MRW0110NZ1206")], true),
+        // A series names its first; a new request of it is another transaction.
+        (100, &[(48, "R6313MRW0110NZ1206"), (15, "1207"), (63, "MRW0110XX")], false),
+        // An increment is not.
+        (100, &[(48, "R6313MRW0110NZ1206"), (15, "1207"), (61, "0000004000"), (63, "MRW0110XX")], true),
+        (420, &[(15, "1207"), (63, "MRW0110NZ")], false),
+        (420, &[(48, "R6313MRW0110NY1206")], false),
+    ];
+    for (mti, changes, same) in table {
+        assert_eq!(reference(*mti, changes) == id, *same, "{mti} {changes:?}");
+    }
+    let nameless: &[&Values<'_>] =
+        &[&[(63, "MRW0110NZ")], &[(15, "1206")], &[(48, "R6315               ")], &[]];
+    for absent in nameless {
+        assert_eq!(reference(420, absent), 0, "{absent:?}");
+    }
+    let long = reference(100, &[(15, "1206"), (63, "MRW0110NZ012")]);
+    assert!(long >> 63 == 1 && long != reference(100, &[(15, "1206"), (63, "MRW0110NZ013")]));
+}
+
+#[test]
 fn r16_account_verification_is_told_by_the_network_not_by_a_zero_amount() {
     let zero = (4, "000000000000");
     let table: &[(&str, &Values<'_>, TransactionKind)] = &[
@@ -237,7 +318,19 @@ fn r16_account_verification_is_told_by_the_network_not_by_a_zero_amount() {
         ("visa", &[zero, (25, "00")], TransactionKind::Purchase),
         ("visa", &[zero], TransactionKind::Purchase),
         ("visa", &[(25, "51")], TransactionKind::Purchase),
+        ("visa", &[zero, (63, "A0000000023700")], TransactionKind::TokenRequest),
+        ("visa", &[(63, "A0000000023760")], TransactionKind::TokenRequest),
+        ("visa", &[(63, "A0000000023900")], TransactionKind::Purchase),
+        ("visa", &[(63, "8000000002")], TransactionKind::Purchase),
+        ("mastercard", &[zero, (61, "0000008000800840902101234")], TransactionKind::AccountVerification),
+        ("mastercard", &[(61, "0000008000800840902101234")], TransactionKind::Purchase),
+        ("mastercard", &[zero, (61, "0000000000800840902101234")], TransactionKind::Purchase),
+        ("mastercard", &[zero, (25, "51")], TransactionKind::Purchase),
+        ("mastercard", &[zero, (61, "000000")], TransactionKind::Purchase),
+        ("mastercard", &[zero, (61, "1 4511818")], TransactionKind::AccountVerification),
+        ("mastercard", &[zero, (61, "0000009000")], TransactionKind::TokenRequest),
         ("iso87-ascii", &[zero, (25, "51")], TransactionKind::Purchase),
+        ("iso87-binary", &[zero, (61, "0000008000")], TransactionKind::Purchase),
     ];
     for (name, changes, kind) in table {
         assert_eq!(authorization(&dialect(name), 100, &with(changes)).kind, *kind, "{name} {changes:?}");
@@ -321,6 +414,104 @@ fn r25_an_answer_echoes_its_table_and_nothing_secret() {
 }
 
 #[test]
+fn r25_a_mastercard_answer_repeats_its_private_data_without_secrets() {
+    let mastercard = dialect("mastercard");
+    let extra = [
+        (5, "000000005000"),
+        (6, "000000004600"),
+        (10, "61000000"),
+        (15, "1207"),
+        (16, "1207"),
+        (22, "051"),
+        (28, "D00000100"),
+        (35, "4111111111111111D29122011234567890"),
+        (43, "somewhere"),
+        (48, "R3801Z6315MRW0110NZ1206  "),
+        (51, "978"),
+        (52, "0102030405060708"),
+        (53, "2001010100000000"),
+        (55, "82023900"),
+        (61, "0000000000800840902101234"),
+        (63, "MCS01106L"),
+        (102, "12345"),
+        (127, "private"),
+    ];
+    let (mti, found) = answered(&mastercard, 101, &with(&extra), &approval());
+    assert_eq!(mti, 110);
+    let expected = [
+        "2=4111111111111111",
+        "3=000000",
+        "4=000000005000",
+        "5=000000005000",
+        "6=000000004600",
+        "7=0604123456",
+        "10=61000000",
+        "11=123456",
+        "15=1207",
+        "16=1207",
+        "28=D00000100",
+        "32=12345678901",
+        "37=REF123456789",
+        "38=A1B2C3",
+        "39=00",
+        "41=TERMID01",
+        "48=R3801Z6315MRW0110NZ1206  ",
+        "49=840",
+        "51=978",
+        "63=MCS01106L",
+        "102=12345",
+        "127=private",
+    ];
+    assert_eq!(found, expected);
+    let zeros = "0".repeat(42);
+    for (mti, answer) in [(400, 410), (420, 430)] {
+        let reversal = with(&[(48, "R6313MRW0110NZ1206"), (90, &zeros), (95, &zeros)]);
+        let (found_mti, found) = answered(&mastercard, mti, &reversal, &approval());
+        assert_eq!(found_mti, answer);
+        for field in [format!("90={zeros}"), format!("95={zeros}"), "48=R6313MRW0110NZ1206".to_owned()] {
+            assert!(found.contains(&field), "{field} in {found:?}");
+        }
+    }
+    // DE 48 as it came, and as it goes back; none where nothing is left.
+    let table: &[(&str, Option<&str>)] = &[
+        ("R", Some("R")),
+        ("R3801Z", Some("R3801Z")),
+        ("3801Z", Some("3801Z")),
+        ("R9203123", Some("R8701P")),
+        ("9203123", Some("8701P")),
+        ("P6313MWB39479908228701M9203000", Some("P6313MWB39479908228701P")),
+        ("R3801Z92031239501X", Some("R3801Z8701P9501X")),
+        ("R8701M", Some("R")),
+        ("8701M", None),
+        ("R1016ABCDEFGHIJKLMNOP1104KEYS", Some("R")),
+        ("R33250102C 02164111111111111111", Some("R")),
+        ("T4328jJJLtQa+Iws8AREAEbjsA1MAAAA=4203212", Some("T4203212")),
+        // What stands behind something unreadable may be anything.
+        ("R3801Z93X59203123", Some("R3801Z")),
+        ("R3801Z9203", Some("R3801Z")),
+        ("9299123", None),
+    ];
+    for (came, goes) in table {
+        let (_, found) = answered(&mastercard, 100, &with(&[(48, came), (127, "after")]), &approval());
+        let private = found.iter().find_map(|field| field.strip_prefix("48="));
+        assert_eq!(private, *goes, "{came}");
+        assert_eq!(found.last().map(String::as_str), Some("127=after"), "{came}");
+    }
+    // A reversal verifies nothing, and its answer says nothing about it.
+    let (_, found) = answered(&mastercard, 400, &with(&[(48, "R9203123")]), &approval());
+    assert!(found.contains(&"48=R".to_owned()), "{found:?}");
+    // What cannot be served is answered without secrets too.
+    let found = malformed(&mastercard, 100, &with(&[(14, "2913"), (48, "R3801Z9203123")]), |_| ());
+    assert!(found.is_some_and(|found| found.contains(&"48=R3801Z".to_owned())));
+    let mut out = Vec::new();
+    let request = frame(&mastercard, 100, &with(&[(48, "R3801Z1104KEYS")]));
+    let mut spans = Spans::default();
+    let received = mastercard.decode(body(&mastercard, &request), context(), &mut spans).expect("a request");
+    mastercard.write_refusal(&received, ActionCode::Unavailable, &mut out).expect("an answer that fits");
+    assert!(fields(&mastercard, &out).1.contains(&"48=R3801Z".to_owned()));
+}
+
+#[test]
 fn r25_a_visa_header_is_turned_around() {
     let visa = dialect("visa");
     let mut request = frame(&visa.clone().with_station(654_321), 100, PURCHASE);
@@ -396,6 +587,56 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
     assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
     let (_, found) = answered(&visa, 100, PURCHASE, &approval());
     assert!(!found.iter().any(|field| field.starts_with("44=")));
+    let mastercard = dialect("mastercard");
+    let (_, found) = answered(&mastercard, 100, &with(&[(48, "R9203123")]), &approval());
+    assert!(found.contains(&"48=R8701P".to_owned()), "{found:?}");
+    assert!(!found.iter().any(|field| field.starts_with("44=")));
+}
+
+#[test]
+fn a_description_shows_parts_of_parts_and_hides_the_secret_ones() {
+    let mastercard = dialect("mastercard");
+    let private =
+        format!("R1016KEYKEYKEYKEYKEYK33330101C0216{PAN}03042912610510001{}", "4304UCAF710450C 9203987");
+    let shown = |values: &Values<'_>| describe(&mastercard, &frame(&mastercard, 100, &with(values)));
+    let text = shown(&[
+        (48, &private),
+        (54, "0057840D0000000050000002840C000000000099"),
+        (56, "013301295001LWDDOISMJL2B7WPLSBBWHOFLV"),
+        (61, "0000004000800840902101234"),
+        (112, "0010042102999002ZZ"),
+    ]);
+    for line in [
+        "48 lead: R",
+        "48.10 Encrypted PIN block key: (not shown)",
+        "48.33.1 Account number indicator: C",
+        "48.33.2 Account number: 411111******1111",
+        "48.61.1 Partial approval: 1",
+        "48.61.5 Final authorization: 1",
+        "48.43 Universal cardholder authentication field: (not shown)",
+        "48.71.1 Service: 50",
+        "48.92 CVC 2: (not shown)",
+        "54.4 Amount: D000000005000",
+        "54.4 Amount: C000000000099",
+        "56.1.1 Payment account reference: 5001LWDDOISMJL2B7WPLSBBWHOFLV",
+        "61.7 Transaction status: 4",
+        "112.1 Installment payment data: 2102",
+        "112.999 : ZZ",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    // Not readable to its end, or without an id: nothing of a code or a card number is seen.
+    for private in ["R92031", "R3336xx02164111111111111111", "R987 4111111111111111"] {
+        let text = shown(&[(48, private)]);
+        assert!(text.contains("(the rest is not shown)") && !text.contains(PAN), "{private}: {text}");
+        assert!(!text.contains("987") && !text.contains("031"), "{private}: {text}");
+    }
+    let table = include_str!("../src/dialect/tables/mastercard.toml");
+    let undivided =
+        table.replace("id_digits = 2\nlength_digits = 2\nlead = 1", "id_digits = 3\nlength_digits = 2");
+    let undivided = Dialect::from_toml("mine.toml", &undivided).expect("a table");
+    let text = describe(&undivided, &frame(&undivided, 100, &with(&[(48, "R9203987")])));
+    assert!(text.contains("DE 48 Additional data, private: (8 bytes, not shown)"), "{text}");
 }
 
 /// The request with some bytes of its message replaced, and the answer to it.
@@ -450,6 +691,31 @@ fn r24_visa_declines_what_it_can_echo_and_is_silent_otherwise() {
 }
 
 #[test]
+fn r24_mastercard_answers_30_with_the_fields_number() {
+    let mastercard = dialect("mastercard");
+    // EBCDIC digits of 5999, of the length and the number of DE 32, and of DE 11.
+    let (mcc, letter) = (&[0xf5, 0xf9, 0xf9, 0xf9], &[0xf5, 0xf9, 0xc1, 0xf9]);
+    let table: Vec<(u16, Option<Vec<String>>, &str)> = vec![
+        (100, malformed(&mastercard, 100, PURCHASE, replace(0, mcc, letter)), "018"),
+        (100, malformed(&mastercard, 100, &with(&[(14, "2913")]), |_| ()), "014"),
+        (400, malformed(&mastercard, 400, &with(&[(4, "")]), |_| ()), "004"),
+        (420, malformed(&mastercard, 420, &with(&[(49, "")]), |_| ()), "049"),
+        (100, malformed(&mastercard, 100, PURCHASE, |body| body.truncate(body.len() - 1)), "049"),
+        (100, malformed(&mastercard, 100, PURCHASE, replace(0, &[0xf1, 0xf1, 0xf1, 0xf2], &[0xf9])), "032"),
+        (800, malformed(&mastercard, 800, &[(7, "0604123456"), (11, "123456")], |_| ()), "070"),
+    ];
+    for (mti, found, field) in table {
+        let found = found.expect("an answer");
+        for expected in ["39=30".to_owned(), format!("44={field}"), "11=123456".to_owned()] {
+            assert!(found.contains(&expected), "{mti}: {expected} in {found:?}");
+        }
+    }
+    assert_eq!(malformed(&mastercard, 100, PURCHASE, |body| body.truncate(11)), None);
+    // Answers are never answered.
+    assert_eq!(malformed(&mastercard, 110, PURCHASE, |body| body.truncate(body.len() - 1)), None);
+}
+
+#[test]
 fn r24_iso87_answers_30_with_the_fields_number() {
     let iso = dialect("iso87-ascii");
     let table: Vec<(u16, Option<Vec<String>>, &str)> = vec![
@@ -479,6 +745,15 @@ fn r23_network_management_both_ways() {
         ("visa", "161", NetworkManagement::Unsupported(161)),
         ("iso87-ascii", "001", NetworkManagement::SignOn),
         ("iso87-ascii", "301", NetworkManagement::Echo),
+        ("iso87-binary", "002", NetworkManagement::SignOff),
+        ("mastercard", "061", NetworkManagement::SignOn),
+        ("mastercard", "001", NetworkManagement::SignOn),
+        ("mastercard", "062", NetworkManagement::SignOff),
+        ("mastercard", "002", NetworkManagement::SignOff),
+        ("mastercard", "270", NetworkManagement::Echo),
+        ("mastercard", "161", NetworkManagement::Unsupported(161)),
+        ("mastercard", "162", NetworkManagement::Unsupported(162)),
+        ("mastercard", "060", NetworkManagement::Unsupported(60)),
     ];
     for (name, code, what) in table {
         let dialect = dialect(name);
@@ -492,7 +767,8 @@ fn r23_network_management_both_ways() {
         let mut out = Vec::new();
         dialect.write_network_answer(&received, &asked, &mut out).expect("an answer that fits");
         let (mti, found) = fields(&dialect, &out);
-        let outcome = if matches!(what, NetworkManagement::Unsupported(_)) { "12" } else { "00" };
+        let refused = if name == "mastercard" { "96" } else { "12" };
+        let outcome = if matches!(what, NetworkManagement::Unsupported(_)) { refused } else { "00" };
         let expected =
             ["7=0604123456", "11=000077", "37=REF123456789", &format!("39={outcome}"), &format!("70={code}")];
         assert_eq!((mti, found.as_slice()), (810, expected.map(str::to_owned).as_slice()), "{name} {code}");
@@ -511,6 +787,17 @@ fn r23_network_management_both_ways() {
     let iso = dialect("iso87-ascii");
     iso.write_network_request(&own(NetworkManagement::Echo), &mut out).expect("a request that fits");
     assert_eq!(fields(&iso, &out).1, ["7=1123220000", "11=000036", "70=301"]);
+    let mastercard = dialect("mastercard");
+    for (what, code) in [
+        (NetworkManagement::SignOn, "70=061"),
+        (NetworkManagement::SignOff, "70=062"),
+        (NetworkManagement::Echo, "70=270"),
+        (NetworkManagement::Unsupported(60), "70=060"),
+    ] {
+        let mut out = Vec::new();
+        mastercard.write_network_request(&own(what), &mut out).expect("a request that fits");
+        assert_eq!(fields(&mastercard, &out).1, ["7=1123220000", "11=000036", code]);
+    }
 }
 
 #[test]
@@ -562,6 +849,26 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         ),
         (changed("mti = \"ascii\"", "mti = \"latin\""), "encoding.mti"),
         (changed("mapping = \"iso87\"", "mapping = \"amex\""), "must be one of visa, mastercard, iso87"),
+        (changed("refused = \"12\"", "refused = \"no\u{e4}\""), "`network_management.refused` must be two"),
+        (changed("form = \"tags\"", "form = \"tagged\""), "`id_digits` and `length_digits` go with"),
+        (changed("form = \"tags\"", "form = \"tags\"\nlead = 1"), "`id_digits` and `length_digits` go with"),
+        (changed("form = \"tags\"", "form = \"tags\"\nwithheld = [1]"), "`withheld` goes with"),
+        (changed("form = \"tags\"", "form = \"tags\"\nbitmap_bytes = 1"), "`bitmap_bytes` goes with"),
+        (changed("form = \"tags\"", "form = \"heap\""), "`form` must be one of bitmap"),
+        (
+            changed(
+                "5 = { format = \"n11\", name = \"Original f",
+                "65 = { format = \"n11\", name = \"Original f",
+            ),
+            "no number of",
+        ),
+        (
+            changed(
+                "5 = { format = \"n11\", name = \"Original f",
+                "04 = { format = \"n11\", name = \"Original f",
+            ),
+            "is there already",
+        ),
         (changed("sign_on = [1, 71]", "sign_on = []"), "at least one code"),
         (changed("unknown-card = \"14\"\n", ""), "`response_codes.unknown-card` is missing"),
         (changed("0810 = [7, ", "0810 = [52, 7, "), "must not echo field 52"),
@@ -578,6 +885,18 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
             findings.iter().all(|finding| finding.line > 1 || finding.message.contains("missing")),
             "{found:?}"
         );
+    }
+    let private = include_str!("../src/dialect/tables/mastercard.toml");
+    for (from, to) in [
+        ("withheld = [10, 11, 33, 43, 87, 92]", "withheld = [10, 11, 33, 43, 87]"),
+        ("withheld = [10, 11, 33, 43, 87, 92]\n", ""),
+        ("[subfields.48", "[subfields.47"),
+    ] {
+        assert!(private.contains(from), "{from}");
+        let text = private.replace(from, to);
+        let findings = Dialect::from_toml("mine.toml", &text).expect_err("a refusal");
+        let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|finding| finding.contains("must withhold 10, 11, 92")), "{found:?}");
     }
     let two = changed("mti = \"ascii\"", "mti = \"latin\"").replacen("format = \"n6\"", "format = \"n0\"", 1);
     assert_eq!(Dialect::from_toml("mine.toml", &two).err().map(|findings| findings.len()), Some(2));

@@ -264,7 +264,11 @@ impl History {
         let types = [0, 0, 0, 0, 0, 10_000, 300_000, 200_000, 400_000];
         let processing_code = ProcessingCode(r.pick(&types));
         let verification = r.one_in(12);
-        let kind = if verification { TransactionKind::AccountVerification } else { processing_code.kind() };
+        let kind = match (verification, r.one_in(60)) {
+            (true, _) => TransactionKind::AccountVerification,
+            (false, true) => TransactionKind::TokenRequest,
+            (false, false) => processing_code.kind(),
+        };
         let zero = verification || kind == TransactionKind::BalanceInquiry || r.one_in(30);
         let amount = Money::new(
             if zero { 0 } else { r.below(9_000) as i64 + 1 },

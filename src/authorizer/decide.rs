@@ -163,6 +163,7 @@ impl Authorizer {
         }
         match request.kind {
             TransactionKind::AccountVerification => decline(ActionCode::NoReasonToDecline),
+            TransactionKind::TokenRequest => decline(ActionCode::NotPermitted),
             TransactionKind::BalanceInquiry => {
                 let account = shard.account_in(card, request.amount.currency);
                 let account = account.unwrap_or_else(|| shard.first_account(card));

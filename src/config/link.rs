@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use crate::config;
 use crate::config::process;
+use crate::dialect::Dialect;
 use crate::settings::Section;
-
-/// The dialects that are compiled in. Others come from a file.
-pub const BUILT_IN_DIALECTS: [&str; 2] = ["visa", "iso87-ascii"];
 
 const NAME_BYTES_MAX: usize = 32;
 
@@ -81,8 +79,9 @@ impl LinkSettings {
 }
 
 fn check_dialect(dialect: &str, has_file: bool, section: &Section<'_>) {
-    if !has_file && !BUILT_IN_DIALECTS.contains(&dialect) {
-        let built_in = BUILT_IN_DIALECTS.join(", ");
+    let built_in = Dialect::built_in_names();
+    if !has_file && !built_in.contains(&dialect) {
+        let built_in = built_in.join(", ");
         let message = format!("\"{dialect}\" is not built in ({built_in}); give its `dialect_file`");
         section.report_at("dialect", message);
     }

@@ -86,7 +86,7 @@ impl Dialect {
     }
 
     /// A part of Visa's DE 63.
-    fn private_use(&self, view: &View<'_>, number: u8) -> Option<u16> {
+    pub(super) fn private_use(&self, view: &View<'_>, number: u16) -> Option<u16> {
         let part = self.subfields(63)?.find(view.content(63)?, number)?;
         u16::try_from(part.number()?).ok()
     }

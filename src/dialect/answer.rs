@@ -67,11 +67,13 @@ struct Added<'t> {
     response_data: &'t [u8],
     amounts: &'t [u8],
     amount: Option<(u64, u64)>,
+    /// A part of DE 48 (Mastercard SE 87).
+    private: Option<(u16, u8)>,
 }
 
 impl Added<'_> {
     const fn only(action: [u8; 2]) -> Self {
-        Added { action, approval_code: None, response_data: &[], amounts: &[], amount: None }
+        Added { action, approval_code: None, response_data: &[], amounts: &[], amount: None, private: None }
     }
 
     fn fields(&self) -> FieldSet {
@@ -134,7 +136,10 @@ impl Dialect {
                 .partial
                 .map(|part| (part.amount.minor.unsigned_abs(), part.billing.minor.unsigned_abs()));
             if self.cvv2_came(view) {
-                added.response_data = CVV2_NOT_PROCESSED;
+                match self.mapping {
+                    Mapping::Mastercard => added.private = Some(self.cvc_not_processed()),
+                    _ => added.response_data = CVV2_NOT_PROCESSED,
+                }
             }
         }
         self.write_response(received.header, view, added, out)
@@ -150,7 +155,10 @@ impl Dialect {
         request: &NetworkRequest,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
-        let action = self.response_code(network_management_outcome(request.what));
+        let action = match request.what {
+            NetworkManagement::Unsupported(_) => self.network_codes.refused,
+            what => self.response_code(network_management_outcome(what)),
+        };
         self.write_response(received.header, &received.view, Added::only(action), out)
     }
 
@@ -197,13 +205,7 @@ impl Dialect {
     /// # Errors
     /// It does not fit the frame or a field; nothing was appended.
     pub fn write_network_request(&self, request: &OwnRequest, out: &mut Vec<u8>) -> Result<(), WriteError> {
-        let code = match request.what {
-            NetworkManagement::SignOn => self.network_codes.sign_on.first(),
-            NetworkManagement::SignOff => self.network_codes.sign_off.first(),
-            NetworkManagement::Echo => self.network_codes.echo.first(),
-            NetworkManagement::Unsupported(ref code) => Some(code),
-        };
-        let code = u64::from(code.copied().unwrap_or(0));
+        let code = u64::from(self.network_code(request.what));
         let visa = self.mapping == Mapping::Visa;
         let (ours, theirs) = request.stations;
         self.framed(theirs, ours, out, |out| {
@@ -230,21 +232,54 @@ impl Dialect {
     ) -> Result<(), WriteError> {
         let mti = response_mti(view.mti());
         let fields = self.response_fields(mti).and(view.fields()).or(added.fields());
+        let (fields, guarded) = self.guard(view, fields, added.private);
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
         let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
         let body = header::begin_answer(request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
-        let new = added.fields().or(added.replaced()).and(fields);
-        if let Err((field, error)) =
-            builder.echo(view, fields, new, |field, builder| added.write(field, builder))
-        {
+        let new = added.fields().or(added.replaced()).or(guarded).and(fields);
+        let written = builder.echo(view, fields, new, |field, builder| {
+            if guarded.has(field) {
+                self.write_guarded(view, field, added.private, builder)
+            } else {
+                added.write(field, builder)
+            }
+        });
+        if let Err((field, error)) = written {
             out.truncate(start);
             return Err(WriteError::Field { field, error });
         }
         builder.finish();
         header::finish(self.answer_header(request_header), body, out);
         Ok(self.framing.finish(out, start)?)
+    }
+
+    /// Of the fields of an answer, those of which something is left when the parts that never go back are taken out;
+    /// and those that must be written without these parts.
+    #[inline]
+    fn guard(&self, view: &View<'_>, fields: FieldSet, added: Option<(u16, u8)>) -> (FieldSet, FieldSet) {
+        let guarded = self.guarded.and(fields);
+        let mut fields = fields;
+        for field in guarded.iter() {
+            let division = self.subfields(field).zip(view.content(field));
+            if !division.is_some_and(|(division, content)| division.has_open(content, added)) {
+                fields.remove(field);
+            }
+        }
+        (fields, guarded)
+    }
+
+    fn write_guarded(
+        &self,
+        view: &View<'_>,
+        field: u8,
+        added: Option<(u16, u8)>,
+        builder: &mut Builder<'_>,
+    ) -> Result<(), ValueError> {
+        let (division, content) =
+            self.subfields(field).zip(view.content(field)).ok_or(ValueError::UnknownField)?;
+        builder.filled(field, |out| division.append_open(content, added, out))
     }
 
     const fn answer_header(&self, request_header: &[u8]) -> MessageHeader {

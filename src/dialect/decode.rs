@@ -44,6 +44,8 @@ const CRYPTOGRAM_TAG: u32 = 0x9f26;
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
 const VISA_ACCOUNT_VERIFICATION: u64 = 51;
+/// The first two digits of the reasons in Visa DE 63.3 that are about tokens.
+const VISA_TOKEN_REASONS: u16 = 37;
 
 impl Dialect {
     /// Reads a frame's body: the network's header and the message to its end. Allocates nothing.
@@ -121,10 +123,7 @@ impl Dialect {
         {
             return Err(fault(13, Problem::NotADate));
         }
-        let verifies = self.mapping == Mapping::Visa
-            && amount.minor == 0
-            && view.number(25) == Some(VISA_ACCOUNT_VERIFICATION);
-        let kind = if verifies { TransactionKind::AccountVerification } else { processing_code.kind() };
+        let kind = self.kind(view, processing_code, amount);
         Ok(AuthorizationRequest {
             key: self.key(view, context, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -205,18 +204,43 @@ impl Dialect {
         })
     }
 
-    /// Visa DE 62.2, the transaction identifier.
-    pub(super) fn network_reference(&self, view: &View<'_>) -> Option<u64> {
-        if self.mapping != Mapping::Visa {
-            return None;
+    /// What DE 3 asks for, unless the network says in a private field that it is something else (R16).
+    #[inline(always)]
+    fn kind(&self, view: &View<'_>, code: ProcessingCode, amount: Money) -> TransactionKind {
+        match self.mapping {
+            Mapping::Visa if amount.minor == 0 && view.number(25) == Some(VISA_ACCOUNT_VERIFICATION) => {
+                TransactionKind::AccountVerification
+            }
+            Mapping::Visa if self.is_visa_token_request(view) => TransactionKind::TokenRequest,
+            Mapping::Mastercard => Self::mastercard_kind(view, code, amount),
+            Mapping::Visa | Mapping::Iso87 => code.kind(),
         }
-        self.subfields(62)?.find(view.content(62)?, 2)?.number()
     }
 
-    /// Visa DE 60.10: 1 is "can take a part", 3 is that and "the amount is estimated" (R12).
+    /// Visa DE 63.3, the message reason: 37xx is about tokens.
+    fn is_visa_token_request(&self, view: &View<'_>) -> bool {
+        self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_TOKEN_REASONS)
+    }
+
+    /// The network's own id of the transaction: Visa DE 62.2, the transaction identifier; Mastercard's trace id.
+    pub(super) fn network_reference(&self, view: &View<'_>) -> Option<u64> {
+        match self.mapping {
+            Mapping::Visa => self.subfields(62)?.find(view.content(62)?, 2)?.number(),
+            Mapping::Mastercard => self.mastercard_reference(view),
+            Mapping::Iso87 => None,
+        }
+    }
+
+    /// Visa DE 60.10: 1 is "can take a part", 3 is that and "the amount is estimated". Mastercard DE 48 SE 61 (R12).
     fn partial_supported(&self, view: &View<'_>) -> bool {
-        let indicators = view.content(60).and_then(|content| content.get(ADDITIONAL_INDICATORS));
-        self.mapping == Mapping::Visa && indicators.is_some_and(|byte| matches!(byte & 0x0f, 1 | 3))
+        match self.mapping {
+            Mapping::Visa => {
+                let indicators = view.content(60).and_then(|content| content.get(ADDITIONAL_INDICATORS));
+                indicators.is_some_and(|byte| matches!(byte & 0x0f, 1 | 3))
+            }
+            Mapping::Mastercard => self.mastercard_partial(view),
+            Mapping::Iso87 => false,
+        }
     }
 
     fn presented(&self, view: &View<'_>) -> Presented {
@@ -229,6 +253,9 @@ impl Dialect {
         }
         if self.has_cryptogram(view) {
             presented = presented.with(Presented::CRYPTOGRAM);
+        }
+        if self.mapping == Mapping::Mastercard {
+            return presented.with(self.mastercard_presented(view));
         }
         if self.cvv2_came(view) {
             presented = presented.with(Presented::CVV2);
@@ -248,10 +275,13 @@ impl Dialect {
         }
     }
 
-    /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one).
+    /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one). Mastercard DE 48
+    /// SE 92.
     pub(super) fn cvv2_came(&self, view: &View<'_>) -> bool {
-        if self.mapping != Mapping::Visa {
-            return false;
+        match self.mapping {
+            Mapping::Visa => {}
+            Mapping::Mastercard => return self.cvc2_came(view),
+            Mapping::Iso87 => return false,
         }
         let (Some(subfields), Some(content)) = (self.subfields(126), view.content(126)) else { return false };
         let mut buffer = [0; 6];

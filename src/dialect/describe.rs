@@ -7,8 +7,10 @@ use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
 use crate::dialect::header;
+use crate::dialect::mastercard;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
+use crate::iso8583::spec::Content;
 use crate::iso8583::subfields::Form;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::tlv;
@@ -62,13 +64,23 @@ pub fn describe(dialect: &Dialect, bytes: &[u8]) -> String {
         Err(broken) => (broken.view, Some(broken.error)),
     };
     line(&mut text, message_at, "MTI", &format!("{:04}", view.mti()));
+    let mistake = error.map(|error| usize::from(error.offset));
     for field in view.named().iter() {
-        describe_field(dialect, &view, field, message_at, &mut text);
+        // A bitmap or a length that is wrong puts card data where the table has something else.
+        let doubtful = mistake.is_some_and(|mistake| !is_told_apart(&view, field, mistake));
+        describe_field(dialect, &view, field, message_at, doubtful, &mut text);
     }
     if let Some(error) = error {
         line(&mut text, message_at + usize::from(error.offset), "malformed", &error.to_string());
     }
     text
+}
+
+/// Whether a field of a malformed message is what its number says, as far as one can see: a number in front of the
+/// mistake.
+fn is_told_apart(view: &View<'_>, field: u8, mistake: usize) -> bool {
+    let number = view.layout().field(field).is_some_and(|spec| spec.content == Content::Numeric);
+    number && view.offsets(field).is_some_and(|(start, _)| start < mistake)
 }
 
 fn line(text: &mut String, offset: usize, what: &str, value: &str) {
@@ -107,22 +119,34 @@ const HEADER_PARTS: [(&str, std::ops::Range<usize>); 14] = [
     ("H14 reject code", 24..26),
 ];
 
-fn describe_field(dialect: &Dialect, view: &View<'_>, field: u8, base: usize, text: &mut String) {
+fn describe_field(
+    dialect: &Dialect,
+    view: &View<'_>,
+    field: u8,
+    base: usize,
+    doubtful: bool,
+    text: &mut String,
+) {
     let what = format!("DE {field} {}", dialect.field_name(field));
     let Some(content) = view.content(field) else {
         let _ = writeln!(text, "    -  {what}: (not read)");
         return;
     };
     let offset = base + view.offsets(field).map_or(0, |(start, _)| start);
+    if doubtful {
+        let hidden = format!("({} bytes, not shown in a malformed message)", content.len());
+        return line(text, offset, &what, &hidden);
+    }
     let clear = dialect.value(view, field).unwrap_or_default();
-    let secret = secrecy(field);
-    match (secret, dialect.subfields(field)) {
+    let parts = dialect.subfields(field);
+    match (secrecy(dialect.mapping(), field, parts), parts) {
         (Secrecy::Hidden, _) => line(text, offset, &what, &format!("({} bytes, not shown)", content.len())),
         (Secrecy::CardNumber, _) => line(text, offset, &what, &mask_card_number(&clear)),
         (Secrecy::Open, None) => line(text, offset, &what, &shown(&clear)),
         (Secrecy::Open, Some(parts)) => {
             line(text, offset, &what, &format!("{} bytes", content.len()));
-            if !describe_parts(dialect, field, parts, content, &clear, text) {
+            let divided = Divided { mapping: dialect.mapping(), path: vec![u16::from(field)], parts };
+            if !divided.describe(content, &clear, text) {
                 // Parts that cannot be read may hide what the table would have masked.
                 part_line(text, "unreadable", "(the rest is not shown)");
             }
@@ -137,61 +161,124 @@ enum Secrecy {
     Hidden,
 }
 
-/// Card number; extended card number, tracks 2, 3 and 1, PIN blocks, and what the third bitmap keeps of one.
-const fn secrecy(field: u8) -> Secrecy {
-    match field {
-        2 => Secrecy::CardNumber,
-        34 | 35 | 36 | 45 | 52 | 152 => Secrecy::Hidden,
+/// Card number; extended card number, tracks 2, 3 and 1, PIN blocks, what the third bitmap keeps of one, and a field
+/// with secret parts when the table does not tell where they are.
+fn secrecy(mapping: Mapping, field: u8, parts: Option<&Subfields>) -> Secrecy {
+    match (mapping, field) {
+        (_, 2) => Secrecy::CardNumber,
+        (_, 34 | 35 | 36 | 45 | 52 | 152) => Secrecy::Hidden,
+        (Mapping::Mastercard, mastercard::PRIVATE_DATA)
+            if parts.and_then(Subfields::tagging).is_none_or(|tagging| tagging.id_digits != 2) =>
+        {
+            Secrecy::Hidden
+        }
         _ => Secrecy::Open,
     }
 }
 
-fn describe_parts(
-    dialect: &Dialect,
-    field: u8,
-    parts: &Subfields,
-    content: &[u8],
-    clear: &str,
-    text: &mut String,
-) -> bool {
-    match parts.form {
-        Form::Bitmap(_) => {
-            for part in parts.parts(content) {
-                let Ok(part) = part else { return false };
-                let name = format!("{field}.{} {}", part.subfield.number, part.subfield.name);
-                let value = value::decode(&part.subfield.spec, part.content, part.units);
-                // Visa 126.10 is the CVV2.
-                let cvv2 = dialect.mapping() == Mapping::Visa && (field, part.subfield.number) == (126, 10);
-                part_line(text, &name, &if cvv2 { "(not shown)".to_owned() } else { shown(&value) });
-            }
-            true
+/// Visa 126.10 is the CVV2. Mastercard DE 48 has key blocks (10, 11), what 3-D Secure gave (43), the CVC 2 (92) and
+/// in 33.2 a card number.
+fn secrecy_of_part(mapping: Mapping, path: &[u16]) -> Secrecy {
+    match (mapping, path) {
+        (Mapping::Visa, [126, 10]) => Secrecy::Hidden,
+        (Mapping::Mastercard, [48, id, ..]) if [mastercard::UCAF, mastercard::CVC2].contains(id) => {
+            Secrecy::Hidden
         }
-        Form::Positional => {
-            let characters: Vec<char> = clear.chars().collect();
-            // A card number may lie across two parts: look at the whole first.
-            let masked: Vec<char> = shown(clear).chars().collect();
-            let mut at = 0;
-            for part in &parts.parts {
+        (Mapping::Mastercard, [48, id, ..]) if mastercard::NEVER_ECHOED.contains(id) => Secrecy::Hidden,
+        (Mapping::Mastercard, [48, 33, 2]) => Secrecy::CardNumber,
+        _ => Secrecy::Open,
+    }
+}
+
+/// A field, or a part of one, and how it is divided.
+struct Divided<'d> {
+    mapping: Mapping,
+    /// The field's number, then the numbers of parts: 48, 33.
+    path: Vec<u16>,
+    parts: &'d Subfields,
+}
+
+impl Divided<'_> {
+    /// Shows the parts of a content; false when they cannot be read to the end.
+    fn describe(&self, content: &[u8], clear: &str, text: &mut String) -> bool {
+        match self.parts.form {
+            Form::Bitmap(_) => self.parts.parts(content).all(|part| match part {
+                Ok(part) => {
+                    let value = value::decode(&part.subfield.spec, part.content, part.units);
+                    self.part(part.subfield.number, part.content, &value, text)
+                }
+                Err(_) => false,
+            }),
+            Form::Positional | Form::Repeated => {
+                self.positions(clear, text);
+                true
+            }
+            Form::Tagged(tagging) => {
+                let lead = tagging.characters(tagging.lead(content));
+                if !lead.is_empty() {
+                    part_line(text, &format!("{} lead", self.name()), &shown(&lead));
+                }
+                tagging.elements(content).all(|element| match element {
+                    Ok(element) => self.part(element.id, element.content, &self.parts.value(&element), text),
+                    Err(_) => false,
+                })
+            }
+            Form::Tags => describe_tags(content, text),
+            Form::Datasets => tlv::datasets(content).all(|set| match set {
+                Ok(set) => {
+                    let bytes = format!("{} bytes", set.content.len());
+                    part_line(text, &format!("dataset {:02X}", set.id), &bytes);
+                    describe_tags(set.content, text)
+                }
+                Err(_) => false,
+            }),
+        }
+    }
+
+    fn name(&self) -> String {
+        let numbers: Vec<String> = self.path.iter().map(u16::to_string).collect();
+        numbers.join(".")
+    }
+
+    /// One part, and its parts when it is divided itself.
+    fn part(&self, number: u16, content: &[u8], value: &str, text: &mut String) -> bool {
+        let row = self.parts.row(number);
+        let name = format!("{}.{number} {}", self.name(), row.map_or("", |row| &row.name));
+        let path = [self.path.as_slice(), &[number]].concat();
+        match (secrecy_of_part(self.mapping, &path), row.and_then(|row| row.parts.as_ref())) {
+            (Secrecy::Hidden, _) => part_line(text, &name, "(not shown)"),
+            (Secrecy::CardNumber, _) => part_line(text, &name, &mask_card_number(value)),
+            (Secrecy::Open, None) => part_line(text, &name, &shown(value)),
+            (Secrecy::Open, Some(parts)) => {
+                part_line(text, &name, &format!("{} bytes", content.len()));
+                return Divided { mapping: self.mapping, path, parts }.describe(content, value, text);
+            }
+        }
+        true
+    }
+
+    /// Parts of fixed width; the last one may be cut, and repeated ones begin again after it.
+    fn positions(&self, clear: &str, text: &mut String) {
+        // A card number may lie across two parts: look at the whole first.
+        let masked: Vec<char> = shown(clear).chars().collect();
+        let mut at = 0;
+        loop {
+            let start = at;
+            for part in &self.parts.parts {
                 let width = usize::from(part.spec.max());
                 let Some(value) = masked.get(at..at + width) else { break };
                 let value: String = value.iter().collect();
-                part_line(text, &format!("{field}.{} {}", part.number, part.name), &value);
+                part_line(text, &format!("{}.{} {}", self.name(), part.number, part.name), &value);
                 at += width;
             }
-            if at < characters.len() {
-                let rest: String = masked.get(at..).unwrap_or_default().iter().collect();
-                part_line(text, "rest", &rest);
+            if at == start || self.parts.form != Form::Repeated {
+                break;
             }
-            true
         }
-        Form::Tags => describe_tags(content, text),
-        Form::Datasets => tlv::datasets(content).all(|set| match set {
-            Ok(set) => {
-                part_line(text, &format!("dataset {:02X}", set.id), &format!("{} bytes", set.content.len()));
-                describe_tags(set.content, text)
-            }
-            Err(_) => false,
-        }),
+        if at < masked.len() {
+            let rest: String = masked.get(at..).unwrap_or_default().iter().collect();
+            part_line(text, "rest", &rest);
+        }
     }
 }
 

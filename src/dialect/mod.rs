@@ -1,10 +1,11 @@
 //! The one room that knows both bytes and the domain: what a network writes into which field, and what it means.
 //!
-//! A [`Dialect`] is a TOML table (in `tables/`) and one of two mappings. [`Dialect::decode`] turns a message into an
+//! A [`Dialect`] is a TOML table (in `tables/`) and one of three mappings. [`Dialect::decode`] turns a message into an
 //! [`inbound::Inbound`]; [`Dialect::write_answer`] and its siblings write whole frames; [`describe`] shows a message
 //! to a person, with every card number masked.
 
 use crate::domain::action::ActionCode;
+use crate::domain::request::NetworkManagement;
 use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::frame::Framing;
@@ -18,20 +19,26 @@ pub mod answer;
 pub mod compose;
 mod decode;
 pub mod describe;
+mod division;
 pub mod header;
 pub mod inbound;
+mod mastercard;
 mod table;
 
 /// Names of the dialects that are compiled in, with their tables.
-const BUILT_IN: &[(&str, &str)] =
-    &[("visa", include_str!("tables/visa.toml")), ("iso87-ascii", include_str!("tables/iso87-ascii.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("visa", include_str!("tables/visa.toml")),
+    ("mastercard", include_str!("tables/mastercard.toml")),
+    ("iso87-ascii", include_str!("tables/iso87-ascii.toml")),
+    ("iso87-binary", include_str!("tables/iso87-binary.toml")),
+];
 
 /// Which mapping between fields and the domain a dialect uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mapping {
     /// Visa BASE I: private subfields in DE 60, 62, 63 and 126.
     Visa,
-    /// Mastercard CIS: DE 48 with its subelements, DE 61, DE 63.
+    /// Mastercard CIS: private subfields in DE 48, 61 and 63.
     Mastercard,
     /// ISO 8583:1987 without private subfields.
     Iso87,
@@ -61,6 +68,8 @@ struct NetworkCodes {
     sign_on: Vec<u16>,
     sign_off: Vec<u16>,
     echo: Vec<u16>,
+    /// DE 39 for a code that is not carried out.
+    refused: [u8; 2],
 }
 
 /// How one network or processor writes its messages.
@@ -83,6 +92,8 @@ pub struct Dialect {
     responses: Vec<(u16, FieldSet)>,
     names: Vec<Box<str>>,
     subfields: Vec<Option<Subfields>>,
+    /// Fields with parts that are never echoed.
+    guarded: FieldSet,
     station: Option<u32>,
 }
 
@@ -190,6 +201,18 @@ impl Dialect {
         let found = self.response_codes.iter().find(|(known, _)| *known == action);
         // The loader refuses a table with a gap; 96 stands for "system malfunction" in every dialect.
         found.map_or(*b"96", |(_, code)| *code)
+    }
+
+    /// DE 70 of our network management requests; of a code that we do not carry out, the code itself.
+    #[must_use]
+    pub fn network_code(&self, what: NetworkManagement) -> u16 {
+        let codes = match what {
+            NetworkManagement::SignOn => &self.network_codes.sign_on,
+            NetworkManagement::SignOff => &self.network_codes.sign_off,
+            NetworkManagement::Echo => &self.network_codes.echo,
+            NetworkManagement::Unsupported(code) => return code,
+        };
+        codes.first().copied().unwrap_or(0)
     }
 
     /// The first frame of a buffer; `None` while it is not whole.

@@ -5,6 +5,7 @@ use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
 use crate::dialect::NetworkCodes;
+use crate::dialect::division;
 use crate::domain::action::ActionCode;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Framing;
@@ -18,9 +19,6 @@ use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Pad;
 use crate::iso8583::spec::Prefix;
-use crate::iso8583::subfields::Form;
-use crate::iso8583::subfields::Subfield;
-use crate::iso8583::subfields::Subfields;
 use crate::settings::Document;
 use crate::settings::Finding;
 use crate::settings::Section;
@@ -43,9 +41,9 @@ const ANSWERED: [u16; 5] = [110, 210, 410, 430, 810];
 
 /// The encodings that fields have unless they say otherwise.
 #[derive(Clone, Copy)]
-struct Defaults {
+pub(super) struct Defaults {
     numeric: Encoding,
-    text: Encoding,
+    pub(super) text: Encoding,
     length: Encoding,
 }
 
@@ -66,8 +64,10 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
     let declared = read_fields(root, defaults, &mut layout, &mut names);
-    let subfields = read_subfields(root, defaults, declared);
+    let subfields = division::read_subfields(root, defaults, declared, &layout);
     let responses = read_responses(root, declared);
+    let guarded = division::guarded(&subfields);
+    division::check_withheld(root, mapping, &subfields, &responses);
     let message = read_message(root);
     Dialect {
         name: file.into(),
@@ -85,6 +85,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         responses,
         names,
         subfields,
+        guarded,
         station: None,
     }
 }
@@ -211,10 +212,7 @@ fn read_response_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
     let mut codes = Vec::new();
     for (action, name) in ActionCode::ALL {
         let Some(text) = section.required_text(name) else { continue };
-        match two_characters(text) {
-            Some(code) => codes.push((*action, code)),
-            None => section.report_at(name, format!("`response_codes.{name}` must be two letters or digits")),
-        }
+        codes.extend(response_code(&section, name, text).map(|code| (*action, code)));
     }
     section.finish();
     codes
@@ -226,14 +224,19 @@ fn read_refund_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
     let mut codes = Vec::new();
     for (action, name) in ActionCode::ALL {
         let Some(text) = section.text(name) else { continue };
-        match two_characters(text) {
-            Some(code) => codes.push((*action, code)),
-            None => section
-                .report_at(name, format!("`refund_response_codes.{name}` must be two letters or digits")),
-        }
+        codes.extend(response_code(&section, name, text).map(|code| (*action, code)));
     }
     section.finish();
     codes
+}
+
+/// A value of DE 39; what is wrong is reported.
+fn response_code(section: &Section<'_>, key: &str, text: &str) -> Option<[u8; 2]> {
+    let code = two_characters(text);
+    if code.is_none() {
+        section.report_at(key, format!("`{}.{key}` must be two letters or digits", section.path()));
+    }
+    code
 }
 
 /// A code of DE 39.
@@ -251,9 +254,10 @@ fn read_network_codes(root: &Section<'_>) -> NetworkCodes {
         }
         codes.into_iter().map(|code| code as u16).collect()
     };
-    let found = NetworkCodes { sign_on: codes("sign_on"), sign_off: codes("sign_off"), echo: codes("echo") };
+    let (sign_on, sign_off, echo) = (codes("sign_on"), codes("sign_off"), codes("echo"));
+    let refused = section.required_text("refused").and_then(|text| response_code(&section, "refused", text));
     section.finish();
-    found
+    NetworkCodes { sign_on, sign_off, echo, refused: refused.unwrap_or(*b"96") }
 }
 
 fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)> {
@@ -326,66 +330,8 @@ fn read_fields(
     declared
 }
 
-fn read_subfields(root: &Section<'_>, defaults: Defaults, declared: FieldSet) -> Vec<Option<Subfields>> {
-    let mut all = vec![None; usize::from(HIGHEST_FIELD) + 1];
-    for (key, section) in root.sections("subfields") {
-        let field = key.parse::<u8>().ok().filter(|field| declared.has(*field));
-        let form = section.required_text("form").and_then(|form| read_form(&section, form));
-        let mut parts = Vec::new();
-        for key in section.keys() {
-            if key == "form" || key == "bitmap_bytes" {
-                continue;
-            }
-            if let Some(part) = read_part(&section, &key, defaults, form) {
-                parts.push(part);
-            }
-        }
-        parts.sort_by_key(|part| part.number);
-        match (field, form) {
-            (None, _) => section.report(format!("`subfields.{key}` does not name a field of the table")),
-            (Some(field), Some(form)) => all[usize::from(field)] = Some(Subfields { form, parts }),
-            _ => {}
-        }
-        section.finish();
-    }
-    all
-}
-
-fn read_form(section: &Section<'_>, form: &str) -> Option<Form> {
-    let bytes = section.integer("bitmap_bytes", 1..=8);
-    if (form == "bitmap") != section.has("bitmap_bytes") {
-        section.report("`bitmap_bytes` goes with `form = \"bitmap\"`, and only with it");
-    }
-    match form {
-        "bitmap" => Some(Form::Bitmap(bytes.unwrap_or(8) as u8)),
-        "positional" => Some(Form::Positional),
-        "tags" => Some(Form::Tags),
-        "datasets" => Some(Form::Datasets),
-        _ => {
-            section.report_at("form", "`form` must be one of bitmap, positional, tags, datasets");
-            None
-        }
-    }
-}
-
-fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<Form>) -> Option<Subfield> {
-    let part = section.section(key)?;
-    let number = key.parse::<u8>().ok().filter(|number| (1..=64).contains(number));
-    let spec = read_spec(&part, defaults);
-    let name = part.text("name").unwrap_or_default().into();
-    if number.is_none() {
-        part.report(format!("`{key}` is no number of a subfield"));
-    }
-    let positional = form == Some(Form::Positional);
-    if positional && spec.is_some_and(|spec| matches!(spec.length, Length::Variable { .. })) {
-        part.report("a part that is told by its position has a fixed length");
-    }
-    part.finish();
-    Some(Subfield { number: number?, name, spec: spec? })
-}
-
 /// One row: `format = "n..19"` and what it changes of the defaults.
-fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<FieldSpec> {
+pub(super) fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<FieldSpec> {
     let text = section.required_text("format");
     let encoding = section.choice("encoding", Encoding::ALL);
     let count = section.choice("count", COUNTS);

@@ -52,6 +52,8 @@ action_codes! {
     InvalidAmount = 23, "invalid-amount";
     /// Its reversal came first and left a tombstone (R4).
     ReversedBeforeArrival = 24, "reversed-before-arrival";
+    /// Something that the card's product does not do: a token request (R16).
+    NotPermitted = 26, "not-permitted";
     /// No card of ours has this number.
     UnknownCard = 30, "unknown-card";
     /// The card is blocked for a time.

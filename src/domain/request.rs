@@ -47,6 +47,8 @@ pub enum TransactionKind {
     BalanceInquiry,
     /// Whether the card is good, for no amount (R16).
     AccountVerification,
+    /// A token for the card (R16).
+    TokenRequest,
     /// Anything else, by its two digits.
     Other(u8),
 }
@@ -62,7 +64,8 @@ impl ProcessingCode {
         (self.0 / 10_000) as u8
     }
 
-    /// What the transaction type asks for. Account verification is not told by DE 3; the dialect tells it.
+    /// What the transaction type asks for. Account verification and token requests are not told by DE 3; the
+    /// dialect tells them.
     #[must_use]
     pub const fn kind(self) -> TransactionKind {
         match self.transaction_type() {
@@ -116,7 +119,7 @@ pub struct MessageKey {
     pub terminal: TerminalId,
     /// DE 42; blank when absent.
     pub merchant: MerchantId,
-    /// The network's own id of the transaction (Visa DE 62.2); zero when absent.
+    /// The network's own id of the transaction (Visa DE 62.2; Mastercard's trace id as a number); zero when absent.
     pub network_reference: u64,
 }
 
@@ -131,8 +134,10 @@ impl Presented {
     pub const TRACK: Self = Self(1 << 1);
     /// A chip cryptogram (DE 55, tag 9F26).
     pub const CRYPTOGRAM: Self = Self(1 << 2);
-    /// A CVV2 (Visa DE 126.10 and its like).
+    /// A CVV2 (Visa DE 126.10, Mastercard DE 48 SE 92).
     pub const CVV2: Self = Self(1 << 3);
+    /// What 3-D Secure gave (Mastercard DE 48 SE 43).
+    pub const AUTHENTICATION: Self = Self(1 << 4);
 
     /// Both together.
     #[must_use]
@@ -174,7 +179,7 @@ pub struct AuthorizationRequest {
     pub country: u16,
     /// DE 22; zero when absent.
     pub entry_mode: u16,
-    /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3; R12).
+    /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3, Mastercard DE 48 SE 61; R12).
     pub partial_supported: bool,
     /// What came to be verified.
     pub presented: Presented,

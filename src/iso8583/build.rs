@@ -199,6 +199,17 @@ impl<'o> Builder<'o> {
         self.unless_failed(field, written)
     }
 
+    /// Writes a variable field whose content `fill` appends, and then the length in front of it.
+    ///
+    /// # Errors
+    /// The field is unknown, out of order, of fixed length, or too short for the content; nothing was appended.
+    #[inline]
+    pub(crate) fn filled(&mut self, field: u8, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), ValueError> {
+        let spec = self.name(field)?;
+        let written = value::encode_filled(spec, self.out, fill);
+        self.unless_failed(field, written)
+    }
+
     /// Writes the bitmaps; the message is whole.
     #[inline(always)]
     pub fn finish(mut self) {

@@ -1,8 +1,15 @@
-//! Fields inside a field: with a bitmap of their own, by position, or as tags. The field itself stays byte for byte.
+//! Fields inside a field: with a bitmap of their own, by position, or behind ids. The field itself stays byte for byte.
 
 use crate::iso8583::content;
+use crate::iso8583::digits;
+use crate::iso8583::digits::ASCII_ZERO;
+use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::spec::Count;
+use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
+use crate::iso8583::spec::Prefix;
+use crate::iso8583::value;
 
 /// How the parts of a field stand in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,21 +18,41 @@ pub enum Form {
     Bitmap(u8),
     /// One after the other, each of a fixed number of characters (digits of binary content); the end may be missing.
     Positional,
+    /// The same positions again and again, to the end.
+    Repeated,
+    /// Each behind its id and its length, both in digits.
+    Tagged(Tagging),
     /// BER-TLV.
     Tags,
     /// Datasets of BER-TLV: id, two bytes of length, tags.
     Datasets,
 }
 
+/// How ids and lengths of tagged elements are written (Mastercard DE 48: a lead of one character, then id and length
+/// of two digits each).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tagging {
+    /// Digits of an id, 1 to 4.
+    pub id_digits: u8,
+    /// Digits of a length, 1 to 4. It counts bytes.
+    pub length_digits: u8,
+    /// Characters in front of the first element. They are not there when the first one is a digit.
+    pub lead: u8,
+    /// The digits are ASCII or EBCDIC.
+    pub encoding: Encoding,
+}
+
 /// One part of a field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subfield {
-    /// Its number, from 1.
-    pub number: u8,
+    /// Its number, from 1; of a tagged element, its id.
+    pub number: u16,
     /// Its name.
     pub name: Box<str>,
-    /// How it stands on the wire.
+    /// How it stands on the wire. A tagged element says its own length.
     pub spec: FieldSpec,
+    /// How it is divided itself.
+    pub parts: Option<Subfields>,
 }
 
 /// How one field is divided.
@@ -35,6 +62,8 @@ pub struct Subfields {
     pub form: Form,
     /// The parts, by rising number.
     pub parts: Vec<Subfield>,
+    /// Ids of tagged elements that never go back to whom they came from.
+    pub withheld: Vec<u16>,
 }
 
 /// One part that was found.
@@ -69,8 +98,8 @@ impl Part<'_, '_> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("subfield {number} at offset {offset} cannot be read")]
 pub struct SubfieldError {
-    /// The part; zero for the bitmap.
-    pub number: u8,
+    /// The part; zero for the bitmap, and where an id should stand.
+    pub number: u16,
     /// Where in the field's content.
     pub offset: usize,
 }
@@ -104,8 +133,11 @@ impl Subfields {
 
     /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
     #[must_use]
-    pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u8) -> Option<Part<'s, 'a>> {
+    pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u16) -> Option<Part<'s, 'a>> {
         let mut parts = self.parts(content);
+        if parts.named & bit_of(number) == 0 {
+            return None;
+        }
         for subfield in &self.parts {
             let wanted = bit_of(subfield.number);
             if parts.named & wanted == 0 {
@@ -123,10 +155,194 @@ impl Subfields {
         }
         None
     }
+
+    /// The row of a part.
+    #[must_use]
+    pub fn row(&self, number: u16) -> Option<&Subfield> {
+        self.parts.iter().find(|part| part.number == number)
+    }
+
+    /// The value of a tagged element: by its row, else as text.
+    #[must_use]
+    pub fn value(&self, element: &Element<'_>) -> String {
+        match (self.row(element.id), self.form) {
+            (Some(Subfield { spec, .. }), _) => {
+                let digits = spec.encoding == Encoding::Bcd && spec.count == Count::Digits;
+                let bytes = element.content.len();
+                value::decode(spec, element.content, if digits { bytes * 2 } else { bytes })
+            }
+            (None, Form::Tagged(tagging)) => tagging.characters(element.content),
+            _ => String::new(),
+        }
+    }
+
+    fn goes_back(&self, element: &Element<'_>, added: Option<(u16, u8)>) -> bool {
+        !self.withheld.contains(&element.id) && added.is_none_or(|(id, _)| id != element.id)
+    }
+
+    /// Whether anything of a content may go back to whom it came from, with `added`: an element of one byte.
+    #[must_use]
+    pub fn has_open(&self, content: &[u8], added: Option<(u16, u8)>) -> bool {
+        let Some(tagging) = self.tagging() else { return false };
+        added.is_some()
+            || !tagging.lead(content).is_empty()
+            || tagging.elements(content).flatten().any(|element| self.goes_back(&element, added))
+    }
+
+    /// Appends what may go back: the lead, and the elements that are not withheld as they came, with `added` among
+    /// them. What stands behind an element that cannot be read is left out, since nobody knows what it is.
+    pub fn append_open(&self, content: &[u8], added: Option<(u16, u8)>, out: &mut Vec<u8>) {
+        let Some(tagging) = self.tagging() else { return };
+        out.extend_from_slice(tagging.lead(content));
+        let mut waiting = added;
+        let put = |(id, byte), out: &mut Vec<u8>| {
+            tagging.push_head(id, 1, out);
+            out.push(byte);
+        };
+        for element in tagging.elements(content).flatten() {
+            if let Some(added) = waiting.take_if(|(id, _)| *id <= element.id) {
+                put(added, out);
+            }
+            if self.goes_back(&element, added) {
+                out.extend_from_slice(element.raw);
+            }
+        }
+        if let Some(added) = waiting {
+            put(added, out);
+        }
+    }
+
+    /// How the elements are tagged, when they are.
+    #[inline]
+    #[must_use]
+    pub const fn tagging(&self) -> Option<Tagging> {
+        if let Form::Tagged(tagging) = self.form { Some(tagging) } else { None }
+    }
+}
+
+/// One tagged element, whether the table has a row for it or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Element<'a> {
+    /// Its id.
+    pub id: u16,
+    /// Its content.
+    pub content: &'a [u8],
+    /// The whole of it, with id and length.
+    pub raw: &'a [u8],
+    /// Where it starts in the field's content.
+    pub offset: usize,
+}
+
+/// The tagged elements of a field, one after the other.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    tagging: Tagging,
+    content: &'a [u8],
+    at: usize,
+}
+
+impl Tagging {
+    const fn zero(self) -> u8 {
+        if matches!(self.encoding, Encoding::Ebcdic) { EBCDIC_ZERO } else { ASCII_ZERO }
+    }
+
+    /// The characters in front of the first element; none when the first one is a digit.
+    #[inline]
+    #[must_use]
+    pub fn lead(self, content: &[u8]) -> &[u8] {
+        match content.first() {
+            Some(first) if self.lead > 0 && first.wrapping_sub(self.zero()) > 9 => {
+                content.get(..usize::from(self.lead)).unwrap_or(content)
+            }
+            _ => &[],
+        }
+    }
+
+    /// Bytes as text in the encoding of ids and lengths.
+    #[must_use]
+    pub fn characters(self, content: &[u8]) -> String {
+        let latin = |byte: &u8| match self.encoding {
+            Encoding::Ebcdic => digits::from_ebcdic(*byte),
+            _ => *byte,
+        };
+        content.iter().map(|byte| char::from(latin(byte))).collect()
+    }
+
+    /// Reads the elements.
+    #[inline]
+    #[must_use]
+    pub fn elements(self, content: &[u8]) -> Elements<'_> {
+        Elements { tagging: self, content, at: self.lead(content).len() }
+    }
+
+    /// The content of the first element with this id; `None` when there is none before they cannot be read.
+    #[inline]
+    #[must_use]
+    pub fn find(self, content: &[u8], id: u16) -> Option<&[u8]> {
+        let mut elements = self.elements(content);
+        loop {
+            let element = elements.read()?;
+            if element.id == id {
+                return Some(element.content);
+            }
+        }
+    }
+
+    /// Appends the head of an element whose content of so many bytes follows.
+    pub fn push_head(self, id: u16, length: usize, out: &mut Vec<u8>) {
+        for (value, digits) in [(usize::from(id), self.id_digits), (length, self.length_digits)] {
+            value::push_length(Prefix { encoding: self.encoding, width: digits }, value, out);
+        }
+    }
+}
+
+impl<'a> Elements<'a> {
+    #[inline]
+    fn digits(&self, from: usize, count: u8) -> Option<usize> {
+        let zero = self.tagging.zero();
+        let bytes = self.content.get(from..from + usize::from(count))?;
+        bytes.iter().try_fold(0, |value, byte| {
+            let digit = byte.wrapping_sub(zero);
+            (digit < 10).then_some(value * 10 + usize::from(digit))
+        })
+    }
+
+    #[inline]
+    fn read(&mut self) -> Option<Element<'a>> {
+        let Tagging { id_digits, length_digits, .. } = self.tagging;
+        let offset = self.at;
+        let length_at = offset + usize::from(id_digits);
+        let content_at = length_at + usize::from(length_digits);
+        let id = self.digits(offset, id_digits)?;
+        let end = content_at + self.digits(length_at, length_digits)?;
+        let (raw, content) = (self.content.get(offset..end)?, self.content.get(content_at..end)?);
+        self.at = end;
+        Some(Element { id: id as u16, content, raw, offset })
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<Element<'a>, SubfieldError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.content.len() {
+            return None;
+        }
+        let offset = self.at;
+        match self.read() {
+            Some(element) => Some(Ok(element)),
+            None => {
+                let number = self.digits(offset, self.tagging.id_digits).unwrap_or(0) as u16;
+                self.at = self.content.len();
+                Some(Err(SubfieldError { number, offset }))
+            }
+        }
+    }
 }
 
 /// The bit of a part in its bitmap; none for a number that no bitmap has.
-const fn bit_of(number: u8) -> u64 {
+const fn bit_of(number: u16) -> u64 {
     if number >= 1 && number <= 64 { 1 << (64 - number) } else { 0 }
 }
 
@@ -149,7 +365,7 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
         }
         let lead = self.named.leading_zeros();
         self.named &= !(1 << 63 >> lead);
-        let number = lead as u8 + 1;
+        let number = lead as u16 + 1;
         let part = self.read(number);
         if part.is_none() {
             self.named = 0;
@@ -161,8 +377,8 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 }
 
 impl<'s, 'a> Parts<'s, 'a> {
-    fn read(&mut self, number: u8) -> Option<Part<'s, 'a>> {
-        self.read_as(self.table.parts.iter().find(|part| part.number == number)?)
+    fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
+        self.read_as(self.table.row(number)?)
     }
 
     #[inline(always)]
@@ -193,12 +409,9 @@ mod tests {
     use super::*;
     use crate::iso8583::digits::hex_bytes;
     use crate::iso8583::spec::Content;
-    use crate::iso8583::spec::Count;
-    use crate::iso8583::spec::Encoding;
     use crate::iso8583::spec::Pad;
-    use crate::iso8583::spec::Prefix;
 
-    fn part(number: u8, length: Length, encoding: Encoding) -> Subfield {
+    fn part(number: u16, length: Length, encoding: Encoding) -> Subfield {
         let bcd = encoding == Encoding::Bcd;
         let spec = FieldSpec {
             length,
@@ -208,7 +421,7 @@ mod tests {
             pad: Pad::Left,
             checked: true,
         };
-        Subfield { number, name: "part".into(), spec }
+        Subfield { number, name: "part".into(), spec, parts: None }
     }
 
     #[test]
@@ -219,8 +432,8 @@ mod tests {
             part(2, Length::Fixed(15), Encoding::Bcd),
             part(16, Length::Variable { prefix, max: 3 }, Encoding::Ascii),
         ];
-        let table = Subfields { form: Form::Bitmap(2), parts };
-        let read = |hex: &str| -> Vec<Result<(u8, usize), u8>> {
+        let table = Subfields { form: Form::Bitmap(2), parts, withheld: Vec::new() };
+        let read = |hex: &str| -> Vec<Result<(u16, usize), u16>> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
             let parts = table.parts(&content);
             parts.map(|p| p.map(|p| (p.subfield.number, p.units)).map_err(|error| error.number)).collect()
@@ -237,5 +450,81 @@ mod tests {
         let reference = table.find(&content, 2).and_then(|part| part.number());
         assert_eq!(reference, Some(123_456_789_012_345));
         assert!(table.find(&content, 3).is_none() && table.find(&content[..4], 2).is_none());
+    }
+
+    #[test]
+    fn elements_are_found_behind_their_ids() {
+        let tagging = |id_digits, length_digits, lead| Tagging {
+            id_digits,
+            length_digits,
+            lead,
+            encoding: Encoding::Ascii,
+        };
+        let two = tagging(2, 2, 1);
+        type Read<'t> = Vec<Result<(u16, &'t str), (u16, usize)>>;
+        let table: &[(Tagging, &str, &str, Read<'_>)] = &[
+            (two, "R6105100009203123", "R", vec![Ok((61, "10000")), Ok((92, "123"))]),
+            (two, "6105100009203123", "", vec![Ok((61, "10000")), Ok((92, "123"))]),
+            (two, "R", "R", vec![]),
+            (two, "", "", vec![]),
+            (two, "R6300", "R", vec![Ok((63, ""))]),
+            (two, "R3801Z61051", "R", vec![Ok((38, "Z")), Err((61, 6))]),
+            (two, "R38x1Z", "R", vec![Err((38, 1))]),
+            (two, "RR801Z", "R", vec![Err((0, 1))]),
+            (tagging(3, 3, 0), "0010042102", "", vec![Ok((1, "2102"))]),
+            (tagging(2, 3, 0), "0100401AB99000", "", vec![Ok((1, "01AB")), Ok((99, ""))]),
+            (tagging(4, 3, 0), "0023003CT6", "", vec![Ok((23, "CT6"))]),
+        ];
+        for (tagging, text, lead, expected) in table {
+            let ebcdic = Tagging { encoding: Encoding::Ebcdic, ..*tagging };
+            let wire: Vec<u8> = text.bytes().map(digits::to_ebcdic).collect();
+            for (tagging, content) in [(*tagging, text.as_bytes()), (ebcdic, wire.as_slice())] {
+                let read: Vec<_> = tagging
+                    .elements(content)
+                    .map(|element| match element {
+                        Ok(element) => {
+                            assert_eq!(&content[element.offset..][..element.raw.len()], element.raw);
+                            let place = element.offset + element.raw.len() - element.content.len();
+                            Ok((element.id, &text[place..place + element.content.len()]))
+                        }
+                        Err(error) => Err((error.number, error.offset)),
+                    })
+                    .collect();
+                assert_eq!(read, *expected, "{text}");
+                assert_eq!(tagging.lead(content).len(), lead.len(), "{text}");
+                for (id, found) in expected.iter().flatten() {
+                    assert_eq!(tagging.find(content, *id).map(<[u8]>::len), Some(found.len()));
+                }
+                assert_eq!(tagging.find(content, 77), None);
+                let mut head = Vec::new();
+                tagging.push_head(7, 5, &mut head);
+                assert_eq!(head.len(), usize::from(tagging.id_digits + tagging.length_digits));
+            }
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever came, nothing that is withheld goes back, and what goes back can be read to its end.
+        #[test]
+        fn withheld_elements_never_go_back(
+            text in "[RT]?(1[01]|61|9[0-9]|[0-9x]{2})(0[0-4]|[0-9x]{2})[0-9A-Z]{0,4}(3801Z|9203123|[0-9A-Z]{0,9}){0,4}",
+            added in proptest::option::of(proptest::prelude::Just((87, b'P'))),
+        ) {
+            let encoding = Encoding::Ascii;
+            let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
+            let withheld = vec![10, 11, 87, 92];
+            let table = Subfields { form: Form::Tagged(tagging), parts: Vec::new(), withheld };
+            let mut out = Vec::new();
+            table.append_open(text.as_bytes(), added, &mut out);
+            let mut results = 0;
+            for element in tagging.elements(&out) {
+                let element = element.expect("what is written can be read");
+                let ours = added.is_some() && element.id == 87 && element.content == b"P";
+                assert!(ours || !table.withheld.contains(&element.id), "{} of {text}", element.id);
+                results += u32::from(ours);
+            }
+            assert_eq!(results, u32::from(added.is_some()), "{text}");
+            assert_eq!(table.has_open(text.as_bytes(), added), !out.is_empty(), "{text}");
+        }
     }
 }

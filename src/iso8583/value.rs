@@ -112,6 +112,31 @@ fn encode_content(spec: &FieldSpec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(
     verify(spec, units, start, content, out)
 }
 
+/// Appends a variable field of one byte a unit whose content `fill` appends, and fills in its length.
+pub(crate) fn encode_filled(
+    spec: &FieldSpec,
+    out: &mut Vec<u8>,
+    fill: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), ValueError> {
+    let Length::Variable { prefix, .. } = spec.length else { return Err(ValueError::TooShort) };
+    let start = out.len();
+    push_length(prefix, 0, out);
+    let content = out.len();
+    fill(out);
+    let units = out.len() - content;
+    let fits = if spec.bytes(units) == units { length_fits(spec, units) } else { Err(ValueError::TooShort) };
+    if fits.is_err() {
+        out.truncate(start);
+        return fits;
+    }
+    // Written at the end, then moved into its place.
+    let end = out.len();
+    push_length(prefix, units, out);
+    out.copy_within(end.., start);
+    out.truncate(end);
+    verify(spec, units, start, content, out)
+}
+
 /// Appends characters (Latin-1; hex for binary) to a field of any encoding.
 pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     if spec.length == Length::Fixed(text.len() as u16) && spec.content == Content::Text {

@@ -219,6 +219,7 @@ impl Model {
         match request.kind {
             TransactionKind::Other(_) => return plain(ActionCode::InvalidTransaction),
             TransactionKind::AccountVerification => return plain(ActionCode::NoReasonToDecline),
+            TransactionKind::TokenRequest => return plain(ActionCode::NotPermitted),
             TransactionKind::BalanceInquiry => {
                 let asked = request.amount.currency.numeric();
                 let currency = if own.contains(&asked) { asked } else { own[0] };

@@ -1,0 +1,227 @@
+//! What Mastercard says in private fields: DE 48 with its subelements, DE 61 by position, DE 63 with DE 15.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dialect::Dialect;
+use crate::domain::money::Money;
+use crate::domain::request::Presented;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::TransactionKind;
+use crate::iso8583::digits;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::subfields::Tagging;
+use crate::iso8583::view::View;
+
+/// DE 48, additional data: the transaction category code, then subelements.
+pub(super) const PRIVATE_DATA: u8 = 48;
+/// DE 61, point of service data.
+const POINT_OF_SERVICE: u8 = 61;
+/// DE 63, network code and reference.
+const NETWORK_DATA: u8 = 63;
+/// DE 15, the day on which the network settles.
+const SETTLEMENT_DATE: u8 = 15;
+
+/// Subelements of DE 48 that no answer repeats, whatever a table says: encrypted keys and CVC 2.
+pub(super) const NEVER_ECHOED: [u16; 3] = [10, 11, CVC2];
+/// Universal cardholder authentication field: what 3-D Secure gave.
+pub(super) const UCAF: u16 = 43;
+/// Extended condition codes of the point of service.
+const EXTENDED_CONDITIONS: u16 = 61;
+/// Trace id: network code, reference and settlement date of an earlier message.
+const TRACE_ID: u16 = 63;
+/// What became of the card verification code.
+const CVC_RESULT: u16 = 87;
+/// The code on the card's back.
+pub(super) const CVC2: u16 = 92;
+
+/// The position of the transaction status in DE 61 (subfield 7).
+const STATUS_AT: usize = 6;
+
+/// Base of the digits of a reference: 0-9 and A-Z.
+const ALPHANUMERIC: u64 = 36;
+/// Days of a year of twelve months with 31 each.
+const DAYS: u64 = 12 * 31;
+/// Marks a reference that is a hash: too long, or with other characters.
+const HASHED: u64 = 1 << 63;
+/// Characters of DE 63 that count.
+const NETWORK_DATA_MAX: usize = 28;
+
+impl Dialect {
+    fn private_tagging(&self) -> Option<Tagging> {
+        self.subfields(PRIVATE_DATA)?.tagging()
+    }
+
+    /// One subelement of DE 48.
+    fn private<'a>(&self, view: &View<'a>, id: u16) -> Option<&'a [u8]> {
+        self.private_tagging()?.find(view.content(PRIVATE_DATA)?, id)
+    }
+
+    /// SE 61, subfield 1: the terminal can take a part of the amount (R12).
+    pub(super) fn mastercard_partial(&self, view: &View<'_>) -> bool {
+        let ebcdic = self.private_tagging().is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic);
+        let yes = if ebcdic { 0xf1 } else { b'1' };
+        self.private(view, EXTENDED_CONDITIONS).and_then(<[u8]>::first) == Some(&yes)
+    }
+
+    /// SE 92 came with something in it.
+    pub(super) fn cvc2_came(&self, view: &View<'_>) -> bool {
+        self.private(view, CVC2).is_some_and(|code| !code.is_empty())
+    }
+
+    /// A CVC 2 and what 3-D Secure gave.
+    pub(super) fn mastercard_presented(&self, view: &View<'_>) -> Presented {
+        let mut presented = Presented::default();
+        let Some((tagging, content)) = self.private_tagging().zip(view.content(PRIVATE_DATA)) else {
+            return presented;
+        };
+        for element in tagging.elements(content).flatten().filter(|element| !element.content.is_empty()) {
+            match element.id {
+                CVC2 => presented = presented.with(Presented::CVV2),
+                UCAF => presented = presented.with(Presented::AUTHENTICATION),
+                _ => {}
+            }
+        }
+        presented
+    }
+
+    /// DE 61, subfield 7: 8 asks for the account's status, for no amount; 9 for a token (R16).
+    pub(super) fn mastercard_kind(view: &View<'_>, code: ProcessingCode, amount: Money) -> TransactionKind {
+        match status(view) {
+            Some(b'8') if amount.minor == 0 => TransactionKind::AccountVerification,
+            Some(b'9') => TransactionKind::TokenRequest,
+            _ => code.kind(),
+        }
+    }
+
+    /// The network's id of the transaction (R7): the trace id that the message names, else its own, which is DE 63
+    /// with DE 15.
+    ///
+    /// A request that is no increment names another transaction in SE 63, the first of a series for instance. Its own
+    /// id is what a later reversal of it will name, so that goes first.
+    pub(super) fn mastercard_reference(&self, view: &View<'_>) -> Option<u64> {
+        let own = || own_reference(view);
+        let named = || {
+            let mut buffer = [0; 40];
+            let content = self.private(view, TRACE_ID)?;
+            let ebcdic = self.private_tagging()?.encoding == Encoding::Ebcdic;
+            for (to, from) in buffer.iter_mut().zip(content) {
+                *to = if ebcdic { digits::from_ebcdic(*from) } else { *from };
+            }
+            reference(buffer.get(..content.len().min(40))?)
+        };
+        let asks_anew = matches!(view.mti(), 100 | 101 | 200 | 201) && status(view) != Some(b'4');
+        if asks_anew { own().or_else(named) } else { named().or_else(own) }
+    }
+
+    /// SE 87 of an answer to a message with a CVC 2: P, not processed (R28).
+    pub(super) fn cvc_not_processed(&self) -> (u16, u8) {
+        let ebcdic = self.private_tagging().is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic);
+        (CVC_RESULT, if ebcdic { digits::to_ebcdic(b'P') } else { b'P' })
+    }
+}
+
+/// DE 61, subfield 7: the transaction status.
+fn status(view: &View<'_>) -> Option<u8> {
+    let mut buffer = [0; STATUS_AT + 1];
+    view.text(POINT_OF_SERVICE, &mut buffer)?.get(STATUS_AT).copied()
+}
+
+fn own_reference(view: &View<'_>) -> Option<u64> {
+    let mut buffer = [0; NETWORK_DATA_MAX + 4];
+    let (data, date) = buffer.split_at_mut(NETWORK_DATA_MAX);
+    let length = view.text(NETWORK_DATA, data)?.len();
+    // Without its day a reference means another transaction on every day.
+    view.number(SETTLEMENT_DATE)?;
+    view.text(SETTLEMENT_DATE, date)?;
+    buffer.copy_within(NETWORK_DATA_MAX.., length);
+    reference(buffer.get(..length + 4)?)
+}
+
+/// A trace id as a number that is never zero; `None` when nothing but spaces and zeros is in it.
+///
+/// Three characters of network code, six of reference and a day fit without loss below bit 56. Anything else becomes a
+/// hash, which has bit 63. Spaces do not count: peers pad with them, or do not.
+fn reference(text: &[u8]) -> Option<u64> {
+    let mut buffer = [0; 40];
+    let mut length = 0;
+    for character in text.iter().filter(|character| **character != b' ') {
+        *buffer.get_mut(length)? = *character;
+        length += 1;
+    }
+    let text = buffer.get(..length)?;
+    if text.iter().all(|character| *character == b'0') {
+        return None;
+    }
+    Some(packed(text).unwrap_or_else(|| xxh3_64(text) | HASHED))
+}
+
+fn packed(text: &[u8]) -> Option<u64> {
+    let (name, date) = text.split_first_chunk::<9>()?;
+    let [m1, m2, d1, d2] = *date else { return None };
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let month = digit(m1)? * 10 + digit(m2)?;
+    let day = digit(d1)? * 10 + digit(d2)?;
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let name = name.iter().try_fold(0, |value, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            _ => return None,
+        };
+        Some(value * ALPHANUMERIC + u64::from(digit))
+    })?;
+    Some(1 + name * DAYS + (month - 1) * 31 + day - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn r7_a_trace_id_becomes_a_number_without_loss_or_a_hash() {
+        let same = [
+            ["MWB3947990822", "MWB3947990822  "],
+            ["MRW0110NZ1206", "MRW0110NZ1206  "],
+            ["MCC123   0614", "MCC1230614"],
+            ["MCCabc1230614", "MCCabc1230614 "],
+        ];
+        for [one, other] in same {
+            assert_eq!(reference(one.as_bytes()), reference(other.as_bytes()), "{one}");
+        }
+        for blank in ["", "   ", "000000000", "0000000000000  "] {
+            assert_eq!(reference(blank.as_bytes()), None, "{blank}");
+        }
+        // Text, and whether it fits without loss.
+        let table = [
+            ("MCC0000010101", true),
+            ("MCC0000010131", true),
+            ("MCC0000010201", true),
+            ("MCC0000020101", true),
+            ("MCS0000010101", true),
+            ("ZZZZZZZZZ1231", true),
+            ("0000000000102", true),
+            ("MCC0000011301", false),
+            ("MCC0000010100", false),
+            ("MCC0000010132", false),
+            ("MCC00000a0101", false),
+            ("MCC1234567890101", false),
+            ("MCC123450101", false),
+            ("MCC123456", false),
+        ];
+        let numbers: HashSet<u64> = table
+            .iter()
+            .map(|(text, fits)| {
+                let number = reference(text.as_bytes()).expect("a number");
+                assert_eq!(number >> 56 == 0, *fits, "{text}");
+                assert_eq!(number & HASHED == 0, *fits, "{text}");
+                assert_ne!(number, 0);
+                number
+            })
+            .collect();
+        assert_eq!(numbers.len(), table.len(), "all differ");
+    }
+}
