@@ -41,6 +41,7 @@ fn every_file_is_right() {
 fn the_commented_file_holds_the_defaults() {
     let text = fs::read_to_string(folder().join("turnpike.toml")).expect("a file");
     let links = "[links.visa]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8583\"\nstation_id = \"000001\"\n\
+        [links.mastercard]\ndialect = \"mastercard\"\nlisten = \"127.0.0.1:8584\"\n\
         [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"127.0.0.1:8585\"\n\
         [journal]\nfsync_above = { \"840\" = 10000, \"978\" = 10000 }\n";
     let written = Config::from_toml("turnpike.toml", &text).expect("a right file");

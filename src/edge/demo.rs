@@ -1,4 +1,4 @@
-//! `turnpike demo`: a daemon with its journal, a small population, both dialects over real TCP, and what came of it,
+//! `turnpike demo`: a daemon with its journal, a small population, every network over real TCP, and what came of it,
 //! told to a person who sees it for the first time.
 
 use std::io::Read;
@@ -32,6 +32,7 @@ use crate::edge::loadtest::plan::Plan;
 use crate::edge::loadtest::plan::Target;
 use crate::edge::loadtest::report::Report;
 use crate::edge::telemetry;
+use crate::iso8583::value::Value;
 use crate::journal::recover::Opener;
 use crate::ledger::books::Layout;
 use crate::recovery;
@@ -102,7 +103,9 @@ async fn run(config: &Config, place: &Place, length: Duration) -> Result<u8, u8>
         code_of(&error)
     })?;
     introduce(&daemon, place);
-    one_authorization(&daemon, &seed).await?;
+    for purchase in &PURCHASES {
+        one_authorization(&daemon, &seed, purchase).await?;
+    }
     let report = traffic(&daemon, population, length).await?;
     let drained = daemon.drain().await.map_err(|error| {
         complain(error);
@@ -126,11 +129,37 @@ fn introduce(daemon: &Daemon, place: &Place) {
     ));
 }
 
-/// One purchase over the Visa link, shown as it goes over the wire.
-async fn one_authorization(daemon: &Daemon, seed: &Seed) -> Result<(), u8> {
-    let Some((_, dialect, address)) = daemon.links.iter().find(|(_, dialect, _)| dialect == "visa") else {
-        return Ok(());
-    };
+/// A purchase that is shown, and what its network has besides what all have.
+struct Purchase {
+    dialect: &'static str,
+    network: &'static str,
+    own: &'static [(u8, &'static str)],
+}
+
+const PURCHASES: [Purchase; 2] = [
+    Purchase {
+        dialect: "visa",
+        network: "Visa",
+        own: &[(11, "000001"), (19, "840"), (22, "0510"), (25, "00"), (37, "DEMO00000001")],
+    },
+    Purchase {
+        dialect: "mastercard",
+        network: "Mastercard",
+        own: &[
+            (11, "000002"),
+            (22, "051"),
+            (37, "DEMO00000002"),
+            (48, "R610510000"),
+            (61, "0000000000800840902101234"),
+            (63, "MCCDEMO01"),
+        ],
+    },
+];
+
+/// One purchase over the link of its network, shown as it goes over the wire.
+async fn one_authorization(daemon: &Daemon, seed: &Seed, purchase: &Purchase) -> Result<(), u8> {
+    let link = daemon.links.iter().find(|(_, dialect, _)| dialect == purchase.dialect);
+    let Some((_, dialect, address)) = link else { return Ok(()) };
     let Some(dialect) = Dialect::built_in(dialect) else { return Ok(()) };
     let Some(card) = seed.cards().first() else { return Ok(()) };
     let mut digits = [0; crate::domain::card::PAN_DIGITS_MAX];
@@ -138,22 +167,21 @@ async fn one_authorization(daemon: &Daemon, seed: &Seed) -> Result<(), u8> {
     let number = String::from_utf8_lossy(&digits[start..]).into_owned();
     let transmission = format!("{:010}", TransmissionTime::at(clock::now()).digits());
     let mut request = Vec::new();
-    let fields = [
+    let day = &transmission[..4];
+    let mut fields: Vec<(u8, Value<'_>)> = vec![
         (2, number.as_str().into()),
         (3, "000000".into()),
         (4, "000000001234".into()),
         (7, transmission.as_str().into()),
-        (11, "000001".into()),
+        (15, day.into()),
         (18, "5812".into()),
-        (19, "840".into()),
-        (22, "0510".into()),
-        (25, "00".into()),
         (32, "12345678901".into()),
-        (37, "DEMO00000001".into()),
         (41, "DEMO0001".into()),
         (42, "COFFEE BAR".into()),
         (49, "840".into()),
     ];
+    fields.extend(purchase.own.iter().map(|(field, value)| (*field, (*value).into())));
+    fields.sort_by_key(|(field, _)| *field);
     if let Err(error) = dialect.compose(100, &fields, &mut request) {
         complain(error);
         return Err(exit::DATA);
@@ -166,7 +194,7 @@ async fn one_authorization(daemon: &Daemon, seed: &Seed) -> Result<(), u8> {
             say(format!("  wallet {} {when}: {available} available, {held} held (cents)", card.wallet.0));
         }
     };
-    say("One purchase of 12.34, as Visa sends it:\n");
+    say(format!("One purchase of 12.34, as {} sends it:\n", purchase.network));
     say(indented(&describe(&dialect, &request)));
     wallet("before");
     let address = *address;

@@ -200,10 +200,10 @@ impl Acquirer {
 
     /// The kind itself, or what stands for it where dialect or population have no such thing.
     fn possible(&self, stream: usize, drawn: Kind) -> Kind {
-        let visa = self.networks[self.streams[stream].network].templates.is_visa();
+        let private = self.networks[self.streams[stream].network].templates.has_private_fields();
         match drawn {
-            Kind::Partial if !visa => Kind::OverLimit,
-            Kind::Verification if !visa => Kind::Inquiry,
+            Kind::Partial if !private => Kind::OverLimit,
+            Kind::Verification if !private => Kind::Inquiry,
             Kind::BlockedCard if self.population.blocked.is_empty() => Kind::UnknownCard,
             kind if (kind.asks() || kind.undoes())
                 && kind != Kind::BlockedCard

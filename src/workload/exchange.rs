@@ -10,7 +10,7 @@ pub enum Kind {
     Cash,
     /// 0200: an approval posts.
     Sale,
-    /// 0100 over the balance at a terminal that takes a part (R12); Visa only.
+    /// 0100 over the balance at a terminal that takes a part (R12); Visa and Mastercard only.
     Partial,
     /// 0100 over the balance.
     OverLimit,
@@ -20,7 +20,7 @@ pub enum Kind {
     BlockedCard,
     /// 0100, what the card has.
     Inquiry,
-    /// 0100 for no amount, whether the card is good (R16); Visa only.
+    /// 0100 for no amount, whether the card is good (R16); Visa and Mastercard only.
     Verification,
     /// 0101 of an earlier 01xx or 0200.
     Repeat,

@@ -6,6 +6,10 @@
 /// The largest number of an exchange.
 pub const NUMBER_MAX: u32 = u32::MAX - 1;
 
+/// Characters of Mastercard's reference.
+pub const REFERENCE_WIDTH: usize = 6;
+
+const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// Trace numbers, 1 to 999,999.
 const STANS: u32 = 999_999;
 /// Merchants, each with [`TERMINALS_PER_MERCHANT`] terminals.
@@ -33,7 +37,6 @@ impl Run {
     /// The first two characters of DE 37.
     #[must_use]
     pub fn tag(self) -> [u8; 2] {
-        const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
         [DIGITS[usize::from(self.number / 36)], DIGITS[usize::from(self.number % 36)]]
     }
 
@@ -48,6 +51,19 @@ impl Run {
             rest /= 10;
         }
         rrn
+    }
+
+    /// The six letters and digits of Mastercard's reference (DE 63). They repeat after two billion exchanges; runs
+    /// begin at places of their own.
+    #[must_use]
+    pub fn reference(self, number: u32) -> [u8; REFERENCE_WIDTH] {
+        let mut rest = u64::from(self.number) * 36_u64.pow(4) + u64::from(number);
+        let mut reference = [b'0'; REFERENCE_WIDTH];
+        for byte in reference.iter_mut().rev() {
+            *byte = DIGITS[(rest % 36) as usize];
+            rest /= 36;
+        }
+        reference
     }
 
     /// Visa DE 62.2, fifteen digits.
@@ -101,10 +117,11 @@ mod tests {
     #[test]
     fn r33_keys_never_repeat_and_do_not_lean_on_the_trace_number() {
         let numbers = || (0..2_000_000).step_by(97).chain((0..4).map(|n| n * STANS + 5));
-        let (mut rrns, mut traces) = (HashSet::new(), HashSet::new());
+        let (mut rrns, mut traces, mut references) = (HashSet::new(), HashSet::new(), HashSet::new());
         for number in numbers().collect::<HashSet<u32>>() {
             let run = Run::new(1_295);
             assert!(rrns.insert(run.rrn(number)));
+            assert!(references.insert(run.reference(number)));
             assert!(traces.insert((stan(number), acquirer(number))));
             assert!((1..=999_999).contains(&stan(number)));
             assert!((10_000_000..100_000_000).contains(&terminal(number)));
@@ -113,5 +130,7 @@ mod tests {
         assert!(spread(acquirer) >= 7 && spread(terminal) > 1_000);
         assert_eq!(&Run::new(1_295).rrn(4_000_000_000), b"ZZ4000000000");
         assert_eq!(Run::new(1_295).transaction_id(7), 312_950_000_000_007);
+        assert_eq!(&Run::new(0).reference(36 * 36 + 35), b"00010Z");
+        assert_eq!(&Run::new(1_295).reference(0), b"ZZ0000");
     }
 }

@@ -13,6 +13,7 @@ use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 use crate::workload::exchange::Kind;
 use crate::workload::identity;
+use crate::workload::identity::REFERENCE_WIDTH;
 use crate::workload::identity::Run;
 
 /// Visa's DE 63 with the network identification code (63.1 = 0002).
@@ -21,6 +22,20 @@ const VISA_NETWORK: &[u8] = &[0x80, 0, 0, 0, 0x02];
 const VISA_TRANSACTION_ID: &[u8] = &[0x40, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
 /// Where 62.2 begins in it.
 const TRANSACTION_ID_AT: usize = 8;
+/// Mastercard's DE 63: a network code of three characters, then a reference of six.
+const MASTERCARD_NETWORK: &str = "MCC000000";
+/// Where the reference begins in it, and in a trace id.
+const REFERENCE_AT: usize = 3;
+/// Mastercard's DE 48 of a retail sale, and at a terminal that takes a part of the amount (SE 61).
+const MASTERCARD_RETAIL: &str = "R";
+const MASTERCARD_PARTIAL: &str = "R610510000";
+/// Mastercard's DE 48 of a reversal: the trace id of the original (SE 63), which is its DE 63 and its DE 15.
+const MASTERCARD_TRACE: &str = "R6315MCC0000000101  ";
+/// Where the trace id begins in it.
+const TRACE_AT: usize = 5;
+/// Mastercard's DE 61: attended, present, a normal request or one for the account's status (subfield 7 = 8).
+const MASTERCARD_POINT_OF_SERVICE: &str = "0000000000800840902101234";
+const MASTERCARD_STATUS_INQUIRY: &str = "0000008000800840902101234";
 /// Visa's DE 60 of a terminal that takes a part of the amount (60.10 = 1).
 const VISA_PARTIAL: &[u8] = &[0x05, 0, 0, 0, 0, 0x01];
 
@@ -144,6 +159,10 @@ struct Template {
     merchant: Digits,
     currency: Digits,
     transaction_id: Digits,
+    settlement_date: Digits,
+    reference: Characters,
+    trace: Characters,
+    trace_date: Digits,
     original_data: Digits,
 }
 
@@ -230,11 +249,11 @@ impl Templates {
         Ok(Self { all: all?, mapping: dialect.mapping(), run })
     }
 
-    /// Whether messages carry Visa's private subfields, so that a part of an amount can be asked for and an account
-    /// verified.
+    /// Whether messages carry a network's private subfields, so that a part of an amount can be asked for and an
+    /// account verified.
     #[must_use]
-    pub fn is_visa(&self) -> bool {
-        self.mapping == Mapping::Visa
+    pub fn has_private_fields(&self) -> bool {
+        self.mapping != Mapping::Iso87
     }
 
     /// Sets DE 7, DE 12 and DE 13 of all messages from here on. Returns DE 7.
@@ -245,6 +264,7 @@ impl Templates {
             template.transmission.write(frame, u64::from(transmission));
             template.local_time.write(frame, u64::from(transmission % 1_000_000));
             template.local_date.write(frame, u64::from(transmission / 1_000_000));
+            template.settlement_date.write(frame, u64::from(transmission / 1_000_000));
         }
         transmission
     }
@@ -266,6 +286,7 @@ impl Templates {
         }
         if fill.transmission != 0 {
             template.transmission.write(frame, u64::from(fill.transmission));
+            template.settlement_date.write(frame, u64::from(fill.transmission / 1_000_000));
         }
         let original = fill.original;
         template.pan.write(frame, fill.pan);
@@ -276,6 +297,9 @@ impl Templates {
         template.merchant.write(frame, u64::from(identity::merchant(original)));
         template.currency.write(frame, u64::from(fill.currency));
         template.transaction_id.write(frame, self.run.transaction_id(original));
+        if template.reference.width > 0 {
+            template.reference.write(frame, &self.run.reference(fill.number));
+        }
         if form.is_reversal() {
             let (mti, transmission) = fill.original_data;
             let data = template.original_data;
@@ -286,27 +310,28 @@ impl Templates {
             // The forwarding institution is zero; its first digit makes the part even.
             data.part(20, 12).write(frame, u64::from(identity::acquirer(original)) * 10);
             template.approval.write(frame, &fill.approval);
+            if template.trace.width > 0 {
+                template.trace.write(frame, &self.run.reference(original));
+                template.trace_date.write(frame, u64::from(transmission / 1_000_000));
+            }
         } else {
             template.expiry.write(frame, u64::from(fill.expiry));
         }
     }
 }
 
-/// The values of a message of this form: text, or bytes for Visa's private fields.
+/// The values of a message of this form.
 fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
-    let visa = dialect.mapping() == Mapping::Visa;
     let text = Value::Text;
+    let mapping = dialect.mapping();
     if form.mti() == 800 {
-        let code = match (form, visa) {
-            (Form::Echo, _) => "301",
-            (Form::SignOn, true) => "071",
-            (Form::SignOn, false) => "001",
-            (_, true) => "072",
-            (_, false) => "002",
-        };
-        let mut values =
-            vec![(7, text("0101000000")), (11, text("000001")), (37, text("000000000000")), (70, text(code))];
-        if visa {
+        let mut values = vec![
+            (7, text("0101000000")),
+            (11, text("000001")),
+            (37, text("000000000000")),
+            (70, text(management_code(mapping, form))),
+        ];
+        if mapping == Mapping::Visa {
             values.insert(3, (63, Value::Bytes(VISA_NETWORK)));
         }
         return values;
@@ -316,8 +341,6 @@ fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
         Form::Inquiry => "300000",
         _ => "000000",
     };
-    let entry = if visa { "0510" } else { "051" };
-    let condition = if form == Form::Verification { "51" } else { "00" };
     let mut values = vec![
         (2, text("4000000000000000")),
         (3, text(kind)),
@@ -327,9 +350,7 @@ fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
         (12, text("000000")),
         (13, text("0101")),
         (18, text("5411")),
-        (19, text("840")),
-        (22, text(entry)),
-        (25, text(condition)),
+        (22, text(if mapping == Mapping::Visa { "0510" } else { "051" })),
         (32, text("40000000")),
         (37, text("000000000000")),
         (41, text("00000000")),
@@ -345,15 +366,55 @@ fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
     if form.with_code() {
         values.push((38, text("000000")));
     }
-    if visa {
-        values.push((62, Value::Bytes(VISA_TRANSACTION_ID)));
-        values.push((63, Value::Bytes(VISA_NETWORK)));
-    }
-    if visa && form == Form::Partial {
-        values.push((60, Value::Bytes(VISA_PARTIAL)));
+    match mapping {
+        Mapping::Visa => values.extend(visa_values(form)),
+        Mapping::Mastercard => values.extend(mastercard_values(form)),
+        Mapping::Iso87 => values.extend([(19, text("840")), (25, text("00"))]),
     }
     values.sort_by_key(|(field, _)| *field);
     values
+}
+
+/// DE 70 of a network management request.
+const fn management_code(mapping: Mapping, form: Form) -> &'static str {
+    match (mapping, form) {
+        (Mapping::Mastercard, Form::Echo) => "270",
+        (_, Form::Echo) => "301",
+        (Mapping::Visa, Form::SignOn) => "071",
+        (Mapping::Mastercard, Form::SignOn) => "061",
+        (Mapping::Iso87, Form::SignOn) => "001",
+        (Mapping::Visa, _) => "072",
+        (Mapping::Mastercard, _) => "062",
+        (Mapping::Iso87, _) => "002",
+    }
+}
+
+/// What only Visa has.
+fn visa_values(form: Form) -> Vec<(u8, Value<'static>)> {
+    let condition = if form == Form::Verification { "51" } else { "00" };
+    let mut values = vec![
+        (19, Value::Text("840")),
+        (25, Value::Text(condition)),
+        (62, Value::Bytes(VISA_TRANSACTION_ID)),
+        (63, Value::Bytes(VISA_NETWORK)),
+    ];
+    if form == Form::Partial {
+        values.push((60, Value::Bytes(VISA_PARTIAL)));
+    }
+    values
+}
+
+/// What only Mastercard has.
+fn mastercard_values(form: Form) -> Vec<(u8, Value<'static>)> {
+    let text = Value::Text;
+    let private = match form {
+        Form::Partial => MASTERCARD_PARTIAL,
+        _ if form.is_reversal() => MASTERCARD_TRACE,
+        _ => MASTERCARD_RETAIL,
+    };
+    let verifies = form == Form::Verification;
+    let status = if verifies { MASTERCARD_STATUS_INQUIRY } else { MASTERCARD_POINT_OF_SERVICE };
+    vec![(15, text("0101")), (48, text(private)), (61, text(status)), (63, text(MASTERCARD_NETWORK))]
 }
 
 fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, TemplateError> {
@@ -365,7 +426,7 @@ fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, Template
     let mut spans = Spans::default();
     let view = View::parse(dialect.layout(), &frame[start..body.end], &mut spans)
         .map_err(|_| TemplateError::Unreadable)?;
-    let places = Places { view, start };
+    let places = Places { view, start, mapping: dialect.mapping() };
     let mti_bytes = if dialect.layout().mti() == Encoding::Bcd { 2 } else { 4 };
     let whole_rrn = places.characters(37)?;
     let mut template = Template {
@@ -386,9 +447,17 @@ fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, Template
         merchant: places.digits(42)?.part(8, 7),
         currency: places.digits(49)?,
         transaction_id: places.transaction_id(),
+        settlement_date: places.digits(15)?,
+        reference: places.reference(63, REFERENCE_AT)?,
+        trace: Characters::default(),
+        trace_date: Digits::default(),
         original_data: places.digits(90)?,
         frame: Vec::new(),
     };
+    if form.is_reversal() && dialect.mapping() == Mapping::Mastercard {
+        template.trace = places.reference(48, TRACE_AT + REFERENCE_AT)?;
+        template.trace_date = places.digits(48)?.part((TRACE_AT + REFERENCE_AT + REFERENCE_WIDTH) as u8, 4);
+    }
     if matches!(form, Form::Inquiry | Form::Verification) {
         // These ask for no amount.
         template.amount = Digits::default();
@@ -402,6 +471,7 @@ fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, Template
 struct Places<'v> {
     view: View<'v>,
     start: usize,
+    mapping: Mapping,
 }
 
 impl Places<'_> {
@@ -432,7 +502,23 @@ impl Places<'_> {
         Ok(Characters { at: (self.start + content) as u16, width: units as u8, ebcdic })
     }
 
+    /// The six characters of a reference within a field of a Mastercard message.
+    fn reference(&self, field: u8, from: usize) -> Result<Characters, TemplateError> {
+        if self.mapping != Mapping::Mastercard {
+            return Ok(Characters::default());
+        }
+        let whole = self.characters(field)?;
+        if whole.width == 0 {
+            return Ok(whole);
+        }
+        Ok(Characters { at: whole.at + from as u16, width: REFERENCE_WIDTH as u8, ebcdic: whole.ebcdic })
+    }
+
+    /// Visa's 62.2.
     fn transaction_id(&self) -> Digits {
+        if self.mapping != Mapping::Visa {
+            return Digits::default();
+        }
         let content = self.view.offsets(62).map(|(_, content)| content);
         content.map_or(Digits::default(), |content| Digits {
             at: (self.start + content + TRANSACTION_ID_AT) as u16,

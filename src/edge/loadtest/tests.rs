@@ -123,7 +123,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn a_right_peer_passes_in_every_pace_and_dialect() {
     let paces = [Pace::Closed { window: 64 }, Pace::Open { rate: 20_000 }];
-    for dialect in ["visa", "iso87-ascii"] {
+    for dialect in Dialect::built_in_names() {
         for (pace, prepare) in paces.into_iter().flat_map(|pace| [(pace, false), (pace, true)]) {
             let report = block_on(async {
                 let peer = Peer::start(dialect, Planted::Nothing).await;
