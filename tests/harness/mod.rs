@@ -16,6 +16,7 @@ use turnpike::dialect::Dialect;
 use turnpike::dialect::inbound::Context;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::party::NameId;
+use turnpike::domain::request::NetworkManagement;
 use turnpike::edge::daemon::Daemon;
 use turnpike::edge::daemon::Drained;
 use turnpike::edge::daemon::StartError;
@@ -31,7 +32,8 @@ use turnpike::journal::record::Kind as Kinds;
 pub(crate) type Values<'v> = [(u8, &'v str)];
 
 /// Links by name, with their dialects. Every test of what dialects share walks them.
-pub(crate) const LINKS: [(&str, &str); 2] = [("visa", "visa"), ("iso87", "iso87-ascii")];
+pub(crate) const LINKS: [(&str, &str); 4] =
+    [("visa", "visa"), ("mastercard", "mastercard"), ("iso87", "iso87-ascii"), ("packed", "iso87-binary")];
 
 /// The settings of a test's daemon. The bound on unsynced time is far away, so that a slow disk declines nothing.
 const SETTINGS: &str = r#"
@@ -55,8 +57,14 @@ spare_segments = 0
 [links.visa]
 dialect = "visa"
 listen = "127.0.0.1:0"
+[links.mastercard]
+dialect = "mastercard"
+listen = "127.0.0.1:0"
 [links.iso87]
 dialect = "iso87-ascii"
+listen = "127.0.0.1:0"
+[links.packed]
+dialect = "iso87-binary"
 listen = "127.0.0.1:0"
 "#;
 
@@ -77,7 +85,7 @@ pub(crate) const SEED: &str = "\
 8,978,70000,0,4000000000000085,3012,201,active
 ";
 
-/// A purchase of 50.00 on wallet 1 in either dialect.
+/// A purchase of 50.00 on wallet 1 in any dialect.
 pub(crate) const PURCHASE: &Values<'static> = &[
     (2, PAN),
     (3, "000000"),
@@ -102,6 +110,17 @@ pub(crate) fn with<'v>(base: &Values<'v>, changes: &Values<'v>) -> Vec<(u8, &'v 
 
 pub(crate) fn dialect(name: &str) -> Dialect {
     Dialect::built_in(name).expect("a dialect that is compiled in")
+}
+
+/// DE 70 of a network management request, three digits.
+pub(crate) fn network_code(dialect: &Dialect, what: NetworkManagement) -> String {
+    format!("{:03}", dialect.network_code(what))
+}
+
+/// A frame that asks whether the daemon is there.
+pub(crate) fn echo_frame(dialect: &Dialect, stan: &str) -> Vec<u8> {
+    let code = network_code(dialect, NetworkManagement::Echo);
+    frame(dialect, 800, &[(7, "0604123456"), (11, stan), (70, &code)])
 }
 
 /// A whole frame.
@@ -388,7 +407,9 @@ impl Peer {
 
     /// Asks whether the daemon is there; what comes first must be the answer.
     pub(crate) fn echo(&mut self) {
-        let answer = self.ask(800, &[(7, "0604123456"), (11, "999999"), (70, "301")]);
+        let request = echo_frame(&self.dialect, "999999");
+        self.write(&request);
+        let answer = self.receive().expect("an answer");
         assert_eq!(answer.outcome(), (810, "00"));
         assert_eq!(answer.value(11), "999999");
     }
