@@ -49,6 +49,41 @@ const VISA_PURCHASE: &[(u8, &str)] = &[
     (63, "8000000002"),
 ];
 
+/// A chip purchase with the fields that Mastercard sends.
+const MASTERCARD_PURCHASE: &[(u8, &str)] = &[
+    (2, "5204740000001010"),
+    (3, "000000"),
+    (4, "000000001500"),
+    (6, "000000001500"),
+    (7, "1207233149"),
+    (10, "61000000"),
+    (11, "000017"),
+    (12, "233149"),
+    (13, "1207"),
+    (14, "2912"),
+    (15, "1207"),
+    (16, "1207"),
+    (18, "5499"),
+    (22, "051"),
+    (23, "000"),
+    (32, "012345"),
+    (35, "5204740000001010D29121412201084690846"),
+    (37, "085000100003"),
+    (41, "TERMID01"),
+    (42, "CARD ACCEPTOR  "),
+    (43, "ACQUIRER NAME          CITY NAME     MO "),
+    (48, "R610510000"),
+    (49, "840"),
+    (51, "840"),
+    (
+        55,
+        "5F2A020840820258008407A0000000041010950500000000009A032012079C01009F02060000000015009F1008010103A00000DAC1\
+         9F1A0208409F260842215634A0B2C4A79F2701809F3303E0E8E89F34034403009F3602021D9F370413D46EBF",
+    ),
+    (61, "0000000000800840902101234"),
+    (63, "MCS01106L"),
+];
+
 const ISO87_PURCHASE: &[(u8, &str)] = &[
     (2, "4123700000000019"),
     (3, "000000"),
@@ -84,7 +119,12 @@ fn codec(criterion: &mut Criterion) {
         approval_code: Some(ApprovalCode(*b"A1B2C3")),
         ..Answer::decline(ActionCode::Approved, Sequence(1))
     };
-    for (name, values) in [("visa", VISA_PURCHASE), ("iso87-ascii", ISO87_PURCHASE)] {
+    for (name, values) in [
+        ("visa", VISA_PURCHASE),
+        ("mastercard", MASTERCARD_PURCHASE),
+        ("iso87-ascii", ISO87_PURCHASE),
+        ("iso87-binary", ISO87_PURCHASE),
+    ] {
         let Some(dialect) = Dialect::built_in(name) else { continue };
         let request = frame(&dialect, values);
         let body = request[dialect.framing().prefix_bytes()..].to_vec();
