@@ -51,6 +51,11 @@ pub struct Bounds {
     pub authorizations_per_card: u32,
 }
 
+impl Bounds {
+    /// The most that `answers_per_slot` may be: a ring is made for each of 1,024 slots at once.
+    pub const ANSWERS_PER_SLOT_MAX: u32 = 65_536;
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {

@@ -326,16 +326,19 @@ fn put_configured(event: &Configured, time: Timestamp, out: &mut [u8; RECORD_BYT
 }
 
 fn take_configured(take: &mut Take<'_>) -> Result<Configured, RecordError> {
-    Ok(Configured {
-        version: take.u64()?,
-        bounds: Bounds {
-            repeat_window_s: take.u32()?,
-            answers_per_slot: take.u32()?,
-            closed_per_slot: take.u32()?,
-            closed_window_s: take.u32()?,
-            authorizations_per_card: take.u32()?,
-        },
-    })
+    let version = take.u64()?;
+    let bounds = Bounds {
+        repeat_window_s: take.u32()?,
+        answers_per_slot: take.u32()?,
+        closed_per_slot: take.u32()?,
+        closed_window_s: take.u32()?,
+        authorizations_per_card: take.u32()?,
+    };
+    // Room is made for these when the record is applied.
+    if bounds.answers_per_slot > Bounds::ANSWERS_PER_SLOT_MAX {
+        return Err(RecordError::Field("answers per slot"));
+    }
+    Ok(Configured { version, bounds })
 }
 
 fn put_seeded(event: &Seeded, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {

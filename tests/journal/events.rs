@@ -388,7 +388,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     let configured = any::<(u64, [u32; 5])>().prop_map(|(version, [a, b, c, d, e])| {
         let bounds = Bounds {
             repeat_window_s: a,
-            answers_per_slot: b,
+            answers_per_slot: b % (Bounds::ANSWERS_PER_SLOT_MAX + 1),
             closed_per_slot: c,
             closed_window_s: d,
             authorizations_per_card: e,

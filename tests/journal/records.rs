@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use turnpike::domain::card::SealNonce;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::time::Timestamp;
@@ -102,6 +104,23 @@ fn kinds_and_layouts_of_newer_versions_are_refused() {
         let mut changed = bytes.clone();
         changed[at] = byte;
         assert_eq!(decode(&changed, PLACE, &vault()).map(|_| ()), Err(error), "byte {at} = {byte}");
+    }
+}
+
+#[test]
+fn bounds_that_no_memory_has_are_refused() {
+    let event = |answers_per_slot| {
+        let bounds = Bounds { answers_per_slot, ..Bounds::default() };
+        Event::Configured(Configured { version: 1, bounds })
+    };
+    let most = Bounds::ANSWERS_PER_SLOT_MAX;
+    let table = [(1, Ok(())), (most, Ok(())), (most + 1, Err(())), (u32::MAX, Err(()))];
+    for (answers_per_slot, expected) in table {
+        let read = decode(&bytes_of(&event(answers_per_slot), NOW), PLACE, &vault());
+        let refused = read.map(|_| ()).map_err(|error| {
+            assert_eq!(error, RecordError::Field("answers per slot"));
+        });
+        assert_eq!(refused, expected, "{answers_per_slot}");
     }
 }
 
