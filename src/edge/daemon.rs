@@ -497,7 +497,9 @@ async fn accept(
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others keep being served, and this will pass.
-                tracing::warn!(link = link.name, %error, "a connection cannot be accepted");
+                if tcp::may_log(&link) {
+                    tracing::warn!(link = link.name, %error, "a connection cannot be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -26,8 +26,13 @@ use crate::pipeline::channel::Notice;
 use crate::pipeline::channel::Reason;
 use crate::pipeline::core::Pipeline;
 
-/// Bytes read at once: some hundred messages, the more the cheaper each.
-const READ_BYTES: usize = 128 * 1024;
+/// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
+/// not come yet.
+const INPUT_BYTES_MAX: usize = 128 * 1024 + u16::MAX as usize + 16;
+/// What a socket reads into until it needs more: most of a thousand idle ones cost little.
+const INPUT_BYTES_MIN: usize = 1024;
+/// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
+const RESTS_AFTER: Duration = Duration::from_secs(10);
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// Lines that one socket may log; what comes beyond is only counted.
@@ -104,15 +109,19 @@ pub async fn serve(socket: TcpStream, link: Arc<LinkRuntime>, surroundings: Surr
     link.metrics.connections.set(open as f64);
     if open > link.limits.connections_max {
         link.metrics.count(Reason::TooManyConnections);
-        tracing::warn!(link = link.name, limit = link.limits.connections_max, "closed: too many connections");
+        if may_log(&link) {
+            let limit = link.limits.connections_max;
+            tracing::warn!(link = link.name, limit, "closed: too many connections");
+        }
     } else {
         let mut connection = Connection {
             link: &link,
             surroundings,
             channel: Channel::default(),
-            input: vec![0; READ_BYTES + usize::from(u16::MAX) + 16].into_boxed_slice(),
+            input: vec![0; INPUT_BYTES_MIN],
             filled: 0,
-            out: Vec::with_capacity(READ_BYTES),
+            out: Vec::new(),
+            rests: true,
             last_read: Instant::now(),
             partial_since: None,
             quiet_since: None,
@@ -125,14 +134,25 @@ pub async fn serve(socket: TcpStream, link: Arc<LinkRuntime>, surroundings: Surr
     link.metrics.connections.set(open as f64);
 }
 
+/// Whether a line about this link may be logged now. Says how many were left out before it.
+pub(super) fn may_log(link: &LinkRuntime) -> bool {
+    let left_out = link.metrics.lines.take(clock::now());
+    if let Some(left_out @ 1..) = left_out {
+        tracing::warn!(link = link.name, left_out, "lines were left out; the counters have all");
+    }
+    left_out.is_some()
+}
+
 struct Connection<'l> {
     link: &'l LinkRuntime,
     surroundings: Surroundings,
     channel: Channel,
-    input: Box<[u8]>,
+    input: Vec<u8>,
     /// Bytes of `input` that wait to be served.
     filled: usize,
     out: Vec<u8>,
+    /// Nothing has grown since memory was given back.
+    rests: bool,
     last_read: Instant,
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
@@ -180,7 +200,9 @@ impl Connection<'_> {
             Ok(bytes) => bytes,
         };
         self.filled += bytes;
+        self.rests = false;
         self.last_read = Instant::now();
+        let was_full = self.filled == self.input.len();
         let served = self.channel.receive(
             &self.link.channel,
             &self.surroundings.pipeline,
@@ -200,6 +222,10 @@ impl Connection<'_> {
         let Ok(served) = served else { return Some(Close::For(Reason::Framing)) };
         self.input.copy_within(served..self.filled, 0);
         self.filled -= served;
+        // Room for the rest of a frame, and for more at once when more seems to wait.
+        if (was_full || self.filled > self.input.len() / 2) && self.input.len() < INPUT_BYTES_MAX {
+            self.input.resize(INPUT_BYTES_MAX.min(self.input.len() * 4), 0);
+        }
         match (self.filled > 0, self.partial_since, served > 0) {
             (false, _, _) => self.partial_since = None,
             (true, None, _) | (true, Some(_), true) => self.partial_since = Some(self.last_read),
@@ -225,6 +251,9 @@ impl Connection<'_> {
         self.release();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
+        if !self.rests && self.last_read.elapsed() >= RESTS_AFTER {
+            self.rest();
+        }
         let limits = &self.link.limits;
         if self.partial_since.is_some_and(|since| since.elapsed() > limits.partial_frame) {
             return Some(Close::For(Reason::PartialFrame));
@@ -248,19 +277,45 @@ impl Connection<'_> {
             return None;
         }
         // The usual write takes all at once, and needs no timer.
-        let mut sent = socket.try_write(&self.out).unwrap_or(0);
+        let sent = socket.try_write(&self.out).unwrap_or(0);
         if sent < self.out.len() {
-            let rest =
-                tokio::time::timeout(self.link.limits.write, socket.write_all(&self.out[sent..])).await;
-            match rest {
-                Ok(Ok(())) => sent = self.out.len(),
-                Ok(Err(_)) => return Some(Close::ByPeer),
+            let limit = self.link.limits.write;
+            match tokio::time::timeout(limit, self.write_rest(socket, sent)).await {
+                Ok(true) => {}
+                Ok(false) => return Some(Close::ByPeer),
                 Err(_) => return Some(Close::For(Reason::NotReading)),
             }
         }
-        debug_assert_eq!(sent, self.out.len(), "all or an error");
         self.out.clear();
         None
+    }
+
+    /// Writes what the socket did not take at once. Answers that become durable meanwhile queue up behind it: a peer
+    /// that does not read must not take up room at the gate, which all share. False when the connection broke.
+    async fn write_rest(&mut self, socket: &mut TcpStream, mut sent: usize) -> bool {
+        while sent < self.out.len() {
+            let waits = self.channel.waits();
+            tokio::select! {
+                written = socket.write(&self.out[sent..]) => match written {
+                    Ok(bytes) if bytes > 0 => sent += bytes,
+                    _ => return false,
+                },
+                changed = self.surroundings.durable.changed(), if waits => match changed {
+                    Ok(()) => self.release(),
+                    Err(_) => return false,
+                },
+            }
+        }
+        true
+    }
+
+    /// Gives back what a burst made grow.
+    fn rest(&mut self) {
+        if self.filled == 0 {
+            self.input = vec![0; INPUT_BYTES_MIN];
+        }
+        self.out.shrink_to(0);
+        self.rests = self.channel.rest() && self.filled == 0;
     }
 
     /// Under the lock, so that of two sockets the later one has the last word.
@@ -275,7 +330,7 @@ impl Connection<'_> {
         let link = self.link.name.as_str();
         for Notice { reason, fault, mti } in self.channel.take_notices() {
             self.log_lines += 1;
-            if self.log_lines > LOG_LINES_PER_SOCKET {
+            if self.log_lines > LOG_LINES_PER_SOCKET || !may_log(self.link) {
                 continue;
             }
             let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
@@ -300,7 +355,9 @@ impl Connection<'_> {
                 if *reason != Reason::Framing {
                     self.link.metrics.count(*reason);
                 }
-                tracing::warn!(link, reason = reason.name(), "closed");
+                if may_log(self.link) {
+                    tracing::warn!(link, reason = reason.name(), "closed");
+                }
             }
         }
     }

@@ -8,8 +8,10 @@ use metrics::Recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_exporter_prometheus::PrometheusRecorder;
+use parking_lot::Mutex;
 
 use crate::domain::action::ActionCode;
+use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::pipeline::channel::Reason;
 use crate::pipeline::channel::Tally;
@@ -129,6 +131,7 @@ impl Telemetry {
             dropped: Reason::ALL.iter().map(by_reason).collect(),
             connections: gauge("turnpike_connections"),
             signed_on: gauge("turnpike_link_signed_on"),
+            lines: LineBudget::default(),
         })
     }
 }
@@ -144,6 +147,40 @@ pub struct LinkMetrics {
     pub connections: Gauge,
     /// One while the peer is signed on.
     pub signed_on: Gauge,
+    /// What may be logged about the link's peers.
+    pub lines: LineBudget,
+}
+
+/// Lines about what peers do, over all sockets of a link, in so many seconds.
+const LINES_MAX: u32 = 100;
+const LINES_WINDOW_S: u64 = 10;
+
+/// Bounds the lines that peers can cause: whoever connects again and again starts with no new budget.
+#[derive(Debug, Default)]
+pub struct LineBudget(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    window: u64,
+    written: u32,
+    left_out: u64,
+}
+
+impl LineBudget {
+    /// Takes one line. How many were left out since the last one that was not; `None` when this one is.
+    pub fn take(&self, now: Timestamp) -> Option<u64> {
+        let mut lines = self.0.lock();
+        let window = now.seconds() / LINES_WINDOW_S;
+        if lines.window != window {
+            (lines.window, lines.written) = (window, 0);
+        }
+        if lines.written == LINES_MAX {
+            lines.left_out += 1;
+            return None;
+        }
+        lines.written += 1;
+        Some(std::mem::take(&mut lines.left_out))
+    }
 }
 
 impl LinkMetrics {
@@ -176,5 +213,24 @@ impl LinkMetrics {
         if let Some((_, counter)) = self.dropped.iter().find(|(known, _)| *known == reason) {
             counter.increment(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_in_each_window_and_the_rest_is_told() {
+        let budget = LineBudget::default();
+        let taken = |seconds| budget.take(Timestamp::from_seconds(seconds));
+        for _ in 0..LINES_MAX {
+            assert_eq!(taken(1_000_000), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(taken(1_000_000 + LINES_WINDOW_S - 1), None);
+        }
+        assert_eq!(taken(1_000_000 + LINES_WINDOW_S), Some(7));
+        assert_eq!(taken(1_000_000 + LINES_WINDOW_S), Some(0));
     }
 }

@@ -201,7 +201,7 @@ const NOTICES_MAX: usize = 8;
 /// One socket.
 #[derive(Debug)]
 pub struct Channel {
-    /// Lent to a batch while it is served; `None` only then.
+    /// Lent to a batch while it is served; `None` then, and while the socket rests.
     spans: Option<Box<[Spans; AHEAD]>>,
     session: Session,
     parked: Parked,
@@ -213,10 +213,10 @@ pub struct Channel {
 impl Default for Channel {
     fn default() -> Self {
         Self {
-            spans: Some(Box::default()),
+            spans: None,
             session: Session::default(),
             parked: Parked::default(),
-            notices: Vec::with_capacity(NOTICES_MAX),
+            notices: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -419,7 +419,7 @@ impl Channel {
     /// Whether an answer that must wait would find room, here and in all.
     fn has_room(&self, batch: &Batch<'_>) -> bool {
         self.parked.len() < batch.settings.parked_max
-            && batch.pipeline.parked() + self.parked.len() < batch.pipeline.policy().parked_max
+            && batch.pipeline.parked() < batch.pipeline.policy().parked_max
     }
 
     fn answer(
@@ -516,6 +516,16 @@ impl Channel {
     #[must_use]
     pub const fn has_signed_off(&self) -> bool {
         self.session.sign_off_is_answered()
+    }
+
+    /// Gives back the memory that is needed under load only. False, and nothing is given back, while answers wait.
+    pub fn rest(&mut self) -> bool {
+        let rests = self.parked.is_empty();
+        if rests {
+            self.spans = None;
+            self.parked = Parked::default();
+        }
+        rests
     }
 
     /// The socket is gone: what waits will never be sent.
