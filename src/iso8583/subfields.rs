@@ -83,6 +83,8 @@ impl Part<'_, '_> {
     /// The part as a number; `None` when it is not all digits.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
+        // Other than a field's, a part's content was not checked when it was read.
+        content::check(&self.subfield.spec, self.content, self.units).ok()?;
         content::number(&self.subfield.spec, self.content, self.units)
     }
 
@@ -450,6 +452,11 @@ mod tests {
         let reference = table.find(&content, 2).and_then(|part| part.number());
         assert_eq!(reference, Some(123_456_789_012_345));
         assert!(table.find(&content, 3).is_none() && table.find(&content[..4], 2).is_none());
+        // A nibble that is no digit, and a spare one that is not zero.
+        for hex in ["40000123456789A12345", "40001123456789012345"] {
+            let content = hex_bytes(hex.as_bytes()).expect("hex");
+            assert_eq!(table.find(&content, 2).and_then(|part| part.number()), None, "{hex}");
+        }
     }
 
     #[test]
