@@ -90,7 +90,7 @@ pub fn frames(dialect: &Dialect) -> Vec<Vec<u8>> {
         (63, "8000000002"),
         (126, "0040000000000000F1F1F1F2F3F4"),
     ];
-    let table: [(u16, Vec<(u8, &str)>); 10] = [
+    let table: [(u16, Vec<(u8, &str)>); 14] = [
         (100, plain.to_vec()),
         (101, [&plain[..], &rich].concat()),
         (200, [&plain[..], &[(6, "000000004600"), (51, "978")]].concat()),
@@ -99,6 +99,10 @@ pub fn frames(dialect: &Dialect) -> Vec<Vec<u8>> {
         (400, [&plain[..], &original].concat()),
         (421, [&plain[..], &rich, &original].concat()),
         (302, plain.to_vec()),
+        (120, [&plain[..], &[(38, "A1B2C3"), (39, "00")]].concat()),
+        (221, [&plain[..], &[(39, "05")]].concat()),
+        (190, [&plain[..], &[(39, "82")]].concat()),
+        (620, plain.to_vec()),
         (110, [&plain[..], &[(39, "00")]].concat()),
         (800, vec![(7, "1124123456"), (11, "000001"), (70, if visa { "071" } else { "001" })]),
     ];
@@ -223,7 +227,7 @@ fn answered(dialect: &Dialect, received: &Received<'_>, length: usize) {
                 written(dialect.write_answer(received, &answer, &mut out), &mut out);
             }
         }
-        Inbound::Reversal(_) => {
+        Inbound::Reversal(_) | Inbound::Advice(_) | Inbound::Administrative(_) => {
             let answer = Answer::decline(ActionCode::Approved, Sequence(1));
             written(dialect.write_answer(received, &answer, &mut out), &mut out);
         }
@@ -233,7 +237,7 @@ fn answered(dialect: &Dialect, received: &Received<'_>, length: usize) {
         Inbound::Unsupported { mti } if (mti / 10).is_multiple_of(10) && received.view.has(11) => {
             written(dialect.write_refusal(received, ActionCode::InvalidTransaction, &mut out), &mut out);
         }
-        Inbound::Unsupported { .. } | Inbound::Response(_) | Inbound::Reject(_) => {}
+        Inbound::Unsupported { .. } | Inbound::Undelivered(_) | Inbound::Response(_) | Inbound::Reject(_) => {}
     }
 }
 

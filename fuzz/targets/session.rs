@@ -209,7 +209,9 @@ impl House {
         let opener = Opener { seal: &self.keys.vault, fingerprint: self.keys.vault.fingerprint() };
         let settings = recovery::Settings { layout: Layout::new(1), capacity: CAPACITY, seed: 43 };
         let rebuilt = recovery::rebuild(&self.memory, opener, settings);
-        rebuilt.unwrap_or_else(|error| panic!("{error}")).books.state_hash()
+        let books = rebuilt.unwrap_or_else(|error| panic!("{error}")).books;
+        assert_eq!(books.audit(), Ok(()), "held is the sum of open holds, and every chain is whole");
+        books.state_hash()
     }
 }
 
@@ -256,7 +258,9 @@ fn served(setting: Setting, stream: &[u8], pieces: Option<u8>) -> Served {
         assert_eq!(totals.sum(), 0, "the books sum to zero");
     }
     let (hash, _) = house.pipeline.state_hash();
-    assert_eq!(house.rebuilt(), hash, "the journal tells the same books");
+    if pieces.is_some() {
+        assert_eq!(house.rebuilt(), hash, "the journal tells the same books");
+    }
     Served { answers: answers_to(&settings.dialect, stream, &out), hash }
 }
 

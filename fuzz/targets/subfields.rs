@@ -70,7 +70,8 @@ fn parts(table: &Subfields, content: &[u8]) {
         let mut buffer = [0; 600];
         assert!(part.text(&mut buffer).len() <= 2 * part.content.len());
         if let Some(number) = part.number() {
-            assert!(text.chars().any(|c| c.is_ascii_digit()) || number == 0, "a number has digits");
+            assert!(text.bytes().all(|byte| byte.is_ascii_digit()), "a number is all digits");
+            assert_eq!(text.parse().unwrap_or(0), number, "a number is what is shown");
         }
         found.push((part.subfield.number, part.offset, part.units));
     }
