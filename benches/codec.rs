@@ -152,6 +152,18 @@ fn codec(criterion: &mut Criterion) {
                 out.len()
             });
         });
+        group.bench_function("decode, look for unknown elements, and answer", |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let mut unknown = 0;
+                if let Ok(received) = &dialect.decode(black_box(&body), context, &mut spans) {
+                    dialect.unknown_elements(&received.view, |_| unknown += 1);
+                    let written = dialect.write_answer(received, black_box(&answer), &mut out);
+                    black_box(written.is_ok());
+                }
+                out.len() + unknown
+            });
+        });
         group.finish();
     }
 }

@@ -25,9 +25,12 @@ use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::Stan;
 use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::Timestamp;
+use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
+use turnpike::iso8583::spec::Bitmaps;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
+use turnpike::iso8583::view::View;
 
 /// Fields with their values as text.
 type Values<'v> = [(u8, &'v str)];
@@ -797,6 +800,53 @@ fn r23_network_management_both_ways() {
         let mut out = Vec::new();
         mastercard.write_network_request(&own(what), &mut out).expect("a request that fits");
         assert_eq!(fields(&mastercard, &out).1, ["7=1123220000", "11=000036", code]);
+    }
+}
+
+#[test]
+fn unknown_elements_are_told_by_their_path() {
+    // A field and its content in hex, and the paths of what the table does not have.
+    let visa: &[(u8, &str, &[&str])] = &[
+        (55, "01000F820239009F26081122334455667788", &[]),
+        (55, "0100059F51021122", &["DE55.9F51"]),
+        (55, "010008DF81010100D30101020003840100", &["DE55.DF8101", "DE55.D3"]),
+        (55, "0100039F5102", &[]),
+        (62, "C000000000000000E8123456789012345F", &[]),
+        (62, "4000000400000001123456789012345F", &["DE62.30", "DE62.64"]),
+        (63, "8000000002", &[]),
+        (60, "050000", &[]),
+    ];
+    let iso87: &[(u8, &str, &[&str])] = &[
+        (55, "820239009F26081122334455667788", &[]),
+        (55, "9F5102112282023900FF7F0101", &["DE55.9F51", "DE55.FF7F"]),
+        (48, "9F51021122", &[]),
+    ];
+    for (name, table) in [("visa", visa), ("iso87-ascii", iso87)] {
+        let dialect = dialect(name);
+        for (field, hex, expected) in table {
+            let content = hex_bytes(hex.as_bytes()).expect("hex");
+            let values: [(u8, Value<'_>); 2] = [(11, "000001".into()), (*field, content[..].into())];
+            let mut message = Vec::new();
+            let written = dialect.compose_message(100, &values, Bitmaps::AS_NEEDED, &mut message);
+            assert!(written.is_ok(), "{name} {field} {hex}");
+            let mut spans = Spans::default();
+            let Ok(view) = View::parse(dialect.layout(), &message, &mut spans) else {
+                panic!("{name} {field} {hex} cannot be read")
+            };
+            let mut found = Vec::new();
+            dialect.unknown_elements(&view, |path| found.push(path.to_string()));
+            assert_eq!(found, *expected, "{name} {field} {hex}");
+            let again: Vec<u8> = view.content(*field).expect("the field").to_vec();
+            assert_eq!(again, content, "it is kept as it came");
+        }
+    }
+    let text = include_str!("../src/dialect/tables/visa.toml");
+    for (wrong, finding) in
+        [("2 = \"82\"", "no"), ("55 = \"8G\"", "is no tag"), ("62 = \"82\"", "does not name")]
+    {
+        let text = format!("{}[known_tags]\n{wrong}\n", text.split("[known_tags]").next().expect("a table"));
+        let findings = Dialect::from_toml("mine.toml", &text).err().expect("it is refused");
+        assert!(findings[0].message.contains(finding), "{}", findings[0]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the fuzz targets hold, on the corpus that is kept and on seeded changes of it, without a fuzzer.
 //!
-//! `TURNPIKE_FUZZ_MUTATIONS` sets how many changed inputs each target tries (default 100). `scripts/fuzz` runs the
+//! `TURNPIKE_FUZZ_MUTATIONS` sets how many changed inputs each target tries (default 1,000). `scripts/fuzz` runs the
 //! fuzzer itself, which looks for new ones.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what does not hold fails where it is found")]
@@ -81,7 +81,7 @@ fn changed(input: &[u8], other: &[u8], chance: &mut Chance) -> Vec<u8> {
 #[test]
 fn what_the_fuzz_targets_hold_holds_for_the_corpus_and_its_neighbours() {
     let mutations =
-        std::env::var("TURNPIKE_FUZZ_MUTATIONS").map_or(100, |count| count.parse().expect("a number"));
+        std::env::var("TURNPIKE_FUZZ_MUTATIONS").map_or(1_000, |count| count.parse().expect("a number"));
     std::thread::scope(|scope| {
         for target in TARGETS {
             scope.spawn(move || {

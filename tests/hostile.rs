@@ -299,6 +299,41 @@ fn peers_that_never_read_are_closed_and_take_no_room_at_the_gate() {
 }
 
 #[test]
+fn an_unknown_element_is_counted_by_its_path_and_shown_once_without_its_value() {
+    let process = Process::start("async");
+    let chip = |link, tag: u32| {
+        let tags = format!("82023900{tag:04X}04C0FFEE77");
+        if link == "visa" { format!("01{:04X}{tags}", tags.len() / 2) } else { tags }
+    };
+    // A field that the dialect does not have.
+    let mut peer = process.peer("visa");
+    let mut request = frame(&peer.dialect, 100, PURCHASE);
+    request[peer.dialect.framing().prefix_bytes() + 22 + 2 + 7] |= 1;
+    peer.write(&request);
+    assert_eq!(peer.receive().expect("an answer").value(39), "12");
+    peer.echo();
+    assert_eq!(process.metric("turnpike_unknown_elements_total{link=\"visa\",path=\"DE64\"}"), 1);
+    for (link, _) in LINKS {
+        let mut peer = process.peer(link);
+        // A peer that chooses ever new tags gets no more counters than there is room for.
+        for (n, tag) in [0x9f51; 30].into_iter().chain(0xdf01..0xdf70).enumerate() {
+            let (stan, chip) = (format!("{n:06}"), chip(link, tag));
+            let answer = peer.ask(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan), (55, &chip)]));
+            assert_eq!(answer.outcome(), (110, "00"), "{link}: what is unknown declines nothing");
+        }
+        let counted = |path: &str| {
+            process.metric(&format!("turnpike_unknown_elements_total{{link=\"{link}\",path=\"{path}\"}}"))
+        };
+        assert_eq!((counted("DE55.9F51"), counted("DE55.DF01"), counted("DE55.82")), (30, 1, 0), "{link}");
+        let paths = if link == "visa" { 62 } else { 63 };
+        assert_eq!(counted("other"), 0x6f - paths, "{link}");
+    }
+    let log = fs::read_to_string(process.directory.path().join("log")).expect("a log");
+    assert_eq!(log.lines().filter(|line| line.contains("DE55.9F51")).count(), 2, "once for each link");
+    assert!(!log.to_uppercase().contains("C0FFEE"), "never with its value");
+}
+
+#[test]
 fn floods_and_storms_are_counted_and_not_logged_line_by_line() {
     let process = Process::start("async");
     let flood = |link: &str, sockets: usize, bytes: &[u8]| {

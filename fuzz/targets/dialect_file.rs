@@ -81,7 +81,8 @@ fn used(dialect: &Dialect) {
     ];
     for mti in [100, 420, 800] {
         for count in [values.len(), 5] {
-            let values: Vec<(u8, Value<'_>)> = values[..count].iter().map(|(f, v)| (*f, (*v).into())).collect();
+            let values: Vec<(u8, Value<'_>)> =
+                values[..count].iter().map(|(f, v)| (*f, (*v).into())).collect();
             let mut frame = Vec::new();
             if dialect.compose(mti, &values, &mut frame).is_err() {
                 assert!(frame.is_empty(), "what could not be written is taken back");

@@ -60,6 +60,8 @@ use super::memory::Memory;
 const NOW: Timestamp = Timestamp::from_seconds(1_795_523_696);
 const CAPACITY: Capacity = Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 24 };
 const INPUT_BYTES_MAX: usize = 16 * 1024;
+/// Records that may wait for the writer: more than such an input causes.
+const RECORDS_MAX: u64 = 2_048;
 const CARDS: [(u64, u64, u16, CardStatus, Verification); 4] = [
     (1, 4_111_111_111_111_111, 840, CardStatus::Active, Verification::None),
     (2, 4_222_222_222_222_220, 978, CardStatus::Active, Verification::None),
@@ -165,7 +167,7 @@ fn house(setting: Setting) -> House {
         reply: if setting.fsync { Reply::Fsync } else { Reply::Async },
         fsync_above: vec![Money::new(4_000, Currency::new(840).expect("a currency"))],
         max_unsynced_ns: u64::MAX,
-        max_unsynced_records: 1 << 16,
+        max_unsynced_records: RECORDS_MAX,
         gather_ns: 0,
         parked_max: 1 << 16,
     };
@@ -332,8 +334,7 @@ pub fn records(seal: &dyn PanSeal, epoch: u32) -> Vec<Vec<u8>> {
     let stream = frames::frames(setting.dialect()).concat();
     let link = Mutex::new(LinkState::default());
     let mut out = Vec::new();
-    let served =
-        Channel::default().receive(&settings, &house.pipeline, &link, &|| NOW, &stream, &mut out);
+    let served = Channel::default().receive(&settings, &house.pipeline, &link, &|| NOW, &stream, &mut out);
     assert_eq!(served, Ok(stream.len()));
     house.sync();
     let opener = Opener { seal: &house.keys.vault, fingerprint: house.keys.vault.fingerprint() };

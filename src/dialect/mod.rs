@@ -24,6 +24,7 @@ pub mod header;
 pub mod inbound;
 mod mastercard;
 mod table;
+pub mod unknown;
 
 /// Names of the dialects that are compiled in, with their tables.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -94,6 +95,7 @@ pub struct Dialect {
     subfields: Vec<Option<Subfields>>,
     /// Fields with parts that are never echoed.
     guarded: FieldSet,
+    known: unknown::Known,
     station: Option<u32>,
 }
 

@@ -6,6 +6,7 @@ use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
 use crate::dialect::NetworkCodes;
 use crate::dialect::division;
+use crate::dialect::unknown::Known;
 use crate::domain::action::ActionCode;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Framing;
@@ -84,6 +85,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         network_codes: read_network_codes(root),
         responses,
         names,
+        known: Known::read(root, &subfields),
         subfields,
         guarded,
         station: None,

@@ -12,3 +12,4 @@ pub mod loadtest;
 pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
+mod unknown;

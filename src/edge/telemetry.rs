@@ -13,11 +13,12 @@ use parking_lot::Mutex;
 use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::unknown::UnknownCounters;
 use crate::pipeline::channel::Reason;
 use crate::pipeline::channel::Tally;
 use crate::pipeline::core::Pipeline;
 
-const METADATA: metrics::Metadata<'static> =
+pub(super) const METADATA: metrics::Metadata<'static> =
     metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
 
 /// Writes diagnostics to stderr, at the level that `RUST_LOG` asks for, or else at this one. A second call changes
@@ -32,7 +33,7 @@ pub fn start_diagnostics_at(level: &str) {
 
 /// The metrics of one daemon.
 pub struct Telemetry {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     gauges: Gauges,
 }
@@ -73,7 +74,7 @@ impl Default for Telemetry {
             closed_shortened: gauge("turnpike_ledger_closed_window_shortened_total"),
             answers_shortened: gauge("turnpike_ledger_repeat_window_shortened_total"),
         };
-        Self { recorder, handle, gauges }
+        Self { recorder: Arc::new(recorder), handle, gauges }
     }
 }
 
@@ -132,6 +133,7 @@ impl Telemetry {
             connections: gauge("turnpike_connections"),
             signed_on: gauge("turnpike_link_signed_on"),
             lines: LineBudget::default(),
+            unknown: UnknownCounters::new(Arc::clone(&self.recorder), name),
         })
     }
 }
@@ -149,6 +151,7 @@ pub struct LinkMetrics {
     pub signed_on: Gauge,
     /// What may be logged about the link's peers.
     pub lines: LineBudget,
+    unknown: UnknownCounters,
 }
 
 /// Lines about what peers do, over all sockets of a link, in so many seconds.
@@ -193,6 +196,7 @@ impl LinkMetrics {
         if tally.unverified > 0 {
             self.unverified.increment(tally.unverified);
         }
+        self.unknown.add(&tally.unknown);
         for (action, counter) in &self.answers {
             let count = tally.answers(*action);
             if count > 0 {

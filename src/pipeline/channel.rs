@@ -11,6 +11,7 @@ use crate::dialect::inbound::Fault;
 use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Malformed;
 use crate::dialect::inbound::Received;
+use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::event::Sequence;
@@ -30,6 +31,7 @@ use super::core::Pipeline;
 use super::gate::Parked;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
+use super::unknown::UnknownElements;
 
 /// What a socket is served with.
 #[derive(Debug)]
@@ -137,6 +139,8 @@ pub struct Tally {
     pub management: u64,
     /// Approvals although something was presented that nobody verified (R28).
     pub unverified: u64,
+    /// Elements that the dialect does not have.
+    pub unknown: UnknownElements,
     answers: [u32; ACTIONS],
     dropped: [u32; Reason::ALL.len()],
 }
@@ -148,6 +152,7 @@ impl Default for Tally {
             keep_alives: 0,
             management: 0,
             unverified: 0,
+            unknown: UnknownElements::default(),
             answers: [0; ACTIONS],
             dropped: [0; Reason::ALL.len()],
         }
@@ -332,7 +337,11 @@ impl Channel {
     fn message(&mut self, batch: &Batch<'_>, message: &Read<'_>, now: Timestamp, out: &mut Vec<u8>) {
         self.tally.frames += 1;
         match message {
-            Ok(message) => self.serve(batch, message, now, out),
+            Ok(message) => {
+                let unknown = &mut self.tally.unknown;
+                batch.settings.dialect.unknown_elements(&message.view, |path| unknown.count(path));
+                self.serve(batch, message, now, out);
+            }
             Err(malformed) => self.malformed(batch, malformed, out),
         }
     }
@@ -463,6 +472,9 @@ impl Channel {
         let reason = if answered { Reason::Malformed } else { Reason::MalformedUnanswered };
         if answered {
             self.tally.answer(ActionCode::FormatError);
+        }
+        if let Some(path) = Path::of_fault(&malformed.fault) {
+            self.tally.unknown.count(path);
         }
         self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
     }

@@ -9,4 +9,5 @@ pub mod core;
 pub mod gate;
 mod lookahead;
 pub mod seeding;
+pub mod unknown;
 pub mod views;
