@@ -36,8 +36,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", run: journal::run, seeds: journal::seeds },
 ];
 
-static VISA: LazyLock<Dialect> = LazyLock::new(|| built_in("visa"));
-static ISO87: LazyLock<Dialect> = LazyLock::new(|| built_in("iso87-ascii"));
+/// Visa's dialect.
+pub static VISA: LazyLock<Dialect> = LazyLock::new(|| built_in("visa"));
+/// ISO 8583:1987 in ASCII.
+pub static ISO87: LazyLock<Dialect> = LazyLock::new(|| built_in("iso87-ascii"));
 
 fn built_in(name: &str) -> Dialect {
     Dialect::built_in(name).expect("it is compiled in")

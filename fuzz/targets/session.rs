@@ -125,6 +125,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// The dialect of an input, and the bodies of its messages.
+pub fn messages(bytes: &[u8]) -> (&'static Dialect, Vec<Vec<u8>>) {
+    let setting = Setting::of(super::byte(bytes, 0));
+    let rest = bytes.get(2..).unwrap_or_default();
+    let stream = if setting.raw { rest.to_vec() } else { framed(setting.dialect(), rest) };
+    let frames = split(setting.dialect(), &stream).into_iter();
+    (setting.dialect(), frames.map(|(_, _, body)| body).collect())
+}
+
 fn framed(dialect: &Dialect, mut rest: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
