@@ -821,7 +821,12 @@ fn unknown_elements_are_told_by_their_path() {
         (55, "9F5102112282023900FF7F0101", &["DE55.9F51", "DE55.FF7F"]),
         (48, "9F51021122", &[]),
     ];
-    for (name, table) in [("visa", visa), ("iso87-ascii", iso87)] {
+    // DE 48 in EBCDIC: category T, elements 77 and 96, which have no row, and 42, which has one.
+    let mastercard: &[(u8, &str, &[&str])] = &[
+        (48, "E3F7F7F0F2C1C2F4F2F0F3F0F1F2F9F6F0F1C1", &["DE48.77", "DE48.96"]),
+        (55, "9F5102112282023900", &["DE55.9F51"]),
+    ];
+    for (name, table) in [("visa", visa), ("iso87-ascii", iso87), ("mastercard", mastercard)] {
         let dialect = dialect(name);
         for (field, hex, expected) in table {
             let content = hex_bytes(hex.as_bytes()).expect("hex");

@@ -24,7 +24,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use harness::HEADING;
-use harness::LINKS;
 use harness::PURCHASE;
 use harness::Peer;
 use harness::SEED;
@@ -34,6 +33,8 @@ use harness::http_get;
 use harness::reading;
 use harness::with;
 
+/// The links that are attacked: one dialect with session control and a header, and one without.
+const LINKS: [(&str, &str); 2] = [("visa", "visa"), ("iso87", "iso87-ascii")];
 /// Sockets of a crowd.
 const CROWD: usize = 1_000;
 /// Milliseconds after which a peer that stopped in the middle, or does not read, is closed.

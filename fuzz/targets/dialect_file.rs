@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
             assert!(!findings.is_empty(), "a refusal says why");
             let lines = text.lines().count() + 1;
             for finding in findings {
-                assert!(finding.line >= 1 && finding.line as usize <= lines, "a finding has a place");
+                assert!(finding.line >= 1 && finding.line <= lines, "a finding has a place");
                 assert!(!finding.to_string().is_empty());
             }
         }

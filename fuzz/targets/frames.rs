@@ -155,6 +155,7 @@ pub fn body(dialect: &Dialect, body: &[u8]) {
     match dialect.decode(body, context(), &mut spans) {
         Ok(received) => {
             hides_the_card(dialect, &received.view, &text);
+            dialect.unknown_elements(&received.view, |path| assert!(path.to_string().starts_with("DE")));
             written_again(dialect, &received.view);
             answered(dialect, &received, body.len());
         }

@@ -51,7 +51,7 @@ impl LedgerSettings {
             read("authorizations_per_card", 1..=65_535, bounds.authorizations_per_card);
         bounds.closed_per_slot = read("closed_per_slot", 1..=16_777_216, bounds.closed_per_slot);
         bounds.answers_per_slot =
-            read("answers_per_slot", 1..=Bounds::ANSWERS_PER_SLOT_MAX.into(), bounds.answers_per_slot);
+            read("answers_per_slot", 1..=Bounds::ANSWERS_PER_SLOT_MAX, bounds.answers_per_slot);
         // A repeat must find a closed authorization: no window of repeats is longer than the shortest stay, a day.
         bounds.repeat_window_s = read("repeat_window_s", 1..=SECONDS_PER_DAY, bounds.repeat_window_s);
         let closed_days = bounds.closed_window_s / SECONDS_PER_DAY;

@@ -10,6 +10,7 @@ use crate::dialect::inbound::Fault;
 use crate::iso8583::digits;
 use crate::iso8583::subfields::Form;
 use crate::iso8583::subfields::Subfields;
+use crate::iso8583::subfields::Tagging;
 use crate::iso8583::tlv;
 use crate::iso8583::view::Rule;
 use crate::iso8583::view::View;
@@ -25,7 +26,7 @@ pub struct Path {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     Whole,
-    Subfield(u8),
+    Subfield(u16),
     Tag(u32),
 }
 
@@ -56,7 +57,16 @@ impl Path {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     bitmaps: Vec<KnownParts>,
+    tagged: Vec<KnownIds>,
     tags: Vec<KnownTags>,
+}
+
+/// A field of elements behind an id of digits: the ids that have a row.
+#[derive(Clone, Debug)]
+struct KnownIds {
+    field: u8,
+    tagging: Tagging,
+    rows: Vec<u16>,
 }
 
 /// A field with a bitmap: the bits of its rows, in the bitmap's own order.
@@ -123,6 +133,9 @@ impl Known {
                 let numbers = table.parts.iter().map(|part| part.number).filter(|n| (1..=64).contains(n));
                 let rows = numbers.fold(0, |rows, number| rows | 1 << (64 - number));
                 known.bitmaps.push(KnownParts { field, width: usize::from(width.min(8)), rows });
+            } else if let Form::Tagged(tagging) = table.form {
+                let rows = table.parts.iter().map(|part| part.number).collect();
+                known.tagged.push(KnownIds { field, tagging, rows });
             }
         }
         let Some(section) = root.section("known_tags") else { return known };
@@ -166,7 +179,15 @@ impl Dialect {
             while strange != 0 {
                 let lead = strange.leading_zeros();
                 strange &= !(1 << 63 >> lead);
-                found(Path { field: known.field, part: Part::Subfield(lead as u8 + 1) });
+                found(Path { field: known.field, part: Part::Subfield(lead as u16 + 1) });
+            }
+        }
+        for known in &self.known.tagged {
+            let Some(content) = view.content(known.field) else { continue };
+            for element in known.tagging.elements(content).map_while(Result::ok) {
+                if !known.rows.contains(&element.id) {
+                    found(Path { field: known.field, part: Part::Subfield(element.id) });
+                }
             }
         }
         for known in &self.known.tags {

@@ -204,7 +204,7 @@ pub struct Notice {
 const NOTICES_MAX: usize = 8;
 
 /// One socket.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Channel {
     /// Lent to a batch while it is served; `None` then, and while the socket rests.
     spans: Option<Box<[Spans; AHEAD]>>,
@@ -213,18 +213,6 @@ pub struct Channel {
     notices: Vec<Notice>,
     /// What it has counted.
     pub tally: Tally,
-}
-
-impl Default for Channel {
-    fn default() -> Self {
-        Self {
-            spans: None,
-            session: Session::default(),
-            parked: Parked::default(),
-            notices: Vec::new(),
-            tally: Tally::default(),
-        }
-    }
 }
 
 /// What the messages of one batch have in common.
