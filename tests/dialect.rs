@@ -850,7 +850,7 @@ fn unknown_elements_are_told_by_their_path() {
         [("2 = \"82\"", "no"), ("55 = \"8G\"", "is no tag"), ("62 = \"82\"", "does not name")]
     {
         let text = format!("{}[known_tags]\n{wrong}\n", text.split("[known_tags]").next().expect("a table"));
-        let findings = Dialect::from_toml("mine.toml", &text).err().expect("it is refused");
+        let findings = Dialect::from_toml("mine.toml", &text).expect_err("it is refused");
         assert!(findings[0].message.contains(finding), "{}", findings[0]);
     }
 }
