@@ -15,7 +15,6 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
-use parking_lot::Mutex;
 use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::crypto::keys::Keys;
@@ -41,6 +40,9 @@ use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
+use turnpike::link::state;
+use turnpike::link::state::Moment;
+use turnpike::link::state::SocketId;
 use turnpike::pipeline::channel::Channel;
 use turnpike::pipeline::channel::ChannelSettings;
 use turnpike::pipeline::core::Pipeline;
@@ -49,6 +51,8 @@ use turnpike::pipeline::gate::Reply;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
+use turnpike::pipeline::station::Seat;
+use turnpike::pipeline::station::Station;
 use zeroize::Zeroizing;
 
 const FRAMES: usize = 64;
@@ -237,7 +241,8 @@ fn measure(criterion: &mut Criterion, pipeline: &Pipeline, wallets: u64) {
         answer_deadline_ms: 4_000,
         parked_max: 4096,
     };
-    let link = Mutex::default();
+    let link = Station::new(state::Settings::default());
+    let seat = Seat { station: &link, socket: SocketId(1), moment: Moment(1) };
     let mut channel = Channel::default();
     let mut out = Vec::with_capacity(128 * 1024);
     let mut group = criterion.benchmark_group(format!("whole path in memory, {wallets} wallets"));
@@ -247,7 +252,7 @@ fn measure(criterion: &mut Criterion, pipeline: &Pipeline, wallets: u64) {
             || traffic.buffer(),
             |buffer| {
                 out.clear();
-                let served = channel.receive(&settings, pipeline, &link, &|| NOW, buffer, &mut out);
+                let served = channel.receive(&settings, pipeline, seat, &|| NOW, buffer, &mut out);
                 assert_eq!(black_box(served), Ok(buffer.len()));
                 channel.release(pipeline, NOW, &mut out);
             },

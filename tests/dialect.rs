@@ -3,10 +3,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
 
 use turnpike::dialect::Dialect;
-use turnpike::dialect::answer::OwnRequest;
 use turnpike::dialect::describe::describe;
 use turnpike::dialect::inbound::Context;
 use turnpike::dialect::inbound::Inbound;
+use turnpike::dialect::network::OwnRequest;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::answer::Balances;
@@ -22,6 +22,7 @@ use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::domain::request::Presented;
 use turnpike::domain::request::ReversalRequest;
+use turnpike::domain::request::Scope;
 use turnpike::domain::request::Stan;
 use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::Timestamp;
@@ -745,7 +746,9 @@ fn r23_network_management_both_ways() {
         ("visa", "001", NetworkManagement::SignOn),
         ("visa", "072", NetworkManagement::SignOff),
         ("visa", "301", NetworkManagement::Echo),
-        ("visa", "161", NetworkManagement::Unsupported(161)),
+        ("visa", "161", NetworkManagement::KeyExchange(161)),
+        ("visa", "078", NetworkManagement::StoredAdvices),
+        ("visa", "999", NetworkManagement::Unsupported(999)),
         ("iso87-ascii", "001", NetworkManagement::SignOn),
         ("iso87-ascii", "301", NetworkManagement::Echo),
         ("iso87-binary", "002", NetworkManagement::SignOff),
@@ -754,9 +757,9 @@ fn r23_network_management_both_ways() {
         ("mastercard", "062", NetworkManagement::SignOff),
         ("mastercard", "002", NetworkManagement::SignOff),
         ("mastercard", "270", NetworkManagement::Echo),
-        ("mastercard", "161", NetworkManagement::Unsupported(161)),
-        ("mastercard", "162", NetworkManagement::Unsupported(162)),
-        ("mastercard", "060", NetworkManagement::Unsupported(60)),
+        ("mastercard", "161", NetworkManagement::KeyExchange(161)),
+        ("mastercard", "162", NetworkManagement::KeyExchange(162)),
+        ("mastercard", "060", NetworkManagement::StoredAdvices),
     ];
     for (name, code, what) in table {
         let dialect = dialect(name);
@@ -771,13 +774,14 @@ fn r23_network_management_both_ways() {
         dialect.write_network_answer(&received, &asked, &mut out).expect("an answer that fits");
         let (mti, found) = fields(&dialect, &out);
         let refused = if name == "mastercard" { "96" } else { "12" };
-        let outcome = if matches!(what, NetworkManagement::Unsupported(_)) { refused } else { "00" };
+        let served = [NetworkManagement::SignOn, NetworkManagement::SignOff, NetworkManagement::Echo];
+        let outcome = if served.contains(&what) { "00" } else { refused };
         let expected =
             ["7=0604123456", "11=000077", "37=REF123456789", &format!("39={outcome}"), &format!("70={code}")];
         assert_eq!((mti, found.as_slice()), (810, expected.map(str::to_owned).as_slice()), "{name} {code}");
     }
     let now = Timestamp::from_seconds(1_795_471_200);
-    let own = |what| OwnRequest { what, now, stan: Stan(36), stations: (128_976, 5) };
+    let own = |what| OwnRequest { what, scope: Scope::Link, now, stan: Stan(36), stations: (128_976, 5) };
     let visa = dialect("visa");
     let mut out = Vec::new();
     visa.write_network_request(&own(NetworkManagement::SignOn), &mut out).expect("a request that fits");
@@ -876,7 +880,7 @@ fn a_reject_is_told_apart_from_an_answer() {
     let received = visa.decode(rejected, context(), &mut spans).expect("an answer");
     let Inbound::Response(found) = received.inbound else { panic!("{:?}", received.inbound) };
     assert_eq!((found.mti, found.stan), (110, Stan(123_456)));
-    for mti in [302, 600, 820, 2100] {
+    for mti in [302, 600, 2100] {
         let unserved = inbound(&visa, mti, PURCHASE);
         assert_eq!(unserved, Ok(Inbound::Unsupported { mti }));
     }

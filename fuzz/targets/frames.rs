@@ -248,8 +248,11 @@ fn answered(dialect: &Dialect, received: &Received<'_>, length: usize) {
         Inbound::Unsupported { mti } if (mti / 10).is_multiple_of(10) && received.view.has(11) => {
             written(dialect.write_refusal(received, ActionCode::InvalidTransaction, &mut out), &mut out);
         }
-        Inbound::Unsupported { .. } | Inbound::Undelivered(_) | Inbound::Response(_) | Inbound::Reject(_) => {
-        }
+        Inbound::NetworkAdvice(_)
+        | Inbound::Unsupported { .. }
+        | Inbound::Undelivered(_)
+        | Inbound::Response(_)
+        | Inbound::Reject(_) => {}
     }
 }
 

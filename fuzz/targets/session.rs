@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::crypto::keys::Keys;
@@ -41,7 +40,9 @@ use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::state_hash::StateHash;
-use turnpike::link::session::LinkState;
+use turnpike::link::state;
+use turnpike::link::state::Moment;
+use turnpike::link::state::SocketId;
 use turnpike::pipeline::channel::Channel;
 use turnpike::pipeline::channel::ChannelSettings;
 use turnpike::pipeline::core::Pipeline;
@@ -50,6 +51,8 @@ use turnpike::pipeline::gate::Reply;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
+use turnpike::pipeline::station::Seat;
+use turnpike::pipeline::station::Station;
 use turnpike::recovery;
 use zeroize::Zeroizing;
 
@@ -241,7 +244,8 @@ fn served(setting: Setting, stream: &[u8], pieces: Option<u8>) -> Served {
         answer_deadline_ms: 4_000,
         parked_max: if setting.narrow { 3 } else { 1 << 16 },
     };
-    let link = Mutex::new(LinkState::default());
+    let station = Station::new(state::Settings::default());
+    let seat = Seat { station: &station, socket: SocketId(1), moment: Moment(1) };
     let mut channel = Channel::default();
     let mut out = Vec::new();
     let (mut start, mut end) = (0, 0);
@@ -251,7 +255,7 @@ fn served(setting: Setting, stream: &[u8], pieces: Option<u8>) -> Served {
         let piece = if pieces.is_some() { 1 + (size >> 16) as usize % 300 } else { stream.len() };
         end = stream.len().min(end + piece);
         let arrived = &stream[start..end];
-        match channel.receive(&settings, &house.pipeline, &link, &|| NOW, arrived, &mut out) {
+        match channel.receive(&settings, &house.pipeline, seat, &|| NOW, arrived, &mut out) {
             Ok(served) => start += served,
             Err(_) => break,
         }
@@ -341,9 +345,10 @@ pub fn records(seal: &dyn PanSeal, epoch: u32) -> Vec<Vec<u8>> {
         parked_max: 64,
     };
     let stream = frames::frames(setting.dialect()).concat();
-    let link = Mutex::new(LinkState::default());
+    let station = Station::new(state::Settings::default());
+    let seat = Seat { station: &station, socket: SocketId(1), moment: Moment(1) };
     let mut out = Vec::new();
-    let served = Channel::default().receive(&settings, &house.pipeline, &link, &|| NOW, &stream, &mut out);
+    let served = Channel::default().receive(&settings, &house.pipeline, seat, &|| NOW, &stream, &mut out);
     assert_eq!(served, Ok(stream.len()));
     house.sync();
     let opener = Opener { seal: &house.keys.vault, fingerprint: house.keys.vault.fingerprint() };

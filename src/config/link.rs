@@ -4,7 +4,10 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config;
+use crate::config::peers;
+use crate::config::peers::Network;
 use crate::config::process;
+use crate::config::session::SessionSettings;
 use crate::dialect::Dialect;
 use crate::settings::Section;
 
@@ -25,8 +28,12 @@ pub struct LinkSettings {
     pub listen: SocketAddr,
     /// Most bytes of a frame after its length.
     pub max_frame_bytes: u32,
+    /// Who may connect; nobody named means anybody.
+    pub allow: Vec<Network>,
     /// Most sockets at a time.
     pub connections_max: u32,
+    /// Most sockets of one address at a time.
+    pub connections_per_peer_max: u32,
     /// An answer that is not ready this many milliseconds after its request was read is not sent (R3).
     pub answer_deadline_ms: u64,
     /// Most answers on one socket that wait for the disk.
@@ -41,6 +48,8 @@ pub struct LinkSettings {
     pub station_id: Option<u32>,
     /// Whether a drain begins with a sign-off (R26).
     pub sign_off_on_drain: bool,
+    /// Who signs on, and how the peer is watched (R23).
+    pub session: SessionSettings,
 }
 
 impl LinkSettings {
@@ -58,6 +67,7 @@ impl LinkSettings {
         if let Some(dialect) = dialect {
             check_dialect(dialect, dialect_file.is_some(), section);
         }
+        let connections_max = config::integer_or(section, "connections_max", 1..=65_536, 256);
         let settings = Self {
             name: name.to_owned(),
             dialect: dialect.unwrap_or_default().to_owned(),
@@ -65,7 +75,9 @@ impl LinkSettings {
             network: network.unwrap_or_default().to_owned(),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
-            connections_max: config::integer_or(section, "connections_max", 1..=65_536, 256),
+            allow: peers::read(section, "allow"),
+            connections_max,
+            connections_per_peer_max: per_peer(section, connections_max),
             answer_deadline_ms: section.integer_or("answer_deadline_ms", 1..=60_000, 4_000),
             parked_max: config::integer_or(section, "parked_max", 1..=16_777_216, 4_096),
             idle_s: (idle_s > 0).then_some(idle_s),
@@ -73,9 +85,20 @@ impl LinkSettings {
             partial_frame_ms: section.integer_or("partial_frame_ms", 1..=600_000, 30_000),
             station_id: station(section),
             sign_off_on_drain: section.flag_or("sign_off_on_drain", true),
+            session: SessionSettings::read(section, idle_s),
         };
         (dialect.is_some() && listen.is_some()).then_some(settings)
     }
+}
+
+/// As many as the link may have in all, unless it says otherwise.
+fn per_peer(section: &Section<'_>, connections_max: u32) -> u32 {
+    let per_peer = config::integer_or(section, "connections_per_peer_max", 1..=65_536, connections_max);
+    if per_peer > connections_max {
+        let message = format!("more than `connections_max`, which is {connections_max}");
+        section.report_at("connections_per_peer_max", message);
+    }
+    per_peer
 }
 
 fn check_dialect(dialect: &str, has_file: bool, section: &Section<'_>) {

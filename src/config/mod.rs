@@ -5,8 +5,10 @@
 
 pub mod link;
 pub mod money;
+pub mod peers;
 pub mod process;
 pub mod seed;
+pub mod session;
 
 use core::net::SocketAddr;
 

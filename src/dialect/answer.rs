@@ -1,4 +1,4 @@
-//! Domain to bytes: answers that take over what they echo from the request's own bytes, and network management.
+//! Domain to bytes: answers that take over what they echo from the request's own bytes.
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
@@ -6,22 +6,15 @@ use crate::dialect::MessageHeader;
 use crate::dialect::header;
 use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Malformed;
-use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Received;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::money::Currency;
-use crate::domain::request::NetworkManagement;
-use crate::domain::request::Stan;
 use crate::domain::request::TransactionKind;
-use crate::domain::request::network_management_outcome;
-use crate::domain::time::Timestamp;
-use crate::domain::time::TransmissionTime;
 use crate::iso8583::build::Builder;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::FieldSet;
-use crate::iso8583::value::Value;
 use crate::iso8583::value::ValueError;
 use crate::iso8583::view::View;
 
@@ -41,19 +34,6 @@ pub enum WriteError {
     },
 }
 
-/// A network management message of ours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OwnRequest {
-    /// Sign-on, sign-off, echo, or any code of DE 70.
-    pub what: NetworkManagement,
-    /// DE 7, and the first half of Visa's DE 37.
-    pub now: Timestamp,
-    /// DE 11.
-    pub stan: Stan,
-    /// Our station and theirs, six digits each (Visa H6, H5); zeros before they are assigned.
-    pub stations: (u32, u32),
-}
-
 /// DE 54 entries: two balances, or the original amount. Twenty characters each.
 const AMOUNTS_MAX: usize = 40;
 /// Visa DE 44.10 in its place, and nothing after it: a CVV2 came and was not processed (R28).
@@ -61,7 +41,7 @@ const CVV2_NOT_PROCESSED: &[u8] = b"          P";
 
 /// What an answer adds to the fields that it echoes.
 #[derive(Clone, Copy)]
-struct Added<'t> {
+pub(super) struct Added<'t> {
     action: [u8; 2],
     approval_code: Option<[u8; 6]>,
     response_data: &'t [u8],
@@ -72,7 +52,7 @@ struct Added<'t> {
 }
 
 impl Added<'_> {
-    const fn only(action: [u8; 2]) -> Self {
+    pub(super) const fn only(action: [u8; 2]) -> Self {
         Added { action, approval_code: None, response_data: &[], amounts: &[], amount: None, private: None }
     }
 
@@ -145,23 +125,6 @@ impl Dialect {
         self.write_response(received.header, view, added, out)
     }
 
-    /// Appends the whole frame of an answer to network management (0810).
-    ///
-    /// # Errors
-    /// The answer does not fit the frame or a field; nothing was appended.
-    pub fn write_network_answer(
-        &self,
-        received: &Received<'_>,
-        request: &NetworkRequest,
-        out: &mut Vec<u8>,
-    ) -> Result<(), WriteError> {
-        let action = match request.what {
-            NetworkManagement::Unsupported(_) => self.network_codes.refused,
-            what => self.response_code(network_management_outcome(what)),
-        };
-        self.write_response(received.header, &received.view, Added::only(action), out)
-    }
-
     /// Appends the whole frame of an answer with nothing but DE 39 and what is echoed, whatever the request is.
     ///
     /// # Errors
@@ -200,30 +163,7 @@ impl Dialect {
         self.write_response(malformed.header, view, added, out).is_ok()
     }
 
-    /// Appends the whole frame of a network management request of ours (0800).
-    ///
-    /// # Errors
-    /// It does not fit the frame or a field; nothing was appended.
-    pub fn write_network_request(&self, request: &OwnRequest, out: &mut Vec<u8>) -> Result<(), WriteError> {
-        let code = u64::from(self.network_code(request.what));
-        let visa = self.mapping == Mapping::Visa;
-        let (ours, theirs) = request.stations;
-        self.framed(theirs, ours, out, |out| {
-            let mut builder = Builder::begin(&self.layout, out, 800, FieldSet::of(&[70]), Bitmaps::AS_NEEDED);
-            let transmission = TransmissionTime::at(request.now);
-            at(7, builder.number(7, u64::from(transmission.digits())))?;
-            at(11, builder.number(11, u64::from(request.stan.0)))?;
-            if visa {
-                at(37, builder.text(37, &visa_reference_number(request.now, request.stan)))?;
-                at(63, builder.value(63, Value::Bytes(&VISA_NETWORK)))?;
-            }
-            at(70, builder.number(70, code))?;
-            builder.finish();
-            Ok(())
-        })
-    }
-
-    fn write_response(
+    pub(super) fn write_response(
         &self,
         request_header: &[u8],
         view: &View<'_>,
@@ -305,9 +245,6 @@ impl Dialect {
     }
 }
 
-/// Visa DE 63 with 63.1 only: network 0002.
-const VISA_NETWORK: [u8; 5] = [0x80, 0, 0, 0, 0x02];
-
 pub(super) fn at(field: u8, written: Result<(), ValueError>) -> Result<(), WriteError> {
     written.map_err(|error| WriteError::Field { field, error })
 }
@@ -352,22 +289,4 @@ fn put_amount(entry: &mut [u8], account: u8, kind: &[u8; 2], currency: Currency,
     put(8, 12, minor.unsigned_abs().min(999_999_999_999));
     entry[2..4].copy_from_slice(kind);
     entry[7] = if minor < 0 { b'D' } else { b'C' };
-}
-
-/// Visa's DE 37: last digit of the year, day of the year, hour, then DE 11.
-fn visa_reference_number(now: Timestamp, stan: Stan) -> [u8; 12] {
-    let civil = now.civil();
-    let leap = civil.year % 4 == 0 && (civil.year % 100 != 0 || civil.year % 400 == 0);
-    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    let month = (civil.month.max(1) - 1) as usize % before.len();
-    let day = before[month] + civil.day + u32::from(leap && civil.month > 2);
-    let year = civil.year.rem_euclid(10) as u64;
-    let head = (year * 1000 + u64::from(day)) * 100 + u64::from(civil.hour);
-    let mut rest = head * 1_000_000 + u64::from(stan.0 % 1_000_000);
-    let mut text = [b'0'; 12];
-    for byte in text.iter_mut().rev() {
-        *byte = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    text
 }

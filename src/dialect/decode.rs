@@ -22,13 +22,14 @@ use crate::domain::party::TerminalId;
 use crate::domain::party::Text;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::MemberId;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
-use crate::domain::request::NetworkManagement;
 use crate::domain::request::OriginalData;
 use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::request::ReversalRequest;
+use crate::domain::request::Scope;
 use crate::domain::request::Stan;
 use crate::domain::request::TransactionKind;
 use crate::domain::time::Expiry;
@@ -98,6 +99,7 @@ impl Dialect {
             620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context)?)),
             400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
+            820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
             // The third digit of an answer is odd.
             100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(response(view)?)),
             _ => Ok(Inbound::Unsupported { mti }),
@@ -168,18 +170,14 @@ impl Dialect {
 
     fn network_request(&self, view: &View<'_>) -> Result<NetworkRequest, Fault> {
         let code = required(view, 70)? as u16;
-        let codes = &self.network_codes;
-        let what = if codes.echo.contains(&code) {
-            NetworkManagement::Echo
-        } else if codes.sign_on.contains(&code) {
-            NetworkManagement::SignOn
-        } else if codes.sign_off.contains(&code) {
-            NetworkManagement::SignOff
-        } else {
-            NetworkManagement::Unsupported(code)
-        };
         let stan = Stan(required(view, 11)? as u32);
-        Ok(NetworkRequest { what, code, stan, transmission: transmission(view)? })
+        let what = self.network_codes.meaning(code);
+        let transmission = transmission(view)?;
+        let scope = match number(view, 2)? {
+            Some(value) => self.network_codes.scope(code, member(view, value)?),
+            None => Scope::Link,
+        };
+        Ok(NetworkRequest { what, scope, code, stan, transmission })
     }
 
     #[inline(always)]
@@ -420,6 +418,12 @@ fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fau
     let Some(digits) = number(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
     let expiry = u16::try_from(digits).ok().and_then(Expiry::new);
     expiry.map(Some).ok_or(fault(14, Problem::NotADate))
+}
+
+/// DE 2 of network management: a group or a prefix. A whole card number has no business there.
+fn member(view: &View<'_>, value: u64) -> Result<MemberId, Fault> {
+    let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
+    MemberId::new(value, digits).ok_or(fault(2, Problem::NotANumber))
 }
 
 pub(super) fn approval_code(view: &View<'_>) -> Option<ApprovalCode> {

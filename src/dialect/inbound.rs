@@ -7,6 +7,7 @@ use crate::domain::request::Advice;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::ReversalRequest;
+use crate::domain::request::Scope;
 use crate::domain::request::Stan;
 use crate::domain::time::TransmissionTime;
 use crate::iso8583::view::ParseError;
@@ -21,11 +22,13 @@ pub struct Context {
     pub link: NameId,
 }
 
-/// A network management request (0800, 0801).
+/// A network management request (0800, 0801) or advice (0820, 0821).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NetworkRequest {
-    /// What it asks for.
+    /// What it asks for, or says.
     pub what: NetworkManagement,
+    /// For whom it speaks: DE 2, when its code has a list of groups or prefixes.
+    pub scope: Scope,
     /// DE 70.
     pub code: u16,
     /// DE 11.
@@ -77,6 +80,8 @@ pub enum Inbound {
     Administrative(AdministrativeAdvice),
     /// 0800, 0801.
     NetworkManagement(NetworkRequest),
+    /// 0820, 0821. It is not answered (R23).
+    NetworkAdvice(NetworkRequest),
     /// 0110, 0810 and their like.
     Response(Response),
     /// A reject header in front of a message of ours.

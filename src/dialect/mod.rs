@@ -4,8 +4,9 @@
 //! [`inbound::Inbound`]; [`Dialect::write_answer`] and its siblings write whole frames; [`describe`] shows a message
 //! to a person, with every card number masked.
 
+use crate::dialect::network::NetworkCodes;
+use crate::dialect::network::Sender;
 use crate::domain::action::ActionCode;
-use crate::domain::request::NetworkManagement;
 use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::frame::Framing;
@@ -23,6 +24,7 @@ mod division;
 pub mod header;
 pub mod inbound;
 mod mastercard;
+pub mod network;
 mod table;
 pub mod unknown;
 
@@ -63,16 +65,6 @@ pub enum Courtesy {
     Ignore,
 }
 
-/// DE 70 of network management. The first of each list is the one that we send; any of them is understood.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct NetworkCodes {
-    sign_on: Vec<u16>,
-    sign_off: Vec<u16>,
-    echo: Vec<u16>,
-    /// DE 39 for a code that is not carried out.
-    refused: [u8; 2],
-}
-
 /// How one network or processor writes its messages.
 #[derive(Clone, Debug)]
 pub struct Dialect {
@@ -90,6 +82,7 @@ pub struct Dialect {
     /// DE 39 of an advice that tells of an approval.
     approved_codes: Vec<[u8; 2]>,
     network_codes: NetworkCodes,
+    sender: Sender,
     responses: Vec<(u16, FieldSet)>,
     names: Vec<Box<str>>,
     subfields: Vec<Option<Subfields>>,
@@ -126,6 +119,13 @@ impl Dialect {
     #[must_use]
     pub fn with_station(mut self, station: u32) -> Self {
         self.station = Some(station);
+        self
+    }
+
+    /// The same dialect with what names us in network management of ours.
+    #[must_use]
+    pub fn with_sender(mut self, sender: Sender) -> Self {
+        self.sender = sender;
         self
     }
 
@@ -203,18 +203,6 @@ impl Dialect {
         let found = self.response_codes.iter().find(|(known, _)| *known == action);
         // The loader refuses a table with a gap; 96 stands for "system malfunction" in every dialect.
         found.map_or(*b"96", |(_, code)| *code)
-    }
-
-    /// DE 70 of our network management requests; of a code that we do not carry out, the code itself.
-    #[must_use]
-    pub fn network_code(&self, what: NetworkManagement) -> u16 {
-        let codes = match what {
-            NetworkManagement::SignOn => &self.network_codes.sign_on,
-            NetworkManagement::SignOff => &self.network_codes.sign_off,
-            NetworkManagement::Echo => &self.network_codes.echo,
-            NetworkManagement::Unsupported(code) => return code,
-        };
-        codes.first().copied().unwrap_or(0)
     }
 
     /// The first frame of a buffer; `None` while it is not whole.

@@ -4,8 +4,9 @@ use crate::dialect::Courtesy;
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
-use crate::dialect::NetworkCodes;
 use crate::dialect::division;
+use crate::dialect::network;
+use crate::dialect::network::Sender;
 use crate::dialect::unknown::Known;
 use crate::domain::action::ActionCode;
 use crate::iso8583::digits;
@@ -82,7 +83,8 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         response_codes: read_response_codes(root),
         refund_codes: read_refund_codes(root),
         approved_codes: message.approved_codes,
-        network_codes: read_network_codes(root),
+        network_codes: network::read_network_codes(root),
+        sender: Sender::default(),
         responses,
         names,
         known: Known::read(root, &subfields),
@@ -129,7 +131,7 @@ fn read_message(root: &Section<'_>) -> Message {
     message
 }
 
-fn required<'d>(root: &Section<'d>, key: &str) -> Option<Section<'d>> {
+pub(super) fn required<'d>(root: &Section<'d>, key: &str) -> Option<Section<'d>> {
     if !root.has(key) {
         root.report(format!("the table `{key}` is missing"));
     }
@@ -242,24 +244,9 @@ fn response_code(section: &Section<'_>, key: &str, text: &str) -> Option<[u8; 2]
 }
 
 /// A code of DE 39.
-fn two_characters(text: &str) -> Option<[u8; 2]> {
+pub(super) fn two_characters(text: &str) -> Option<[u8; 2]> {
     let code: [u8; 2] = text.as_bytes().try_into().ok()?;
     code.iter().all(u8::is_ascii_alphanumeric).then_some(code)
-}
-
-fn read_network_codes(root: &Section<'_>) -> NetworkCodes {
-    let Some(section) = required(root, "network_management") else { return NetworkCodes::default() };
-    let codes = |key: &str| -> Vec<u16> {
-        let codes = section.integers(key, 0..=999);
-        if codes.is_empty() {
-            section.report_at(key, format!("`network_management.{key}` needs at least one code of DE 70"));
-        }
-        codes.into_iter().map(|code| code as u16).collect()
-    };
-    let (sign_on, sign_off, echo) = (codes("sign_on"), codes("sign_off"), codes("echo"));
-    let refused = section.required_text("refused").and_then(|text| response_code(&section, "refused", text));
-    section.finish();
-    NetworkCodes { sign_on, sign_off, echo, refused: refused.unwrap_or(*b"96") }
 }
 
 fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)> {

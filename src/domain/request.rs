@@ -310,26 +310,94 @@ pub struct ReversalRequest {
     pub reason: u16,
 }
 
-/// What the network does to the link itself (0800 with DE 70).
+/// The number of a group or of a card prefix in DE 2 of an 0800: 1 to 11 digits. It is too short for a card number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MemberId {
+    value: u64,
+    digits: u8,
+}
+
+impl MemberId {
+    /// Most digits of one.
+    pub const DIGITS_MAX: u8 = 11;
+
+    /// A number of this many digits; `None` when they are none or too many.
+    #[must_use]
+    pub const fn new(value: u64, digits: u8) -> Option<Self> {
+        let fits = digits > 0 && digits <= Self::DIGITS_MAX && value < 10_u64.pow(digits as u32);
+        if fits { Some(Self { value, digits }) } else { None }
+    }
+
+    /// The digits of a text; `None` when it is no such number.
+    #[must_use]
+    pub fn from_digits(text: &str) -> Option<Self> {
+        let digits = u8::try_from(text.len()).ok()?;
+        let value =
+            if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok()? } else { return None };
+        Self::new(value, digits)
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0width$}", self.value, width = usize::from(self.digits))
+    }
+}
+
+/// For whom a sign-on or a sign-off speaks (R23).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Scope {
+    /// The whole link.
+    #[default]
+    Link,
+    /// A group of cards, by its number in DE 2.
+    Group(MemberId),
+    /// The cards with a prefix, which is in DE 2.
+    Prefix(MemberId),
+}
+
+/// A password of the link (DE 96). It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecurityCode(pub Box<str>);
+
+impl fmt::Debug for SecurityCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What one side asks of the link itself (0800 with DE 70), or says of it (0820).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NetworkManagement {
-    /// The peer takes up service.
+    /// The sender takes up service.
     SignOn,
-    /// The peer leaves service.
+    /// The sender leaves service.
     SignOff,
     /// Are you there?
     Echo,
-    /// A code that we know and do not carry out (a key exchange, R23), or do not know.
+    /// The sender wants the advices that were stored for it.
+    StoredAdvices,
+    /// The sender wants no more of them.
+    StoredAdvicesStop,
+    /// There are no more of them.
+    StoredAdvicesEnd,
+    /// A key is offered or asked for, by its code of DE 70. It is not carried out.
+    KeyExchange(u16),
+    /// A code that we do not know, or do not carry out when a peer asks for it.
     Unsupported(u16),
 }
 
-/// The outcome of a network management request, as [`ActionCode`].
+/// The outcome of a network management request, as [`ActionCode`]. We store no advices and no keys (R23).
 #[must_use]
 pub const fn network_management_outcome(what: NetworkManagement) -> ActionCode {
     match what {
         NetworkManagement::SignOn | NetworkManagement::SignOff | NetworkManagement::Echo => {
             ActionCode::Approved
         }
-        NetworkManagement::Unsupported(_) => ActionCode::InvalidTransaction,
+        NetworkManagement::StoredAdvices
+        | NetworkManagement::StoredAdvicesStop
+        | NetworkManagement::StoredAdvicesEnd
+        | NetworkManagement::KeyExchange(_)
+        | NetworkManagement::Unsupported(_) => ActionCode::InvalidTransaction,
     }
 }

@@ -1,6 +1,7 @@
-//! The admin face over HTTP/1.1: JSON, and text for metrics. It reads; nothing here decides.
+//! The admin face over HTTP/1.1: JSON, and text for metrics. Nothing here decides.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
+use axum::routing::post;
 use axum::routing::put;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -27,6 +29,8 @@ use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::link::LinkRuntime;
+use crate::edge::link_api;
 use crate::edge::telemetry::Telemetry;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Totals;
@@ -44,6 +48,8 @@ pub struct Face {
     pub pipeline: Arc<Pipeline>,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
+    /// The links, once they listen.
+    pub links: OnceLock<Vec<Arc<LinkRuntime>>>,
     /// Sockets are served; false before the start is complete and while draining.
     pub serving: AtomicBool,
     /// The state hash that was computed last, and of which sequence it is.
@@ -60,6 +66,11 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/wallets/{wallet}/status", put(set_status))
         .route("/v1/wallets/{wallet}/authorizations", get(authorizations))
         .route("/v1/audit/balance", get(balance))
+        .route("/v1/links", get(link_api::links))
+        .route("/v1/links/{link}", get(link_api::link))
+        .route("/v1/links/{link}/echo", post(link_api::echo))
+        .route("/v1/links/{link}/sign-on", post(link_api::sign_on))
+        .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
         .with_state(face)
 }
 

@@ -8,8 +8,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -39,12 +39,15 @@ use crate::edge::disk::Disk;
 use crate::edge::disk::DiskError;
 use crate::edge::keys;
 use crate::edge::keys::KeyError;
+use crate::edge::link;
+use crate::edge::link::Caller;
+use crate::edge::link::LinkRuntime;
+use crate::edge::link::Phase;
+use crate::edge::link::SocketLimits;
+use crate::edge::listen;
+use crate::edge::listen::Accepted;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
-use crate::edge::tcp;
-use crate::edge::tcp::LinkRuntime;
-use crate::edge::tcp::Phase;
-use crate::edge::tcp::SocketLimits;
 use crate::edge::tcp::Surroundings;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
@@ -125,8 +128,7 @@ pub struct Daemon {
     pub admin: SocketAddr,
     /// Each link's name, dialect and address.
     pub links: Vec<(String, String, SocketAddr)>,
-    phase: watch::Sender<Phase>,
-    runtimes: Vec<Arc<LinkRuntime>>,
+    runtimes: Vec<(Arc<LinkRuntime>, Caller)>,
     /// A worker ends, with its sockets, when the last of these is gone.
     senders: Vec<mpsc::Sender<Accepted>>,
     workers: Vec<JoinHandle<()>>,
@@ -197,20 +199,20 @@ impl Daemon {
         let pipeline =
             Arc::new(Pipeline::new(rebuilt.books, writer.start(), authorizer, keys, policy(config)));
         let (published, durable) = watch::channel(pipeline.durable().0);
-        let (senders, workers) = spawn_workers(config.daemon.worker_threads)?;
+        let (senders, workers) =
+            listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
         let writer = spawn_writer(Arc::clone(&pipeline), writer, published)?;
-        let (phase, phase_seen) = watch::channel(Phase::Serving);
-        let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable, phase: phase_seen };
+        let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable };
         let mut daemon = Self {
             face: Arc::new(Face {
                 pipeline,
                 telemetry: Arc::default(),
+                links: OnceLock::new(),
                 serving: AtomicBool::new(false),
                 last_hash: Mutex::new(rebuilt.hash),
             }),
             admin: config.admin.listen,
             links: Vec::new(),
-            phase,
             runtimes: Vec::new(),
             senders,
             workers,
@@ -244,11 +246,13 @@ impl Daemon {
             seeding::load(&surroundings.pipeline, name, seed, before, config.verification).await?;
         }
         // 7. The sockets.
-        let admin = listen("the admin face", config.admin.listen, options).await?;
+        let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);
         for link in &config.links {
             self.open_link(config, link, surroundings, options).await?;
         }
+        let links = self.runtimes.iter().map(|(link, _)| Arc::clone(link)).collect();
+        let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
         // 8. Ready.
@@ -264,31 +268,27 @@ impl Daemon {
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
-        let runtime = Arc::new(LinkRuntime {
-            name: link.name.clone(),
-            channel: ChannelSettings {
-                dialect: dialect(link)?,
-                context: ChannelSettings::context_of(&link.name, &link.network),
-                answer_deadline_ms: link.answer_deadline_ms,
-                parked_max: link.parked_max as usize,
-            },
-            limits: SocketLimits {
-                connections_max: link.connections_max as usize,
-                idle: link.idle_s.map(Duration::from_secs),
-                partial_frame: Duration::from_millis(link.partial_frame_ms),
-                write: Duration::from_millis(link.write_timeout_ms),
-                drain_quiet: Duration::from_millis(config.daemon.drain_quiet_ms),
-                sign_off_on_drain: link.sign_off_on_drain,
-            },
-            state: Mutex::default(),
-            metrics: self.face.telemetry.link(&link.name),
-            connections: AtomicUsize::new(0),
-        });
-        let listener = listen(&format!("link {}", link.name), link.listen, options).await?;
+        let dialect = dialect(link)?;
+        let session = link::session_settings(link, &dialect);
+        let channel = ChannelSettings {
+            dialect,
+            context: ChannelSettings::context_of(&link.name, &link.network),
+            answer_deadline_ms: link.answer_deadline_ms,
+            parked_max: link.parked_max as usize,
+        };
+        let limits = SocketLimits::of(link, config.daemon.drain_quiet_ms);
+        let metrics = self.face.telemetry.link(&link.name);
+        let (runtime, caller) =
+            LinkRuntime::new(&link.name, &link.dialect, channel, limits, session, metrics);
+        let listener = bind(&format!("link {}", link.name), link.listen, options).await?;
         let address = listener.local_addr().unwrap_or(link.listen);
         self.links.push((link.name.clone(), link.dialect.clone(), address));
-        self.runtimes.push(Arc::clone(&runtime));
-        tokio::spawn(accept(listener, runtime, surroundings.clone(), self.senders.clone()));
+        if let Some(calls) = runtime.calls() {
+            let accepting = Arc::clone(&runtime);
+            let (surroundings, senders) = (surroundings.clone(), self.senders.clone());
+            tokio::spawn(listen::accept(listener, accepting, calls, surroundings, senders));
+        }
+        self.runtimes.push((runtime, caller));
         Ok(())
     }
 
@@ -319,12 +319,15 @@ impl Daemon {
     pub async fn drain(self) -> Result<Drained, JournalError> {
         self.face.serving.store(false, Ordering::Release);
         tracing::info!("draining");
-        let _ = self.phase.send(Phase::Draining);
+        for (link, _) in &self.runtimes {
+            link.station.with(|session| session.drain(clock::moment(Instant::now())));
+        }
+        self.enter(Phase::Draining);
         let limit = Instant::now() + self.drain_limit;
         while self.connections() > 0 && Instant::now() < limit {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let _ = self.phase.send(Phase::Closing);
+        self.enter(Phase::Closing);
         let limit = Instant::now() + Duration::from_secs(2);
         while self.connections() > 0 && Instant::now() < limit {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -341,7 +344,7 @@ impl Daemon {
 
     /// Ends the threads: the workers, with whatever sockets are left, then the journal's once all is on disk.
     async fn stop(self) -> Result<(), JournalError> {
-        let _ = self.phase.send(Phase::Closing);
+        self.enter(Phase::Closing);
         drop(self.senders);
         let pipeline = Arc::clone(&self.face.pipeline);
         let (workers, writer) = (self.workers, self.writer);
@@ -359,8 +362,12 @@ impl Daemon {
         }
     }
 
+    fn enter(&self, phase: Phase) {
+        self.runtimes.iter().for_each(|(_, caller)| caller.enter(phase));
+    }
+
     fn connections(&self) -> usize {
-        self.runtimes.iter().map(|link| link.connections.load(Ordering::Acquire)).sum()
+        self.runtimes.iter().map(|(link, _)| link.connections()).sum()
     }
 }
 
@@ -443,14 +450,21 @@ pub fn dialect(link: &LinkSettings) -> Result<Dialect, StartError> {
     };
     let mut framing = dialect.framing().clone();
     framing.max = link.max_frame_bytes;
-    let dialect = dialect.with_framing(framing);
-    Ok(match link.station_id {
+    let dialect = dialect.with_framing(framing).with_sender(link.session.sender.clone());
+    let dialect = match link.station_id {
         Some(station) => dialect.with_station(station),
         None => dialect,
-    })
+    };
+    match link::misfit(link, &dialect) {
+        None => Ok(dialect),
+        Some(message) => {
+            let (file, line, column) = (link.name.clone(), 1, 1);
+            Err(StartError::Dialect(vec![Finding { file, line, column, message }]))
+        }
+    }
 }
 
-async fn listen(what: &str, address: SocketAddr, options: StartOptions) -> Result<TcpListener, StartError> {
+async fn bind(what: &str, address: SocketAddr, options: StartOptions) -> Result<TcpListener, StartError> {
     let failed = |cause| StartError::Listen { what: what.to_owned(), address, cause };
     match TcpListener::bind(address).await {
         Err(cause) if options.free_ports && cause.kind() == std::io::ErrorKind::AddrInUse => {
@@ -460,79 +474,6 @@ async fn listen(what: &str, address: SocketAddr, options: StartOptions) -> Resul
         }
         bound => bound.map_err(failed),
     }
-}
-
-/// A socket on its way to its worker.
-struct Accepted {
-    socket: std::net::TcpStream,
-    link: Arc<LinkRuntime>,
-    surroundings: Surroundings,
-}
-
-async fn accept(
-    listener: TcpListener,
-    link: Arc<LinkRuntime>,
-    mut surroundings: Surroundings,
-    workers: Vec<mpsc::Sender<Accepted>>,
-) {
-    let mut next = 0;
-    loop {
-        let accepted = tokio::select! {
-            changed = surroundings.phase.changed() => {
-                if changed.is_err() || *surroundings.phase.borrow() != Phase::Serving {
-                    return;
-                }
-                continue;
-            }
-            accepted = listener.accept() => accepted,
-        };
-        match accepted.and_then(|(socket, _)| socket.into_std()) {
-            Ok(socket) => {
-                let handed = Accepted { socket, link: Arc::clone(&link), surroundings: surroundings.clone() };
-                let worker = &workers[next % workers.len()];
-                next += 1;
-                if worker.send(handed).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: others keep being served, and this will pass.
-                if tcp::may_log(&link) {
-                    tracing::warn!(link = link.name, %error, "a connection cannot be accepted");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-/// Sockets that may wait for a worker that is busy.
-const ACCEPTED_WAITING: usize = 1024;
-
-type Workers = (Vec<mpsc::Sender<Accepted>>, Vec<JoinHandle<()>>);
-
-/// Starts threads that each run one event loop, and serve the sockets that they are given from then on.
-fn spawn_workers(count: usize) -> Result<Workers, StartError> {
-    let (mut senders, mut workers) = (Vec::new(), Vec::new());
-    for n in 0..count.max(1) {
-        let (sender, mut accepted) = mpsc::channel::<Accepted>(ACCEPTED_WAITING);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let work = move || {
-            runtime.block_on(async move {
-                while let Some(Accepted { socket, link, surroundings }) = accepted.recv().await {
-                    match tokio::net::TcpStream::from_std(socket) {
-                        Ok(socket) => drop(tokio::spawn(tcp::serve(socket, link, surroundings))),
-                        Err(error) => tracing::warn!(link = link.name, %error, "a socket cannot be served"),
-                    }
-                }
-            });
-        };
-        let worker = std::thread::Builder::new().name(format!("worker-{n}")).spawn(work);
-        workers.push(worker.map_err(StartError::Thread)?);
-        senders.push(sender);
-    }
-    Ok((senders, workers))
 }
 
 fn spawn_writer(

@@ -5,12 +5,10 @@
 //! that is counted.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -18,13 +16,15 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::edge::clock;
-use crate::edge::telemetry::LinkMetrics;
-use crate::link::session::LinkState;
+use crate::edge::link::Call;
+use crate::edge::link::LinkRuntime;
+use crate::edge::link::Phase;
+use crate::edge::link::Place;
 use crate::pipeline::channel::Channel;
-use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::channel::Notice;
 use crate::pipeline::channel::Reason;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::station::Seat;
 
 /// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
 /// not come yet.
@@ -33,54 +33,8 @@ const INPUT_BYTES_MAX: usize = 128 * 1024 + u16::MAX as usize + 16;
 const INPUT_BYTES_MIN: usize = 1024;
 /// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
-/// How often timers are looked at.
-const TICK: Duration = Duration::from_millis(250);
 /// Lines that one socket may log; what comes beyond is only counted.
 const LOG_LINES_PER_SOCKET: u32 = 20;
-
-/// Where the daemon is in its life, for every socket to see.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// Requests are served.
-    Serving,
-    /// We have signed off, and go on answering until it is quiet (R26).
-    Draining,
-    /// Sockets are closed.
-    Closing,
-}
-
-/// Limits of one link's sockets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SocketLimits {
-    /// Sockets at once.
-    pub connections_max: usize,
-    /// A peer may be silent for this long; `None` for ever.
-    pub idle: Option<Duration>,
-    /// A frame must be complete this long after its first byte.
-    pub partial_frame: Duration,
-    /// A peer must take an answer within this time.
-    pub write: Duration,
-    /// While draining: how long it must be quiet after the sign-off was acknowledged.
-    pub drain_quiet: Duration,
-    /// Whether we send a sign-off when we drain.
-    pub sign_off_on_drain: bool,
-}
-
-/// A link with all that its sockets share.
-pub struct LinkRuntime {
-    /// Its name.
-    pub name: String,
-    /// How its messages are served.
-    pub channel: ChannelSettings,
-    /// Limits.
-    pub limits: SocketLimits,
-    /// Who is signed on.
-    pub state: Mutex<LinkState>,
-    /// Metrics.
-    pub metrics: Arc<LinkMetrics>,
-    /// Sockets open now.
-    pub connections: AtomicUsize,
-}
 
 /// What a socket's task sees of the daemon.
 #[derive(Clone)]
@@ -89,8 +43,6 @@ pub struct Surroundings {
     pub pipeline: Arc<Pipeline>,
     /// The durable sequence, whenever it rises.
     pub durable: watch::Receiver<u64>,
-    /// The daemon's phase.
-    pub phase: watch::Receiver<Phase>,
 }
 
 /// Why a socket was closed.
@@ -104,34 +56,31 @@ enum Close {
 }
 
 /// Serves one socket until it is closed.
-pub async fn serve(socket: TcpStream, link: Arc<LinkRuntime>, surroundings: Surroundings) {
-    let open = link.connections.fetch_add(1, Ordering::AcqRel) + 1;
-    link.metrics.connections.set(open as f64);
-    if open > link.limits.connections_max {
-        link.metrics.count(Reason::TooManyConnections);
-        if may_log(&link) {
-            let limit = link.limits.connections_max;
-            tracing::warn!(link = link.name, limit, "closed: too many connections");
-        }
-    } else {
-        let mut connection = Connection {
-            link: &link,
-            surroundings,
-            channel: Channel::default(),
-            input: vec![0; INPUT_BYTES_MIN],
-            filled: 0,
-            out: Vec::new(),
-            rests: true,
-            last_read: Instant::now(),
-            partial_since: None,
-            quiet_since: None,
-            log_lines: 0,
-        };
-        let close = connection.run(socket).await;
-        connection.end(&close);
-    }
-    let open = link.connections.fetch_sub(1, Ordering::AcqRel) - 1;
-    link.metrics.connections.set(open as f64);
+pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) {
+    let Some(mut calls) = place.link.calls() else { return };
+    // The first look at it is at once: the session may have waited for a socket.
+    calls.mark_changed();
+    let now = Instant::now();
+    place.link.station.with(|session| session.up(place.id, clock::moment(now)));
+    let mut connection = Connection {
+        link: &place.link,
+        place: &place,
+        surroundings,
+        calls,
+        channel: Channel::default(),
+        input: vec![0; INPUT_BYTES_MIN],
+        filled: 0,
+        out: Vec::new(),
+        rests: true,
+        last_read: now,
+        last_message: now,
+        last_tick: now,
+        partial_since: None,
+        quiet_since: None,
+        log_lines: 0,
+    };
+    let close = connection.run(socket).await;
+    connection.end(&close);
 }
 
 /// Whether a line about this link may be logged now. Says how many were left out before it.
@@ -145,7 +94,9 @@ pub(super) fn may_log(link: &LinkRuntime) -> bool {
 
 struct Connection<'l> {
     link: &'l LinkRuntime,
+    place: &'l Place,
     surroundings: Surroundings,
+    calls: watch::Receiver<Call>,
     channel: Channel,
     input: Vec<u8>,
     /// Bytes of `input` that wait to be served.
@@ -154,6 +105,9 @@ struct Connection<'l> {
     /// Nothing has grown since memory was given back.
     rests: bool,
     last_read: Instant,
+    last_message: Instant,
+    last_tick: Instant,
+    /// When the first byte of a frame came that is not whole yet.
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
     log_lines: u32,
@@ -165,15 +119,15 @@ impl Connection<'_> {
         if socket.set_nodelay(true).is_err() {
             return Close::ByPeer;
         }
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(self.link.limits.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.surroundings.durable.mark_unchanged();
         loop {
             let waits = self.channel.waits();
             let close = tokio::select! {
                 biased;
-                changed = self.surroundings.phase.changed() => match changed {
-                    Ok(()) => self.after_phase(),
+                changed = self.calls.changed() => match changed {
+                    Ok(()) => self.after_call(),
                     Err(_) => Some(Close::Drained),
                 },
                 changed = self.surroundings.durable.changed(), if waits => match changed {
@@ -206,7 +160,11 @@ impl Connection<'_> {
         let served = self.channel.receive(
             &self.link.channel,
             &self.surroundings.pipeline,
-            &self.link.state,
+            Seat {
+                station: &self.link.station,
+                socket: self.place.id,
+                moment: clock::moment(self.last_read),
+            },
             &clock::now,
             &self.input[..self.filled],
             &mut self.out,
@@ -215,11 +173,15 @@ impl Connection<'_> {
         if self.channel.waits() {
             self.release();
         }
+        let management = self.channel.tally.management > 0;
+        self.place.socket.frames.fetch_add(self.channel.tally.frames, Ordering::Relaxed);
         self.log_notices();
-        self.show_sign_on();
         self.link.metrics.add(&mut self.channel.tally);
         self.quiet_since = None;
         let Ok(served) = served else { return Some(Close::For(Reason::Framing)) };
+        if served > 0 {
+            self.last_message = self.last_read;
+        }
         self.input.copy_within(served..self.filled, 0);
         self.filled -= served;
         // Room for the rest of a frame, and for more at once when more seems to wait.
@@ -231,28 +193,41 @@ impl Connection<'_> {
             (true, None, _) | (true, Some(_), true) => self.partial_since = Some(self.last_read),
             (true, Some(_), false) => {}
         }
-        None
+        // A socket that always has something to read must not put its timers off.
+        if self.last_read.duration_since(self.last_tick) >= self.link.limits.tick {
+            return self.after_tick();
+        }
+        if management { self.ask(self.last_read) } else { None }
     }
 
-    fn after_phase(&mut self) -> Option<Close> {
-        match *self.surroundings.phase.borrow_and_update() {
-            Phase::Serving => None,
-            Phase::Draining => {
-                if self.link.limits.sign_off_on_drain {
-                    self.channel.sign_off(&self.link.channel, clock::now(), &mut self.out);
-                }
-                None
-            }
+    /// Sends what the session has for this socket.
+    fn ask(&mut self, now: Instant) -> Option<Close> {
+        let (link, id) = (self.link, self.place.id);
+        let seat = Seat { station: &link.station, socket: id, moment: clock::moment(now) };
+        let last_message = clock::moment(self.last_message);
+        let closes = self.channel.ask(&link.channel, seat, last_message, clock::now(), &mut self.out);
+        link.report();
+        closes.then_some(Close::For(Reason::EchoesMissed))
+    }
+
+    fn after_call(&mut self) -> Option<Close> {
+        let phase = self.calls.borrow_and_update().phase;
+        match phase {
+            Phase::Serving | Phase::Draining => self.ask(Instant::now()),
             Phase::Closing => Some(Close::Drained),
         }
     }
 
     fn after_tick(&mut self) -> Option<Close> {
+        self.last_tick = Instant::now();
         self.release();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         if !self.rests && self.last_read.elapsed() >= RESTS_AFTER {
             self.rest();
+        }
+        if let Some(close) = self.ask(self.last_tick) {
+            return Some(close);
         }
         let limits = &self.link.limits;
         if self.partial_since.is_some_and(|since| since.elapsed() > limits.partial_frame) {
@@ -261,9 +236,12 @@ impl Connection<'_> {
         if limits.idle.is_some_and(|idle| self.last_read.elapsed() > idle) {
             return Some(Close::For(Reason::Idle));
         }
-        let draining = *self.surroundings.phase.borrow() == Phase::Draining;
-        let acknowledged = self.channel.has_signed_off() || !limits.sign_off_on_drain;
-        if draining && acknowledged && !self.channel.waits() && self.filled == 0 {
+        let draining = self.calls.borrow().phase == Phase::Draining;
+        if draining
+            && self.link.station.with(|session| session.has_left())
+            && !self.channel.waits()
+            && self.filled == 0
+        {
             let since = *self.quiet_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= limits.drain_quiet {
                 return Some(Close::Drained);
@@ -316,14 +294,6 @@ impl Connection<'_> {
         }
         self.out.shrink_to(0);
         self.rests = self.channel.rest() && self.filled == 0;
-    }
-
-    /// Under the lock, so that of two sockets the later one has the last word.
-    fn show_sign_on(&self) {
-        if self.channel.tally.management > 0 {
-            let state = self.link.state.lock();
-            self.link.metrics.signed_on.set(f64::from(u8::from(state.signed_on)));
-        }
     }
 
     fn log_notices(&mut self) {

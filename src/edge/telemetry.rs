@@ -14,6 +14,8 @@ use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::unknown::UnknownCounters;
+use crate::link::session::Session;
+use crate::link::state::Advices;
 use crate::pipeline::channel::Reason;
 use crate::pipeline::channel::Tally;
 use crate::pipeline::core::Pipeline;
@@ -132,6 +134,16 @@ impl Telemetry {
             dropped: Reason::ALL.iter().map(by_reason).collect(),
             connections: gauge("turnpike_connections"),
             signed_on: gauge("turnpike_link_signed_on"),
+            in_service: gauge("turnpike_link_in_service"),
+            members_signed_on: gauge("turnpike_link_members_signed_on"),
+            stored_advices: gauge("turnpike_link_stored_advices_running"),
+            echo_round_trip: gauge("turnpike_link_echo_round_trip_seconds"),
+            sign_ons: counter("turnpike_link_sign_ons_total", None),
+            sign_offs: counter("turnpike_link_sign_offs_total", None),
+            losses: counter("turnpike_link_losses_total", None),
+            refused: counter("turnpike_link_requests_refused_total", None),
+            unanswered: counter("turnpike_link_requests_unanswered_total", None),
+            key_exchanges: counter("turnpike_link_key_exchanges_refused_total", None),
             lines: LineBudget::default(),
             unknown: UnknownCounters::new(Arc::clone(&self.recorder), name),
         })
@@ -147,8 +159,17 @@ pub struct LinkMetrics {
     dropped: Vec<(Reason, Counter)>,
     /// Sockets open now.
     pub connections: Gauge,
-    /// One while the peer is signed on.
-    pub signed_on: Gauge,
+    signed_on: Gauge,
+    in_service: Gauge,
+    members_signed_on: Gauge,
+    stored_advices: Gauge,
+    echo_round_trip: Gauge,
+    sign_ons: Counter,
+    sign_offs: Counter,
+    losses: Counter,
+    refused: Counter,
+    unanswered: Counter,
+    key_exchanges: Counter,
     /// What may be logged about the link's peers.
     pub lines: LineBudget,
     unknown: UnknownCounters,
@@ -210,6 +231,26 @@ impl LinkMetrics {
             }
         }
         tally.clear();
+    }
+
+    /// Shows the state of the link's session.
+    pub fn show(&self, session: &Session) {
+        let flag = |flag: bool| f64::from(u8::from(flag));
+        self.signed_on.set(flag(session.signed_on()));
+        self.in_service.set(flag(session.in_service()));
+        let members = session.peer().listed().iter().filter(|(_, on)| *on).count();
+        self.members_signed_on.set(members as f64);
+        self.stored_advices.set(flag(session.advices() == Advices::Running));
+        if let Some(us) = session.round_trip_us() {
+            self.echo_round_trip.set(std::time::Duration::from_micros(us).as_secs_f64());
+        }
+        let counts = session.counts();
+        self.sign_ons.absolute(counts.sign_ons);
+        self.sign_offs.absolute(counts.sign_offs);
+        self.losses.absolute(counts.losses);
+        self.refused.absolute(counts.refused);
+        self.unanswered.absolute(counts.unanswered);
+        self.key_exchanges.absolute(counts.key_exchanges);
     }
 
     /// Counts one thing that ended a socket or a message.

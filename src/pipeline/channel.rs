@@ -5,32 +5,35 @@
 
 use crate::dialect::Courtesy;
 use crate::dialect::Dialect;
-use crate::dialect::answer::OwnRequest;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Fault;
 use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Malformed;
+use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Received;
+use crate::dialect::inbound::Response;
+use crate::dialect::network::OwnRequest;
 use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::event::Sequence;
 use crate::domain::party::NameId;
-use crate::domain::request::NetworkManagement;
 use crate::domain::request::Presented;
 use crate::domain::time::Timestamp;
 use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::frame::Kind;
 use crate::iso8583::view::Spans;
-use crate::link::session::LinkState;
-use crate::link::session::Session;
+use crate::link::state::Moment;
+use crate::link::state::PeerRequest;
+use crate::link::state::Step;
 
 use super::core::Outcome;
 use super::core::Pipeline;
 use super::gate::Parked;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
+use super::station::Seat;
 use super::unknown::UnknownElements;
 
 /// What a socket is served with.
@@ -46,7 +49,7 @@ pub struct ChannelSettings {
     pub parked_max: usize,
 }
 
-/// Why a message was not answered, or a socket closed. Each is a counter.
+/// Why a message was not answered or not served, or a socket closed. Each is a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Reason {
@@ -80,11 +83,19 @@ pub enum Reason {
     NotReading,
     /// More sockets than the link may have.
     TooManyConnections,
+    /// More sockets from one address than the link may have.
+    TooManyFromPeer,
+    /// An address that may not connect.
+    PeerNotAllowed,
+    /// A request before the sign-on, or after the peer's sign-off, which is declined.
+    NotSignedOn,
+    /// The peer has left too many echoes unanswered.
+    EchoesMissed,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Framing,
         Self::Malformed,
         Self::MalformedUnanswered,
@@ -100,6 +111,10 @@ impl Reason {
         Self::Idle,
         Self::NotReading,
         Self::TooManyConnections,
+        Self::TooManyFromPeer,
+        Self::PeerNotAllowed,
+        Self::NotSignedOn,
+        Self::EchoesMissed,
     ];
 
     /// Its name in metrics and logs.
@@ -121,6 +136,10 @@ impl Reason {
             Self::Idle => "idle",
             Self::NotReading => "not-reading",
             Self::TooManyConnections => "too-many-connections",
+            Self::TooManyFromPeer => "too-many-from-peer",
+            Self::PeerNotAllowed => "peer-not-allowed",
+            Self::NotSignedOn => "not-signed-on",
+            Self::EchoesMissed => "echoes-missed",
         }
     }
 }
@@ -135,7 +154,7 @@ pub struct Tally {
     pub frames: u64,
     /// Frames without a message.
     pub keep_alives: u64,
-    /// Network management requests carried out or refused (R23).
+    /// Network management messages, whatever became of them (R23).
     pub management: u64,
     /// Approvals although something was presented that nobody verified (R28).
     pub unverified: u64,
@@ -208,7 +227,6 @@ const NOTICES_MAX: usize = 8;
 pub struct Channel {
     /// Lent to a batch while it is served; `None` then, and while the socket rests.
     spans: Option<Box<[Spans; AHEAD]>>,
-    session: Session,
     parked: Parked,
     notices: Vec<Notice>,
     /// What it has counted.
@@ -219,7 +237,7 @@ pub struct Channel {
 struct Batch<'b> {
     settings: &'b ChannelSettings,
     pipeline: &'b Pipeline,
-    link: &'b parking_lot::Mutex<LinkState>,
+    seat: Seat<'b>,
     received: Timestamp,
 }
 
@@ -271,13 +289,13 @@ impl Channel {
         &mut self,
         settings: &ChannelSettings,
         pipeline: &Pipeline,
-        link: &parking_lot::Mutex<LinkState>,
+        seat: Seat<'_>,
         clock: &dyn Fn() -> Timestamp,
         buffer: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<usize, FrameError> {
         let received = clock();
-        let batch = Batch { settings, pipeline, link, received };
+        let batch = Batch { settings, pipeline, seat, received };
         let mut spans = self.spans.take().unwrap_or_default();
         let (mut at, mut served) = (0, 0);
         let result = loop {
@@ -337,8 +355,9 @@ impl Channel {
     fn serve(&mut self, batch: &Batch<'_>, message: &Received<'_>, now: Timestamp, out: &mut Vec<u8>) {
         match &message.inbound {
             Inbound::Authorization(request) => {
-                let full = !self.has_room(batch);
-                let outcome = if full {
+                let refused = batch.seat.station.refuses_requests();
+                let outcome = if refused || !self.has_room(batch) {
+                    self.tally.dropped[Reason::NotSignedOn as usize] += u32::from(refused);
                     Outcome::UNAVAILABLE
                 } else {
                     batch.pipeline.authorize(request, batch.received, now)
@@ -377,18 +396,13 @@ impl Channel {
                 }
             }
             Inbound::NetworkManagement(request) => {
+                self.network_management(batch, message, request, out);
+            }
+            Inbound::NetworkAdvice(advice) => {
                 self.tally.management += 1;
-                let action = batch.link.lock().carry_out(request.what);
-                self.tally.answer(action);
-                if batch.settings.dialect.write_network_answer(message, request, out).is_err() {
-                    self.note(Reason::Unwritable, None, Some(message.view.mti()));
-                }
+                batch.seat.station.with(|session| session.peer_says(advice.what));
             }
-            Inbound::Response(response) => {
-                if self.session.answered(response.stan).is_none() {
-                    self.note(Reason::UnmatchedResponse, None, Some(response.mti));
-                }
-            }
+            Inbound::Response(response) => self.response(batch, response),
             Inbound::Reject(reject) => {
                 self.note(Reason::Rejected, None, Some(reject.mti));
                 if let Some(answer) = &reject.answer {
@@ -410,6 +424,36 @@ impl Channel {
         match outcome {
             Outcome::Answer(answer, when) => self.answer(batch, message, &answer, when, out),
             Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
+        }
+    }
+
+    fn network_management(
+        &mut self,
+        batch: &Batch<'_>,
+        message: &Received<'_>,
+        request: &NetworkRequest,
+        out: &mut Vec<u8>,
+    ) {
+        self.tally.management += 1;
+        let NetworkRequest { what, scope, stan, transmission, .. } = *request;
+        let request = PeerRequest { what, scope, stan, transmission };
+        let action = batch.seat.station.with(|session| session.peer_asks(request));
+        self.tally.answer(action);
+        if batch.settings.dialect.write_network_outcome(message, action, out).is_err() {
+            self.note(Reason::Unwritable, None, Some(message.view.mti()));
+        }
+    }
+
+    /// We ask for nothing but network management: any other answer answers nothing.
+    fn response(&mut self, batch: &Batch<'_>, response: &Response) {
+        self.tally.management += 1;
+        let approved = batch.settings.dialect.response_code(ActionCode::Approved);
+        let refusal = (response.response_code != approved).then_some(response.response_code);
+        let (stan, moment) = (response.stan, batch.seat.moment);
+        let matched = response.mti == 810
+            && batch.seat.station.with(|session| session.answered(stan, refusal, moment)).is_some();
+        if !matched {
+            self.note(Reason::UnmatchedResponse, None, Some(response.mti));
         }
     }
 
@@ -501,21 +545,28 @@ impl Channel {
         pipeline.count_released(before - self.parked.len());
     }
 
-    /// Appends our own sign-off (R26), unless it was sent already.
-    pub fn sign_off(&mut self, settings: &ChannelSettings, now: Timestamp, out: &mut Vec<u8>) {
-        let what = NetworkManagement::SignOff;
-        if let Some(stan) = self.session.ask(what) {
-            let request = OwnRequest { what, stan, now, stations: (0, 0) };
-            if settings.dialect.write_network_request(&request, out).is_err() {
-                self.note(Reason::Unwritable, None, Some(800));
+    /// Appends everything that this socket has to ask of the peer now (R23). Tells whether it is to be closed, since
+    /// the peer has left too many echoes unanswered.
+    pub fn ask(
+        &mut self,
+        settings: &ChannelSettings,
+        seat: Seat<'_>,
+        last_message: Moment,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        loop {
+            match seat.station.with(|session| session.next(seat.socket, last_message, seat.moment)) {
+                None => return false,
+                Some(Step::Close) => return true,
+                Some(Step::Ask { what, scope, stan }) => {
+                    let request = OwnRequest { what, scope, stan, now, stations: (0, 0) };
+                    if settings.dialect.write_network_request(&request, out).is_err() {
+                        self.note(Reason::Unwritable, None, Some(800));
+                    }
+                }
             }
         }
-    }
-
-    /// Whether the peer has acknowledged our sign-off.
-    #[must_use]
-    pub const fn has_signed_off(&self) -> bool {
-        self.session.sign_off_is_answered()
     }
 
     /// Gives back the memory that is needed under load only. False, and nothing is given back, while answers wait.

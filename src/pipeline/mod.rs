@@ -9,5 +9,6 @@ pub mod core;
 pub mod gate;
 mod lookahead;
 pub mod seeding;
+pub mod station;
 pub mod unknown;
 pub mod views;
