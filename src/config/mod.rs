@@ -154,6 +154,9 @@ mod tests {
     use super::*;
     use crate::config::money::Reply;
     use crate::domain::event::Bounds;
+    use crate::domain::request::MemberId;
+    use crate::domain::request::Scope;
+    use crate::link::state::SignOn;
 
     const LINK: &str = "[links.visa]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8583\"\n";
 
@@ -206,6 +209,27 @@ mod tests {
     }
 
     #[test]
+    fn r23_what_is_written_about_a_session_is_taken() {
+        let plain = Config::from_toml("f.toml", LINK).expect("a right file");
+        let session = &plain.links[0].session;
+        assert_eq!((session.sign_on, session.scopes.as_slice()), (SignOn::Peer, &[Scope::Link][..]));
+        assert_eq!((session.echo_ms, session.decline_before_sign_on), (None, false));
+        let text = format!(
+            "{LINK}sign_on = \"both\"\nsign_on_group = \"00123\"\nsign_on_prefixes = [\"4111\"]\necho_s = 5\n\
+             before_sign_on = \"decline\"\nallow = [\"10.0.0.0/8\", \"::1\"]\nconnections_per_peer_max = 2\n\
+             security_code = \"topsecret\"\n"
+        );
+        let config = Config::from_toml("f.toml", &text).expect("a right file");
+        let link = &config.links[0];
+        let member = |digits| MemberId::from_digits(digits).expect("digits");
+        assert_eq!(link.session.scopes, [Scope::Group(member("00123")), Scope::Prefix(member("4111"))]);
+        assert_eq!((link.session.sign_on, link.session.echo_ms), (SignOn::Both, Some(5_000)));
+        assert!(link.session.decline_before_sign_on);
+        assert_eq!((link.allow.len(), link.connections_per_peer_max), (2, 2));
+        assert!(!format!("{config:?}").contains("topsecret"), "a password is not shown");
+    }
+
+    #[test]
     fn three_mistakes_are_named_at_once_each_with_its_place() {
         let text = format!("[daemon]\nshards = 100\ncolour = 1\n[journal]\n  reply = \"maybe\"\n{LINK}");
         assert_eq!(
@@ -225,6 +249,23 @@ mod tests {
             (String::new(), 1, "there is no link"),
             (link("max_frame_bytes = 70000"), 4, "between 64 and 65535"),
             (link("station_id = \"12A\""), 4, "digits"),
+            (link("sign_on = \"them\""), 4, "one of peer, us, both"),
+            (link("before_sign_on = \"wait\""), 4, "one of serve, decline"),
+            (link("sign_on_group = \"12345\""), 4, "is for `sign_on`"),
+            (link("sign_on = \"us\"\nsign_on_group = \"12x\""), 5, "is not 1 to 11 digits"),
+            (link("sign_on = \"us\"\nsign_on_prefixes = [\"411111111111\"]"), 5, "is not 1 to 11 digits"),
+            (link("sign_on = \"us\"\nsign_on_prefixes = [\"41\", \"41\"]"), 5, "stands there twice"),
+            (link("network_timeout_ms = 0"), 4, "between 1 and"),
+            (link("sign_on_pause_ms = 0"), 4, "between 1 and"),
+            (link("echo_misses = 0"), 4, "between 1 and"),
+            (link("idle_s = 30\necho_s = 30"), 5, "by `idle_s`, which is 30"),
+            (link("forwarding_id = \"123456789012\""), 4, "1 to 11 digits"),
+            (link("service_indicator = \"\""), 4, "printable"),
+            (link("security_code = \"\u{e4}\""), 4, "printable"),
+            (link("allow = \"10.0.0.0/8\""), 4, "a list of strings"),
+            (link("allow = []"), 4, "names nobody"),
+            (link("allow = [\"::1\", \"10.0.0.1/8\"]"), 4, "10.0.0.0/8 is the network"),
+            (link("connections_max = 4\nconnections_per_peer_max = 5"), 5, "more than `connections_max`"),
             (link("parked_max = 70000"), 4, "more than `daemon.parked_max`, which is 65536"),
             (link("[links.visa]"), 4, "duplicate"),
             (

@@ -109,9 +109,8 @@ fn link_json(link: &LinkRuntime) -> Value {
     let open = link.open();
     link.station.with(|session| {
         let counts = *session.counts();
-        let find = |id| session.sockets().iter().find(|socket| socket.id == id);
         let sockets: Vec<Value> =
-            open.iter().map(|(id, socket)| socket_json(id.0, socket, find(*id))).collect();
+            open.iter().map(|(id, socket)| socket_json(id.0, socket, session.sockets().get(id))).collect();
         let members: Vec<Value> = session.peer().listed().iter().map(member_json).collect();
         json!({
             "link": link.name,

@@ -1,5 +1,8 @@
 //! The session of one link: signing on and off on either side, stored advices, echoes, and our own requests.
 
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
 use crate::domain::action::ActionCode;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Scope;
@@ -31,8 +34,6 @@ const HAPPENINGS_MAX: usize = 16;
 /// One socket as the session sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Socket {
-    /// Which.
-    pub id: SocketId,
     /// Echoes in a row that were not answered.
     pub echo_misses: u32,
     /// Microseconds of the last echo there and back.
@@ -40,6 +41,8 @@ pub struct Socket {
     /// When something last came, went up, or an echo went out.
     quiet_since: Moment,
     last_message: Moment,
+    /// Its echo that waits for an answer.
+    echo: Option<Stan>,
 }
 
 /// A request of ours that waits for its answer.
@@ -55,8 +58,9 @@ struct Asked {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
     settings: Settings,
-    sockets: Vec<Socket>,
-    asked: Vec<Asked>,
+    sockets: BTreeMap<SocketId, Socket>,
+    /// Oldest first.
+    asked: VecDeque<Asked>,
     next_stan: u32,
     /// Whether we are to be signed on.
     wanted: bool,
@@ -87,8 +91,8 @@ impl Session {
         Self {
             wanted: settings.sign_on != SignOn::Peer,
             settings,
-            sockets: Vec::new(),
-            asked: Vec::new(),
+            sockets: BTreeMap::new(),
+            asked: VecDeque::new(),
             next_stan: 1,
             ours: Ours::Off,
             progress: 0,
@@ -114,22 +118,25 @@ impl Session {
         if self.sockets.is_empty() && self.counts.losses > 0 {
             self.happened(Happening::Returned);
         }
-        let socket = Socket { id, echo_misses: 0, round_trip_us: None, quiet_since: now, last_message: now };
-        self.sockets.push(socket);
+        let quiet_since = now;
+        let socket =
+            Socket { echo_misses: 0, round_trip_us: None, quiet_since, last_message: now, echo: None };
+        self.sockets.insert(id, socket);
     }
 
     /// A socket is gone. What was asked on it is asked again on another one, or after the return. Tells whether another
     /// one has to be told.
     pub fn down(&mut self, id: SocketId) -> bool {
-        let Some(at) = self.sockets.iter().position(|socket| socket.id == id) else { return false };
-        let mut again = false;
-        self.sockets.remove(at);
-        for asked in self.asked.extract_if(.., |asked| asked.socket == id) {
-            again |= asked.what != NetworkManagement::Echo;
-            if self.ordered_echo == Some(asked.stan) {
-                self.ordered_echo = None;
-                self.orders.end(Order::Echo, Outcome::Lost);
-            }
+        if self.sockets.remove(&id).is_none() {
+            return false;
+        }
+        let mut lost = Vec::new();
+        self.asked.retain(|asked| {
+            lost.extend((asked.socket == id).then_some(*asked));
+            asked.socket != id
+        });
+        for asked in &lost {
+            self.end_ordered_echo(asked.stan, Outcome::Lost);
             if asked.what == NetworkManagement::StoredAdvices && self.advices == Advices::Asked {
                 self.advices = Advices::NotAsked;
             }
@@ -137,7 +144,7 @@ impl Session {
         if self.sockets.is_empty() {
             self.lost();
         }
-        again && !self.sockets.is_empty()
+        !self.sockets.is_empty() && lost.iter().any(|asked| asked.what != NetworkManagement::Echo)
     }
 
     fn lost(&mut self) {
@@ -202,7 +209,7 @@ impl Session {
         now: Moment,
     ) -> Option<NetworkManagement> {
         let at = self.asked.iter().position(|asked| asked.stan == stan)?;
-        let asked = self.asked.remove(at);
+        let asked = self.asked.remove(at)?;
         let round_trip_us = now.since(asked.at);
         if let Some(code) = refusal {
             self.counts.refused += 1;
@@ -227,7 +234,8 @@ impl Session {
     /// Any answer shows that the peer is there.
     fn echoed(&mut self, asked: Asked, round_trip_us: u64, outcome: Outcome) {
         self.round_trip_us = Some(round_trip_us);
-        if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.id == asked.socket) {
+        if let Some(socket) = self.sockets.get_mut(&asked.socket) {
+            socket.echo = None;
             socket.echo_misses = 0;
             socket.round_trip_us = Some(round_trip_us);
         }
@@ -355,7 +363,7 @@ impl Session {
     /// came. A socket that is gone has nothing to do.
     pub fn next(&mut self, id: SocketId, last_message: Moment, now: Moment) -> Option<Step> {
         self.expire(now);
-        let socket = self.sockets.iter_mut().find(|socket| socket.id == id)?;
+        let socket = self.sockets.get_mut(&id)?;
         if last_message > socket.last_message {
             socket.last_message = last_message;
             socket.quiet_since = socket.quiet_since.max(last_message);
@@ -367,7 +375,7 @@ impl Session {
         let stan = Stan(self.next_stan);
         let (what, scope) = self.of_the_link(now).or_else(|| self.echo(id, stan, now))?;
         self.next_stan = self.next_stan % 999_999 + 1;
-        self.asked.push(Asked { stan, what, socket: id, at: now });
+        self.asked.push_back(Asked { stan, what, socket: id, at: now });
         Some(Step::Ask { what, scope, stan })
     }
 
@@ -403,17 +411,14 @@ impl Session {
     }
 
     fn echo(&mut self, id: SocketId, stan: Stan, now: Moment) -> Option<(NetworkManagement, Scope)> {
-        let echoes = |asked: &Asked| asked.what == NetworkManagement::Echo;
-        if self.asked.iter().any(|asked| echoes(asked) && asked.socket == id) {
-            return None;
-        }
         let ordered = self.orders.is_open(Order::Echo) && self.ordered_echo.is_none();
-        let socket = self.sockets.iter_mut().find(|socket| socket.id == id)?;
+        let socket = self.sockets.get_mut(&id).filter(|socket| socket.echo.is_none())?;
         let idle = self.settings.echo_us.is_some_and(|echo_us| now.since(socket.quiet_since) >= echo_us);
         if !(ordered || idle && !self.draining) {
             return None;
         }
         socket.quiet_since = now;
+        socket.echo = Some(stan);
         if ordered {
             self.ordered_echo = Some(stan);
         }
@@ -424,12 +429,11 @@ impl Session {
         self.asked.iter().any(|asked| asked.what == what)
     }
 
-    /// Gives up what was not answered in time.
+    /// Gives up what was not answered in time. What was asked first is due first.
     fn expire(&mut self, now: Moment) {
-        while let Some(at) =
-            self.asked.iter().position(|asked| now.since(asked.at) >= self.settings.answer_us)
+        while let Some(asked) =
+            self.asked.pop_front_if(|asked| now.since(asked.at) >= self.settings.answer_us)
         {
-            let asked = self.asked.remove(at);
             self.counts.unanswered += 1;
             self.happened(Happening::NotAnswered(asked.what));
             self.not_answered(asked, now);
@@ -441,10 +445,10 @@ impl Session {
         match asked.what {
             NetworkManagement::Echo => {
                 self.end_ordered_echo(asked.stan, outcome);
-                let socket = self.sockets.iter_mut().find(|socket| socket.id == asked.socket);
-                // A peer that says something else meanwhile is there.
-                if let Some(socket) = socket.filter(|socket| socket.last_message <= asked.at) {
-                    socket.echo_misses += 1;
+                if let Some(socket) = self.sockets.get_mut(&asked.socket) {
+                    socket.echo = None;
+                    // A peer that says something else meanwhile is there.
+                    socket.echo_misses += u32::from(socket.last_message <= asked.at);
                 }
             }
             NetworkManagement::SignOn => self.not_signed_on(outcome, now),
@@ -521,9 +525,9 @@ impl Session {
         self.round_trip_us
     }
 
-    /// The sockets that are open.
+    /// The sockets that are open, by their names.
     #[must_use]
-    pub fn sockets(&self) -> &[Socket] {
+    pub const fn sockets(&self) -> &BTreeMap<SocketId, Socket> {
         &self.sockets
     }
 

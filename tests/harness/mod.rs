@@ -193,6 +193,12 @@ impl House {
         Peer::connect(dialect, *address)
     }
 
+    /// A new socket of a link whose messages look like a built-in dialect's.
+    pub(crate) fn connect_like(&self, link: &str, dialect: &str) -> Peer {
+        let found = self.daemon().links.iter().find(|(name, _, _)| name == link);
+        Peer::connect(dialect, found.expect("a link of this name").2)
+    }
+
     /// The reading of one metric, labels included; zero when there is none.
     pub(crate) fn metric(&self, metric: &str) -> u64 {
         let face = &self.daemon().face;
