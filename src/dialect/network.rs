@@ -288,3 +288,71 @@ fn check_meanings(codes: &NetworkCodes, section: &Section<'_>) {
         section.report("a code of DE 70 cannot stand for both a group and a prefix");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("tables/iso87-ascii.toml");
+    const CODES: &str = "sign_on = [1, 71]\nsign_off = [2, 72]\necho = [301]\n";
+
+    fn read(codes: &str) -> Result<Dialect, Vec<String>> {
+        assert!(TABLE.contains(CODES));
+        let findings = Dialect::from_toml("f.toml", &TABLE.replace(CODES, codes));
+        findings.map_err(|findings| findings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn r23_a_code_means_what_its_list_says() {
+        let codes = "sign_on = [1]\nsign_off = [2]\necho = [270]\ngroup_sign_on = [61]\nprefix_sign_on = [1, 65]\n\
+            stored_advices = [60]\nstored_advices_stop = [79]\nstored_advices_end = [363]\n";
+        let dialect = read(codes).expect("a right table");
+        let codes = &dialect.network_codes;
+        let member = MemberId::from_digits("00123").expect("digits");
+        let (group, prefix) = (Scope::Group(member), Scope::Prefix(member));
+        let table = [
+            (1, NetworkManagement::SignOn, prefix),
+            (61, NetworkManagement::SignOn, group),
+            (65, NetworkManagement::SignOn, prefix),
+            (2, NetworkManagement::SignOff, Scope::Link),
+            (270, NetworkManagement::Echo, Scope::Link),
+            (60, NetworkManagement::StoredAdvices, Scope::Link),
+            (79, NetworkManagement::StoredAdvicesStop, Scope::Link),
+            (363, NetworkManagement::StoredAdvicesEnd, Scope::Link),
+            (161, NetworkManagement::KeyExchange(161), Scope::Link),
+            (301, NetworkManagement::Unsupported(301), Scope::Link),
+        ];
+        for (code, what, scope) in table {
+            assert_eq!((codes.meaning(code), codes.scope(code, member)), (what, scope), "{code}");
+        }
+        // What we send is the first of the list, and needs one.
+        let sent = [Scope::Link, group, prefix].map(|scope| codes.code(NetworkManagement::SignOn, scope));
+        assert_eq!(sent, [Some(1), Some(61), Some(1)]);
+        assert!(!dialect.can_ask(NetworkManagement::SignOff, group));
+    }
+
+    #[test]
+    fn r23_mistakes_in_the_codes_have_their_places() {
+        let more = |more: &str| format!("{CODES}{more}\n");
+        let table = [
+            ("sign_on = [1]\nsign_off = [2]\n".to_owned(), "`network_management.echo` needs at least one"),
+            (more("group_sign_on = [1000]"), "`network_management.group_sign_on` is not one of the integers"),
+            (more("stored_advices = [301]"), "code 301 of DE 70 stands in two lists"),
+            (more("key_exchange = [71]"), "code 71 of DE 70 stands in two lists"),
+            (more("prefix_sign_off = [161]"), "code 161 of DE 70 stands in two lists"),
+            (more("group_sign_on = [61]\nprefix_sign_on = [61]"), "both a group and a prefix"),
+            (more("refused = \"00\""), "a refusal cannot be \"00\""),
+            (more("refused = \"0\""), "must be two letters or digits"),
+            (more("colour = 1"), "unknown key `network_management.colour`"),
+        ];
+        for (codes, words) in table {
+            let findings = read(&codes).err().unwrap_or_default();
+            assert_eq!(findings.len(), 1, "{codes}: {findings:?}");
+            assert!(findings[0].contains(words), "{codes}: {findings:?}");
+            let line = findings[0].split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+            let heading = TABLE.lines().position(|line| line == "[network_management]").expect("a table") + 1;
+            let last = heading + codes.lines().count();
+            assert!(line.is_some_and(|line| (heading..=last).contains(&line)), "{codes}: {findings:?}");
+        }
+    }
+}
