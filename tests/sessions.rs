@@ -222,7 +222,8 @@ fn r23_groups_and_prefixes_on_both_sides_and_the_end_of_stored_advices() {
 #[test]
 fn r23_a_link_whose_dialect_cannot_say_it_is_refused_at_the_start() {
     let member = MemberId::from_digits("00123").expect("digits");
-    let table: [(&str, &dyn Fn(&mut LinkSettings)); 3] = [
+    type Change<'c> = &'c dyn Fn(&mut LinkSettings);
+    let table: [(&str, Change<'_>); 3] = [
         ("no code for SignOn of Group", &|link| link.session.scopes = vec![Scope::Group(member)]),
         ("field 96", &|link| link.session.sender.security_code = Some(SecurityCode("short".into()))),
         ("field 94", &|link| link.session.sender.service_indicator = Some("much too long".into())),
