@@ -28,8 +28,8 @@ pub struct LinkSettings {
     pub listen: SocketAddr,
     /// Most bytes of a frame after its length.
     pub max_frame_bytes: u32,
-    /// Who may connect; nobody named means anybody.
-    pub allow: Vec<Network>,
+    /// Who may connect; `None` is anybody.
+    pub allow: Option<Vec<Network>>,
     /// Most sockets at a time.
     pub connections_max: u32,
     /// Most sockets of one address at a time.

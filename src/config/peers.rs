@@ -77,20 +77,16 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-/// Reads a list of them.
-pub(super) fn read(section: &Section<'_>, key: &str) -> Vec<Network> {
+/// Reads a list of them; `None` when it is absent.
+pub(super) fn read(section: &Section<'_>, key: &str) -> Option<Vec<Network>> {
     let mut networks = Vec::new();
-    let texts = section.texts(key);
-    if section.has(key) && texts.is_empty() {
-        section.report_at(key, format!("`{key}` names nobody; leave it out to allow everybody"));
-    }
-    for text in texts {
+    for text in section.texts(key) {
         match Network::parse(text) {
             Ok(network) => networks.push(network),
             Err(message) => section.report_at(key, message),
         }
     }
-    networks
+    section.has(key).then_some(networks)
 }
 
 #[cfg(test)]

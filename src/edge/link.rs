@@ -60,8 +60,8 @@ pub struct Call {
 /// Limits of one link's sockets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SocketLimits {
-    /// Who may connect; nobody named means anybody.
-    pub allow: Vec<Network>,
+    /// Who may connect; `None` is anybody.
+    pub allow: Option<Vec<Network>>,
     /// Sockets at once.
     pub connections_max: usize,
     /// Sockets of one address at once.
@@ -247,8 +247,8 @@ impl LinkRuntime {
             reason
         };
         let limits = &self.limits;
-        let allowed =
-            limits.allow.is_empty() || limits.allow.iter().any(|network| network.contains(peer.ip()));
+        let among = |networks: &Vec<Network>| networks.iter().any(|network| network.contains(peer.ip()));
+        let allowed = limits.allow.as_ref().is_none_or(among);
         if !allowed {
             return Err(refusal(Reason::PeerNotAllowed));
         }
