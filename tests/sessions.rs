@@ -251,9 +251,11 @@ fn r23_before_the_sign_on_requests_are_declined_where_it_is_set_so() {
         let (mut peer, mut other) = (house.connect(link), house.connect(link));
         assert_eq!(peer.ask(100, PURCHASE).outcome(), (110, "91"), "{link}");
         assert_eq!(peer.ask(200, PURCHASE).outcome(), (210, "91"), "{link}");
-        // A reversal is always taken.
+        // A reversal is always taken, and an advice: here of a decline, which holds nothing.
         let reversal = with(PURCHASE, &[(11, "000500"), (37, "REF000000500")]);
         assert_eq!(peer.ask(400, &reversal).outcome(), (410, "00"), "{link}");
+        let advice = with(PURCHASE, &[(11, "000600"), (37, "REF000000600"), (39, "05")]);
+        assert_eq!(peer.ask(120, &advice).outcome(), (130, "00"), "{link}");
         assert_eq!(house.balance(1).1, 5_000 * n as i64, "{link}: nothing has changed");
         // Sign-on and request in one write, then on the other socket.
         let mut stream = frame(&peer.dialect, 800, &[(7, "0604123456"), (11, "000002"), (70, on)]);
