@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use crate::config;
 use crate::config::process;
 use crate::dialect::Dialect;
+use crate::dialect::framing;
+use crate::iso8583::frame::Framing;
 use crate::settings::Section;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -23,6 +25,9 @@ pub struct LinkSettings {
     pub network: String,
     /// Where it connects to.
     pub listen: SocketAddr,
+    /// How its messages are told apart in a stream, when that differs from what the dialect says. Its limit is
+    /// [`Self::max_frame_bytes`].
+    pub framing: Option<Framing>,
     /// Most bytes of a frame after its length.
     pub max_frame_bytes: u32,
     /// Most sockets at a time.
@@ -64,6 +69,7 @@ impl LinkSettings {
             dialect_file,
             network: network.unwrap_or_default().to_owned(),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            framing: section.section("framing").map(|section| read_framing(section)),
             max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
             connections_max: config::integer_or(section, "connections_max", 1..=65_536, 256),
             answer_deadline_ms: section.integer_or("answer_deadline_ms", 1..=60_000, 4_000),
@@ -76,6 +82,15 @@ impl LinkSettings {
         };
         (dialect.is_some() && listen.is_some()).then_some(settings)
     }
+}
+
+fn read_framing(section: Section<'_>) -> Framing {
+    let framing = framing::read(&section);
+    if section.has("max") {
+        section.report_at("max", "the limit of a link's frames is its `max_frame_bytes`");
+    }
+    section.finish();
+    framing
 }
 
 fn check_dialect(dialect: &str, has_file: bool, section: &Section<'_>) {

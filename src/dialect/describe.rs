@@ -41,7 +41,7 @@ pub fn describe(dialect: &Dialect, bytes: &[u8]) -> String {
         }
         None => (bytes, 0),
     };
-    let split = match header::split(dialect.header(), body) {
+    let split = match header::split(dialect.heading(), body) {
         Ok(split) => split,
         Err(error) => {
             line(&mut text, start, "header", &error.to_string());

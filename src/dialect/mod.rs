@@ -4,6 +4,8 @@
 //! [`inbound::Inbound`]; [`Dialect::write_answer`] and its siblings write whole frames; [`describe`] shows a message
 //! to a person, with every card number masked.
 
+use crate::dialect::header::Heading;
+use crate::dialect::header::Literal;
 use crate::domain::action::ActionCode;
 use crate::domain::request::NetworkManagement;
 use crate::iso8583::frame::Frame;
@@ -20,6 +22,7 @@ pub mod compose;
 mod decode;
 pub mod describe;
 mod division;
+pub mod framing;
 pub mod header;
 pub mod inbound;
 mod mastercard;
@@ -52,6 +55,8 @@ pub enum MessageHeader {
     None,
     /// Visa's 22 bytes with station ids.
     Visa,
+    /// A text of constant length, such as BASE24's `ISO015000077`.
+    Literal,
 }
 
 /// What becomes of a frame without a message.
@@ -79,6 +84,7 @@ pub struct Dialect {
     name: Box<str>,
     mapping: Mapping,
     header: MessageHeader,
+    literal: Literal,
     layout: Layout,
     framing: Framing,
     keep_alive: Courtesy,
@@ -158,6 +164,16 @@ impl Dialect {
     #[must_use]
     pub const fn header(&self) -> MessageHeader {
         self.header
+    }
+
+    const fn heading(&self) -> Heading<'_> {
+        Heading { tpdu: self.framing.tpdu, kind: self.header, literal: &self.literal }
+    }
+
+    /// Bytes between the framing and the MTI in a message of ours: TPDU and header.
+    #[must_use]
+    pub const fn header_bytes(&self) -> usize {
+        self.heading().bytes()
     }
 
     /// The mapping that it uses.
