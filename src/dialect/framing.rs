@@ -8,6 +8,19 @@ use crate::iso8583::spec::Encoding;
 use crate::settings::Section;
 
 const TPDUS: &[(&str, Tpdu)] = &[("swap", Tpdu::Swap), ("keep", Tpdu::Keep)];
+/// Every key but `max`.
+pub(super) const KEYS: [&str; 10] = [
+    "before",
+    "length_bytes",
+    "length_encoding",
+    "little_endian",
+    "inclusive",
+    "session_control",
+    "trailer_counted",
+    "after",
+    "trailer",
+    "tpdu",
+];
 const TRAILER_BYTES_MAX: usize = 4;
 
 /// Reads the keys of a framing. What is wrong is reported and its default used; whoever calls finishes the section.
@@ -58,7 +71,7 @@ fn check(framing: &Framing, section: &Section<'_>) {
     }
 }
 
-/// The keys of a framing with their values in TOML, those left out that are as [`read`] would have them; `max` too.
+/// The keys of a framing with their values in TOML, those left out that are as [`read`] would have them, and `max`.
 #[must_use]
 pub fn keys(framing: &Framing) -> Vec<(&'static str, String)> {
     let usual = Framing::default();

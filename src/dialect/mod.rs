@@ -18,15 +18,21 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+pub mod compare;
 pub mod compose;
 mod decode;
 pub mod describe;
 mod division;
+mod edit;
 pub mod framing;
+pub mod guess;
 pub mod header;
 pub mod inbound;
+mod mask;
 mod mastercard;
+pub mod meaning;
 mod table;
+pub mod tree;
 pub mod unknown;
 
 /// Names of the dialects that are compiled in, with their tables.
@@ -98,6 +104,8 @@ pub struct Dialect {
     network_codes: NetworkCodes,
     responses: Vec<(u16, FieldSet)>,
     names: Vec<Box<str>>,
+    /// Fields that the table calls secret: they are never shown.
+    secret: FieldSet,
     subfields: Vec<Option<Subfields>>,
     /// Fields with parts that are never echoed.
     guarded: FieldSet,

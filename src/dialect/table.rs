@@ -71,7 +71,8 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let mapping = root.choice("mapping", MAPPINGS).unwrap_or(Mapping::Iso87);
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
-    let declared = read_fields(root, defaults, &mut layout, &mut names);
+    let mut secret = FieldSet::EMPTY;
+    let declared = read_fields(root, defaults, &mut layout, &mut names, &mut secret);
     let subfields = division::read_subfields(root, defaults, declared, &layout);
     let responses = read_responses(root, declared);
     let guarded = division::guarded(&subfields);
@@ -94,6 +95,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         responses,
         names,
         known: Known::read(root, &subfields),
+        secret,
         subfields,
         guarded,
         station: None,
@@ -304,19 +306,25 @@ fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)
     responses
 }
 
+/// A number as the name of a table. `02` is refused, so that no field has two rows under two spellings.
+pub(super) fn number_of(key: &str) -> Option<u8> {
+    key.parse::<u8>().ok().filter(|number| number.to_string() == key)
+}
+
 /// Fills the field table, and gives back every field that has a row, a wrong one too: one mistake is reported once.
 fn read_fields(
     root: &Section<'_>,
     defaults: Defaults,
     layout: &mut Layout,
     names: &mut [Box<str>],
+    secret: &mut FieldSet,
 ) -> FieldSet {
     if !root.has("fields") {
         root.report("the table `fields` is missing");
     }
     let mut declared = FieldSet::EMPTY;
     for (key, section) in root.sections("fields") {
-        let number = key.parse::<u8>().ok().filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
+        let number = number_of(key).filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
         match number {
             Some(field) => {
                 declared.insert(field);
@@ -325,6 +333,9 @@ fn read_fields(
                 }
                 if let (Some(name), Some(slot)) = (section.text("name"), names.get_mut(usize::from(field))) {
                     *slot = name.into();
+                }
+                if section.flag_or("secret", false) {
+                    secret.insert(field);
                 }
                 section.finish();
             }
