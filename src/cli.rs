@@ -47,11 +47,14 @@ enum Verb {
         #[arg(long)]
         seed: Option<PathBuf>,
     },
-    /// Check a configuration file and name every mistake in it.
+    /// Check a configuration file with its dialect files, or one dialect file, and name every mistake.
     Check {
         /// The configuration file.
-        #[arg(long)]
-        config: PathBuf,
+        #[arg(long, required_unless_present = "dialect_file")]
+        config: Option<PathBuf>,
+        /// A dialect file.
+        #[arg(long, value_name = "FILE")]
+        dialect_file: Option<PathBuf>,
     },
     /// Show messages as trees, with card data masked; find out how they are written; compare two of them.
     Decode(Box<DecodeArgs>),
@@ -101,7 +104,7 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(match arguments.verb {
         Verb::Demo { length, data_dir } => demo::demo(length, data_dir),
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
-        Verb::Check { config } => commands::check(&config),
+        Verb::Check { config, dialect_file } => commands::check(config.as_deref(), dialect_file.as_deref()),
         Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),

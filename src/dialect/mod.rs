@@ -18,6 +18,7 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+mod codes;
 pub mod compare;
 pub mod compose;
 mod decode;

@@ -9,6 +9,7 @@ use tokio::signal::unix::SignalKind;
 
 use crate::config::Config;
 use crate::config::seed::Seed;
+use crate::dialect::Dialect;
 use crate::domain::event::Sequence;
 use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
@@ -64,17 +65,42 @@ fn read_config(file: &Path) -> Result<Config, u8> {
     if wrong { Err(exit::CONFIGURATION) } else { Ok(config) }
 }
 
-/// `turnpike check`: names every mistake of a configuration file.
+/// `turnpike check`: names every mistake of a configuration file with its dialect files, or of one dialect file.
 #[must_use]
-pub fn check(file: &Path) -> u8 {
-    match read_config(file) {
-        Ok(config) => {
-            let links = config.links.len();
-            say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
-            exit::OK
+pub fn check(config: Option<&Path>, dialect: Option<&Path>) -> u8 {
+    let mut code = exit::OK;
+    if let Some(file) = dialect {
+        match read_dialect(&file.display().to_string()) {
+            Ok(dialect) => {
+                let fields = dialect.layout().fields().count();
+                say(format!("{}: right, {fields} fields", file.display()));
+            }
+            Err(wrong) => code = wrong,
         }
-        Err(code) => code,
     }
+    if let Some(file) = config {
+        match read_config(file) {
+            Ok(config) => {
+                let links = config.links.len();
+                say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
+            }
+            Err(wrong) => code = wrong,
+        }
+    }
+    code
+}
+
+/// A dialect from its file; complains and returns the exit code otherwise.
+pub(super) fn read_dialect(name: &str) -> Result<Dialect, u8> {
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let known = Dialect::built_in_names().join(", ");
+        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
+        exit::CONFIGURATION
+    })?;
+    Dialect::from_toml(name, &text).map_err(|findings| {
+        complain_all(&findings);
+        exit::CONFIGURATION
+    })
 }
 
 fn read_seed(file: &Path) -> Result<Seed, u8> {

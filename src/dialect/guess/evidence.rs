@@ -60,8 +60,14 @@ impl Evidence {
         }
     }
 
-    /// Weighs one message that was read to its end.
-    pub(super) fn weigh(&mut self, dialect: &Dialect, view: &View<'_>, body: &[u8], header: &[u8]) {
+    /// Weighs one message that was read to its end. `whole` is its length with the last header before it.
+    pub(super) fn weigh(
+        &mut self,
+        dialect: &Dialect,
+        view: &View<'_>,
+        body: &[u8],
+        (header, whole): (&[u8], usize),
+    ) {
         let fields: Vec<u8> = view.fields().iter().collect();
         self.fields += fields.len();
         self.score += fields.len().min(FIELDS_MAX) as i32;
@@ -80,8 +86,7 @@ impl Evidence {
         }
         if dialect.header == MessageHeader::Visa && header.len() >= VISA_HEADER_BYTES {
             let said = usize::from(u16::from_be_bytes([header[3], header[4]]));
-            let behind = body.len() - (header.as_ptr() as usize - body.as_ptr() as usize);
-            self.note(Check::HeaderLength, said == behind || said == body.len());
+            self.note(Check::HeaderLength, said == whole || said == body.len());
         }
     }
 

@@ -4,6 +4,7 @@ use crate::dialect::Dialect;
 use crate::dialect::MessageHeader;
 use crate::dialect::header::VISA_HEADER_BYTES;
 use crate::dialect::header::VISA_REJECT_BYTES;
+use crate::dialect::mask;
 use crate::dialect::meaning;
 use crate::iso8583::digits;
 use crate::iso8583::frame::TPDU_BYTES;
@@ -83,12 +84,18 @@ fn literals(bodies: &[&[u8]]) -> Vec<usize> {
                 let Some((text, message)) = body.split_at_checked(length) else { return false };
                 convert(text[0]).is_ascii_alphabetic()
                     && text.iter().all(|byte| matches!(convert(*byte), b' '..=b'~'))
+                    && may_be_shown(text.iter().map(|byte| char::from(convert(*byte))).collect())
                     && begins_with_mti(message)
             })
         };
         lengths.extend((1..=LITERAL_BYTES_MAX).filter(|length| fits(*length)));
     }
     lengths
+}
+
+/// A literal is printed as it is, so that what could hold a card number is none.
+fn may_be_shown(text: String) -> bool {
+    mask::shown(&text) == text
 }
 
 fn begins_with_mti(message: &[u8]) -> bool {

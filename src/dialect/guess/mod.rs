@@ -238,7 +238,8 @@ fn judge(
         if !meaning::is_message_type(view.mti()) || view.fields() == crate::iso8583::spec::FieldSet::EMPTY {
             return None;
         }
-        evidence.weigh(&dialect, &view, body, split.header);
+        let whole = split.header.len() + split.message.len();
+        evidence.weigh(&dialect, &view, body, (split.header, whole));
     }
     let own_framing = division.framing.as_ref().is_some_and(|found| {
         let base = base.dialect.framing();

@@ -6,7 +6,7 @@ use crate::iso8583::digits;
 
 /// How an input is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Coding {
+pub(super) enum Coding {
     /// Whatever fits: bytes that are no text are raw; text is a dump, hex, or base64, in this order.
     Auto,
     /// Hex digits, with spaces, line ends, commas, colons and `0x` between them, or a dump with offsets.
@@ -19,7 +19,7 @@ pub enum Coding {
 
 /// Why an input cannot be read. It never holds the input.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum InputError {
+pub(super) enum InputError {
     /// There is nothing in it.
     #[error("there are no bytes in it")]
     Empty,
@@ -47,13 +47,13 @@ pub enum InputError {
 }
 
 /// Bytes in pieces: a line of hex each, or a packet of a dump. What they are together depends on what is in them.
-pub type Pieces = Vec<Vec<u8>>;
+pub(super) type Pieces = Vec<Vec<u8>>;
 
 /// Reads an input.
 ///
 /// # Errors
 /// It is not written as `coding` says.
-pub fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
+pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
     let pieces = match coding {
         Coding::Raw => vec![bytes.to_vec()],
         Coding::Base64 => vec![base64(bytes).ok_or(InputError::NotBase64)?],
@@ -269,17 +269,27 @@ mod tests {
     #[test]
     fn dumps_of_the_usual_tools() {
         let bytes = "303130300123456789ABCDEF20304142C1C2C3";
-        for text in [
-            "00000000: 3031 3030 0123 4567 89ab cdef 2030 4142  0100.#Eg.... 0AB\n00000010: c1c2 c3                                  ...\n",
-            "00000000  30 31 30 30 01 23 45 67  89 ab cd ef 20 30 41 42  |0100.#Eg.... 0AB|\n00000010  c1 c2 c3                                          |...|\n00000013\n",
-            "000000 30 31 30 30 01 23 45 67 89 ab cd ef 20 30 41 42\n000010 c1 c2 c3\n000013\n",
-            "\t0x0000:  3031 3030 0123 4567 89ab cdef 2030 4142  0100.#Eg.....0AB\n\t0x0010:  c1c2 c3                                  ...\n",
-        ] {
-            check(text, Coding::Auto, &[bytes]);
+        let xxd = [
+            "00000000: 3031 3030 0123 4567 89ab cdef 2030 4142  0100.#Eg.... 0AB",
+            "00000010: c1c2 c3                                  ...",
+        ];
+        let hexdump = [
+            "00000000  30 31 30 30 01 23 45 67  89 ab cd ef 20 30 41 42  |0100.#Eg.... 0AB|",
+            "00000010  c1 c2 c3                                          |...|",
+            "00000013",
+        ];
+        let od = ["000000 30 31 30 30 01 23 45 67 89 ab cd ef 20 30 41 42", "000010 c1 c2 c3", "000013"];
+        let tcpdump = [
+            "\t0x0000:  3031 3030 0123 4567 89ab cdef 2030 4142  0100.#Eg.....0AB",
+            "\t0x0010:  c1c2 c3                                  ...",
+        ];
+        for text in [&xxd[..], &hexdump, &od, &tcpdump] {
+            check(&text.join("\n"), Coding::Auto, &[bytes]);
         }
         // What is repeated is left out by `hexdump -C`.
-        let text = "00000000  30 30 30 30 30 30 30 30  30 30 30 30 30 30 30 30  |0000000000000000|\n*\n00000030  31  |1|\n00000031\n";
-        check(text, Coding::Auto, &[&format!("{}31", "30".repeat(48))]);
+        let zeros = "00000000  30 30 30 30 30 30 30 30  30 30 30 30 30 30 30 30  |0000000000000000|";
+        let text = [zeros, "*", "00000030  31  |1|", "00000031"].join("\n");
+        check(&text, Coding::Auto, &[&format!("{}31", "30".repeat(48))]);
     }
 
     #[test]

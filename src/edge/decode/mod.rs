@@ -17,6 +17,7 @@ use crate::dialect::tree;
 use crate::dialect::tree::Message;
 use crate::edge::commands::complain;
 use crate::edge::commands::complain_all;
+use crate::edge::commands::read_dialect;
 use crate::edge::commands::say;
 use crate::edge::decode::input::Coding;
 use crate::edge::decode::input::Pieces;
@@ -118,15 +119,7 @@ fn dialect(name: &str) -> Result<Dialect, u8> {
     if let Some(dialect) = Dialect::built_in(name) {
         return Ok(dialect);
     }
-    let text = std::fs::read_to_string(name).map_err(|error| {
-        let known = Dialect::built_in_names().join(", ");
-        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
-        exit::CONFIGURATION
-    })?;
-    Dialect::from_toml(name, &text).map_err(|findings| {
-        complain_all(&findings);
-        exit::CONFIGURATION
-    })
+    read_dialect(name)
 }
 
 /// The messages of an input. Its pieces are one stream, unless each of them is right by itself and the stream is not:
