@@ -260,15 +260,14 @@ fn message(dialect: &Dialect, body: &[u8], at: usize) -> Message {
         Ok(view) => (view, None),
         Err(broken) => (broken.view, Some(broken.error)),
     };
-    let mti_bytes = if dialect.layout().mti() == Encoding::Bcd { 2 } else { 4 };
     if view.mti() > 0 {
         message.mti = Some(view.mti());
-        let node = Node::new(What::Mti, "", "MTI", start, mti_bytes);
+        let node = Node::new(What::Mti, "", "MTI", start, mti_bytes(dialect));
         let mti = format!("{:04}", view.mti());
         message
             .nodes
             .push(node.with(Secrecy::Open, &mti, 0).meaning(Some(meaning::message_type(view.mti()))));
-        message.nodes.extend(bitmap(dialect, &view, split.message, start, mti_bytes));
+        message.nodes.extend(bitmap(dialect, &view, split.message, start, error.is_none()));
         let mistake = error.map(|error| usize::from(error.offset));
         let reader = Reader { dialect, view: &view, base: start, mistake };
         message.nodes.extend(view.named().iter().map(|field| reader.field(field)));
@@ -280,9 +279,14 @@ fn message(dialect: &Dialect, body: &[u8], at: usize) -> Message {
     message
 }
 
-fn bitmap(dialect: &Dialect, view: &View<'_>, message: &[u8], start: usize, at: usize) -> Option<Node> {
+fn mti_bytes(dialect: &Dialect) -> usize {
+    if dialect.layout().mti() == Encoding::Bcd { 2 } else { 4 }
+}
+
+fn bitmap(dialect: &Dialect, view: &View<'_>, message: &[u8], start: usize, is_right: bool) -> Option<Node> {
     let width = if dialect.layout().bitmap() == Encoding::Binary { 8 } else { 16 };
     let length = width * usize::from(view.bitmaps().count);
+    let at = mti_bytes(dialect);
     let bytes = message.get(at..at + length).filter(|bytes| !bytes.is_empty())?;
     let hex: String = match dialect.layout().bitmap() {
         Encoding::Binary => digits::hex_text(bytes),
@@ -291,8 +295,8 @@ fn bitmap(dialect: &Dialect, view: &View<'_>, message: &[u8], start: usize, at: 
     };
     let fields: Vec<String> = view.named().iter().map(|field| field.to_string()).collect();
     let mut node = Node::new(What::Bitmap, "1", "Bitmap", start + at, length);
-    let shown = mask::shown(&hex);
-    // Bytes that could be a card number are no bitmap that anybody sent: the fields would spell them out.
+    // Of a message that cannot be read the bitmap may be anything, a card number too.
+    let shown = if is_right { hex.clone() } else { mask::shown(&hex) };
     node.meaning = (shown == hex).then(|| format!("fields {}", fields.join(" ")));
     node.value = Some(shown);
     node.clear = hex;

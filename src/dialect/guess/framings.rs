@@ -146,6 +146,7 @@ pub(super) fn words(framing: &Framing) -> String {
         (framing.after > 0, format!(", then {} reserved", framing.after)),
         (!framing.trailer.is_empty(), ", ETX at the end".to_owned()),
         (!framing.trailer_counted, " that is not counted".to_owned()),
+        (framing.session_control, " or session control".to_owned()),
         (framing.tpdu.is_some(), ", a TPDU".to_owned()),
     ];
     for (is_so, text) in more {

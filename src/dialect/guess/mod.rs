@@ -24,6 +24,8 @@ use crate::dialect::meaning;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Framing;
 use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::Length;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
@@ -235,7 +237,7 @@ fn judge(
     for body in &division.bodies {
         let split = super::header::split(dialect.heading(), body).ok()?;
         let view = View::parse(dialect.layout(), split.message, &mut spans).ok()?;
-        if !meaning::is_message_type(view.mti()) || view.fields() == crate::iso8583::spec::FieldSet::EMPTY {
+        if !meaning::is_message_type(view.mti()) || view.fields() == FieldSet::EMPTY {
             return None;
         }
         let whole = split.header.len() + split.message.len();
@@ -250,7 +252,7 @@ fn judge(
     score += if other_header { OTHER_HEADER } else { 0 };
     score += if base.is_file { NAMED_FILE } else { 0 };
     score += if own_framing || division.framing.is_none() { 0 } else { OWN_FRAMING };
-    let mut reasons = vec![division.reason(), front.reason(), written(&dialect)];
+    let mut reasons = vec![division.reason(), front.reason()];
     reasons.retain(|reason| !reason.is_empty());
     reasons.extend(evidence.reasons(division.bodies.len()));
     Some(Guess {
@@ -277,11 +279,21 @@ const fn encoding_name(encoding: Encoding) -> &'static str {
     }
 }
 
+/// How the parts of a message are written; digits, text and lengths as in DE 4, DE 37 and DE 2.
 fn written(dialect: &Dialect) -> String {
     let layout = dialect.layout();
     let bitmap =
         if layout.bitmap() == Encoding::Ebcdic { "EBCDIC hex" } else { encoding_name(layout.bitmap()) };
-    format!("message: MTI in {}, bitmap in {bitmap}", encoding_name(layout.mti()))
+    let mut words = format!("MTI in {}, bitmap in {bitmap}", encoding_name(layout.mti()));
+    for (what, field) in [("digits", 4), ("text", 37)] {
+        if let Some(spec) = layout.field(field) {
+            words += &format!(", {what} in {}", encoding_name(spec.encoding));
+        }
+    }
+    if let Some(Length::Variable { prefix, .. }) = layout.field(2).map(|spec| spec.length) {
+        words += &format!(", lengths in {}", encoding_name(prefix.encoding));
+    }
+    words
 }
 
 impl Guess {
@@ -339,8 +351,14 @@ impl Guess {
             }
         }
         if self.own_table {
-            for (key, value) in headers::keys(&self.dialect).iter().rev() {
-                set("message", key, value.as_deref());
+            let keys = headers::keys(&self.dialect);
+            for (key, _) in &keys {
+                set("message", key, None);
+            }
+            for (key, value) in keys.iter().rev() {
+                if let Some(value) = value {
+                    set("message", key, Some(value));
+                }
             }
         }
         table
