@@ -61,18 +61,19 @@ fn the_example_links_and_authorizes() {
     socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
     let dialect = Dialect::from_toml("host", &text(&example())).expect("a right file");
     // Written by hand: header, MTI, bitmap, fields.
-    let sign_on = "ISO005000070080082200000000000000400000000000000060412350000001800 1".replace(' ', "0");
-    let purchase = "ISO0250000700100723C448108C08000\
-        164111111111111111000000000000005000060412345600001708345606043012541105100\
-        0512345REF000000017TERMID01MERCHANT0000001840";
-    let reversal = "ISO02500007004207220000108C080000000004000000000\
-        1641111111111111110000000000000050000604123500000018\
-        0512345REF000000017TERMID01MERCHANT0000001840010000001706041234560000001234500000000000";
+    let card = ["164111111111111111", "000000", "000000005000"].concat();
+    let acceptor = ["0512345", "REF000000017", "TERMID01", "MERCHANT0000001", "840"].concat();
+    let sign_on =
+        ["ISO005000070", "0800", "82200000000000000400000000000000", "0604123500", "000018", "001"].concat();
+    let purchase = ["ISO025000070", "0100", "723C448108C08000", &card, "0604123456", "000017"].concat()
+        + &["083456", "0604", "3012", "5411", "051", "00", &acceptor].concat();
+    let reversal = ["ISO025000070", "0420", "F220000108C080000000004000000000", &card, "0604123500"].concat()
+        + &["000018", &acceptor, "0100", "000017", "0604123456", "00000012345", "00000000000"].concat();
     let table = [
-        (sign_on.as_str(), (810, "00"), "ISO005000070", 0),
-        (purchase, (110, "00"), "ISO025000070", 5_000),
-        (purchase, (110, "00"), "ISO025000070", 5_000),
-        (reversal, (430, "00"), "ISO025000070", 0),
+        (&sign_on, (810, "00"), "ISO005000070", 0),
+        (&purchase, (110, "00"), "ISO025000070", 5_000),
+        (&purchase, (110, "00"), "ISO025000070", 5_000),
+        (&reversal, (430, "00"), "ISO025000070", 0),
     ];
     for (message, outcome, literal, held) in table {
         let length = u16::try_from(message.len() + 1).expect("short enough").to_be_bytes();
@@ -97,20 +98,22 @@ fn load_proves_the_money_on_a_dialect_file() {
     let file = directory.path().join("wallets.csv");
     fs::write(&file, &wallets).expect("a file");
     let seed = Seed::from_csv("wallets.csv", &wallets).expect("a right seed file");
-    let house = house(directory.path(), &seed);
-    let (_, _, address) = house.daemon().links.iter().find(|(name, ..)| name == "host").expect("the link");
-    let target = format!("{}={address}", example().display());
-    let http = house.daemon().admin.to_string();
     let seed_file = file.to_str().expect("a path in UTF-8");
-    let common = ["load", "--target", &target, "--http", &http, "--seed-file", seed_file];
     for more in [&["--messages", "1", "--mix", "purchase=1"][..], &["--messages", "500", "--window", "8"]] {
+        let data = tempfile::tempdir().expect("a directory");
+        let house = house(data.path(), &seed);
+        let (_, _, address) =
+            house.daemon().links.iter().find(|(name, ..)| name == "host").expect("the link");
+        let target = format!("{}={address}", example().display());
+        let http = house.daemon().admin.to_string();
+        let common = ["load", "--target", &target, "--http", &http, "--seed-file", seed_file];
         let output = turnpike(&[&common[..], more].concat());
         let said =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{more:?}: {said}");
+        assert_eq!(house.metric("turnpike_link_signed_on{link=\"host\"}"), 0, "it signs off at the end");
+        assert_eq!(house.dropped_in_all("host"), 0);
     }
-    assert!(house.metric("turnpike_link_signed_on{link=\"host\"}") == 0, "it signs off at the end");
-    assert_eq!(house.dropped_in_all("host"), 0);
 }
 
 #[test]
@@ -184,10 +187,6 @@ fn the_document_tells_how_the_example_came_to_be() {
     assert_eq!(made.framing(), &Framing { max: made.framing().max, ..example.framing().clone() });
     assert_eq!((made.header(), made.header_bytes()), (example.header(), example.header_bytes()));
     // Both read the dump to its end.
-    for dialect in [&made, &example] {
-        let file = directory.path().join("dump.txt");
-        assert!(file.exists(), "{}", dialect.name());
-    }
     let path = self::example();
     for dialect in [made_at, path.to_str().expect("UTF-8")] {
         let output = turnpike(&["decode", "--dialect", dialect, "--file", input]);
@@ -207,12 +206,19 @@ fn the_document_names_every_key_that_a_table_has() {
     }
     let mut keys = 0;
     for table in tables {
+        let mut outcomes = false;
         for line in table.lines().filter(|line| !line.starts_with('#')) {
+            if line.starts_with('[') {
+                outcomes = line == "[response_codes]";
+            }
+            // `check` names the outcomes that are missing.
+            if outcomes && !line.starts_with('[') {
+                continue;
+            }
             let named = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
             let section = named.map(|name| name.split('.').next().unwrap_or(name).to_owned());
             let key = line.split_once(" = ").map(|(key, _)| key.to_owned());
             let is_word = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            // The outcomes have hyphens, and are named by `check`.
             for word in section.into_iter().chain(key).filter(is_word) {
                 let named =
                     document.contains(&format!("`{word}`")) || document.contains(&format!("`[{word}"));

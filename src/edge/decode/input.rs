@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
         Coding::Auto if !bytes.iter().all(|byte| is_text(*byte)) => vec![bytes.to_vec()],
         Coding::Auto => match dump(bytes)? {
             Some(pieces) => pieces,
-            None => match (hex(bytes), base64(bytes)) {
+            None => match (hex(bytes), base64(bytes).filter(|_| is_whole_base64(bytes))) {
                 (Ok(pieces), _) => pieces,
                 (Err(_), Some(bytes)) => vec![bytes],
                 (Err(InputError::NotHex { line }), None) => return Err(InputError::Neither { line }),
@@ -107,6 +107,12 @@ fn hex(bytes: &[u8]) -> Result<Pieces, InputError> {
     };
     // A line may have been broken in the middle of a byte: then all of them are one piece.
     digits::hex_bytes(&pieces.concat()).map(|whole| vec![whole]).ok_or(InputError::NotHex { line })
+}
+
+/// Whether base64 can be told from a word: long enough, and padded to groups of four.
+fn is_whole_base64(bytes: &[u8]) -> bool {
+    let characters = bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+    characters >= 8 && characters.is_multiple_of(4)
 }
 
 fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -312,7 +318,8 @@ mod tests {
     #[test]
     fn base64_and_raw_bytes() {
         check("MDEwMA==", Coding::Auto, &["30313030"]);
-        check("MDEwMMHC\nw8T_-w", Coding::Auto, &["30313030C1C2C3C4FFFB"]);
+        check("MDEwMMHC\nw8T_-w==", Coding::Auto, &["30313030C1C2C3C4FFFB"]);
+        check("MDEwMMHCw8T_-w", Coding::Base64, &["30313030C1C2C3C4FFFB"]);
         check("0100", Coding::Raw, &["30313030"]);
         assert_eq!(read(&[1, 0, 0xc1], Coding::Auto), Ok(vec![vec![1, 0, 0xc1]]));
     }
