@@ -391,5 +391,5 @@ pub(super) const TAGS: &[(u32, Words)] = &[
     (0x9f6c, "Card transaction qualifiers"),
     (0x9f6e, "Form factor indicator"),
     (0x9f7c, "Customer exclusive data"),
-    (0xdf81_29, "Outcome parameter set"),
+    (0x00df_8129, "Outcome parameter set"),
 ];

@@ -5,6 +5,7 @@ use crate::iso8583::digits;
 use crate::iso8583::frame::Framing;
 use crate::iso8583::frame::Tpdu;
 use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::Prefix;
 use crate::settings::Section;
 
 const TPDUS: &[(&str, Tpdu)] = &[("swap", Tpdu::Swap), ("keep", Tpdu::Keep)];
@@ -25,26 +26,32 @@ const TRAILER_BYTES_MAX: usize = 4;
 
 /// Reads the keys of a framing. What is wrong is reported and its default used; whoever calls finishes the section.
 pub fn read(section: &Section<'_>) -> Framing {
-    let mut framing = Framing::default();
-    framing.before = section.integer_or("before", 0..=16, 0) as u8;
-    framing.length.width = section.integer_or("length_bytes", 0..=6, 2) as u8;
-    framing.length.encoding =
-        section.choice("length_encoding", Encoding::ALL).unwrap_or(framing.length.encoding);
-    framing.little_endian = section.flag_or("little_endian", false);
-    framing.inclusive = section.flag_or("inclusive", false);
-    framing.after = section.integer_or("after", 0..=16, 0) as u8;
-    framing.session_control = section.flag_or("session_control", false);
-    framing.trailer_counted = section.flag_or("trailer_counted", true);
-    framing.tpdu = section.choice("tpdu", TPDUS);
-    framing.max = section.integer_or("max", 64..=65_535, 4096) as u32;
-    if let Some(text) = section.text("trailer") {
-        match digits::hex_bytes(text.as_bytes()) {
-            Some(bytes) if (1..=TRAILER_BYTES_MAX).contains(&bytes.len()) => framing.trailer = bytes,
-            _ => section.report_at("trailer", "the trailer must be one to four bytes in hex"),
-        }
-    }
+    let usual = Framing::default();
+    let encoding = section.choice("length_encoding", Encoding::ALL).unwrap_or(usual.length.encoding);
+    let framing = Framing {
+        before: section.integer_or("before", 0..=16, 0) as u8,
+        length: Prefix { encoding, width: section.integer_or("length_bytes", 0..=6, 2) as u8 },
+        little_endian: section.flag_or("little_endian", false),
+        inclusive: section.flag_or("inclusive", false),
+        after: section.integer_or("after", 0..=16, 0) as u8,
+        session_control: section.flag_or("session_control", false),
+        trailer: trailer(section),
+        trailer_counted: section.flag_or("trailer_counted", true),
+        tpdu: section.choice("tpdu", TPDUS),
+        max: section.integer_or("max", 64..=65_535, u64::from(usual.max)) as u32,
+    };
     check(&framing, section);
     framing
+}
+
+fn trailer(section: &Section<'_>) -> Vec<u8> {
+    let Some(text) = section.text("trailer") else { return Vec::new() };
+    let bytes = digits::hex_bytes(text.as_bytes()).unwrap_or_default();
+    if !(1..=TRAILER_BYTES_MAX).contains(&bytes.len()) {
+        section.report_at("trailer", "the trailer must be one to four bytes in hex");
+        return Vec::new();
+    }
+    bytes
 }
 
 /// What does not go together.

@@ -389,7 +389,11 @@ impl Reader<'_> {
         let of_table = path
             .first()
             .is_some_and(|field| u8::try_from(*field).is_ok_and(|field| self.dialect.secret.has(field)));
-        if of_table {
+        // Nobody knows where the CVC 2 and the keys are when the table does not divide the field that has them.
+        let undivided = self.dialect.mapping() == Mapping::Mastercard
+            && *path == [48]
+            && self.dialect.subfields(48).is_none();
+        if of_table || undivided {
             return Secrecy::Hidden;
         }
         mask::secrecy(self.dialect.mapping() == Mapping::Visa, self.view.mti(), path)

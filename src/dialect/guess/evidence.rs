@@ -14,7 +14,7 @@ use crate::iso8583::view::View;
 /// What is looked at, each with what it is worth when it is right and what it costs when it is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Check {
-    CheckDigit,
+    CardNumbers,
     ProcessingCode,
     Dates,
     Currencies,
@@ -25,7 +25,7 @@ enum Check {
 }
 
 const CHECKS: [(Check, &str, i32, i32); 8] = [
-    (Check::CheckDigit, "card numbers with a right check digit", 4, -2),
+    (Check::CardNumbers, "card numbers with a right check digit", 4, -2),
     (Check::ProcessingCode, "processing codes that are known", 2, -3),
     (Check::Dates, "dates and times", 3, -6),
     (Check::Currencies, "currencies that exist", 3, -4),
@@ -92,7 +92,7 @@ impl Evidence {
 
     fn weigh_field(&mut self, dialect: &Dialect, field: u8, value: &str) {
         match field {
-            2 => self.note(Check::CheckDigit, mask::has_check_digit(value)),
+            2 => self.note(Check::CardNumbers, mask::has_check_digit(value)),
             3 => self.note(Check::ProcessingCode, meaning::is_processing_code(value)),
             7 => self.note(Check::Dates, meaning::is_date_and_time(value)),
             12 if value.len() == 6 => self.note(Check::Dates, meaning::is_time_of_day(value)),
