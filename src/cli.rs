@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use clap::Subcommand;
 use turnpike::edge::commands;
+use turnpike::edge::decode;
+use turnpike::edge::decode::DecodeArgs;
 use turnpike::edge::demo;
 use turnpike::edge::exit;
 use turnpike::edge::loadtest;
@@ -45,20 +47,17 @@ enum Verb {
         #[arg(long)]
         seed: Option<PathBuf>,
     },
-    /// Check a configuration file and name every mistake in it.
+    /// Check a configuration file with its dialect files, or one dialect file, and name every mistake.
     Check {
         /// The configuration file.
-        #[arg(long)]
-        config: PathBuf,
+        #[arg(long, required_unless_present = "dialect_file")]
+        config: Option<PathBuf>,
+        /// A dialect file.
+        #[arg(long, value_name = "FILE")]
+        dialect_file: Option<PathBuf>,
     },
-    /// Show a message as a tree, with card numbers masked.
-    Decode {
-        /// A dialect that is compiled in, or a dialect file.
-        #[arg(long)]
-        dialect: String,
-        /// The message in hex, with or without its length prefix; `-` reads it from standard input.
-        message: String,
-    },
+    /// Show messages as trees, with card data masked; find out how they are written; compare two of them.
+    Decode(Box<DecodeArgs>),
     /// Offer traffic to a daemon, measure, and prove the money.
     Load(Box<LoadArgs>),
     /// Send every frame back as it came: the floor to measure a daemon against.
@@ -105,8 +104,8 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(match arguments.verb {
         Verb::Demo { length, data_dir } => demo::demo(length, data_dir),
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
-        Verb::Check { config } => commands::check(&config),
-        Verb::Decode { dialect, message } => commands::decode(&dialect, &message),
+        Verb::Check { config, dialect_file } => commands::check(config.as_deref(), dialect_file.as_deref()),
+        Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => commands::inspect(&data_dir, batches),

@@ -9,6 +9,8 @@ use crate::config::peers::Network;
 use crate::config::process;
 use crate::config::session::SessionSettings;
 use crate::dialect::Dialect;
+use crate::dialect::framing;
+use crate::iso8583::frame::Framing;
 use crate::settings::Section;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -26,6 +28,9 @@ pub struct LinkSettings {
     pub network: String,
     /// Where it connects to.
     pub listen: SocketAddr,
+    /// How its messages are told apart in a stream, when that differs from what the dialect says. Its limit is
+    /// [`Self::max_frame_bytes`].
+    pub framing: Option<Framing>,
     /// Most bytes of a frame after its length.
     pub max_frame_bytes: u32,
     /// Who may connect; `None` is anybody.
@@ -74,6 +79,7 @@ impl LinkSettings {
             dialect_file,
             network: network.unwrap_or_default().to_owned(),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            framing: section.section("framing").map(|section| read_framing(section)),
             max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
             allow: peers::read(section, "allow"),
             connections_max,
@@ -99,6 +105,15 @@ fn per_peer(section: &Section<'_>, connections_max: u32) -> u32 {
         section.report_at("connections_per_peer_max", message);
     }
     per_peer
+}
+
+fn read_framing(section: Section<'_>) -> Framing {
+    let framing = framing::read(&section);
+    if section.has("max") {
+        section.report_at("max", "the limit of a link's frames is its `max_frame_bytes`");
+    }
+    section.finish();
+    framing
 }
 
 fn check_dialect(dialect: &str, has_file: bool, section: &Section<'_>) {

@@ -176,7 +176,7 @@ impl Dialect {
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
         let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
-        let body = header::begin_answer(request_header, self.station, out);
+        let body = header::begin_answer(self.heading(), request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
         let new = added.fields().or(added.replaced()).or(guarded).and(fields);
         let written = builder.echo(view, fields, new, |field, builder| {
@@ -235,7 +235,7 @@ impl Dialect {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         let start = self.framing.begin(out);
-        let body = header::begin_own(self.header, to, from, out);
+        let body = header::begin_own(self.heading(), to, from, out);
         if let Err(error) = write(out) {
             out.truncate(start);
             return Err(error);

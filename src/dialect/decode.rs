@@ -60,7 +60,7 @@ impl Dialect {
         context: Context,
         spans: &'a mut Spans,
     ) -> Result<Received<'a>, Malformed<'a>> {
-        let split = match header::split(self.header, body) {
+        let split = match header::split(self.heading(), body) {
             Ok(split) => split,
             Err(error) => return Err(Malformed { header: &[], view: None, fault: Fault::Header(error) }),
         };

@@ -3,6 +3,7 @@
 use crate::dialect::Mapping;
 use crate::dialect::mastercard;
 use crate::dialect::table::Defaults;
+use crate::dialect::table::number_of;
 use crate::dialect::table::read_spec;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
@@ -27,7 +28,7 @@ pub(super) fn read_subfields(
 ) -> Vec<Option<Subfields>> {
     let mut all = vec![None; usize::from(HIGHEST_FIELD) + 1];
     for (key, section) in root.sections("subfields") {
-        match key.parse::<u8>().ok().filter(|field| declared.has(*field)) {
+        match number_of(key).filter(|field| declared.has(*field)) {
             Some(field) => {
                 let encoding = layout.field(field).map_or(defaults.text, |spec| spec.encoding);
                 all[usize::from(field)] = read_division(&section, defaults, encoding);

@@ -1,7 +1,10 @@
-//! What stands in front of the MTI: Visa's header of 22 bytes, and the longer one that carries a reject.
+//! What stands in front of the MTI: Visa's header of 22 bytes and the longer one that carries a reject, a literal text
+//! such as `ISO015000077`, and the TPDU of terminal networks.
 
 use crate::dialect::MessageHeader;
 use crate::iso8583::digits;
+use crate::iso8583::frame::TPDU_BYTES;
+use crate::iso8583::frame::Tpdu;
 
 /// Bytes of Visa's header (H1 = 0x16).
 pub const VISA_HEADER_BYTES: usize = 22;
@@ -36,11 +39,53 @@ pub(super) struct Split<'a> {
     pub(super) message: &'a [u8],
 }
 
-pub(super) fn split(kind: MessageHeader, body: &[u8]) -> Result<Split<'_>, HeaderError> {
-    let mut split = Split { header: &[], rejected: false, reject_code: None, message: body };
-    if kind == MessageHeader::None {
-        return Ok(split);
+/// The id of a TPDU that we begin; the addresses are zeros, since nobody has told us any.
+const OWN_TPDU: [u8; TPDU_BYTES] = [0x60, 0, 0, 0, 0];
+
+/// A literal text in front of every MTI.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Literal {
+    /// The bytes that our own messages have. Those of others are as long and not checked: hosts keep codes in them.
+    pub(super) own: Box<[u8]>,
+    /// An answer has our own bytes too; else those that the request came with.
+    pub(super) set: bool,
+}
+
+/// Everything that may stand in front of a dialect's MTI. A TPDU and Visa's header exclude each other.
+#[derive(Clone, Copy)]
+pub(super) struct Heading<'d> {
+    pub(super) tpdu: Option<Tpdu>,
+    pub(super) kind: MessageHeader,
+    pub(super) literal: &'d Literal,
+}
+
+impl Heading<'_> {
+    const fn tpdu_bytes(self) -> usize {
+        if self.tpdu.is_some() { TPDU_BYTES } else { 0 }
     }
+
+    /// How many bytes stand in front of the MTI of a message of ours.
+    pub(super) const fn bytes(self) -> usize {
+        self.tpdu_bytes()
+            + match self.kind {
+                MessageHeader::None => 0,
+                MessageHeader::Visa => VISA_HEADER_BYTES,
+                MessageHeader::Literal => self.literal.own.len(),
+            }
+    }
+}
+
+#[inline]
+pub(super) fn split<'a>(heading: Heading<'_>, body: &'a [u8]) -> Result<Split<'a>, HeaderError> {
+    if heading.kind == MessageHeader::Visa {
+        return split_visa(body);
+    }
+    let (header, message) = body.split_at_checked(heading.bytes()).ok_or(HeaderError::CutOff)?;
+    Ok(Split { header, rejected: false, reject_code: None, message })
+}
+
+fn split_visa(body: &[u8]) -> Result<Split<'_>, HeaderError> {
+    let mut split = Split { header: &[], rejected: false, reject_code: None, message: body };
     loop {
         let next = split_one(split.message);
         let (header, rest) = match next {
@@ -79,10 +124,25 @@ fn station(number: u32) -> [u8; 3] {
     [pair(number / 10_000), pair(number / 100), pair(number)]
 }
 
-/// Appends the header of an answer: stations swapped (H5, H6), round-trip fields (H7 to H12) as they came. Returns
-/// where it starts.
-pub(super) fn begin_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) -> usize {
+/// Appends what stands in front of an answer's MTI. Visa: stations swapped (H5, H6), round-trip fields (H7 to H12) as
+/// they came. Returns where the header starts.
+#[inline]
+pub(super) fn begin_answer(
+    heading: Heading<'_>,
+    request: &[u8],
+    own: Option<u32>,
+    out: &mut Vec<u8>,
+) -> usize {
     let start = out.len();
+    if heading.kind == MessageHeader::Visa {
+        begin_visa_answer(request, own, out);
+    } else if !request.is_empty() {
+        begin_plain_answer(heading, request, out);
+    }
+    start
+}
+
+fn begin_visa_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) {
     if let Some(header) = request.first_chunk::<VISA_HEADER_BYTES>() {
         let [_, format, text, _, _, d1, d2, d3, s1, s2, s3, round_trip @ ..] = *header;
         let [o1, o2, o3] = own.map_or([d1, d2, d3], station);
@@ -91,17 +151,33 @@ pub(super) fn begin_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) 
         out.extend_from_slice(&[VISA_HEADER_BYTES as u8, format, text, 0, 0, s1, s2, s3, o1, o2, o3]);
         out.extend_from_slice(&round_trip);
     }
-    start
 }
 
-/// Appends the header of a message of ours. Returns where it starts.
-pub(super) fn begin_own(kind: MessageHeader, to: u32, from: u32, out: &mut Vec<u8>) -> usize {
+/// TPDU and literal: the bytes of the request, but addresses that change places and a text that is ours.
+fn begin_plain_answer(heading: Heading<'_>, request: &[u8], out: &mut Vec<u8>) {
+    let (tpdu, literal) = request.split_at_checked(heading.tpdu_bytes()).unwrap_or((&[], request));
+    match (heading.tpdu, tpdu) {
+        (Some(Tpdu::Swap), [id, t1, t2, f1, f2]) => out.extend_from_slice(&[*id, *f1, *f2, *t1, *t2]),
+        _ => out.extend_from_slice(tpdu),
+    }
+    out.extend_from_slice(if heading.literal.set { &heading.literal.own } else { literal });
+}
+
+/// Appends what stands in front of the MTI of a message of ours. Returns where the header starts.
+pub(super) fn begin_own(heading: Heading<'_>, to: u32, from: u32, out: &mut Vec<u8>) -> usize {
+    if heading.tpdu.is_some() {
+        out.extend_from_slice(&OWN_TPDU);
+    }
     let start = out.len();
-    if kind == MessageHeader::Visa {
-        out.extend([VISA_HEADER_BYTES as u8, 1, 2, 0, 0]);
-        out.extend(station(to));
-        out.extend(station(from));
-        out.resize(start + VISA_HEADER_BYTES, 0);
+    match heading.kind {
+        MessageHeader::None => {}
+        MessageHeader::Visa => {
+            out.extend([VISA_HEADER_BYTES as u8, 1, 2, 0, 0]);
+            out.extend(station(to));
+            out.extend(station(from));
+            out.resize(start + VISA_HEADER_BYTES, 0);
+        }
+        MessageHeader::Literal => out.extend_from_slice(&heading.literal.own),
     }
     start
 }

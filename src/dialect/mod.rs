@@ -4,6 +4,8 @@
 //! [`inbound::Inbound`]; [`Dialect::write_answer`] and its siblings write whole frames; [`describe`] shows a message
 //! to a person, with every card number masked.
 
+use crate::dialect::header::Heading;
+use crate::dialect::header::Literal;
 use crate::dialect::network::NetworkCodes;
 use crate::dialect::network::Sender;
 use crate::domain::action::ActionCode;
@@ -17,15 +19,23 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+mod codes;
+pub mod compare;
 pub mod compose;
 mod decode;
 pub mod describe;
 mod division;
+mod edit;
+pub mod framing;
+pub mod guess;
 pub mod header;
 pub mod inbound;
+mod mask;
 mod mastercard;
+pub mod meaning;
 pub mod network;
 mod table;
+pub mod tree;
 pub mod unknown;
 
 /// Names of the dialects that are compiled in, with their tables.
@@ -54,6 +64,8 @@ pub enum MessageHeader {
     None,
     /// Visa's 22 bytes with station ids.
     Visa,
+    /// A text of constant length, such as BASE24's `ISO015000077`.
+    Literal,
 }
 
 /// What becomes of a frame without a message.
@@ -71,6 +83,7 @@ pub struct Dialect {
     name: Box<str>,
     mapping: Mapping,
     header: MessageHeader,
+    literal: Literal,
     layout: Layout,
     framing: Framing,
     keep_alive: Courtesy,
@@ -85,6 +98,8 @@ pub struct Dialect {
     sender: Sender,
     responses: Vec<(u16, FieldSet)>,
     names: Vec<Box<str>>,
+    /// Fields that the table calls secret: they are never shown.
+    secret: FieldSet,
     subfields: Vec<Option<Subfields>>,
     /// Fields with parts that are never echoed.
     guarded: FieldSet,
@@ -158,6 +173,16 @@ impl Dialect {
     #[must_use]
     pub const fn header(&self) -> MessageHeader {
         self.header
+    }
+
+    const fn heading(&self) -> Heading<'_> {
+        Heading { tpdu: self.framing.tpdu, kind: self.header, literal: &self.literal }
+    }
+
+    /// Bytes between the framing and the MTI in a message of ours: TPDU and header.
+    #[must_use]
+    pub const fn header_bytes(&self) -> usize {
+        self.heading().bytes()
     }
 
     /// The mapping that it uses.

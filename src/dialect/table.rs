@@ -5,6 +5,8 @@ use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::MessageHeader;
 use crate::dialect::division;
+use crate::dialect::framing;
+use crate::dialect::header::Literal;
 use crate::dialect::network;
 use crate::dialect::network::Sender;
 use crate::dialect::unknown::Known;
@@ -27,7 +29,12 @@ use crate::settings::Section;
 
 const MAPPINGS: &[(&str, Mapping)] =
     &[("visa", Mapping::Visa), ("mastercard", Mapping::Mastercard), ("iso87", Mapping::Iso87)];
-const HEADERS: &[(&str, MessageHeader)] = &[("none", MessageHeader::None), ("visa", MessageHeader::Visa)];
+const HEADERS: &[(&str, MessageHeader)] =
+    &[("none", MessageHeader::None), ("visa", MessageHeader::Visa), ("literal", MessageHeader::Literal)];
+/// Whether the answer has our own literal.
+const LITERALS: &[(&str, bool)] = &[("echo", false), ("set", true)];
+/// The longest literal.
+const LITERAL_BYTES_MAX: usize = 64;
 const COURTESIES: &[(&str, Courtesy)] = &[("echo", Courtesy::Echo), ("ignore", Courtesy::Ignore)];
 const PADS: &[(&str, Pad)] = &[("left", Pad::Left), ("right", Pad::Right), ("right-f", Pad::RightF)];
 const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::Bytes)];
@@ -65,18 +72,20 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let mapping = root.choice("mapping", MAPPINGS).unwrap_or(Mapping::Iso87);
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
-    let declared = read_fields(root, defaults, &mut layout, &mut names);
+    let mut secret = FieldSet::EMPTY;
+    let declared = read_fields(root, defaults, &mut layout, &mut names, &mut secret);
     let subfields = division::read_subfields(root, defaults, declared, &layout);
     let responses = read_responses(root, declared);
     let guarded = division::guarded(&subfields);
     division::check_withheld(root, mapping, &subfields, &responses);
-    let message = read_message(root);
+    let message = read_message(root, defaults.text);
     Dialect {
         name: file.into(),
         mapping,
         header: message.header,
+        literal: message.literal,
         layout,
-        framing: read_framing(root),
+        framing: read_framing(root, message.header),
         keep_alive: message.keep_alive,
         session_control: message.session_control,
         name_malformed_field: message.name_malformed_field,
@@ -88,6 +97,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         responses,
         names,
         known: Known::read(root, &subfields),
+        secret,
         subfields,
         guarded,
         station: None,
@@ -96,15 +106,17 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
 
 struct Message {
     header: MessageHeader,
+    literal: Literal,
     keep_alive: Courtesy,
     session_control: Courtesy,
     name_malformed_field: bool,
     approved_codes: Vec<[u8; 2]>,
 }
 
-fn read_message(root: &Section<'_>) -> Message {
+fn read_message(root: &Section<'_>, text: Encoding) -> Message {
     let mut message = Message {
         header: MessageHeader::None,
+        literal: Literal::default(),
         keep_alive: Courtesy::Ignore,
         session_control: Courtesy::Ignore,
         name_malformed_field: false,
@@ -112,6 +124,7 @@ fn read_message(root: &Section<'_>) -> Message {
     };
     if let Some(section) = root.section("message") {
         message.header = section.choice("header", HEADERS).unwrap_or(message.header);
+        message.literal = read_literal(&section, message.header, text);
         message.keep_alive = section.choice("keep_alive", COURTESIES).unwrap_or(message.keep_alive);
         message.session_control =
             section.choice("session_control", COURTESIES).unwrap_or(message.session_control);
@@ -129,6 +142,34 @@ fn read_message(root: &Section<'_>) -> Message {
         section.finish();
     }
     message
+}
+
+/// The text of a literal header, in the encoding of texts.
+fn read_literal(section: &Section<'_>, header: MessageHeader, encoding: Encoding) -> Literal {
+    let text = section.text("header_text");
+    let set = section.choice("header_answer", LITERALS).unwrap_or(false);
+    if header != MessageHeader::Literal {
+        for key in ["header_text", "header_answer"] {
+            if section.has(key) {
+                section.report_at(
+                    key,
+                    format!("`message.{key}` goes with `header = \"literal\"`, and only with it"),
+                );
+            }
+        }
+        return Literal::default();
+    }
+    let text = text.unwrap_or_default();
+    if text.is_empty()
+        || text.len() > LITERAL_BYTES_MAX
+        || !text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    {
+        let message = format!("`message.header_text` must be 1 to {LITERAL_BYTES_MAX} characters of ASCII");
+        section.report_at("header_text", message);
+    }
+    let ebcdic = encoding == Encoding::Ebcdic;
+    let bytes = text.bytes().map(|byte| if ebcdic { digits::to_ebcdic(byte) } else { byte });
+    Literal { own: bytes.collect(), set }
 }
 
 pub(super) fn required<'d>(root: &Section<'d>, key: &str) -> Option<Section<'d>> {
@@ -174,38 +215,11 @@ const fn length_encodings() -> [(&'static str, Encoding); 4] {
     ]
 }
 
-fn read_framing(root: &Section<'_>) -> Framing {
-    let mut framing = Framing {
-        before: 0,
-        length: Prefix { encoding: Encoding::Binary, width: 2 },
-        little_endian: false,
-        inclusive: false,
-        after: 0,
-        session_control: false,
-        trailer: Vec::new(),
-        max: 4096,
-    };
-    let Some(section) = required(root, "framing") else { return framing };
-    framing.before = section.integer_or("before", 0..=16, 0) as u8;
-    framing.length.width = section.integer_or("length_bytes", 1..=6, 2) as u8;
-    framing.length.encoding =
-        section.choice("length_encoding", Encoding::ALL).unwrap_or(framing.length.encoding);
-    framing.little_endian = section.flag_or("little_endian", false);
-    framing.inclusive = section.flag_or("inclusive", false);
-    framing.after = section.integer_or("after", 0..=16, 0) as u8;
-    framing.session_control = section.flag_or("session_control", false);
-    framing.max = section.integer_or("max", 64..=65_535, 4096) as u32;
-    if let Some(text) = section.text("trailer") {
-        match digits::hex_bytes(text.as_bytes()) {
-            Some(bytes) if bytes.len() <= 4 => framing.trailer = bytes,
-            _ => section.report_at("trailer", "`framing.trailer` must be up to four bytes in hex"),
-        }
-    }
-    if framing.little_endian && framing.length.encoding != Encoding::Binary {
-        section.report_at("little_endian", "only a binary length can have its lowest byte first");
-    }
-    if framing.session_control && framing.prefix_bytes() != 4 {
-        section.report_at("session_control", "session control is told by the last of four bytes");
+fn read_framing(root: &Section<'_>, header: MessageHeader) -> Framing {
+    let Some(section) = required(root, "framing") else { return Framing::default() };
+    let framing = framing::read(&section);
+    if framing.tpdu.is_some() && header == MessageHeader::Visa {
+        section.report_at("tpdu", "a TPDU does not stand in front of Visa's header");
     }
     section.finish();
     framing
@@ -279,19 +293,25 @@ fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)
     responses
 }
 
+/// A number as the name of a table. `02` is refused, so that no field has two rows under two spellings.
+pub(super) fn number_of(key: &str) -> Option<u8> {
+    key.parse::<u8>().ok().filter(|number| number.to_string() == key)
+}
+
 /// Fills the field table, and gives back every field that has a row, a wrong one too: one mistake is reported once.
 fn read_fields(
     root: &Section<'_>,
     defaults: Defaults,
     layout: &mut Layout,
     names: &mut [Box<str>],
+    secret: &mut FieldSet,
 ) -> FieldSet {
     if !root.has("fields") {
         root.report("the table `fields` is missing");
     }
     let mut declared = FieldSet::EMPTY;
     for (key, section) in root.sections("fields") {
-        let number = key.parse::<u8>().ok().filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
+        let number = number_of(key).filter(|n| (2..=HIGHEST_FIELD).contains(n) && *n != 65);
         match number {
             Some(field) => {
                 declared.insert(field);
@@ -300,6 +320,9 @@ fn read_fields(
                 }
                 if let (Some(name), Some(slot)) = (section.text("name"), names.get_mut(usize::from(field))) {
                     *slot = name.into();
+                }
+                if section.flag_or("secret", false) {
+                    secret.insert(field);
                 }
                 section.finish();
             }

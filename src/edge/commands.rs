@@ -1,7 +1,6 @@
 //! The verbs of the command line. Each prints its result on stdout and what is wrong on stderr, and returns an exit
 //! code.
 
-use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -11,7 +10,6 @@ use tokio::signal::unix::SignalKind;
 use crate::config::Config;
 use crate::config::seed::Seed;
 use crate::dialect::Dialect;
-use crate::dialect::describe::describe;
 use crate::domain::event::Sequence;
 use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
@@ -21,7 +19,6 @@ use crate::edge::disk::Disk;
 use crate::edge::exit;
 use crate::edge::keys;
 use crate::edge::telemetry;
-use crate::iso8583::digits::hex_bytes;
 use crate::journal::inspect::Inspection;
 use crate::journal::inspect::inspect as inspect_journal;
 use crate::journal::record::Kind;
@@ -42,7 +39,8 @@ pub(super) fn complain(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-fn complain_all(findings: &[Finding]) {
+/// Prints every finding on stderr.
+pub(super) fn complain_all(findings: &[Finding]) {
     findings.iter().for_each(complain);
 }
 
@@ -67,17 +65,42 @@ fn read_config(file: &Path) -> Result<Config, u8> {
     if wrong { Err(exit::CONFIGURATION) } else { Ok(config) }
 }
 
-/// `turnpike check`: names every mistake of a configuration file.
+/// `turnpike check`: names every mistake of a configuration file with its dialect files, or of one dialect file.
 #[must_use]
-pub fn check(file: &Path) -> u8 {
-    match read_config(file) {
-        Ok(config) => {
-            let links = config.links.len();
-            say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
-            exit::OK
+pub fn check(config: Option<&Path>, dialect: Option<&Path>) -> u8 {
+    let mut code = exit::OK;
+    if let Some(file) = dialect {
+        match read_dialect(&file.display().to_string()) {
+            Ok(dialect) => {
+                let fields = dialect.layout().fields().count();
+                say(format!("{}: right, {fields} fields", file.display()));
+            }
+            Err(wrong) => code = wrong,
         }
-        Err(code) => code,
     }
+    if let Some(file) = config {
+        match read_config(file) {
+            Ok(config) => {
+                let links = config.links.len();
+                say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
+            }
+            Err(wrong) => code = wrong,
+        }
+    }
+    code
+}
+
+/// A dialect from its file; complains and returns the exit code otherwise.
+pub(super) fn read_dialect(name: &str) -> Result<Dialect, u8> {
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let known = Dialect::built_in_names().join(", ");
+        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
+        exit::CONFIGURATION
+    })?;
+    Dialect::from_toml(name, &text).map_err(|findings| {
+        complain_all(&findings);
+        exit::CONFIGURATION
+    })
 }
 
 fn read_seed(file: &Path) -> Result<Seed, u8> {
@@ -168,49 +191,6 @@ pub fn code_of(error: &StartError) -> u8 {
         StartError::Disk(crate::edge::disk::DiskError::Locked { .. }) => exit::UNAVAILABLE,
         StartError::Disk(_) | StartError::Storage(_) | StartError::Journal(_) => exit::IO,
     }
-}
-
-/// `turnpike decode`: shows a message with its fields, offsets and meanings.
-#[must_use]
-pub fn decode(dialect: &str, message: &str) -> u8 {
-    let dialect = match Dialect::built_in(dialect) {
-        Some(dialect) => dialect,
-        None => match read_dialect(dialect) {
-            Ok(dialect) => dialect,
-            Err(code) => return code,
-        },
-    };
-    let mut text = message.to_owned();
-    if message == "-" {
-        text.clear();
-        if let Err(error) = std::io::stdin().read_to_string(&mut text) {
-            complain(format!("standard input: {error}"));
-            return exit::DATA;
-        }
-    }
-    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    match hex_bytes(&digits) {
-        Some(bytes) if !bytes.is_empty() => {
-            say(describe(&dialect, &bytes).trim_end());
-            exit::OK
-        }
-        _ => {
-            complain("the message must be hex digits, two for each byte");
-            exit::DATA
-        }
-    }
-}
-
-fn read_dialect(name: &str) -> Result<Dialect, u8> {
-    let text = std::fs::read_to_string(name).map_err(|error| {
-        let known = Dialect::built_in_names().join(", ");
-        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
-        exit::CONFIGURATION
-    })?;
-    Dialect::from_toml(name, &text).map_err(|findings| {
-        complain_all(&findings);
-        exit::CONFIGURATION
-    })
 }
 
 /// `turnpike journal inspect`: what is in each segment. Records are counted, not shown.

@@ -27,6 +27,7 @@ use crate::config::link::LinkSettings;
 use crate::config::seed::Seed;
 use crate::crypto::keys::Keys;
 use crate::dialect::Dialect;
+use crate::dialect::MessageHeader;
 use crate::domain::card::Verification;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
@@ -448,8 +449,13 @@ pub fn dialect(link: &LinkSettings) -> Result<Dialect, StartError> {
             StartError::Dialect(vec![finding])
         })?,
     };
-    let mut framing = dialect.framing().clone();
+    let mut framing = link.framing.as_ref().unwrap_or_else(|| dialect.framing()).clone();
     framing.max = link.max_frame_bytes;
+    if framing.tpdu.is_some() && dialect.header() == MessageHeader::Visa {
+        let message = "its framing has a TPDU, which does not stand in front of Visa's header".to_owned();
+        let finding = Finding { file: format!("link {}", link.name), line: 1, column: 1, message };
+        return Err(StartError::Dialect(vec![finding]));
+    }
     let dialect = dialect.with_framing(framing).with_sender(link.session.sender.clone());
     let dialect = match link.station_id {
         Some(station) => dialect.with_station(station),

@@ -4,6 +4,7 @@ pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod daemon;
+pub mod decode;
 pub mod demo;
 pub mod disk;
 pub mod exit;

@@ -7,12 +7,24 @@ use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::Prefix;
 use crate::iso8583::value;
 
+/// Bytes of a TPDU: an id, then two bytes each of where it goes and where it comes from.
+pub const TPDU_BYTES: usize = 5;
+
+/// What an answer does with the addresses of a TPDU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tpdu {
+    /// They change places: what came from a terminal goes back to it.
+    Swap,
+    /// They stay as they came.
+    Keep,
+}
+
 /// How messages are told apart in a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Framing {
     /// Bytes in front of the length that mean nothing to us; written as zeros.
     pub before: u8,
-    /// How the length is written.
+    /// How the length is written. A width of zero is no length: a message goes on until its trailer.
     pub length: Prefix,
     /// A binary length has its lowest byte first.
     pub little_endian: bool,
@@ -22,8 +34,12 @@ pub struct Framing {
     pub after: u8,
     /// The fourth byte's high nibble 2 marks session control (Visa's 4-byte header).
     pub session_control: bool,
-    /// What every message ends with. The length counts it.
+    /// What every message ends with.
     pub trailer: Vec<u8>,
+    /// The length counts the trailer.
+    pub trailer_counted: bool,
+    /// Five bytes with two addresses stand at the start of every message, and the length counts them.
+    pub tpdu: Option<Tpdu>,
     /// The longest message that is accepted, in bytes of what follows the length.
     pub max: u32,
 }
@@ -70,10 +86,31 @@ pub enum FrameError {
     /// The frame does not end with its trailer.
     #[error("the frame does not end with its trailer")]
     NoTrailer,
+    /// A message without a length has the trailer's bytes in it, so that nobody could find its end.
+    #[error("the message has its own trailer inside")]
+    TrailerInside,
+}
+
+impl Default for Framing {
+    /// A big-endian length of two bytes that counts the message, and nothing else.
+    fn default() -> Self {
+        Self {
+            before: 0,
+            length: Prefix { encoding: Encoding::Binary, width: 2 },
+            little_endian: false,
+            inclusive: false,
+            after: 0,
+            session_control: false,
+            trailer: Vec::new(),
+            trailer_counted: true,
+            tpdu: None,
+            max: 4096,
+        }
+    }
 }
 
 impl Framing {
-    /// Bytes in front of a message.
+    /// Bytes in front of a message, its TPDU not counted.
     #[must_use]
     pub const fn prefix_bytes(&self) -> usize {
         self.before as usize + self.length.width as usize + self.after as usize
@@ -85,6 +122,9 @@ impl Framing {
     /// The stream cannot be read on.
     #[inline]
     pub fn next(&self, buffer: &[u8]) -> Result<Option<Frame>, FrameError> {
+        if self.length.width == 0 {
+            return self.next_delimited(buffer);
+        }
         let prefix = self.prefix_bytes();
         let Some(head) = buffer.get(..prefix) else { return Ok(None) };
         let start = usize::from(self.before);
@@ -98,20 +138,47 @@ impl Framing {
             return Err(FrameError::TooLong { length, max: self.max });
         }
         let counted = counted as usize;
-        let total = prefix + counted;
         if self.session_control && head.get(3).is_some_and(|byte| byte >> 4 == 2) {
+            let total = prefix + counted;
             let whole = buffer.len() >= total;
             return Ok(whole.then_some(Frame { total, body: prefix..total, kind: Kind::SessionControl }));
         }
-        if counted == 0 {
-            return Ok(Some(Frame { total, body: prefix..prefix, kind: Kind::KeepAlive }));
+        if counted == 0 && self.trailer_counted {
+            return Ok(Some(Frame { total: prefix, body: prefix..prefix, kind: Kind::KeepAlive }));
         }
-        let Some(body) = counted.checked_sub(self.trailer.len()) else { return Err(FrameError::TooShort) };
+        let (body, total) = if self.trailer_counted {
+            (counted.checked_sub(self.trailer.len()).ok_or(FrameError::TooShort)?, prefix + counted)
+        } else {
+            (counted, prefix + counted + self.trailer.len())
+        };
         let Some(frame) = buffer.get(..total) else { return Ok(None) };
         if !frame.ends_with(&self.trailer) {
             return Err(FrameError::NoTrailer);
         }
-        Ok(Some(Frame { total, body: prefix..prefix + body, kind: Kind::Message }))
+        let kind = if body == 0 { Kind::KeepAlive } else { Kind::Message };
+        Ok(Some(Frame { total, body: prefix..prefix + body, kind }))
+    }
+
+    /// A message without a length, up to its trailer. A trailer alone is a frame without a message.
+    #[cold]
+    fn next_delimited(&self, buffer: &[u8]) -> Result<Option<Frame>, FrameError> {
+        let (prefix, max) = (self.prefix_bytes(), self.max as usize);
+        let width = self.trailer.len();
+        let Some(rest) = buffer.get(prefix..) else { return Ok(None) };
+        let searched = rest.get(..max + width).unwrap_or(rest);
+        let found =
+            if width == 0 { None } else { searched.windows(width).position(|end| end == self.trailer) };
+        match found {
+            Some(body) => {
+                let kind = if body == 0 { Kind::KeepAlive } else { Kind::Message };
+                Ok(Some(Frame { total: prefix + body + width, body: prefix..prefix + body, kind }))
+            }
+            None if rest.len() >= max + width => Err(FrameError::TooLong {
+                length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
+                max: self.max,
+            }),
+            None => Ok(None),
+        }
     }
 
     #[inline]
@@ -154,11 +221,18 @@ impl Framing {
     /// The message is longer than the framing allows; `out` is as it was before the frame began.
     #[inline(always)]
     pub fn finish(&self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        let prefix = self.prefix_bytes();
+        let body = out.len().saturating_sub(start + prefix);
+        let mut counted = body;
         if !self.trailer.is_empty() {
             out.extend_from_slice(&self.trailer);
+            if self.trailer_counted {
+                counted += self.trailer.len();
+            }
         }
-        let prefix = self.prefix_bytes();
-        let counted = out.len().saturating_sub(start + prefix);
+        if self.length.width == 0 {
+            return self.finish_delimited(out, start, body);
+        }
         let length = if self.inclusive { counted + prefix } else { counted };
         let largest = largest(self.length);
         if length > largest as usize || counted > self.max as usize {
@@ -187,6 +261,24 @@ impl Framing {
         }
         Ok(())
     }
+
+    /// What a message without a length must be: not too long, and without its own trailer inside.
+    #[cold]
+    fn finish_delimited(&self, out: &mut Vec<u8>, start: usize, body: usize) -> Result<(), FrameError> {
+        let found = out.get(start..).map(|frame| self.next_delimited(frame));
+        match found {
+            Some(Ok(Some(frame))) if frame.total == out.len() - start => Ok(()),
+            _ => {
+                out.truncate(start);
+                let (length, max) = (u32::try_from(body).unwrap_or(u32::MAX), self.max);
+                Err(if body > max as usize {
+                    FrameError::TooLong { length, max }
+                } else {
+                    FrameError::TrailerInside
+                })
+            }
+        }
+    }
 }
 
 fn largest(length: Prefix) -> u32 {
@@ -207,16 +299,7 @@ mod tests {
     type Found = Result<Option<Frame>, FrameError>;
 
     fn framing(encoding: Encoding, width: u8) -> Framing {
-        Framing {
-            before: 0,
-            length: Prefix { encoding, width },
-            little_endian: false,
-            inclusive: false,
-            after: 0,
-            session_control: false,
-            trailer: Vec::new(),
-            max: 4096,
-        }
+        Framing { length: Prefix { encoding, width }, ..Framing::default() }
     }
 
     fn variants() -> Vec<Framing> {
@@ -235,6 +318,11 @@ mod tests {
             framing(Encoding::Hex, 4),
             Framing { inclusive: true, ..framing(Encoding::Ascii, 6) },
             framing(Encoding::Ebcdic, 4),
+            framing(Encoding::Binary, 6),
+            Framing { trailer: vec![3], trailer_counted: false, ..two.clone() },
+            Framing { inclusive: true, trailer: vec![13, 10], ..framing(Encoding::Bcd, 3) },
+            Framing { trailer: vec![3], ..framing(Encoding::Binary, 0) },
+            Framing { before: 1, trailer: vec![3, 0xff], ..framing(Encoding::Binary, 0) },
         ]
     }
 
@@ -280,7 +368,9 @@ mod tests {
             assert!(stream.is_empty(), "what could not be written is taken back");
             let wide = Framing { max: 4096, ..framing.clone() };
             let stream = frames(&wide, &[&[1; 101]]);
-            let head = &stream[..framing.prefix_bytes()];
+            // Without a length it is known with the first byte that is too much.
+            let known = if framing.length.width == 0 { 100 + framing.trailer.len() } else { 0 };
+            let head = &stream[..framing.prefix_bytes() + known];
             assert!(matches!(framing.next(head), Err(FrameError::TooLong { .. })), "{framing:?}");
         }
     }
@@ -289,6 +379,8 @@ mod tests {
     fn keep_alive_session_control_and_broken_lengths() {
         let visa = Framing { after: 2, session_control: true, ..framing(Encoding::Binary, 2) };
         let etx = Framing { trailer: vec![3], ..framing(Encoding::Binary, 2) };
+        let apart = Framing { trailer_counted: false, ..etx.clone() };
+        let delimited = Framing { trailer: vec![3], ..framing(Encoding::Binary, 0) };
         let inclusive = Framing { inclusive: true, ..framing(Encoding::Binary, 2) };
         let ascii = framing(Encoding::Ascii, 4);
         let frame = |total, body, kind| Ok(Some(Frame { total, body, kind }));
@@ -308,9 +400,28 @@ mod tests {
             (&etx, &[0, 2, 65, 3], frame(4, 2..3, Kind::Message)),
             (&etx, &[0, 2, 65, 4], Err(FrameError::NoTrailer)),
             (&etx, &[0, 2, 65], Ok(None)),
+            (&etx, &[0, 1, 3], frame(3, 2..2, Kind::KeepAlive)),
+            (&apart, &[0, 1, 65, 3], frame(4, 2..3, Kind::Message)),
+            (&apart, &[0, 0, 3], frame(3, 2..2, Kind::KeepAlive)),
+            (&apart, &[0, 0], Ok(None)),
+            (&apart, &[0, 0, 4], Err(FrameError::NoTrailer)),
+            (&delimited, &[65, 66, 3, 67], frame(3, 0..2, Kind::Message)),
+            (&delimited, &[3, 3], frame(1, 0..0, Kind::KeepAlive)),
+            (&delimited, &[65, 66], Ok(None)),
+            (&delimited, &[], Ok(None)),
         ];
         for (framing, bytes, expected) in table {
             assert_eq!(&framing.next(bytes), expected, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_message_that_has_its_own_trailer_inside_is_not_written() {
+        let framing = Framing { trailer: vec![3], ..framing(Encoding::Binary, 0) };
+        let mut stream = vec![7];
+        let start = framing.begin(&mut stream);
+        stream.extend_from_slice(&[1, 3, 2]);
+        assert_eq!(framing.finish(&mut stream, start), Err(FrameError::TrailerInside));
+        assert_eq!(stream, [7]);
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::MessageHeader;
 use crate::dialect::answer::WriteError;
-use crate::dialect::header::VISA_HEADER_BYTES;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::iso8583::spec::Encoding;
@@ -421,8 +419,7 @@ fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, Template
     let mut frame = Vec::new();
     dialect.compose(form.mti(), &values(dialect, form), &mut frame)?;
     let body = dialect.frame(&frame).ok().flatten().ok_or(TemplateError::Unreadable)?.body;
-    let header = if dialect.header() == MessageHeader::Visa { VISA_HEADER_BYTES } else { 0 };
-    let start = body.start + header;
+    let start = body.start + dialect.header_bytes();
     let mut spans = Spans::default();
     let view = View::parse(dialect.layout(), &frame[start..body.end], &mut spans)
         .map_err(|_| TemplateError::Unreadable)?;

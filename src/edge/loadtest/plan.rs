@@ -19,7 +19,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// A target from `dialect=address`, the dialect being built in.
+    /// A target from `dialect=address`, the dialect being built in or a dialect file.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -29,11 +29,22 @@ impl Target {
         let address = address
             .parse()
             .map_err(|_| format!("`{address}` is not an address with a port, such as 127.0.0.1:8583"))?;
-        let names = Dialect::built_in_names().join(", ");
-        let dialect =
-            Dialect::built_in(dialect).ok_or_else(|| format!("no dialect `{dialect}`; there are {names}"))?;
+        let dialect = match Dialect::built_in(dialect) {
+            Some(dialect) => dialect,
+            None => from_file(dialect)?,
+        };
         Ok(Self { dialect, address })
     }
+}
+
+fn from_file(name: &str) -> Result<Dialect, String> {
+    let names = Dialect::built_in_names().join(", ");
+    let text = std::fs::read_to_string(name)
+        .map_err(|error| format!("no dialect `{name}`; there are {names}, and as a file: {error}"))?;
+    Dialect::from_toml(name, &text).map_err(|findings| {
+        let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        findings.join("; ")
+    })
 }
 
 /// How fast messages are offered.
