@@ -308,12 +308,13 @@ fn an_unknown_element_is_counted_by_its_path_and_shown_once_without_its_value() 
     };
     // A field that the dialect does not have.
     let mut peer = process.peer("visa");
-    let mut request = frame(&peer.dialect, 100, PURCHASE);
-    request[peer.dialect.framing().prefix_bytes() + 22 + 2 + 7] |= 1;
+    let mut request = frame(&peer.dialect, 100, &with(PURCHASE, &[(130, "010203")]));
+    // The first bit of the third bitmap, behind header, MTI and two bitmaps.
+    request[peer.dialect.framing().prefix_bytes() + 22 + 2 + 16] |= 0x80;
     peer.write(&request);
     assert_eq!(peer.receive().expect("an answer").value(39), "12");
     peer.echo();
-    assert_eq!(process.metric("turnpike_unknown_elements_total{link=\"visa\",path=\"DE64\"}"), 1);
+    assert_eq!(process.metric("turnpike_unknown_elements_total{link=\"visa\",path=\"DE129\"}"), 1);
     for (link, _) in LINKS {
         let mut peer = process.peer(link);
         // A peer that chooses ever new tags gets no more counters than there is room for.

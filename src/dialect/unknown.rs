@@ -16,7 +16,7 @@ use crate::iso8583::view::Rule;
 use crate::iso8583::view::View;
 use crate::settings::Section;
 
-/// Where an unknown element stands: `DE64`, `DE62.30` or `DE55.9F51`. It never holds a value.
+/// Where an unknown element stands: `DE129`, `DE62.30` or `DE55.9F51`. It never holds a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Path {
     field: u8,
