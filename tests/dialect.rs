@@ -825,9 +825,9 @@ fn unknown_elements_are_told_by_their_path() {
         (55, "9F5102112282023900FF7F0101", &["DE55.9F51", "DE55.FF7F"]),
         (48, "9F51021122", &[]),
     ];
-    // DE 48 in EBCDIC: category T, elements 77 and 96, which have no row, and 42, which has one.
+    // DE 48 in EBCDIC: category T, element 42, which has a row, and 96 and 97, which have none.
     let mastercard: &[(u8, &str, &[&str])] = &[
-        (48, "E3F7F7F0F2C1C2F4F2F0F3F0F1F2F9F6F0F1C1", &["DE48.77", "DE48.96"]),
+        (48, "E3F4F2F0F3F0F1F2F9F6F0F1C1F9F7F0F2C1C2", &["DE48.96", "DE48.97"]),
         (55, "9F5102112282023900", &["DE55.9F51"]),
     ];
     for (name, table) in [("visa", visa), ("iso87-ascii", iso87), ("mastercard", mastercard)] {

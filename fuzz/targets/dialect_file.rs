@@ -47,7 +47,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
             seeds.push(format!("@{name}\n{} {other}\n{} x = 1\n", n + 1, n + 2).into_bytes());
         }
     }
-    seeds.push(b"mapping = \"iso87\"\n[encoding]\nmti = \"ascii\"\nbitmap = \"hex\"\n[fields.2]\nformat = \"n..19\"\n".to_vec());
+    let small = "mapping = \"iso87\"\n[encoding]\nmti = \"ascii\"\nbitmap = \"hex\"\n[fields.2]\nformat = \"n..19\"\n";
+    seeds.push(small.as_bytes().to_vec());
     seeds
 }
 
