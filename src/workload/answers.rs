@@ -173,10 +173,10 @@ impl Acquirer {
         let partially = code == codes.partially;
         if code != codes.approved && !partially {
             let refused = codes.refusals.contains(&code);
-            let right = match exchange.kind {
-                Kind::Late => code == codes.late || code == codes.insufficient,
-                _ => code == codes.insufficient,
-            };
+            // A request that was refused leaves nothing: its reversal then comes before what is decided, the repeat.
+            let reversed_first =
+                exchange.kind == Kind::Late || exchange.answers > 1 && exchange.has(REVERSAL_SENT);
+            let right = code == codes.insufficient || reversed_first && code == codes.late;
             if !right && !refused {
                 self.wrong(Mistake::UnexpectedCode, Some(exchange), code);
             }

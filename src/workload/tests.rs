@@ -136,6 +136,11 @@ fn each_planted_mistake_is_found() {
             Planted::SaysNothing => assert!(acquirer.exchanges().unanswered().count() > 20),
             Planted::Refuses => {
                 assert!(acquirer.refusals_seen() > 20);
+                assert_eq!(
+                    acquirer.model().examples(),
+                    &[],
+                    "a refusal is no mistake, whatever comes after it"
+                );
                 assert_same_money(&acquirer, &issuer);
             }
             Planted::ForgetsHold => {
