@@ -1,16 +1,16 @@
 //! A message as a tree: what stands where, how long it is, what it is called, its value and its meaning. Values are
 //! masked here, before anybody can print them.
 
+mod headings;
+
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::MessageHeader;
 use crate::dialect::header;
 use crate::dialect::mask;
 use crate::dialect::mask::Secrecy;
 use crate::dialect::meaning;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
-use crate::iso8583::frame::TPDU_BYTES;
 use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::Length;
@@ -253,7 +253,7 @@ fn message(dialect: &Dialect, body: &[u8], at: usize) -> Message {
         }
     };
     let start = body.len() - split.message.len();
-    headings(dialect, body.get(..start).unwrap_or_default(), at, &mut message.nodes);
+    headings::read(dialect, body.get(..start).unwrap_or_default(), at, &mut message.nodes);
     let start = at + start;
     let mut spans = Spans::default();
     let (view, error) = match View::parse(dialect.layout(), split.message, &mut spans) {
@@ -301,59 +301,6 @@ fn bitmap(dialect: &Dialect, view: &View<'_>, message: &[u8], start: usize, is_r
     node.value = Some(shown);
     node.clear = hex;
     Some(node)
-}
-
-/// Visa's header, by the numbers of its parts.
-const HEADER_PARTS: [(&str, &str, std::ops::Range<usize>); 14] = [
-    ("H1", "Header length", 0..1),
-    ("H2", "Header flag and format", 1..2),
-    ("H3", "Text format", 2..3),
-    ("H4", "Total message length", 3..5),
-    ("H5", "Destination station", 5..8),
-    ("H6", "Source station", 8..11),
-    ("H7", "Round-trip control", 11..12),
-    ("H8", "BASE I flags", 12..14),
-    ("H9", "Message status flags", 14..17),
-    ("H10", "Batch number", 17..18),
-    ("H11", "Reserved", 18..21),
-    ("H12", "User information", 21..22),
-    ("H13", "Bitmap", 22..24),
-    ("H14", "Reject code", 24..26),
-];
-
-/// Everything in front of the MTI.
-fn headings(dialect: &Dialect, bytes: &[u8], at: usize, nodes: &mut Vec<Node>) {
-    let tpdu = if dialect.framing().tpdu.is_some() { TPDU_BYTES } else { 0 };
-    let (tpdu, mut rest) = bytes.split_at_checked(tpdu).unwrap_or((&[], bytes));
-    if !tpdu.is_empty() {
-        let node = Node::new(What::Tpdu, "", "TPDU", at, tpdu.len());
-        let addresses =
-            format!("to {}, from {}", digits::hex_text(&tpdu[1..3]), digits::hex_text(&tpdu[3..]));
-        nodes.push(node.with(Secrecy::Open, &digits::hex_text(tpdu), 0).meaning(Some(addresses)));
-    }
-    let mut at = at + tpdu.len();
-    if dialect.header() == MessageHeader::Literal && !rest.is_empty() {
-        let ebcdic = rest.first().is_some_and(|byte| *byte >= 0x80);
-        let text =
-            rest.iter().map(|byte| char::from(if ebcdic { digits::from_ebcdic(*byte) } else { *byte }));
-        let node = Node::new(What::Header, "", "Header", at, rest.len());
-        nodes.push(node.with(Secrecy::Open, &text.collect::<String>(), 0));
-        return;
-    }
-    while dialect.header() == MessageHeader::Visa && !rest.is_empty() {
-        let length = usize::from(rest[0]).clamp(1, rest.len());
-        let (one, after) = rest.split_at(length);
-        let mut header = Node::new(What::Header, "", "Header", at, one.len());
-        for (id, name, range) in HEADER_PARTS {
-            if let Some(part) = one.get(range.clone()) {
-                let node = Node::new(What::HeaderPart, id, name, at + range.start, part.len());
-                header.parts.push(node.with(Secrecy::Open, &digits::hex_text(part), 0));
-            }
-        }
-        nodes.push(header);
-        rest = after;
-        at += length;
-    }
 }
 
 /// Makes the nodes of a message's fields.
