@@ -8,6 +8,7 @@ use crate::dialect::Mapping;
 use crate::dialect::header;
 use crate::dialect::mask;
 use crate::dialect::mask::Secrecy;
+use crate::dialect::mastercard;
 use crate::dialect::meaning;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
@@ -336,10 +337,14 @@ impl Reader<'_> {
         let of_table = path
             .first()
             .is_some_and(|field| u8::try_from(*field).is_ok_and(|field| self.dialect.secret.has(field)));
-        // Nobody knows where the CVC 2 and the keys are when the table does not divide the field that has them.
+        // Nobody knows where the CVC 2 and the keys are when the table does not find elements by their two digits.
         let undivided = self.dialect.mapping() == Mapping::Mastercard
-            && *path == [48]
-            && self.dialect.subfields(48).is_none();
+            && *path == [u16::from(mastercard::PRIVATE_DATA)]
+            && self
+                .dialect
+                .subfields(mastercard::PRIVATE_DATA)
+                .and_then(Subfields::tagging)
+                .is_none_or(|tagging| tagging.id_digits != 2);
         if of_table || undivided {
             return Secrecy::Hidden;
         }
