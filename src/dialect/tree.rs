@@ -1,16 +1,17 @@
 //! A message as a tree: what stands where, how long it is, what it is called, its value and its meaning. Values are
 //! masked here, before anybody can print them.
 
+mod headings;
+
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::MessageHeader;
 use crate::dialect::header;
 use crate::dialect::mask;
 use crate::dialect::mask::Secrecy;
+use crate::dialect::mastercard;
 use crate::dialect::meaning;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
-use crate::iso8583::frame::TPDU_BYTES;
 use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::Length;
@@ -253,7 +254,7 @@ fn message(dialect: &Dialect, body: &[u8], at: usize) -> Message {
         }
     };
     let start = body.len() - split.message.len();
-    headings(dialect, body.get(..start).unwrap_or_default(), at, &mut message.nodes);
+    headings::read(dialect, body.get(..start).unwrap_or_default(), at, &mut message.nodes);
     let start = at + start;
     let mut spans = Spans::default();
     let (view, error) = match View::parse(dialect.layout(), split.message, &mut spans) {
@@ -303,59 +304,6 @@ fn bitmap(dialect: &Dialect, view: &View<'_>, message: &[u8], start: usize, is_r
     Some(node)
 }
 
-/// Visa's header, by the numbers of its parts.
-const HEADER_PARTS: [(&str, &str, std::ops::Range<usize>); 14] = [
-    ("H1", "Header length", 0..1),
-    ("H2", "Header flag and format", 1..2),
-    ("H3", "Text format", 2..3),
-    ("H4", "Total message length", 3..5),
-    ("H5", "Destination station", 5..8),
-    ("H6", "Source station", 8..11),
-    ("H7", "Round-trip control", 11..12),
-    ("H8", "BASE I flags", 12..14),
-    ("H9", "Message status flags", 14..17),
-    ("H10", "Batch number", 17..18),
-    ("H11", "Reserved", 18..21),
-    ("H12", "User information", 21..22),
-    ("H13", "Bitmap", 22..24),
-    ("H14", "Reject code", 24..26),
-];
-
-/// Everything in front of the MTI.
-fn headings(dialect: &Dialect, bytes: &[u8], at: usize, nodes: &mut Vec<Node>) {
-    let tpdu = if dialect.framing().tpdu.is_some() { TPDU_BYTES } else { 0 };
-    let (tpdu, mut rest) = bytes.split_at_checked(tpdu).unwrap_or((&[], bytes));
-    if !tpdu.is_empty() {
-        let node = Node::new(What::Tpdu, "", "TPDU", at, tpdu.len());
-        let addresses =
-            format!("to {}, from {}", digits::hex_text(&tpdu[1..3]), digits::hex_text(&tpdu[3..]));
-        nodes.push(node.with(Secrecy::Open, &digits::hex_text(tpdu), 0).meaning(Some(addresses)));
-    }
-    let mut at = at + tpdu.len();
-    if dialect.header() == MessageHeader::Literal && !rest.is_empty() {
-        let ebcdic = rest.first().is_some_and(|byte| *byte >= 0x80);
-        let text =
-            rest.iter().map(|byte| char::from(if ebcdic { digits::from_ebcdic(*byte) } else { *byte }));
-        let node = Node::new(What::Header, "", "Header", at, rest.len());
-        nodes.push(node.with(Secrecy::Open, &text.collect::<String>(), 0));
-        return;
-    }
-    while dialect.header() == MessageHeader::Visa && !rest.is_empty() {
-        let length = usize::from(rest[0]).clamp(1, rest.len());
-        let (one, after) = rest.split_at(length);
-        let mut header = Node::new(What::Header, "", "Header", at, one.len());
-        for (id, name, range) in HEADER_PARTS {
-            if let Some(part) = one.get(range.clone()) {
-                let node = Node::new(What::HeaderPart, id, name, at + range.start, part.len());
-                header.parts.push(node.with(Secrecy::Open, &digits::hex_text(part), 0));
-            }
-        }
-        nodes.push(header);
-        rest = after;
-        at += length;
-    }
-}
-
 /// Makes the nodes of a message's fields.
 struct Reader<'r> {
     dialect: &'r Dialect,
@@ -389,10 +337,14 @@ impl Reader<'_> {
         let of_table = path
             .first()
             .is_some_and(|field| u8::try_from(*field).is_ok_and(|field| self.dialect.secret.has(field)));
-        // Nobody knows where the CVC 2 and the keys are when the table does not divide the field that has them.
+        // Nobody knows where the CVC 2 and the keys are when the table does not find elements by their two digits.
         let undivided = self.dialect.mapping() == Mapping::Mastercard
-            && *path == [48]
-            && self.dialect.subfields(48).is_none();
+            && *path == [u16::from(mastercard::PRIVATE_DATA)]
+            && self
+                .dialect
+                .subfields(mastercard::PRIVATE_DATA)
+                .and_then(Subfields::tagging)
+                .is_none_or(|tagging| tagging.id_digits != 2);
         if of_table || undivided {
             return Secrecy::Hidden;
         }
