@@ -14,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
+use std::process::Output;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -280,9 +281,13 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 /// What another verb prints.
 fn printed(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO_BIN_EXE_turnpike")).args(arguments).output().expect("it runs");
+    let output = output(arguments);
     assert!(!output.stdout.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     [output.stdout, output.stderr].concat()
+}
+
+fn output(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_turnpike")).args(arguments).output().expect("it runs")
 }
 
 #[test]
@@ -363,7 +368,13 @@ fn a_message_is_shown_to_a_person_without_card_data() {
         let text = describe(&dialect, &stray(&dialect));
         assert_eq!(found_in(text.as_bytes()), Vec::<&str>::new(), "{name}: {text}");
         for message in messages(&dialect) {
-            let text = printed(&["decode", "--dialect", name, &hex_text(&message)]);
+            let hex = hex_text(&message);
+            let mut text = printed(&["decode", "--dialect", name, &hex]);
+            text.extend(printed(&["decode", "--json", "--dialect", name, &hex]));
+            // Not every message is of a type that is guessed; then it says so.
+            let guessed = output(&["decode", "--guess", &hex]);
+            text.extend([guessed.stdout, guessed.stderr].concat());
+            text.extend(printed(&["decode", "--diff", "--all", "--dialect", name, &hex, &hex]));
             let shown = damaged(&dialect, &message).into_iter().map(|frame| describe(&dialect, &frame));
             for text in shown.map(String::into_bytes).chain([text]) {
                 let mut found = found_in(&text);
