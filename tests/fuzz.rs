@@ -120,6 +120,8 @@ fn the_corpus_holds_no_card_of_anybody() {
             let (dialect, bodies) = match target.name {
                 "visa" => (&*targets::VISA, vec![input]),
                 "iso87" => (&*targets::ISO87, vec![input]),
+                "mastercard" => (&*targets::MASTERCARD, vec![input]),
+                "iso87_binary" => (&*targets::ISO87_BINARY, vec![input]),
                 "session" => targets::session::messages(&input),
                 _ => continue,
             };

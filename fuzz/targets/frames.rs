@@ -1,6 +1,7 @@
 //! A message as a peer sends it: whatever decodes can be described, answered and written again.
 
 use turnpike::dialect::Dialect;
+use turnpike::dialect::Mapping;
 use turnpike::dialect::MessageHeader;
 use turnpike::dialect::answer::response_mti;
 use turnpike::dialect::describe::describe;
@@ -36,6 +37,24 @@ pub fn visa(bytes: &[u8]) {
 pub fn iso87(bytes: &[u8]) {
     stream(&super::ISO87, bytes);
     body(&super::ISO87, bytes);
+}
+
+pub fn mastercard(bytes: &[u8]) {
+    stream(&super::MASTERCARD, bytes);
+    body(&super::MASTERCARD, bytes);
+}
+
+pub fn iso87_binary(bytes: &[u8]) {
+    stream(&super::ISO87_BINARY, bytes);
+    body(&super::ISO87_BINARY, bytes);
+}
+
+pub fn mastercard_seeds() -> Vec<Vec<u8>> {
+    bodies(&super::MASTERCARD)
+}
+
+pub fn iso87_binary_seeds() -> Vec<Vec<u8>> {
+    bodies(&super::ISO87_BINARY)
 }
 
 pub fn visa_seeds() -> Vec<Vec<u8>> {
@@ -79,7 +98,7 @@ pub fn frames(dialect: &Dialect) -> Vec<Vec<u8>> {
         (19, "840"),
         (28, "D00000100"),
         (35, "4111111111111111D30122011234567890"),
-        (48, "anything"),
+        (48, if dialect.mapping() == Mapping::Mastercard { "R8701M" } else { "anything" }),
         (52, "0102030405060708"),
         (54, "0040840D000000020000"),
         (55, chip),
@@ -90,11 +109,24 @@ pub fn frames(dialect: &Dialect) -> Vec<Vec<u8>> {
         (63, "8000000002"),
         (126, "0040000000000000F1F1F1F2F3F4"),
     ];
+    let network = [
+        (15, "1124"),
+        (48, "R6105100016313MCC12300111249203123"),
+        (61, "0000004000800840902101234"),
+        (63, "MCC123001"),
+        (112, "0010042102"),
+    ];
+    let mastercard = dialect.mapping() == Mapping::Mastercard;
+    let private = match (visa, mastercard) {
+        (true, _) => &private[..],
+        (_, true) => &network[..],
+        _ => &[],
+    };
     let table: [(u16, Vec<(u8, &str)>); 14] = [
         (100, plain.to_vec()),
         (101, [&plain[..], &rich].concat()),
         (200, [&plain[..], &[(6, "000000004600"), (51, "978")]].concat()),
-        (100, [&plain[..], if visa { &private[..] } else { &[] }].concat()),
+        (100, [&plain[..], private].concat()),
         (100, [&plain[..1], &[(3, "310000")], &plain[3..]].concat()),
         (400, [&plain[..], &original].concat()),
         (421, [&plain[..], &rich, &original].concat()),

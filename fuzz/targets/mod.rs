@@ -29,6 +29,8 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "visa", run: frames::visa, seeds: frames::visa_seeds },
     Target { name: "iso87", run: frames::iso87, seeds: frames::iso87_seeds },
+    Target { name: "mastercard", run: frames::mastercard, seeds: frames::mastercard_seeds },
+    Target { name: "iso87_binary", run: frames::iso87_binary, seeds: frames::iso87_binary_seeds },
     Target { name: "tags", run: tags::run, seeds: tags::seeds },
     Target { name: "subfields", run: subfields::run, seeds: subfields::seeds },
     Target { name: "dialect_file", run: dialect_file::run, seeds: dialect_file::seeds },
@@ -36,6 +38,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", run: journal::run, seeds: journal::seeds },
 ];
 
+/// Mastercard's dialect.
+pub static MASTERCARD: LazyLock<Dialect> = LazyLock::new(|| built_in("mastercard"));
+/// ISO 8583:1987 in packed digits.
+pub static ISO87_BINARY: LazyLock<Dialect> = LazyLock::new(|| built_in("iso87-binary"));
 /// Visa's dialect.
 pub static VISA: LazyLock<Dialect> = LazyLock::new(|| built_in("visa"));
 /// ISO 8583:1987 in ASCII.

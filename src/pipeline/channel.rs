@@ -34,6 +34,7 @@ use super::gate::Parked;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::station::Seat;
+use super::unknown::Sampling;
 use super::unknown::UnknownElements;
 
 /// What a socket is served with.
@@ -229,6 +230,7 @@ pub struct Channel {
     spans: Option<Box<[Spans; AHEAD]>>,
     parked: Parked,
     notices: Vec<Notice>,
+    sampling: Sampling,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -344,8 +346,11 @@ impl Channel {
         self.tally.frames += 1;
         match message {
             Ok(message) => {
-                let unknown = &mut self.tally.unknown;
-                batch.settings.dialect.unknown_elements(&message.view, |path| unknown.count(path));
+                if let Some(weight) = self.sampling.next_weight() {
+                    let unknown = &mut self.tally.unknown;
+                    let dialect = &batch.settings.dialect;
+                    dialect.unknown_elements(&message.view, |path| unknown.count(path, weight));
+                }
                 self.serve(batch, message, now, out);
             }
             Err(malformed) => self.malformed(batch, malformed, out),
@@ -506,7 +511,7 @@ impl Channel {
             self.tally.answer(ActionCode::FormatError);
         }
         if let Some(path) = Path::of_fault(&malformed.fault) {
-            self.tally.unknown.count(path);
+            self.tally.unknown.count(path, 1);
         }
         self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
     }
