@@ -236,19 +236,25 @@ fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome 
         return Outcome { action: ActionCode::Approved, effect: take(asked), account: Some(account) };
     }
     let partially = request.partial_supported && request.kind == TransactionKind::Purchase && available > 0;
-    let in_transaction = partially.then(|| part_of(request, available)).flatten();
-    if in_transaction.is_some_and(|amount| amount.minor > 0) {
+    let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
+    if in_transaction.is_some_and(|part| part.amount.minor > 0) {
         let (action, effect) = (ActionCode::ApprovedPartially, take(available));
         return Outcome { action, effect, account: Some(account) };
     }
     Outcome::decline(ActionCode::InsufficientFunds, Some(account))
 }
 
-/// The part of DE 4 that corresponds to the part of DE 6 that is held, rounded down (R12).
-fn part_of(request: &AuthorizationRequest, held: i64) -> Option<Money> {
-    let billed = request.billed().minor;
-    let part = i128::from(request.amount.minor) * i128::from(held) / i128::from(billed.max(1));
-    Some(Money::new(i64::try_from(part).ok()?, request.amount.currency))
+/// The amounts of a partial approval, when `held` of an account in this currency is what can be had (R12). DE 4 and DE 6
+/// shrink by the same ratio, rounded down: held to what was asked for in the account's currency, which is DE 6 where the
+/// wallet has the currency that the network billed, else DE 4 ([`account_for`]).
+fn part_of(request: &AuthorizationRequest, held: i64, currency: Currency) -> Option<PartialApproval> {
+    let billed = request.billed();
+    let asked = if currency == billed.currency { billed } else { request.amount };
+    let part = |of: Money| {
+        let part = i128::from(of.minor) * i128::from(held) / i128::from(asked.minor.max(1));
+        Some(Money::new(i64::try_from(part).ok()?, of.currency))
+    };
+    Some(PartialApproval { amount: part(request.amount)?, billing: part(billed)?, original: request.amount })
 }
 
 fn partial(
@@ -257,14 +263,7 @@ fn partial(
     held: i64,
     currency: Option<Currency>,
 ) -> Option<PartialApproval> {
-    if action != ActionCode::ApprovedPartially {
-        return None;
-    }
-    Some(PartialApproval {
-        amount: part_of(request, held)?,
-        billing: Money::new(held, currency?),
-        original: request.amount,
-    })
+    (action == ActionCode::ApprovedPartially).then(|| part_of(request, held, currency?)).flatten()
 }
 
 const fn balances(account: &Account) -> Balances {

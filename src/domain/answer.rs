@@ -22,7 +22,8 @@ pub struct Balances {
 pub struct PartialApproval {
     /// The part in the transaction's currency: the new DE 4.
     pub amount: Money,
-    /// The part in the wallet's currency: the new DE 6; what is held.
+    /// The part in the currency that the network billed: the new DE 6. It is what is held, if the wallet has that
+    /// currency; if not, the first one is.
     pub billing: Money,
     /// What was asked for, in the transaction's currency: DE 54 type 57.
     pub original: Money,

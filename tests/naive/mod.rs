@@ -244,12 +244,16 @@ impl Model {
             *takes = taken(asked.minor);
             return plain(ActionCode::Approved);
         }
-        let billed = request.billing.unwrap_or(request.amount).minor;
         if request.partial_supported && request.kind == TransactionKind::Purchase && available > 0 {
-            let part = (i128::from(request.amount.minor) * i128::from(available) / i128::from(billed)) as i64;
+            // What the merchant hears is the whole in proportion to what can be had of what was offered.
+            let shrunk =
+                |whole: i64| (i128::from(whole) * i128::from(available) / i128::from(asked.minor)) as i64;
+            let part = shrunk(request.amount.minor);
             if part > 0 {
+                assert!(part < request.amount.minor, "a part is less than the whole");
+                let billed = request.billing.map_or(part, |billing| shrunk(billing.minor));
                 *takes = taken(available);
-                return Expected { partial: Some((part, available)), ..plain(ActionCode::ApprovedPartially) };
+                return Expected { partial: Some((part, billed)), ..plain(ActionCode::ApprovedPartially) };
             }
         }
         plain(ActionCode::InsufficientFunds)
