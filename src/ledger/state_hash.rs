@@ -3,6 +3,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::shard::Shard;
 use super::shard::Totals;
@@ -24,10 +25,10 @@ impl StateHash {
         Self(self.0.wrapping_add(other.0))
     }
 
-    fn add(&mut self, kind: u8, values: &[u64]) {
+    fn add(&mut self, kind: u8, values: &[&[u64]]) {
         let mut hasher = Xxh3::new();
         hasher.update(&[kind]);
-        for value in values {
+        for value in values.iter().copied().flatten() {
             hasher.update(&value.to_le_bytes());
         }
         self.0 = self.0.wrapping_add(hasher.digest128());
@@ -47,6 +48,30 @@ impl StateHash {
     }
 }
 
+/// What an authorization is found by and repeated from. Its terminal and merchant are kept as fingerprints under this
+/// process's seed, so they are left out: the record, whose number is hashed, has them.
+fn named(entry: &Authorization) -> [u64; 9] {
+    let [first, second] = [&entry.rrn[..6], &entry.rrn[6..]].map(padded);
+    let codes =
+        u64::from(entry.processing_code) << 32 | u64::from(entry.currency) << 16 | u64::from(entry.account);
+    [
+        entry.network_reference,
+        entry.acquirer,
+        first,
+        second,
+        u64::from(entry.stan) << 32 | u64::from(entry.transmission),
+        u64::from(entry.class) << 48 | u64::from(entry.network) << 32,
+        entry.amount as u64,
+        codes,
+        padded(&entry.approval_code),
+    ]
+}
+
+/// Up to eight bytes as a number.
+fn padded(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 impl Shard {
     /// The hash of what this shard knows, its totals left out (they are split differently by another number of
     /// shards; see [`StateHash::add_totals`]).
@@ -58,7 +83,7 @@ impl Shard {
                 let (number, currency) = (u64::from(account.number), u64::from(account.currency.numeric()));
                 let traits = number << 32 | currency << 16 | wallet.status as u64;
                 let amounts = [account.posted as u64, account.held as u64, account.overdraft as u64];
-                hash.add(1, &[wallet.id.0, traits, amounts[0], amounts[1], amounts[2]]);
+                hash.add(1, &[&[wallet.id.0, traits], &amounts]);
             }
         }
         for (_, card) in self.cards.iter() {
@@ -66,7 +91,7 @@ impl Shard {
             let traits =
                 [card.expiry.digits(), card.service_code, card.status as u16, card.verification as u16];
             let traits = traits.iter().fold(0, |all, part| all << 16 | u64::from(*part));
-            hash.add(2, &[card.reference.0, owner, traits]);
+            hash.add(2, &[&[card.reference.0, owner, traits]]);
         }
         for (_, entry) in self.authorizations.iter() {
             if entry.state != AuthorizationState::Vacant {
@@ -75,28 +100,27 @@ impl Shard {
                     | u64::from(entry.state as u8) << 8
                     | u64::from(entry.action as u8);
                 let times = u64::from(entry.changed_s) << 32 | u64::from(entry.hold_until_s);
-                let amounts = [entry.taken as u64, entry.answered as u64];
-                hash.add(
-                    3,
-                    &[entry.sequence.0, card, state, amounts[0], amounts[1], entry.closed_by.0, times],
-                );
+                let outcome = [entry.taken as u64, entry.answered as u64, entry.closed_by.0, times];
+                hash.add(3, &[&[entry.sequence.0, card, state], &outcome, &named(entry)]);
             }
         }
         for entry in self.answers.iter() {
-            hash.add(
-                4,
-                &[
-                    entry.sequence.0,
-                    u64::from(entry.action as u8),
-                    entry.posted as u64,
-                    entry.available as u64,
-                ],
-            );
+            let code = padded(&entry.approval_code);
+            let codes = u64::from(entry.processing_code) << 32
+                | u64::from(entry.currency) << 16
+                | u64::from(entry.account_currency);
+            let times = u64::from(entry.transmission) << 32 | u64::from(entry.answered_s);
+            let amounts = [entry.amount as u64, entry.posted as u64, entry.available as u64];
+            let outcome = [entry.sequence.0, u64::from(entry.action as u8), code, codes, times];
+            hash.add(4, &[&outcome, &amounts]);
         }
         for (slot, state) in self.slots.iter().enumerate() {
             if state.approvals > 0 || state.cards > 0 {
                 let number = slot as u64 + u64::from(self.first_slot);
-                hash.add(5, &[number, state.approvals, u64::from(state.cards), u64::from(state.closed_len)]);
+                hash.add(
+                    5,
+                    &[&[number, state.approvals, u64::from(state.cards), u64::from(state.closed_len)]],
+                );
             }
         }
         hash
