@@ -585,6 +585,24 @@ fn r22_the_same_seed_file_is_skipped_and_another_refused() {
 }
 
 #[test]
+fn r22_a_seed_file_that_was_loaded_in_part_must_be_named_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let small = config(directory.path(), |config| {
+        config.daemon.shards = 1;
+        config.ledger.wallets_max = 3;
+    });
+    let refusal = House::start(&small, Some(&seed(SEED))).err().expect("no room").to_string();
+    assert!(refusal.contains("wallets_max"), "{refusal}");
+    let large = config(directory.path(), |_| {});
+    let refusal = House::start(&large, None).err().expect("a part of the wallets is not served").to_string();
+    assert!(refusal.contains("loaded in part"), "{refusal}");
+    let house = House::start(&large, Some(&seed(SEED))).expect("the rest is loaded");
+    assert_eq!((house.balance(1), house.balance(8)), ((100_000, 0), (70_000, 0)));
+    house.drain();
+    House::start(&large, None).expect("now it is complete");
+}
+
+#[test]
 fn r22_a_seed_file_with_a_wrong_line_loads_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);

@@ -221,8 +221,7 @@ impl Daemon {
             drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
             _disk: disk,
         };
-        let seed = seed.map(|(name, seed)| (name, seed, seeded));
-        match daemon.open(config, seed, &surroundings, options).await {
+        match daemon.open(config, seed, seeded, &surroundings, options).await {
             Ok(()) => Ok(daemon),
             Err(error) => {
                 // What is in the way comes first; the directory is free again when it is seen.
@@ -235,7 +234,8 @@ impl Daemon {
     async fn open(
         &mut self,
         config: &Config,
-        seed: Option<(&str, &Seed, Option<Seeded>)>,
+        seed: Option<(&str, &Seed)>,
+        seeded: Option<Seeded>,
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
@@ -243,8 +243,12 @@ impl Daemon {
         let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
         let _ = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
         // 6. The seed.
-        if let Some((name, seed, before)) = seed {
-            seeding::load(&surroundings.pipeline, name, seed, before, config.verification).await?;
+        match seed {
+            Some((name, seed)) => {
+                seeding::load(&surroundings.pipeline, name, seed, seeded, config.verification).await?;
+            }
+            None if seeded.is_some_and(|seeded| !seeded.complete) => return Err(SeedError::Incomplete.into()),
+            None => {}
         }
         // 7. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;

@@ -26,6 +26,12 @@ pub enum SeedError {
         /// The file.
         file: String,
     },
+    /// It was being loaded when the daemon stopped, and is not named now.
+    #[error(
+        "the seed file of this data directory was loaded in part when the daemon stopped; start with the same file in \
+         --seed, so that the rest is loaded too"
+    )]
+    Incomplete,
     /// A table is too small for it.
     #[error("{file} does not fit: raise `ledger.{setting}` in the configuration")]
     TooSmall {
