@@ -162,6 +162,17 @@ impl fmt::Debug for MaskedPan {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CardRef(pub u64);
 
+impl CardRef {
+    /// The bits below the slot: which card of the slot it is.
+    pub const SERIAL_BITS: u32 = 40;
+
+    /// The reference of a slot's card with this serial number.
+    #[must_use]
+    pub const fn new(slot: super::party::Slot, serial: u32) -> Self {
+        Self((slot.number() as u64) << Self::SERIAL_BITS | serial as u64)
+    }
+}
+
 /// Which card a message names, as far as we know it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CardIdentity {

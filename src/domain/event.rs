@@ -308,6 +308,17 @@ pub struct Noted {
     pub reason: u16,
 }
 
+/// The answer that approved an authorization was too late and was not sent (R3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unanswered {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// The record of the authorization.
+    pub authorization: Sequence,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -329,6 +340,8 @@ pub enum Event {
     Advised(Advised),
     /// An administrative advice arrived.
     Noted(Noted),
+    /// An approval was not sent.
+    Unanswered(Unanswered),
 }
 
 impl Event {
@@ -344,6 +357,7 @@ impl Event {
             Self::WalletStatusSet(event) => Some(event.slot),
             Self::Advised(event) => Some(event.slot),
             Self::Noted(event) => Some(event.slot),
+            Self::Unanswered(event) => Some(event.slot),
         }
     }
 }

@@ -66,6 +66,12 @@ impl Slot {
         Self((xxh3_64(&key.to_le_bytes()) % u64::from(SLOTS)) as u16)
     }
 
+    /// The slot of a card of ours: its reference begins with it.
+    #[must_use]
+    pub const fn of_card(card: super::card::CardRef) -> Self {
+        Self((card.0 >> super::card::CardRef::SERIAL_BITS) as u16 % SLOTS)
+    }
+
     /// The slot with this number; `None` from 1,024 on.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {

@@ -32,6 +32,7 @@ use crate::edge::clock;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link_api;
 use crate::edge::telemetry::Telemetry;
+use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Totals;
 use crate::ledger::state_hash::StateHash;
@@ -178,6 +179,7 @@ fn authorization_json(view: &AuthorizationView) -> Value {
         "state": authorization.state.name(),
         "action": authorization.action.name(),
         "approval_code": (code != [0; 6]).then(|| ApprovalCode(code).to_string()),
+        "unanswered": authorization.legs.has(LegState::UNANSWERED),
         "amount": authorization.amount,
         "currency": currency.to_string(),
         "taken": authorization.taken,

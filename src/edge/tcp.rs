@@ -313,7 +313,7 @@ impl Connection<'_> {
     }
 
     fn end(&mut self, close: &Close) {
-        self.channel.abandon(&self.surroundings.pipeline);
+        self.channel.abandon(&self.surroundings.pipeline, clock::now());
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         let link = self.link.name.as_str();

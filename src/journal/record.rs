@@ -26,6 +26,7 @@ use crate::domain::event::Configured;
 use crate::domain::event::Event;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::event::Unanswered;
 use crate::domain::event::WalletStatusSet;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -67,11 +68,13 @@ pub enum Kind {
     Advised = 8,
     /// [`Event::Noted`].
     Noted = 9,
+    /// [`Event::Unanswered`].
+    Unanswered = 10,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -81,6 +84,7 @@ impl Kind {
         (Self::WalletStatusSet, "wallet-status-set"),
         (Self::Advised, "advised"),
         (Self::Noted, "noted"),
+        (Self::Unanswered, "unanswered"),
     ];
 
     /// The layout that is written now; older ones stay readable.
@@ -105,6 +109,7 @@ impl Kind {
             7 => Some(Self::WalletStatusSet),
             8 => Some(Self::Advised),
             9 => Some(Self::Noted),
+            10 => Some(Self::Unanswered),
             _ => None,
         }
     }
@@ -177,6 +182,7 @@ pub fn encode(
         Event::WalletStatusSet(set) => put_wallet_status(set, time, out),
         Event::Advised(advised) => exchange::put_advised(advised, time, out),
         Event::Noted(noted) => exchange::put_noted(noted, time, out),
+        Event::Unanswered(unanswered) => put_unanswered(unanswered, time, out),
     }
 }
 
@@ -223,6 +229,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
         Kind::Advised => Event::Advised(exchange::take_advised(slot?, &mut take)?),
         Kind::Noted => Event::Noted(exchange::take_noted(slot?, &mut take)?),
+        Kind::Unanswered => Event::Unanswered(take_unanswered(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))
@@ -312,6 +319,17 @@ fn take_wallet_status(slot: Slot, take: &mut Take<'_>) -> Result<WalletStatusSet
         wallet: WalletId(take.u64()?),
         status: WalletStatus::from_code(take.u8()?).ok_or(RecordError::Field("status"))?,
     })
+}
+
+fn put_unanswered(event: &Unanswered, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::Unanswered, Some(event.slot), time, out);
+    put.u64(event.card.0);
+    put.u64(event.authorization.0);
+    put.finish()
+}
+
+fn take_unanswered(slot: Slot, take: &mut Take<'_>) -> Result<Unanswered, RecordError> {
+    Ok(Unanswered { slot, card: CardRef(take.u64()?), authorization: Sequence(take.u64()?) })
 }
 
 fn put_configured(event: &Configured, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {

@@ -87,6 +87,12 @@ impl Shard {
             Event::Decided(decided) => self.decided(sequence, time, decided)?,
             Event::Reversed(reversed) => self.reversed(sequence, time, reversed)?,
             Event::Advised(advised) => self.advised(sequence, time, advised)?,
+            Event::Unanswered(event) => {
+                let card = self.position_of(CardIdentity::Known(event.card))?;
+                let position = self.open_position(card, event.authorization);
+                let place = self.authorizations.at_mut(position.ok_or(ApplyError::NoSuchAuthorization)?);
+                place.legs = place.legs.with(LegState::UNANSWERED);
+            }
             // It is kept in the journal; no balance knows of it.
             Event::Noted(_) => {}
             Event::WalletStatusSet(set) => {

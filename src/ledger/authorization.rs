@@ -72,6 +72,8 @@ impl LegState {
     pub const NETWORK_DECLINED: Self = Self(1 << 2);
     /// A reversal undid both legs: the purchase did not take place, whatever comes later.
     pub const BOTH_UNDONE: Self = Self(1 << 3);
+    /// Our answer was too late and was not sent (R3). What it means is the network's to say.
+    pub const UNANSWERED: Self = Self(1 << 4);
 
     /// Both together.
     #[must_use]

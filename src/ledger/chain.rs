@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::domain::card::CardIdentity;
+use crate::domain::card::CardRef;
 use crate::domain::event::Bounds;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
@@ -20,6 +21,7 @@ use crate::domain::time::TransmissionTime;
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::authorization::LegState;
 use super::shard::Card;
 use super::shard::Shard;
 use super::slab::NONE;
@@ -226,6 +228,20 @@ impl Shard {
     /// The open authorizations of a card, newest first.
     pub(super) fn open_of(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
         self.list(card.open)
+    }
+
+    /// Where a card's open authorization of this record is.
+    pub(super) fn open_position(&self, card: u32, authorization: Sequence) -> Option<u32> {
+        let mut open = self.open_of(self.cards.at(card));
+        open.find(|(_, entry)| entry.sequence == authorization).map(|(position, _)| position)
+    }
+
+    /// Whether a card's authorization of this record is open and not yet marked as unanswered.
+    #[must_use]
+    pub fn answered_open(&self, card: CardRef, authorization: Sequence) -> bool {
+        let card = self.card_position(card);
+        let position = card.and_then(|card| self.open_position(card, authorization));
+        position.is_some_and(|at| !self.authorizations.at(at).legs.has(LegState::UNANSWERED))
     }
 
     /// The closed authorizations and the tombstones of a card, oldest first.

@@ -368,7 +368,7 @@ impl Shard {
     #[must_use]
     pub fn next_card_ref(&self, slot: Slot) -> CardRef {
         let serial = self.slots[self.slot_of(slot)].cards + 1;
-        CardRef(u64::from(slot.number()) << 40 | u64::from(serial))
+        CardRef::new(slot, serial)
     }
 
     /// Whether one more authorization or tombstone fits.

@@ -16,7 +16,6 @@ use crate::dialect::network::OwnRequest;
 use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
-use crate::domain::event::Sequence;
 use crate::domain::party::NameId;
 use crate::domain::request::Presented;
 use crate::domain::time::Timestamp;
@@ -28,9 +27,11 @@ use crate::link::state::Moment;
 use crate::link::state::PeerRequest;
 use crate::link::state::Step;
 
+use super::core::Admission;
 use super::core::Outcome;
 use super::core::Pipeline;
 use super::gate::Parked;
+use super::gate::Wait;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::station::Seat;
@@ -361,17 +362,14 @@ impl Channel {
         match &message.inbound {
             Inbound::Authorization(request) => {
                 let refused = batch.seat.station.refuses_requests();
-                let outcome = if refused || !self.has_room(batch) {
-                    self.tally.dropped[Reason::NotSignedOn as usize] += u32::from(refused);
-                    Outcome::UNAVAILABLE
-                } else {
-                    batch.pipeline.authorize(request, batch.received, now)
-                };
-                if let Outcome::Answer(answer, when) = outcome {
+                self.tally.dropped[Reason::NotSignedOn as usize] += u32::from(refused);
+                let admission = Admission { new: !refused, wait: self.has_room(batch) };
+                let outcome = batch.pipeline.authorize(request, admission, batch.received, now);
+                if let Outcome::Answer(answer, _) = &outcome {
                     let unverified = answer.action.is_approval() && request.presented != Presented::default();
                     self.tally.unverified += u64::from(unverified);
-                    self.answer(batch, message, &answer, when, out);
                 }
+                self.acknowledge(batch, message, outcome, out);
             }
             Inbound::Reversal(reversal) => {
                 let outcome = if self.has_room(batch) {
@@ -418,7 +416,8 @@ impl Channel {
         }
     }
 
-    /// Answers an advice or a reversal once it is kept; what could not be kept is sent again (R2).
+    /// Answers a message as it was decided. What could not be kept, or would have to wait where nothing more may, is
+    /// not answered, and the peer sends it again (R2).
     fn acknowledge(
         &mut self,
         batch: &Batch<'_>,
@@ -427,7 +426,7 @@ impl Channel {
         out: &mut Vec<u8>,
     ) {
         match outcome {
-            Outcome::Answer(answer, when) => self.answer(batch, message, &answer, when, out),
+            Outcome::Answer(answer, wait) => self.answer(batch, message, &answer, wait, out),
             Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
         }
     }
@@ -473,7 +472,7 @@ impl Channel {
         batch: &Batch<'_>,
         message: &Received<'_>,
         answer: &Answer,
-        when: Sequence,
+        wait: Wait,
         out: &mut Vec<u8>,
     ) {
         let from = out.len();
@@ -482,9 +481,9 @@ impl Channel {
             return;
         }
         self.tally.answer(answer.action);
-        if when > batch.pipeline.durable() {
+        if wait.record > batch.pipeline.durable() {
             let deadline = batch.received.plus_ms(batch.settings.answer_deadline_ms);
-            self.parked.park(when, deadline.0, out, from);
+            self.parked.park(wait, deadline.0, out, from);
             batch.pipeline.count_parked(1);
         }
     }
@@ -538,14 +537,19 @@ impl Channel {
     /// has failed (R2).
     pub fn release(&mut self, pipeline: &Pipeline, now: Timestamp, out: &mut Vec<u8>) {
         let before = self.parked.len();
-        let released = self.parked.release(pipeline.durable(), now.0, out);
-        for _ in 0..released.late {
-            self.note(Reason::Late, None, None);
-        }
-        if pipeline.has_failed() {
-            for _ in 0..self.parked.drop_all() {
-                self.note(Reason::JournalFailed, None, None);
+        let mut late = 0;
+        self.parked.release(pipeline.durable(), now.0, out, |wait| {
+            late += 1;
+            if let Some(card) = wait.authorizes {
+                pipeline.mark_unanswered(card, wait.record, now);
             }
+        });
+        let mut failed = 0;
+        if pipeline.has_failed() {
+            self.parked.drop_all(|_| failed += 1);
+        }
+        for (reason, count) in [(Reason::Late, late), (Reason::JournalFailed, failed)] {
+            (0..count).for_each(|_| self.note(reason, None, None));
         }
         pipeline.count_released(before - self.parked.len());
     }
@@ -584,9 +588,14 @@ impl Channel {
         rests
     }
 
-    /// The socket is gone: what waits will never be sent.
-    pub fn abandon(&mut self, pipeline: &Pipeline) {
-        pipeline.count_released(self.parked.drop_all());
+    /// The socket is gone: what waits will never be sent (R3).
+    pub fn abandon(&mut self, pipeline: &Pipeline, now: Timestamp) {
+        pipeline.count_released(self.parked.len());
+        self.parked.drop_all(|wait| {
+            if let Some(card) = wait.authorizes {
+                pipeline.mark_unanswered(card, wait.record, now);
+            }
+        });
     }
 }
 

@@ -19,10 +19,15 @@ use crate::authorizer::advise::slot_of_note;
 use crate::crypto::keys::Keys;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
+use crate::domain::card::CardIdentity;
+use crate::domain::card::CardRef;
 use crate::domain::card::Pan;
+use crate::domain::event::Decided;
+use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Facts;
 use crate::domain::event::Sequence;
+use crate::domain::event::Unanswered;
 use crate::domain::party::Slot;
 use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
@@ -43,9 +48,9 @@ use crate::ledger::directory::PanHash;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
-use super::gate::Answering;
 use super::gate::Policy;
 use super::gate::Reply;
+use super::gate::Wait;
 
 /// How long the writer waits for records before it marks what is durable.
 const IDLE_MARK: Duration = Duration::from_millis(50);
@@ -98,16 +103,25 @@ enum WriterState {
 /// What is done about a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It is answered, once the record is durable (zero: at once).
-    Answer(Answer, Sequence),
+    /// It is answered, once what it waits for is durable.
+    Answer(Answer, Wait),
     /// It is not answered: the peer will send it again, or settle it by its time-out (R2).
     Silence,
 }
 
 impl Outcome {
-    /// The journal takes nothing now: 91, and nothing has changed (R2).
+    /// Nothing new is taken now: 91, and nothing has changed (R2).
     pub const UNAVAILABLE: Self =
-        Self::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Sequence(0));
+        Self::Answer(Answer::decline(ActionCode::Unavailable, Sequence(0)), Wait::NONE);
+}
+
+/// What may be done about a request, as its socket and its link stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Admission {
+    /// New requests are decided. If not, they are answered 91; repeats get their first answer all the same (R6).
+    pub new: bool,
+    /// One more answer may wait for the disk.
+    pub wait: bool,
 }
 
 /// What is in memory and not yet on disk.
@@ -252,8 +266,12 @@ impl Pipeline {
         }
     }
 
-    /// Appends an event to the journal's buffer. `None` when there is no room; then nothing has changed.
+    /// Appends an event to the journal's buffer. `None` when there is no room or the journal has failed; then nothing
+    /// has changed.
     fn append(&self, event: &Event, now: Timestamp) -> Option<(Sequence, Timestamp)> {
+        if self.has_failed() {
+            return None;
+        }
         let mut journal = self.journal.lock();
         if journal.is_empty() {
             self.window.filling_since.store(now.0, Ordering::Relaxed);
@@ -268,9 +286,15 @@ impl Pipeline {
     }
 
     /// Decides a request. `received` is when its last byte was read. With the journal failing or past its bounds, a new
-    /// one is answered 91 and changes nothing (R2).
+    /// one is answered 91 and changes nothing (R2); so is one whose answer would have to wait where none may.
     #[must_use]
-    pub fn authorize(&self, request: &AuthorizationRequest, received: Timestamp, now: Timestamp) -> Outcome {
+    pub fn authorize(
+        &self,
+        request: &AuthorizationRequest,
+        admission: Admission,
+        received: Timestamp,
+        now: Timestamp,
+    ) -> Outcome {
         let after_us = micros(now.since(received));
         let (mut shard, position) = self.locate(request.pan);
         if let Some(position) = position {
@@ -280,14 +304,32 @@ impl Pipeline {
         match self.authorizer.decide(request, Facts::default(), now, after_us, &shard, card) {
             // What was answered before can be said again, whatever the journal does; it waits for its record.
             Decision::Repeat(answer) => {
-                Outcome::Answer(answer, self.policy.waits_for(Answering::Repeat, &answer))
+                let record = answer.depends_on;
+                let said = admission.wait || record <= self.durable();
+                if said { Outcome::Answer(answer, Wait::until(record)) } else { Outcome::Silence }
             }
             Decision::New(event, answer) => {
-                let committed = if self.admits(now) { self.commit(&mut shard, &event, now) } else { None };
+                let waits = self.policy.request_waits(request, &answer);
+                let admitted = admission.new && (admission.wait || !waits) && self.admits(now);
+                let committed = if admitted { self.commit(&mut shard, &event, now) } else { None };
                 let Some((sequence, _)) = committed else { return Outcome::UNAVAILABLE };
                 let answer = Answer { depends_on: sequence, ..answer };
-                Outcome::Answer(answer, self.policy.waits_for(Answering::Request(request.amount), &answer))
+                if !waits {
+                    return Outcome::Answer(answer, Wait::NONE);
+                }
+                Outcome::Answer(answer, Wait { record: sequence, authorizes: authorized_card(&event) })
             }
+        }
+    }
+
+    /// Marks the authorization whose answer was too late to be sent: its hold stays until the network settles it, and it
+    /// is shown (R3). Nothing is done when it is gone, or when the journal takes nothing.
+    pub fn mark_unanswered(&self, card: CardRef, authorization: Sequence, now: Timestamp) {
+        let slot = Slot::of_card(card);
+        let mut shard = self.lock(slot);
+        if shard.answered_open(card, authorization) {
+            let event = Event::Unanswered(Unanswered { slot, card, authorization });
+            let _marked = self.commit(&mut shard, &event, now);
         }
     }
 
@@ -360,7 +402,7 @@ impl Pipeline {
                 Answer { depends_on: sequence, ..answer }
             }
         };
-        Outcome::Answer(answer, self.policy.waits_for(Answering::Advice, &answer))
+        Outcome::Answer(answer, Wait::until(answer.depends_on))
     }
 
     /// Journals and applies an event that touches every slot or none. `None` when the journal has no room.
@@ -462,6 +504,18 @@ impl Pipeline {
         self.window.writing_since.store(since, Ordering::Relaxed);
         journal.take(pending);
         Some(true)
+    }
+}
+
+/// The card of an authorization that this event opens.
+const fn authorized_card(event: &Event) -> Option<CardRef> {
+    match event {
+        Event::Decided(Decided { card: CardIdentity::Known(card), effect, .. })
+            if !matches!(effect, Effect::None) =>
+        {
+            Some(*card)
+        }
+        _ => None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! When an answer leaves: the durability policy, in one place (R1, R3).
 
 use crate::domain::answer::Answer;
+use crate::domain::card::CardRef;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
+use crate::domain::request::AuthorizationRequest;
 
 /// What answers to requests wait for (`reply` in the configuration).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,34 +33,38 @@ pub struct Policy {
     pub parked_max: usize,
 }
 
-/// What kind of message is answered.
+/// What an answer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answering {
-    /// A request that is decided now: `reply` governs.
-    Request(Money),
-    /// A message whose first was answered before: its answer waits for the record that it repeats.
-    Repeat,
-    /// An advice or a reversal: the peer forgets it once it is acknowledged, so it waits in every mode.
-    Advice,
+pub struct Wait {
+    /// The record that must be durable before the answer leaves; zero when it may leave at once.
+    pub record: Sequence,
+    /// The card of the authorization that this record made, to be marked if the answer is never sent (R3).
+    pub authorizes: Option<CardRef>,
+}
+
+impl Wait {
+    /// It may leave at once.
+    pub const NONE: Self = Self::until(Sequence(0));
+
+    /// Until this record is durable: what was told before, or what the peer forgets once it is acknowledged (R1).
+    #[must_use]
+    pub const fn until(record: Sequence) -> Self {
+        Self { record, authorizes: None }
+    }
 }
 
 impl Policy {
-    /// The record that must be durable before the answer leaves; zero when it may leave at once.
+    /// Whether the answer to a new request waits for its record. Repeats, advices and reversals wait in every mode.
     #[must_use]
-    pub fn waits_for(&self, answering: Answering, answer: &Answer) -> Sequence {
-        let waits = match answering {
-            Answering::Repeat | Answering::Advice => true,
-            Answering::Request(amount) => self.reply == Reply::Fsync || self.is_large(amount, answer),
-        };
-        if waits { answer.depends_on } else { Sequence(0) }
-    }
-
-    fn is_large(&self, amount: Money, answer: &Answer) -> bool {
-        answer.action.is_approval()
-            && self
-                .fsync_above
+    pub fn request_waits(&self, request: &AuthorizationRequest, answer: &Answer) -> bool {
+        let large = |amount: Money| {
+            self.fsync_above
                 .iter()
                 .any(|above| above.currency == amount.currency && amount.minor > above.minor)
+        };
+        // Both are looked at: what is held is one of them, or a part of it.
+        let is_large = || large(request.amount) || request.billing.is_some_and(large);
+        self.reply == Reply::Fsync || answer.action.is_approval() && is_large()
     }
 }
 
@@ -74,19 +80,10 @@ pub struct Parked {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    sequence: Sequence,
+    wait: Wait,
     /// Nanoseconds since 1970; past it the answer is not sent (R3).
     deadline: u64,
     len: usize,
-}
-
-/// What became of answers that waited.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Released {
-    /// Sent.
-    pub sent: usize,
-    /// Past their deadline, and not sent.
-    pub late: usize,
 }
 
 impl Parked {
@@ -109,22 +106,21 @@ impl Parked {
     }
 
     /// Parks the bytes from `from` on, and takes them out of `out`.
-    pub fn park(&mut self, sequence: Sequence, deadline: u64, out: &mut Vec<u8>, from: usize) {
-        self.waiting.push_back(Waiting { sequence, deadline, len: out.len() - from });
+    pub fn park(&mut self, wait: Wait, deadline: u64, out: &mut Vec<u8>, from: usize) {
+        self.waiting.push_back(Waiting { wait, deadline, len: out.len() - from });
         self.bytes.extend_from_slice(&out[from..]);
         out.truncate(from);
     }
 
-    /// Moves every answer whose record is durable to `out`, and drops those whose deadline has passed. An answer
-    /// never overtakes one before it: records are durable in order, but a repeat may depend on an earlier one.
-    pub fn release(&mut self, durable: Sequence, now: u64, out: &mut Vec<u8>) -> Released {
-        let mut released = Released::default();
+    /// Moves every answer whose record is durable to `out`, and drops those whose deadline has passed: `late` is told
+    /// what each of them waited for. An answer never overtakes one before it: records are durable in order, but a
+    /// repeat may depend on an earlier one.
+    pub fn release(&mut self, durable: Sequence, now: u64, out: &mut Vec<u8>, mut late: impl FnMut(Wait)) {
         while let Some(first) = self.waiting.front().copied() {
             if first.deadline < now {
-                released.late += 1;
-            } else if first.sequence <= durable {
+                late(first.wait);
+            } else if first.wait.record <= durable {
                 out.extend_from_slice(&self.bytes[self.start..self.start + first.len]);
-                released.sent += 1;
             } else {
                 break;
             }
@@ -138,17 +134,13 @@ impl Parked {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        released
     }
 
-    /// Forgets all that waits: the journal has failed, and the network's time-out settles them (R2). Returns how many
-    /// there were.
-    pub fn drop_all(&mut self) -> usize {
-        let dropped = self.waiting.len();
-        self.waiting.clear();
+    /// Forgets all that waits; `unsent` is told what each of them waited for.
+    pub fn drop_all(&mut self, unsent: impl FnMut(Wait)) {
+        self.waiting.drain(..).map(|waiting| waiting.wait).for_each(unsent);
         self.bytes.clear();
         self.start = 0;
-        dropped
     }
 }
 
@@ -156,24 +148,70 @@ impl Parked {
 mod tests {
     use super::*;
     use crate::domain::action::ActionCode;
+    use crate::domain::card::Pan;
     use crate::domain::money::Currency;
+    use crate::domain::party::InstitutionId;
+    use crate::domain::party::NameId;
+    use crate::domain::party::Text;
+    use crate::domain::request::MessageClass;
+    use crate::domain::request::MessageKey;
+    use crate::domain::request::Presented;
+    use crate::domain::request::ProcessingCode;
+    use crate::domain::request::Stan;
+    use crate::domain::time::TransmissionTime;
+
+    fn money(minor: i64, currency: u16) -> Money {
+        Money::new(minor, Currency::new(currency).expect("a currency"))
+    }
+
+    fn purchase(amount: Money, billing: Option<Money>) -> AuthorizationRequest {
+        let processing_code = ProcessingCode(0);
+        AuthorizationRequest {
+            key: MessageKey {
+                network: NameId(1),
+                link: NameId(1),
+                stan: Stan(1),
+                transmission: TransmissionTime::default(),
+                acquirer: InstitutionId(1),
+                rrn: Text::BLANK,
+                terminal: Text::BLANK,
+                merchant: Text::BLANK,
+                network_reference: 0,
+            },
+            class: MessageClass::Authorization,
+            repeat: false,
+            pan: Pan::from_value(4_123_450_000_000_000, 16).expect("a card number"),
+            expiry: None,
+            processing_code,
+            kind: processing_code.kind(),
+            amount,
+            billing,
+            mcc: 0,
+            country: 0,
+            entry_mode: 0,
+            partial_supported: false,
+            presented: Presented::default(),
+        }
+    }
 
     #[test]
-    fn r1_what_waits_for_the_disk() {
-        let dollars = |minor| Money::new(minor, Currency::new(840).expect("a currency"));
+    fn r1_which_answers_to_requests_wait_for_the_disk() {
+        let (dollars, euros) = (|minor| money(minor, 840), |minor| money(minor, 978));
         let approval = Answer::decline(ActionCode::Approved, Sequence(7));
         let decline = Answer::decline(ActionCode::InsufficientFunds, Sequence(7));
         let table = [
-            (Reply::Async, Answering::Request(dollars(10_000)), approval, 0),
-            (Reply::Async, Answering::Request(dollars(10_001)), approval, 7),
-            (Reply::Async, Answering::Request(dollars(10_001)), decline, 0),
-            (Reply::Fsync, Answering::Request(dollars(1)), approval, 7),
-            (Reply::Fsync, Answering::Request(dollars(1)), decline, 7),
-            (Reply::Async, Answering::Repeat, approval, 7),
-            (Reply::Async, Answering::Advice, approval, 7),
-            (Reply::Fsync, Answering::Advice, approval, 7),
+            (Reply::Async, dollars(10_000), None, approval, false),
+            (Reply::Async, dollars(10_001), None, approval, true),
+            (Reply::Async, dollars(10_001), None, decline, false),
+            (Reply::Async, euros(10_001), None, approval, false),
+            // Bought in one currency and held in another.
+            (Reply::Async, euros(9_000), Some(dollars(10_001)), approval, true),
+            (Reply::Async, euros(90_000), Some(dollars(10_000)), approval, false),
+            (Reply::Async, dollars(10_001), Some(euros(9_000)), approval, true),
+            (Reply::Fsync, dollars(1), None, approval, true),
+            (Reply::Fsync, dollars(1), None, decline, true),
         ];
-        for (reply, answering, answer, sequence) in table {
+        for (reply, amount, billing, answer, waits) in table {
             let policy = Policy {
                 reply,
                 fsync_above: vec![dollars(10_000)],
@@ -182,7 +220,8 @@ mod tests {
                 gather_ns: 0,
                 parked_max: 1,
             };
-            assert_eq!(policy.waits_for(answering, &answer), Sequence(sequence), "{reply:?} {answering:?}");
+            let request = purchase(amount, billing);
+            assert_eq!(policy.request_waits(&request, &answer), waits, "{reply:?} {amount:?} {billing:?}");
         }
     }
 
@@ -191,16 +230,19 @@ mod tests {
         let mut parked = Parked::default();
         for (sequence, deadline, text) in [(5, 100, "five"), (3, 110, "three"), (9, 120, "nine")] {
             let mut out = format!("sent{text}").into_bytes();
-            parked.park(Sequence(sequence), deadline, &mut out, 4);
+            parked.park(Wait::until(Sequence(sequence)), deadline, &mut out, 4);
             assert_eq!(out, b"sent");
         }
-        let mut out = Vec::new();
-        assert_eq!(parked.release(Sequence(4), 90, &mut out), Released::default());
-        assert_eq!(parked.release(Sequence(5), 105, &mut out), Released { sent: 1, late: 1 });
+        let (mut out, mut late) = (Vec::new(), Vec::new());
+        let mut release = |durable, now, out: &mut Vec<u8>| {
+            parked.release(Sequence(durable), now, out, |wait| late.push(wait.record.0));
+            (parked.len(), parked.deadline())
+        };
+        assert_eq!(release(4, 90, &mut out), (3, Some(100)));
+        assert_eq!(release(5, 105, &mut out), (1, Some(120)));
         assert_eq!(out, b"three");
-        assert_eq!((parked.len(), parked.deadline()), (1, Some(120)));
-        assert_eq!(parked.release(Sequence(9), 120, &mut out), Released { sent: 1, late: 0 });
+        assert_eq!(release(9, 120, &mut out), (0, None));
         assert_eq!(out, b"threenine");
-        assert!(parked.is_empty());
+        assert_eq!(late, [5]);
     }
 }

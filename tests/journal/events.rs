@@ -25,6 +25,7 @@ use turnpike::domain::event::Noted;
 use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Seeded;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::event::Unanswered;
 use turnpike::domain::event::WalletStatusSet;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
@@ -354,6 +355,12 @@ fn advised() -> impl Strategy<Value = Event> {
     })
 }
 
+fn unanswered() -> impl Strategy<Value = Event> {
+    (slot(), any::<u64>(), any::<u64>()).prop_map(|(slot, card, sequence)| {
+        Event::Unanswered(Unanswered { slot, card: CardRef(card), authorization: Sequence(sequence) })
+    })
+}
+
 fn noted() -> impl Strategy<Value = Event> {
     (slot(), proptest::option::of(card()), key(), any::<[u16; 2]>())
         .prop_map(|(slot, card, key, [mti, reason])| Event::Noted(Noted { slot, card, key, mti, reason }))
@@ -402,7 +409,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
     });
     prop_oneof![
-        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => opened, 1 => funded, 1 => configured,
+        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => opened, 1 => funded, 1 => configured,
         1 => seeded, 1 => status
     ]
 }
