@@ -42,7 +42,6 @@ use turnpike::link::state::Moment;
 use turnpike::link::state::SocketId;
 use turnpike::pipeline::channel::Channel;
 use turnpike::pipeline::channel::ChannelSettings;
-use turnpike::pipeline::channel::Reason;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::gate::Reply;
@@ -51,6 +50,7 @@ use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
 use turnpike::pipeline::station::Seat;
 use turnpike::pipeline::station::Station;
+use turnpike::pipeline::tally::Reason;
 use turnpike::recovery;
 use zeroize::Zeroizing;
 

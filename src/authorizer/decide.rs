@@ -244,9 +244,9 @@ fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome 
     Outcome::decline(ActionCode::InsufficientFunds, Some(account))
 }
 
-/// The amounts of a partial approval, when `held` of an account in this currency is what can be had (R12). DE 4 and DE 6
-/// shrink by the same ratio, rounded down: held to what was asked for in the account's currency, which is DE 6 where the
-/// wallet has the currency that the network billed, else DE 4 ([`account_for`]).
+/// The amounts of a partial approval, when `held` of an account in this currency is what can be had (R12). DE 4 and
+/// DE 6 shrink by the same ratio, rounded down: held to what was asked for in the account's currency, which is DE 6
+/// where the wallet has the currency that the network billed, else DE 4 ([`account_for`]).
 fn part_of(request: &AuthorizationRequest, held: i64, currency: Currency) -> Option<PartialApproval> {
     let billed = request.billed();
     let asked = if currency == billed.currency { billed } else { request.amount };

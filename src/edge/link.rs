@@ -29,8 +29,8 @@ use crate::link::state::Settings;
 use crate::link::state::SignOn;
 use crate::link::state::SocketId;
 use crate::pipeline::channel::ChannelSettings;
-use crate::pipeline::channel::Reason;
 use crate::pipeline::station::Station;
+use crate::pipeline::tally::Reason;
 
 /// How often timers are looked at, unless a shorter one asks for more.
 const TICK: Duration = Duration::from_millis(250);

@@ -22,9 +22,9 @@ use crate::edge::link::Phase;
 use crate::edge::link::Place;
 use crate::pipeline::channel::Channel;
 use crate::pipeline::channel::Notice;
-use crate::pipeline::channel::Reason;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::station::Seat;
+use crate::pipeline::tally::Reason;
 
 /// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
 /// not come yet.

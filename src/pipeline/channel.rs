@@ -35,8 +35,9 @@ use super::gate::Wait;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::station::Seat;
+use super::tally::Reason;
+use super::tally::Tally;
 use super::unknown::Sampling;
-use super::unknown::UnknownElements;
 
 /// What a socket is served with.
 #[derive(Debug)]
@@ -49,165 +50,6 @@ pub struct ChannelSettings {
     pub answer_deadline_ms: u64,
     /// How many answers of this socket may wait for the disk.
     pub parked_max: usize,
-}
-
-/// Why a message was not answered or not served, or a socket closed. Each is a counter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Reason {
-    /// The stream's framing was lost; the socket is closed.
-    Framing,
-    /// A message that cannot be read, answered as the dialect says (R24).
-    Malformed,
-    /// The same, and what must be echoed could not be read either.
-    MalformedUnanswered,
-    /// A message that is right and not served.
-    Unsupported,
-    /// A response to nothing that was asked.
-    UnmatchedResponse,
-    /// The network did not take an answer of ours.
-    Rejected,
-    /// The network says that an answer of ours did not arrive (0190).
-    Undelivered,
-    /// An answer that does not fit its dialect.
-    Unwritable,
-    /// A reversal or advice that could not be kept, so that the peer sends it again (R2).
-    Unkept,
-    /// An answer whose record was not durable by its deadline (R3).
-    Late,
-    /// An answer that waited when the journal failed (R2).
-    JournalFailed,
-    /// The peer stopped in the middle of a frame.
-    PartialFrame,
-    /// The peer was silent for too long.
-    Idle,
-    /// The peer does not read its answers.
-    NotReading,
-    /// More sockets than the link may have.
-    TooManyConnections,
-    /// More sockets from one address than the link may have.
-    TooManyFromPeer,
-    /// An address that may not connect.
-    PeerNotAllowed,
-    /// A request before the sign-on, or after the peer's sign-off, which is declined.
-    NotSignedOn,
-    /// The peer has left too many echoes unanswered.
-    EchoesMissed,
-}
-
-impl Reason {
-    /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
-        Self::Framing,
-        Self::Malformed,
-        Self::MalformedUnanswered,
-        Self::Unsupported,
-        Self::UnmatchedResponse,
-        Self::Rejected,
-        Self::Undelivered,
-        Self::Unwritable,
-        Self::Unkept,
-        Self::Late,
-        Self::JournalFailed,
-        Self::PartialFrame,
-        Self::Idle,
-        Self::NotReading,
-        Self::TooManyConnections,
-        Self::TooManyFromPeer,
-        Self::PeerNotAllowed,
-        Self::NotSignedOn,
-        Self::EchoesMissed,
-    ];
-
-    /// Its name in metrics and logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Framing => "framing",
-            Self::Malformed => "malformed",
-            Self::MalformedUnanswered => "malformed-unanswered",
-            Self::Unsupported => "unsupported",
-            Self::UnmatchedResponse => "unmatched-response",
-            Self::Rejected => "rejected",
-            Self::Undelivered => "undelivered",
-            Self::Unwritable => "unwritable",
-            Self::Unkept => "unkept",
-            Self::Late => "late",
-            Self::JournalFailed => "journal-failed",
-            Self::PartialFrame => "partial-frame",
-            Self::Idle => "idle",
-            Self::NotReading => "not-reading",
-            Self::TooManyConnections => "too-many-connections",
-            Self::TooManyFromPeer => "too-many-from-peer",
-            Self::PeerNotAllowed => "peer-not-allowed",
-            Self::NotSignedOn => "not-signed-on",
-            Self::EchoesMissed => "echoes-missed",
-        }
-    }
-}
-
-/// Room for every [`ActionCode`].
-const ACTIONS: usize = 96;
-
-/// What a socket has counted since it was last asked.
-#[derive(Clone, Debug)]
-pub struct Tally {
-    /// Messages read.
-    pub frames: u64,
-    /// Frames without a message.
-    pub keep_alives: u64,
-    /// Network management messages, whatever became of them (R23).
-    pub management: u64,
-    /// Approvals although something was presented that nobody verified (R28).
-    pub unverified: u64,
-    /// Elements that the dialect does not have.
-    pub unknown: UnknownElements,
-    answers: [u32; ACTIONS],
-    dropped: [u32; Reason::ALL.len()],
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            frames: 0,
-            keep_alives: 0,
-            management: 0,
-            unverified: 0,
-            unknown: UnknownElements::default(),
-            answers: [0; ACTIONS],
-            dropped: [0; Reason::ALL.len()],
-        }
-    }
-}
-
-impl Tally {
-    /// Answers of this outcome.
-    #[must_use]
-    pub fn answers(&self, action: ActionCode) -> u64 {
-        self.answers.get(action as usize).copied().unwrap_or(0).into()
-    }
-
-    /// Things dropped for this reason.
-    #[must_use]
-    pub fn dropped(&self, reason: Reason) -> u64 {
-        self.dropped[reason as usize].into()
-    }
-
-    /// Counts from zero again.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Counts something that is dropped.
-    pub fn drop_for(&mut self, reason: Reason) {
-        self.dropped[reason as usize] += 1;
-    }
-
-    fn answer(&mut self, action: ActionCode) {
-        if let Some(count) = self.answers.get_mut(action as usize) {
-            *count += 1;
-        }
-    }
 }
 
 /// Something for the log. It never holds card data.
@@ -362,7 +204,9 @@ impl Channel {
         match &message.inbound {
             Inbound::Authorization(request) => {
                 let refused = batch.seat.station.refuses_requests();
-                self.tally.dropped[Reason::NotSignedOn as usize] += u32::from(refused);
+                if refused {
+                    self.tally.drop_for(Reason::NotSignedOn);
+                }
                 let admission = Admission { new: !refused, wait: self.has_room(batch) };
                 let outcome = batch.pipeline.authorize(request, admission, batch.received, now);
                 if let Outcome::Answer(answer, _) = &outcome {

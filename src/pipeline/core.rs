@@ -322,8 +322,8 @@ impl Pipeline {
         }
     }
 
-    /// Marks the authorization whose answer was too late to be sent: its hold stays until the network settles it, and it
-    /// is shown (R3). Nothing is done when it is gone, or when the journal takes nothing.
+    /// Marks the authorization whose answer was too late to be sent: its hold stays until the network settles it, and
+    /// it is shown (R3). Nothing is done when it is gone, or when the journal takes nothing.
     pub fn mark_unanswered(&self, card: CardRef, authorization: Sequence, now: Timestamp) {
         let slot = Slot::of_card(card);
         let mut shard = self.lock(slot);

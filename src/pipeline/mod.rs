@@ -10,5 +10,6 @@ pub mod gate;
 mod lookahead;
 pub mod seeding;
 pub mod station;
+pub mod tally;
 pub mod unknown;
 pub mod views;
