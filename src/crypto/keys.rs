@@ -22,6 +22,7 @@ pub struct Keys {
     /// Seals card numbers on disk.
     pub vault: Vault,
     approval_code: [u8; 16],
+    table_seed: u64,
 }
 
 impl Keys {
@@ -33,7 +34,10 @@ impl Keys {
         let mut approval_code = [0; 16];
         derive(&secret, b"seal card numbers", &mut seal);
         derive(&secret, b"permute approval codes", &mut approval_code);
-        Self { vault: Vault::new(Zeroizing::new(seal)), approval_code }
+        let mut table_seed = [0; 8];
+        derive(&secret, b"hash tables", &mut table_seed);
+        let table_seed = u64::from_le_bytes(table_seed);
+        Self { vault: Vault::new(Zeroizing::new(seal)), approval_code, table_seed }
     }
 
     /// The key of the permutation that makes approval codes hard to guess (DE 38, R8).
@@ -43,9 +47,19 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// Seeds the hash tables in memory (R34): peers cannot know it, and it is the same at every start, since snapshots
+    /// hold fingerprints that were made under it.
+    #[must_use]
+    pub const fn table_seed(&self) -> u64 {
+        self.table_seed
+    }
+}
+
 impl Drop for Keys {
     fn drop(&mut self) {
         self.approval_code.zeroize();
+        self.table_seed.zeroize();
     }
 }
 

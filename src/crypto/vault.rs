@@ -9,6 +9,7 @@ use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::aead::Nonce;
 use aws_lc_rs::aead::UnboundKey;
 use aws_lc_rs::hkdf::HKDF_SHA256;
+use aws_lc_rs::hkdf::Prk;
 use aws_lc_rs::hkdf::Salt;
 use zeroize::Zeroize;
 use zeroize::Zeroizing;
@@ -20,6 +21,9 @@ use crate::domain::card::PanSeal;
 use crate::domain::card::SEALED_PAN_BYTES;
 use crate::domain::card::SealNonce;
 use crate::domain::card::SealedPan;
+use crate::domain::seal::BlockSeal;
+use crate::domain::seal::SALT_BYTES;
+use crate::domain::seal::SnapshotKeys;
 
 /// The value as u64, the number of digits, and the version of this layout.
 const CLEAR_BYTES: usize = 10;
@@ -30,6 +34,8 @@ const LAYOUT_VERSION: u8 = 1;
 pub struct Vault {
     key: LessSafeKey,
     fingerprint: [u8; 8],
+    /// What the keys of snapshots are derived from.
+    snapshots: Prk,
 }
 
 impl Vault {
@@ -40,8 +46,9 @@ impl Vault {
         let mut fingerprint = [0; 8];
         let secret = Salt::new(HKDF_SHA256, b"turnpike/vault/1").extract(key.as_slice());
         derive(&secret, b"fingerprint", &mut fingerprint);
+        let snapshots = Salt::new(HKDF_SHA256, b"turnpike/snapshots/1").extract(key.as_slice());
         let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("a key of 32 bytes");
-        Self { key: LessSafeKey::new(key), fingerprint }
+        Self { key: LessSafeKey::new(key), fingerprint, snapshots }
     }
 
     /// Eight bytes that tell this key from another and say nothing about it. They stand in every segment, so that
@@ -86,6 +93,48 @@ impl PanSeal for Vault {
     }
 }
 
+impl SnapshotKeys for Vault {
+    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as its key")]
+    fn of_snapshot(&self, salt: &[u8; SALT_BYTES]) -> Box<dyn BlockSeal> {
+        let mut key = Zeroizing::new([0; 32]);
+        derive(&self.snapshots, salt, key.as_mut_slice());
+        let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("a key of 32 bytes");
+        Box::new(Blocks { key: LessSafeKey::new(key) })
+    }
+
+    fn fingerprint(&self) -> [u8; 8] {
+        self.fingerprint
+    }
+}
+
+/// The seal of one snapshot: a key of its own, and the block's number as nonce.
+struct Blocks {
+    key: LessSafeKey,
+}
+
+impl Blocks {
+    fn nonce(block: u32) -> Nonce {
+        let mut bytes = [0; NONCE_LEN];
+        bytes[..4].copy_from_slice(&block.to_le_bytes());
+        Nonce::assume_unique_for_key(bytes)
+    }
+}
+
+impl BlockSeal for Blocks {
+    #[expect(clippy::expect_used, reason = "AES-GCM refuses nothing below 64 GiB, and a block is much less")]
+    fn seal(&self, block: u32, bytes: &mut Vec<u8>) {
+        self.key
+            .seal_in_place_append_tag(Self::nonce(block), Aad::empty(), bytes)
+            .expect("a block is sealed");
+    }
+
+    fn open(&self, block: u32, bytes: &mut Vec<u8>) -> Option<()> {
+        let length = self.key.open_in_place(Self::nonce(block), Aad::empty(), bytes).ok()?.len();
+        bytes.truncate(length);
+        Some(())
+    }
+}
+
 fn nonce_of(nonce: SealNonce) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     bytes[..4].copy_from_slice(&nonce.epoch.to_le_bytes());
@@ -100,6 +149,33 @@ fn bound_to(card: CardRef) -> Aad<[u8; 8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::seal::SEAL_BYTES;
+
+    #[test]
+    fn a_block_opens_with_its_own_key_and_number_only() {
+        let text = b"4111111111111111".to_vec();
+        let mut sealed = text.clone();
+        vault(1).of_snapshot(&[7; SALT_BYTES]).seal(3, &mut sealed);
+        assert_eq!(sealed.len(), text.len() + SEAL_BYTES);
+        assert!(!sealed.windows(6).any(|part| text.windows(6).any(|of| of == part)));
+        let table = [
+            ("as it is", 1, 7, 3, None, true),
+            ("another key", 2, 7, 3, None, false),
+            ("another snapshot", 1, 8, 3, None, false),
+            ("another place", 1, 7, 4, None, false),
+            ("changed", 1, 7, 3, Some(0), false),
+            ("the seal changed", 1, 7, 3, Some(text.len()), false),
+        ];
+        for (name, key, salt, block, changed, opens) in table {
+            let mut bytes = sealed.clone();
+            if let Some(at) = changed {
+                bytes[at] ^= 1;
+            }
+            let opened = vault(key).of_snapshot(&[salt; SALT_BYTES]).open(block, &mut bytes);
+            assert_eq!(opened.is_some(), opens, "{name}");
+            assert_eq!(bytes == text, opens, "{name}");
+        }
+    }
 
     const AT: SealNonce = SealNonce { epoch: 3, sequence: 77 };
     const CARD: CardRef = CardRef(9);

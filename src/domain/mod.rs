@@ -10,4 +10,5 @@ pub mod event;
 pub mod money;
 pub mod party;
 pub mod request;
+pub mod seal;
 pub mod time;

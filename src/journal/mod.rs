@@ -16,6 +16,8 @@ pub mod inspect;
 pub mod record;
 pub mod recover;
 pub mod segment;
+pub mod snapshot;
+pub mod snapshot_writer;
 pub mod storage;
 pub mod writer;
 

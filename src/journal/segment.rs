@@ -19,6 +19,8 @@ use crate::journal::recover::RecoverError;
 use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
 use crate::journal::storage::StorageFile;
+use crate::journal::walk::headers;
+use crate::journal::walk::passed_by;
 
 /// The directory of segments and spares.
 pub const DIRECTORY: &str = "journal";
@@ -237,6 +239,36 @@ pub struct Segment {
     pub end: u64,
     /// The file's length.
     pub length: u64,
+}
+
+/// The header of one segment; `None` when there is no such file.
+///
+/// # Errors
+/// The disk failed, or the file is damaged or no segment.
+pub fn header<S: Storage>(storage: &S, number: u64) -> Result<Option<SegmentHeader>, RecoverError> {
+    if !list(storage)?.contains(&number) {
+        return Ok(None);
+    }
+    let file = name(number);
+    let mut block = vec![0; BLOCK_BYTES];
+    let read = storage.open(&file)?.read_at(0, &mut block)?;
+    SegmentHeader::read(&block[..read], &file, number).map(Some)
+}
+
+/// All segments by their headers alone. The last one may be growing: where it ends is not known.
+///
+/// # Errors
+/// The disk failed, or a segment is missing or damaged.
+pub fn survey<S: Storage>(storage: &S) -> Result<Vec<Segment>, RecoverError> {
+    let headers = headers(storage, None)?;
+    let mut segments = Vec::with_capacity(headers.len());
+    for (index, header) in headers.iter().enumerate() {
+        segments.push(match headers.get(index + 1) {
+            Some(next) => passed_by(storage, *header, next)?,
+            None => Segment { header: *header, last: Sequence(u64::MAX), end: 0, length: 0 },
+        });
+    }
+    Ok(segments)
 }
 
 /// Turns segments whose records are all covered by snapshots into spares, oldest first; what is too short to be

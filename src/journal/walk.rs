@@ -80,6 +80,14 @@ pub(crate) fn walk<S: Storage>(
     let mut window = Window::default();
     for (index, header) in headers.iter().enumerate() {
         let file = segment::name(header.number);
+        if let Some(next) = headers.get(index + 1).filter(|next| next.first <= covered.next()) {
+            // Snapshots hold all of it.
+            recovered.segments.push(passed_by(storage, *header, next)?);
+            recovered.last = Sequence(next.first.0 - 1);
+            recovered.last_batch = next.first_batch.wrapping_sub(1);
+            recovered.chain = next.chain;
+            continue;
+        }
         visit.segment(&file, header);
         window.forget();
         let mut reading = Reading { file: &file, content: storage.open(&file)?, header, window: &mut window };
@@ -95,6 +103,16 @@ pub(crate) fn walk<S: Storage>(
     reaches(recovered, covered)
 }
 
+/// A segment that is not read, by its own header and the next one's.
+pub(crate) fn passed_by<S: Storage>(
+    storage: &S,
+    header: SegmentHeader,
+    next: &SegmentHeader,
+) -> Result<Segment, StorageError> {
+    let length = storage.open(&segment::name(header.number))?.length()?;
+    Ok(Segment { header, last: Sequence(next.first.0 - 1), end: length, length })
+}
+
 /// Snapshots hold durable records only: a journal that ends before them has lost its end.
 fn reaches(recovered: Recovered, covered: Sequence) -> Result<Recovered, RecoverError> {
     if recovered.last < covered {
@@ -104,7 +122,7 @@ fn reaches(recovered: Recovered, covered: Sequence) -> Result<Recovered, Recover
 }
 
 /// Reads all headers first: a missing file or a wrong key is found before anything is fed.
-fn headers<S: Storage>(
+pub(crate) fn headers<S: Storage>(
     storage: &S,
     fingerprint: Option<[u8; 8]>,
 ) -> Result<Vec<SegmentHeader>, RecoverError> {

@@ -78,6 +78,9 @@ impl Shard {
         time: Timestamp,
         event: &Event,
     ) -> Result<Applied, ApplyError> {
+        if self.copying.is_some() {
+            self.preserve_for(event);
+        }
         let mut applied = Applied::default();
         match event {
             Event::Configured(configured) => self.configure(configured.bounds),
@@ -141,7 +144,9 @@ impl Shard {
         if self.card_position(event.card).is_some() {
             return Err(ApplyError::AlreadyOpen);
         }
-        let position = self.cards.insert(Card::new(event, wallet)).map_err(|_| ApplyError::Full("cards"))?;
+        let card = Card::new(event, wallet, self.wallets.at(wallet).card);
+        let position = self.cards.insert(card).map_err(|_| ApplyError::Full("cards"))?;
+        self.wallets.at_mut(wallet).card = position;
         self.card_index.insert(hash_u64(event.card.0, self.seed), position);
         let at = self.slot_of(event.slot);
         self.slots[at].cards += 1;
@@ -160,7 +165,8 @@ impl Shard {
         event.amount.checked_add(event.overdraft).ok_or(ApplyError::Overflow)?;
         match self.wallet_position(event.wallet) {
             None => {
-                let wallet = Wallet { id: event.wallet, status: WalletStatus::Active, account };
+                let status = WalletStatus::Active;
+                let wallet = Wallet { id: event.wallet, status, account, card: NONE };
                 let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
                 self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
             }
@@ -172,7 +178,7 @@ impl Shard {
         Ok(())
     }
 
-    fn add_account(&mut self, wallet: u32, account: Account) -> Result<(), ApplyError> {
+    pub(super) fn add_account(&mut self, wallet: u32, account: Account) -> Result<(), ApplyError> {
         if self.accounts_of(wallet).any(|known| known.number == account.number) {
             return Err(ApplyError::AlreadyOpen);
         }

@@ -52,6 +52,20 @@ impl AuthorizationState {
         }
     }
 
+    /// The state of this code (its discriminant).
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Held),
+            1 => Some(Self::Posted),
+            2 => Some(Self::Reversed),
+            3 => Some(Self::Tombstone),
+            4 => Some(Self::Vacant),
+            5 => Some(Self::Pending),
+            _ => None,
+        }
+    }
+
     /// Whether it still holds, has posted, or pends.
     #[must_use]
     pub const fn is_open(self) -> bool {

@@ -497,20 +497,12 @@ impl Shard {
     /// the slot's oldest beyond the bounds.
     pub(super) fn close(&mut self, slot: Slot, position: u32, by: Sequence, time: Timestamp) {
         let at = self.slot_of(slot);
-        let newest = self.slots[at].closed_newest;
         let entry = self.authorizations.at_mut(position);
         entry.closed_by = by;
         entry.changed_s = time.seconds() as u32;
-        entry.closed_previous = newest;
-        entry.closed_next = NONE;
         entry.chain_next = NONE;
         let (card, tombstone) = (entry.card, entry.state == AuthorizationState::Tombstone);
-        match newest {
-            NONE => self.slots[at].closed_oldest = position,
-            newest => self.authorizations.at_mut(newest).closed_next = position,
-        }
-        self.slots[at].closed_newest = position;
-        self.slots[at].closed_len += 1;
+        self.append_closed(at, position);
 
         let card = self.cards.at_mut(card);
         card.tombstones += u16::from(tombstone);
@@ -523,6 +515,19 @@ impl Shard {
             self.shortened.closed += 1;
             self.drop_closed(slot, self.slots[at].closed_oldest);
         }
+    }
+
+    /// Puts an authorization behind all others that were closed in its slot.
+    pub(super) fn append_closed(&mut self, at: usize, position: u32) {
+        let newest = std::mem::replace(&mut self.slots[at].closed_newest, position);
+        let entry = self.authorizations.at_mut(position);
+        entry.closed_previous = newest;
+        entry.closed_next = NONE;
+        match newest {
+            NONE => self.slots[at].closed_oldest = position,
+            newest => self.authorizations.at_mut(newest).closed_next = position,
+        }
+        self.slots[at].closed_len += 1;
     }
 
     /// Lets go of up to two authorizations whose time in memory is over. Two for each event that adds at most one, so
@@ -546,6 +551,9 @@ impl Shard {
     /// always the oldest of its card: a slot's list is in the same order as each of its cards' lists.
     fn drop_closed(&mut self, slot: Slot, position: u32) {
         let entry = *self.authorizations.at(position);
+        if self.copying.is_some() {
+            self.preserve(self.cards.at(entry.card).wallet);
+        }
         let at = self.slot_of(slot);
         match entry.closed_previous {
             NONE => self.slots[at].closed_oldest = entry.closed_next,

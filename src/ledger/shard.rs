@@ -17,6 +17,7 @@ use crate::domain::time::Expiry;
 
 use super::answers::Answers;
 use super::authorization::Authorization;
+use super::image::Copying;
 use super::index::Index;
 use super::slab::NONE;
 use super::slab::Slab;
@@ -83,15 +84,19 @@ pub(super) struct Wallet {
     pub(super) id: WalletId,
     pub(super) status: WalletStatus,
     pub(super) account: Account,
+    /// Its card that was opened last.
+    pub(super) card: u32,
 }
 
 /// A card of ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Card {
     pan: u64,
     /// Its reference.
     pub reference: CardRef,
     pub(super) wallet: u32,
+    /// The wallet's card that was opened before it.
+    pub(super) next: u32,
     /// Its open authorizations, newest first.
     pub(super) open: u32,
     /// Its closed authorizations and tombstones, oldest first.
@@ -112,12 +117,25 @@ pub struct Card {
     pub verification: Verification,
 }
 
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { reference, expiry, status, .. } = self;
+        f.debug_struct("Card")
+            .field("pan", &self.masked())
+            .field("reference", reference)
+            .field("expiry", expiry)
+            .field("status", status)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Card {
-    pub(super) fn new(event: &crate::domain::event::CardOpened, wallet: u32) -> Self {
+    pub(super) fn new(event: &crate::domain::event::CardOpened, wallet: u32, next: u32) -> Self {
         Self {
             pan: event.pan.value(),
             reference: event.card,
             wallet,
+            next,
             open: NONE,
             closed_oldest: NONE,
             closed_newest: NONE,
@@ -129,6 +147,11 @@ impl Card {
             status: event.status,
             verification: event.verification,
         }
+    }
+
+    /// Its number as it is kept: the value and how many digits.
+    pub(super) const fn number(&self) -> (u64, u8) {
+        (self.pan, self.pan_digits)
     }
 
     /// First six and last four digits.
@@ -218,6 +241,8 @@ pub struct Shard {
     pub(super) applied: Sequence,
     /// The card that was looked up last: the event that is applied next is nearly always about it.
     pub(super) last_card: u32,
+    /// A copy for a snapshot that is being made.
+    pub(super) copying: Option<Copying>,
 }
 
 /// Currencies that a shard has room for before its table of totals grows.
@@ -248,6 +273,7 @@ impl Shard {
             shortened: Shortened::default(),
             applied: Sequence(0),
             last_card: NONE,
+            copying: None,
         }
     }
 
@@ -299,6 +325,12 @@ impl Shard {
     #[must_use]
     pub fn wallet_of(&self, card: &Card) -> WalletId {
         self.wallets.at(card.wallet).id
+    }
+
+    /// The cards of a wallet at a position, newest first.
+    pub(super) fn cards_of(&self, wallet: u32) -> impl Iterator<Item = &Card> {
+        let newest = self.cards.get(self.wallets.at(wallet).card);
+        std::iter::successors(newest, |card| self.cards.get(card.next))
     }
 
     /// The accounts of a wallet at a position, in the order in which they were opened.

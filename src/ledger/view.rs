@@ -68,7 +68,7 @@ impl Shard {
     pub fn wallet_authorizations(&self, wallet: WalletId) -> Option<Vec<AuthorizationView>> {
         let position = self.wallet_position(wallet)?;
         let mut views = Vec::new();
-        for (_, card) in self.cards.iter().filter(|(_, card)| card.wallet == position) {
+        for card in self.cards_of(position) {
             for (_, authorization) in self.open_of(card).chain(self.closed_of(card)) {
                 let account =
                     self.accounts_of(position).find(|account| account.number == authorization.account);

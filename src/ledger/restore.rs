@@ -1,0 +1,406 @@
+//! From images back to shards ([`super::image`] has the layout). The shards may be others than those that were copied:
+//! every wallet and slot goes where its number belongs.
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::CardRef;
+use crate::domain::card::CardStatus;
+use crate::domain::card::Pan;
+use crate::domain::card::ServiceCode;
+use crate::domain::card::Verification;
+use crate::domain::event::Bounds;
+use crate::domain::event::CardOpened;
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
+use crate::domain::time::Expiry;
+
+use super::answers::Remembered;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::authorization::LegState;
+use super::books::Books;
+use super::books::Layout;
+use super::books::sum_totals;
+use super::chain::ANSWER_BIT;
+use super::directory::Location;
+use super::directory::PanHash;
+use super::shard::Account;
+use super::shard::Capacity;
+use super::shard::Card;
+use super::shard::Shard;
+use super::shard::Totals;
+use super::shard::Wallet;
+use super::shard::hash_u64;
+use super::slab::NONE;
+
+/// Why an image cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ImageError {
+    /// It ends in the middle of something.
+    #[error("it ends in the middle of a {0}")]
+    Short(&'static str),
+    /// A value that is none.
+    #[error("its {0} holds no possible value")]
+    Value(&'static str),
+    /// A table is smaller than it was.
+    #[error("the table of {0} is full; raise `ledger.{0}_max` to what it was")]
+    Full(&'static str),
+    /// The parts do not add up to what was noted for the whole.
+    #[error("currency {0} does not add up: the accounts differ from the totals")]
+    Totals(Currency),
+}
+
+/// Books that are being put together from images.
+#[derive(Debug)]
+pub struct Restoring {
+    books: Books,
+    /// The totals of all shard parts, by currency.
+    noted: Vec<Totals>,
+    /// By shard: closed authorizations with their slots and the records that closed them.
+    closed: Vec<Vec<(u16, Sequence, u32)>>,
+}
+
+impl Restoring {
+    /// Begins with empty books under the seed that the images were made under.
+    #[must_use]
+    pub fn new(layout: Layout, capacity: Capacity, bounds: Bounds, seed: u64) -> Self {
+        let books = Books::new(layout, capacity, bounds, seed);
+        let closed = books.shards.iter().map(|_| Vec::new()).collect();
+        Self { books, noted: Vec::new(), closed }
+    }
+
+    /// Takes the shard part of an image, which is of everything up to `cut`. Returns its slots.
+    ///
+    /// # Errors
+    /// It cannot be read; the books are of no use then.
+    pub fn shard_part(&mut self, image: &[u8], cut: Sequence) -> Result<Vec<Slot>, ImageError> {
+        let mut take = Take { rest: image, of: "shard" };
+        let (slots, currencies) = (take.u16()?, take.u16()?);
+        let mut noted = Vec::new();
+        for _ in 0..currencies {
+            let currency = take.currency()?;
+            let [wallets, funding, settlement, held] =
+                [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
+            noted.push(Totals { currency, wallets, funding, settlement, held });
+        }
+        let mut found = Vec::new();
+        for _ in 0..slots {
+            let slot = Slot::new(take.u16()?).ok_or(ImageError::Value("slot"))?;
+            let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
+            if found.is_empty() {
+                // A funding account belongs to no slot. It stands where the first of them does.
+                noted.iter().for_each(|totals| shard.totals_mut(totals.currency).funding += totals.funding);
+            }
+            shard.applied = shard.applied.max(cut);
+            take_slot(&mut take, shard, slot)?;
+            found.push(slot);
+        }
+        self.noted = sum_totals([self.noted.as_slice(), &noted].into_iter());
+        take.finish().map(|()| found)
+    }
+
+    /// Takes images of wallets, one after the other. Returns how many there were.
+    ///
+    /// # Errors
+    /// They cannot be read, or do not fit; the books are of no use then.
+    pub fn wallets(&mut self, images: &[u8]) -> Result<u64, ImageError> {
+        let mut take = Take { rest: images, of: "wallet" };
+        let mut count = 0;
+        while !take.rest.is_empty() {
+            self.wallet(&mut take)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn wallet(&mut self, take: &mut Take<'_>) -> Result<(), ImageError> {
+        let id = WalletId(take.u64()?);
+        let status = WalletStatus::from_code(take.u8()?).ok_or(ImageError::Value("wallet status"))?;
+        let (accounts, cards) = (take.u16()?, take.u16()?);
+        let slot = Slot::of_wallet(id);
+        let at = self.books.layout.shard_of(slot);
+        let shard = &mut self.books.shards[at];
+        let account = take_account(take)?;
+        let wallet = Wallet { id, status, account, card: NONE };
+        let position = shard.wallets.insert(wallet).map_err(|_| ImageError::Full("wallets"))?;
+        shard.wallet_index.insert(hash_u64(id.0, shard.seed), position);
+        shard.count_in(&account);
+        for _ in 1..accounts {
+            let account = take_account(take)?;
+            shard.add_account(position, account).map_err(|_| ImageError::Full("wallets"))?;
+            shard.count_in(&account);
+        }
+        let mut newer = NONE;
+        for _ in 0..cards {
+            let (card, pan) = take_card(take, slot, position)?;
+            let place = shard.cards.insert(card).map_err(|_| ImageError::Full("cards"))?;
+            shard.card_index.insert(hash_u64(card.reference.0, shard.seed), place);
+            match newer {
+                NONE => shard.wallets.at_mut(position).card = place,
+                newer => shard.cards.at_mut(newer).next = place,
+            }
+            newer = place;
+            take_authorizations(take, shard, place, slot, &mut self.closed[at])?;
+            let hash = PanHash::of(pan, self.books.seed);
+            let location = Location { slot, card: place };
+            self.books.directory.insert(hash, location).map_err(|_| ImageError::Full("cards"))?;
+        }
+        Ok(())
+    }
+
+    /// The books, once all images are taken.
+    ///
+    /// # Errors
+    /// The accounts do not add up to the totals.
+    pub fn finish(mut self) -> Result<Books, ImageError> {
+        for (shard, closed) in self.books.shards.iter_mut().zip(&mut self.closed) {
+            closed.sort_unstable();
+            for (slot, _, position) in closed.iter() {
+                shard.append_closed(usize::from(slot - shard.first_slot), *position);
+            }
+            for totals in &mut shard.totals {
+                totals.settlement = -(totals.wallets + totals.funding);
+            }
+        }
+        let found = self.books.totals();
+        for noted in &self.noted {
+            if !found.contains(noted) {
+                return Err(ImageError::Totals(noted.currency));
+            }
+        }
+        match found.iter().find(|totals| !self.noted.contains(totals)) {
+            Some(totals) => Err(ImageError::Totals(totals.currency)),
+            None => Ok(self.books),
+        }
+    }
+}
+
+/// How much there is in images, to make room for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Wallets.
+    pub wallets: usize,
+    /// Accounts, first ones included.
+    pub accounts: usize,
+    /// Cards.
+    pub cards: usize,
+    /// Authorizations and tombstones.
+    pub authorizations: usize,
+}
+
+impl Counts {
+    /// Adds images of wallets.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn add(&mut self, images: &[u8]) -> Result<(), ImageError> {
+        let mut take = Take { rest: images, of: "wallet" };
+        while !take.rest.is_empty() {
+            take.bytes::<9>()?;
+            let (accounts, cards) = (take.u16()?, take.u16()?);
+            for _ in 0..accounts {
+                take_account(&mut take)?;
+            }
+            for _ in 0..cards {
+                take_card(&mut take, Slot::default(), NONE)?;
+                let (open, closed) = (take.u16()?, take.u16()?);
+                for _ in 0..u32::from(open) + u32::from(closed) {
+                    take_authorization(&mut take)?;
+                    self.authorizations += 1;
+                }
+            }
+            self.wallets += 1;
+            self.accounts += usize::from(accounts);
+            self.cards += usize::from(cards);
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// Counts an account's balances into the totals.
+    fn count_in(&mut self, account: &Account) {
+        let totals = self.totals_mut(account.currency);
+        totals.wallets += i128::from(account.posted);
+        totals.held += i128::from(account.held);
+    }
+}
+
+fn take_slot(take: &mut Take<'_>, shard: &mut Shard, slot: Slot) -> Result<(), ImageError> {
+    let at = shard.slot_of(slot);
+    shard.slots[at].approvals = take.u64()?;
+    shard.slots[at].cards = take.u32()?;
+    for _ in 0..take.u32()? {
+        let answer = take_answer(take)?;
+        let (place, overwritten) = shard.answers.push(at, answer);
+        if let Some(old) = overwritten {
+            shard.messages.remove(old.fingerprint, place | ANSWER_BIT);
+        }
+        shard.messages.insert(answer.fingerprint, place | ANSWER_BIT);
+    }
+    Ok(())
+}
+
+fn take_answer(take: &mut Take<'_>) -> Result<Remembered, ImageError> {
+    Ok(Remembered {
+        fingerprint: take.u64()?,
+        sequence: take.sequence()?,
+        amount: take.i64()?,
+        posted: take.i64()?,
+        available: take.i64()?,
+        transmission: take.u32()?,
+        answered_s: take.u32()?,
+        processing_code: take.u32()?,
+        currency: take.u16()?,
+        account_currency: take.u16()?,
+        approval_code: take.bytes()?,
+        action: ActionCode::from_code(take.u8()?).ok_or(ImageError::Value("action code"))?,
+    })
+}
+
+fn take_account(take: &mut Take<'_>) -> Result<Account, ImageError> {
+    let (number, currency) = (take.u16()?, take.currency()?);
+    let (posted, held, overdraft) = (take.i64()?, take.i64()?, take.i64()?);
+    Ok(Account { posted, held, overdraft, next: NONE, currency, number })
+}
+
+fn take_card(take: &mut Take<'_>, slot: Slot, wallet: u32) -> Result<(Card, Pan), ImageError> {
+    let reference = CardRef(take.u64()?);
+    let (number, digits) = (take.u64()?, take.u8()?);
+    let pan = Pan::from_value(number, digits).map_err(|_| ImageError::Value("card number"))?;
+    let event = CardOpened {
+        slot,
+        wallet: WalletId(0),
+        card: reference,
+        pan,
+        expiry: Expiry::new(take.u16()?).ok_or(ImageError::Value("month"))?,
+        service_code: ServiceCode(take.u16()?),
+        status: CardStatus::from_code(take.u8()?).ok_or(ImageError::Value("card status"))?,
+        verification: Verification::from_code(take.u8()?).ok_or(ImageError::Value("verification"))?,
+    };
+    Ok((Card::new(&event, wallet, NONE), pan))
+}
+
+/// The authorizations of a card, open ones and closed ones.
+fn take_authorizations(
+    take: &mut Take<'_>,
+    shard: &mut Shard,
+    card: u32,
+    slot: Slot,
+    all_closed: &mut Vec<(u16, Sequence, u32)>,
+) -> Result<(), ImageError> {
+    let (open, closed) = (take.u16()?, take.u16()?);
+    let mut before = NONE;
+    for n in 0..u32::from(open) + u32::from(closed) {
+        let is_open = n < u32::from(open);
+        let entry = Authorization { card, ..take_authorization(take)? };
+        if entry.state.is_open() != is_open || entry.state == AuthorizationState::Vacant {
+            return Err(ImageError::Value("authorization's state"));
+        }
+        let position = shard.authorizations.insert(entry).map_err(|_| ImageError::Full("authorizations"))?;
+        let tombstone = entry.state == AuthorizationState::Tombstone;
+        if !tombstone {
+            shard.messages.insert(shard.fingerprint_of(&entry), position);
+        }
+        let owner = shard.cards.at_mut(card);
+        owner.authorizations += 1;
+        owner.tombstones += u16::from(tombstone);
+        let first = n == 0 || n == u32::from(open);
+        match (first, is_open) {
+            (true, true) => owner.open = position,
+            (true, false) => owner.closed_oldest = position,
+            (false, _) => shard.authorizations.at_mut(before).chain_next = position,
+        }
+        if !is_open {
+            shard.cards.at_mut(card).closed_newest = position;
+            all_closed.push((slot.number(), entry.closed_by, position));
+        }
+        before = position;
+    }
+    Ok(())
+}
+
+fn take_authorization(take: &mut Take<'_>) -> Result<Authorization, ImageError> {
+    let (sequence, network_reference, acquirer, closed_by) =
+        (take.sequence()?, take.u64()?, take.u64()?, take.sequence()?);
+    let (amount, taken, answered) = (take.i64()?, take.i64()?, take.i64()?);
+    Ok(Authorization {
+        sequence,
+        network_reference,
+        acquirer,
+        closed_by,
+        amount,
+        taken,
+        answered,
+        stan: take.u32()?,
+        transmission: take.u32()?,
+        terminal: take.u32()?,
+        merchant: take.u32()?,
+        processing_code: take.u32()?,
+        changed_s: take.u32()?,
+        hold_until_s: take.u32()?,
+        network: take.u16()?,
+        currency: take.u16()?,
+        account: take.u16()?,
+        action: ActionCode::from_code(take.u8()?).ok_or(ImageError::Value("action code"))?,
+        class: take.u8()?,
+        state: AuthorizationState::from_code(take.u8()?).ok_or(ImageError::Value("authorization's state"))?,
+        legs: LegState(take.u8()?),
+        rrn: take.bytes()?,
+        approval_code: take.bytes()?,
+        ..Authorization::VACANT
+    })
+}
+
+/// Reads an image from its start on.
+struct Take<'a> {
+    rest: &'a [u8],
+    of: &'static str,
+}
+
+impl Take<'_> {
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {
+        let (value, rest) = self.rest.split_first_chunk::<N>().ok_or(ImageError::Short(self.of))?;
+        self.rest = rest;
+        Ok(*value)
+    }
+
+    fn u8(&mut self) -> Result<u8, ImageError> {
+        self.bytes::<1>().map(|[value]| value)
+    }
+
+    fn u16(&mut self) -> Result<u16, ImageError> {
+        self.bytes().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, ImageError> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, ImageError> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64, ImageError> {
+        self.bytes().map(i64::from_le_bytes)
+    }
+
+    fn i128(&mut self) -> Result<i128, ImageError> {
+        self.bytes().map(i128::from_le_bytes)
+    }
+
+    fn sequence(&mut self) -> Result<Sequence, ImageError> {
+        self.u64().map(Sequence)
+    }
+
+    fn currency(&mut self) -> Result<Currency, ImageError> {
+        Currency::new(self.u16()?).ok_or(ImageError::Value("currency"))
+    }
+
+    /// Nothing may be left.
+    const fn finish(self) -> Result<(), ImageError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(ImageError::Value("length")) }
+    }
+}
