@@ -9,6 +9,7 @@ pub mod core;
 pub mod gate;
 mod lookahead;
 pub mod seeding;
+pub mod snapshot;
 pub mod station;
 pub mod tally;
 pub mod unknown;

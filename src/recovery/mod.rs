@@ -1,18 +1,32 @@
-//! From the journal to the books: every record goes through the same `apply` as when it happened.
+//! From disk to the books: the newest snapshot that is whole, then every record after it through the same `apply` as
+//! when it happened.
+
+pub mod verify;
 
 use crate::domain::event::Bounds;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::party::SLOTS;
+use crate::domain::seal::SnapshotKeys;
+use crate::domain::time::Timestamp;
 use crate::journal::recover::Opener;
 use crate::journal::recover::RecoverError;
 use crate::journal::recover::Recovered;
 use crate::journal::recover::recover;
+use crate::journal::segment;
+use crate::journal::snapshot;
+use crate::journal::snapshot::Head;
+use crate::journal::snapshot::Part;
+use crate::journal::snapshot::SnapshotError;
+use crate::journal::snapshot::Tail;
 use crate::journal::storage::Storage;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
 use crate::ledger::books::Misfit;
+use crate::ledger::restore::ImageError;
+use crate::ledger::restore::Restoring;
 use crate::ledger::shard::Capacity;
 
 /// What the books are built with.
@@ -22,11 +36,11 @@ pub struct Settings {
     pub layout: Layout,
     /// Room in all.
     pub capacity: Capacity,
-    /// Keys the hash tables of this process.
+    /// Keys the hash tables. Snapshots are read under the seed that they were made under.
     pub seed: u64,
 }
 
-/// The books as the journal tells them.
+/// The books as the disk tells them.
 #[derive(Debug)]
 pub struct Rebuilt {
     /// The books.
@@ -37,6 +51,12 @@ pub struct Rebuilt {
     pub seeded: Option<Seeded>,
     /// The configuration of the last start.
     pub configured: Option<Configured>,
+    /// The snapshot that they began with.
+    pub snapshot: Option<(u64, Tail)>,
+    /// How many records were applied; those that the snapshot had were not.
+    pub applied: u64,
+    /// Newer snapshots that are damaged, so that they could not be used.
+    pub damaged: Vec<SnapshotError>,
 }
 
 /// Why the books cannot be rebuilt.
@@ -48,9 +68,12 @@ pub enum RebuildError {
     /// A record does not fit the books; most often a table is smaller than when it was written.
     #[error(transparent)]
     Misfit(#[from] Misfit),
+    /// A snapshot cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
-/// Reads the journal from its start and applies every record.
+/// Reads the journal from its start and applies every record; snapshots are not looked at.
 ///
 /// # Errors
 /// The journal is damaged or foreign, or a record does not fit. Nothing on disk was changed.
@@ -59,20 +82,181 @@ pub fn rebuild<S: Storage>(
     opener: Opener<'_>,
     settings: Settings,
 ) -> Result<Rebuilt, RebuildError> {
-    let mut books = Books::new(settings.layout, settings.capacity, Bounds::default(), settings.seed);
-    let (mut seeded, mut configured, mut misfit) = (None, None, None);
-    let recovered = recover(storage, opener, Sequence(0), |sequence, time, event| {
+    let mut replay = Replay::from_nothing(settings);
+    replay.journal(storage, opener, Tail::default(), &mut |_, _| ())?;
+    replay.end()
+}
+
+/// Builds the books from the newest snapshot that is whole and the records after it, or from the whole journal where
+/// there is no snapshot.
+///
+/// # Errors
+/// The journal or a snapshot is foreign, or something does not fit. A damaged snapshot is passed over as long as an
+/// older one, or the whole journal, is there. Nothing on disk was changed.
+pub fn restore<S: Storage>(
+    storage: &S,
+    opener: Opener<'_>,
+    keys: &dyn SnapshotKeys,
+    settings: Settings,
+) -> Result<Rebuilt, RebuildError> {
+    let mut damaged = Vec::new();
+    for number in snapshot::list(storage).map_err(SnapshotError::from)?.into_iter().rev() {
+        match Replay::from_snapshot(storage, number, keys, settings) {
+            Ok((mut replay, tail)) => {
+                replay.journal(storage, opener, tail, &mut |_, _| ())?;
+                return Ok(Rebuilt { damaged, ..replay.end()? });
+            }
+            Err(error) if error.is_damage() => damaged.push(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match (rebuild(storage, opener, settings), damaged.first()) {
+        // What the journal lacks was in the snapshots, so their damage is what is to be mended.
+        (Err(RebuildError::Journal(RecoverError::StartMissing { .. })), Some(error)) => {
+            Err(error.clone().into())
+        }
+        (rebuilt, _) => Ok(Rebuilt { damaged, ..rebuilt? }),
+    }
+}
+
+/// What has been read so far.
+pub struct Replay {
+    books: Books,
+    /// By slot: records up to here are in the books already.
+    stamps: Box<[Sequence]>,
+    recovered: Recovered,
+    seeded: Option<Seeded>,
+    configured: Option<Configured>,
+    snapshot: Option<(u64, Tail)>,
+    applied: u64,
+    misfit: Option<Misfit>,
+}
+
+impl Replay {
+    /// Begins with empty books.
+    #[must_use]
+    pub fn from_nothing(settings: Settings) -> Self {
+        let Settings { layout, capacity, seed } = settings;
+        Self::with(Books::new(layout, capacity, Bounds::default(), seed))
+    }
+
+    fn with(books: Books) -> Self {
+        Self {
+            books,
+            stamps: vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice(),
+            recovered: Recovered::default(),
+            seeded: None,
+            configured: None,
+            snapshot: None,
+            applied: 0,
+            misfit: None,
+        }
+    }
+
+    /// Begins with the books of one snapshot.
+    ///
+    /// # Errors
+    /// It is damaged, of another key or journal, or does not fit.
+    pub fn from_snapshot<S: Storage>(
+        storage: &S,
+        number: u64,
+        keys: &dyn SnapshotKeys,
+        settings: Settings,
+    ) -> Result<(Self, Tail), SnapshotError> {
+        let Settings { layout, capacity, seed } = settings;
+        let head = snapshot::read_head(storage, number, keys)?;
+        let Head { configured, seeded, .. } = head;
+        let mut restoring = Restoring::new(layout, capacity, configured.bounds, seed);
+        let mut stamps = vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice();
+        let mut wallets = 0;
+        let unfit = |cause: ImageError| cause.to_string();
+        let (_, tail) = snapshot::read(storage, number, keys, &mut |part, cut, body| {
+            match part {
+                Part::Shard => {
+                    for slot in restoring.shard_part(body, cut).map_err(unfit)? {
+                        stamps[usize::from(slot.number())] = cut;
+                    }
+                }
+                Part::Wallets => wallets += restoring.wallets(body).map_err(unfit)?,
+                Part::End => {}
+            }
+            Ok(())
+        })?;
+        let unfit = |cause: String| SnapshotError::Unfit { file: snapshot::name(number), cause };
+        if wallets != tail.wallets || stamps.contains(&Sequence(0)) {
+            return Err(unfit("it does not hold all wallets and slots that it should".to_owned()));
+        }
+        is_of_this_journal(storage, number, &tail)?;
+        let books = restoring.finish().map_err(|error| unfit(error.to_string()))?;
+        let (configured, snapshot) = (Some(configured), Some((number, tail)));
+        Ok((Self { stamps, seeded, configured, snapshot, ..Self::with(books) }, tail))
+    }
+
+    /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each.
+    ///
+    /// # Errors
+    /// The journal is damaged, foreign, or does not reach as far as the snapshot.
+    pub fn journal<S: Storage>(
+        &mut self,
+        storage: &S,
+        opener: Opener<'_>,
+        tail: Tail,
+        before: &mut dyn FnMut(&Books, Sequence),
+    ) -> Result<(), RebuildError> {
+        let recovered = recover(storage, opener, tail.covered, |sequence, time, event| {
+            if self.misfit.is_none() {
+                before(&self.books, sequence);
+                self.record(sequence, time, &event);
+            }
+        })?;
+        if recovered.last < tail.last {
+            return Err(RecoverError::EndMissing { last: recovered.last, covered: tail.last }.into());
+        }
+        self.recovered = recovered;
+        Ok(())
+    }
+
+    fn record(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
         match event {
-            Event::Seeded(event) => seeded = Some(event),
-            Event::Configured(event) => configured = Some(event),
+            Event::Seeded(event) => self.seeded = Some(*event),
+            Event::Configured(event) => self.configured = Some(*event),
             _ => {}
         }
-        if misfit.is_none() {
-            misfit = books.apply(sequence, time, &event).err();
+        // What touches every slot happens at a start, never while a snapshot is made: all slots have it, or none.
+        let slot = event.slot().unwrap_or_default();
+        if sequence > self.stamps[usize::from(slot.number())] {
+            self.applied += 1;
+            self.misfit = self.books.apply(sequence, time, event).err();
         }
-    })?;
-    match misfit {
-        Some(misfit) => Err(misfit.into()),
-        None => Ok(Rebuilt { books, recovered, seeded, configured }),
+    }
+
+    /// What came of it.
+    ///
+    /// # Errors
+    /// A record did not fit.
+    pub fn end(self) -> Result<Rebuilt, RebuildError> {
+        let Self { books, recovered, seeded, configured, snapshot, applied, misfit, .. } = self;
+        match misfit {
+            Some(misfit) => Err(misfit.into()),
+            None => {
+                Ok(Rebuilt { books, recovered, seeded, configured, snapshot, applied, damaged: Vec::new() })
+            }
+        }
+    }
+}
+
+/// Whether the journal that is here is the one that a snapshot was made beside.
+fn is_of_this_journal<S: Storage>(storage: &S, number: u64, tail: &Tail) -> Result<(), SnapshotError> {
+    let file = snapshot::name(number);
+    let unfit = |error: RecoverError| SnapshotError::Unfit { file: file.clone(), cause: error.to_string() };
+    let anchor = tail.anchor;
+    match segment::header(storage, anchor.segment).map_err(unfit)? {
+        Some(header)
+            if (header.epoch, header.first, header.chain) == (anchor.epoch, anchor.first, anchor.chain) =>
+        {
+            Ok(())
+        }
+        Some(_) => Err(SnapshotError::OtherJournal { file, segment: anchor.segment }),
+        None => Err(SnapshotError::JournalMissing { file, segment: segment::name(anchor.segment) }),
     }
 }

@@ -1,0 +1,76 @@
+//! Copies the books into a snapshot while they are used: one shard after the other, some wallets at a time, with the
+//! shard's lock let go in between.
+
+use crate::domain::event::Sequence;
+use crate::journal::snapshot::Part;
+use crate::journal::snapshot_writer::SnapshotWriter;
+use crate::journal::storage::Storage;
+use crate::journal::storage::StorageError;
+
+use super::core::Pipeline;
+
+/// So many bytes of images are made under one hold of a lock: about a hundred wallets, some tens of microseconds.
+const HOLD_BYTES: usize = 16 * 1024;
+/// A block is written once so many bytes of images have gathered.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+impl Pipeline {
+    /// Copies every shard as of its own cut and writes the images. `pace` is told of the bytes of each block, outside
+    /// of any lock, and may wait.
+    ///
+    /// # Errors
+    /// The disk failed or is full. No copy goes on then.
+    pub fn copy_into<S: Storage + Clone>(
+        &self,
+        writer: &mut SnapshotWriter<S>,
+        pace: &mut dyn FnMut(usize),
+    ) -> Result<(), StorageError> {
+        let mut images = Vec::with_capacity(BLOCK_BYTES + HOLD_BYTES);
+        let copied = (0..self.shards.len()).try_for_each(|shard| {
+            let copied = self.copy_shard(shard, writer, &mut images, pace);
+            if copied.is_err() {
+                drop(self.shards[shard].lock().end_copy());
+            }
+            copied
+        });
+        // Images hold card numbers.
+        images.fill(0);
+        copied
+    }
+
+    fn copy_shard<S: Storage + Clone>(
+        &self,
+        shard: usize,
+        writer: &mut SnapshotWriter<S>,
+        images: &mut Vec<u8>,
+        pace: &mut dyn FnMut(usize),
+    ) -> Result<(), StorageError> {
+        let cut = self.begin_copy(shard, images);
+        writer.part(Part::Shard, cut, 0, images)?;
+        let mut more = true;
+        while more {
+            images.clear();
+            let mut wallets = 0;
+            while more && images.len() < BLOCK_BYTES {
+                let step = self.shards[shard].lock().copy_on(HOLD_BYTES, images);
+                wallets += step.wallets;
+                more = step.more;
+            }
+            writer.part(Part::Wallets, cut, wallets, images)?;
+            pace(images.len());
+        }
+        let (early, wallets) = self.shards[shard].lock().end_copy();
+        writer.part(Part::Wallets, cut, wallets, &early)?;
+        pace(early.len());
+        Ok(())
+    }
+
+    /// The cut: whatever was appended up to here for this shard has been applied to it, since both happen under its
+    /// lock.
+    fn begin_copy(&self, shard: usize, images: &mut Vec<u8>) -> Sequence {
+        images.clear();
+        let mut shard = self.shards[shard].lock();
+        shard.begin_copy(images);
+        self.appended()
+    }
+}

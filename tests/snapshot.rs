@@ -1,0 +1,611 @@
+//! Snapshots: a copy that is made in steps while the books change is the books as of its cuts, and a start from it and
+//! the journal's later records gives the same books as a start from the whole journal.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+#[expect(dead_code, reason = "the journal's own tests use all of it")]
+#[path = "journal/memory.rs"]
+mod memory;
+
+use std::sync::Arc;
+
+use memory::Crash;
+use memory::Memory;
+use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::crypto::keys::Keys;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::Configured;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::party::WalletStatus;
+use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Legs;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::ReversalRequest;
+use turnpike::domain::request::Stan;
+use turnpike::domain::seal::SnapshotKeys;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::journal::recover::Opener;
+use turnpike::journal::recover::Recovered;
+use turnpike::journal::recover::recover;
+use turnpike::journal::segment;
+use turnpike::journal::snapshot;
+use turnpike::journal::snapshot::Anchor;
+use turnpike::journal::snapshot::Head;
+use turnpike::journal::snapshot::SnapshotError;
+use turnpike::journal::snapshot_writer;
+use turnpike::journal::snapshot_writer::SnapshotWriter;
+use turnpike::journal::storage::Operation;
+use turnpike::journal::storage::Storage;
+use turnpike::journal::writer::Settings;
+use turnpike::journal::writer::Writer;
+use turnpike::ledger::books::Books;
+use turnpike::ledger::books::Layout;
+use turnpike::ledger::restore::Restoring;
+use turnpike::ledger::shard::Capacity;
+use turnpike::ledger::state_hash::StateHash;
+use turnpike::pipeline::core::Admission;
+use turnpike::pipeline::core::Pipeline;
+use turnpike::pipeline::gate::Policy;
+use turnpike::pipeline::gate::Reply;
+use turnpike::pipeline::seeding::NewAccount;
+use turnpike::pipeline::seeding::NewCard;
+use turnpike::pipeline::seeding::Opened;
+use turnpike::recovery;
+use turnpike::recovery::RebuildError;
+use turnpike::recovery::Rebuilt;
+use turnpike::recovery::verify::Verified;
+use turnpike::recovery::verify::verify;
+use zeroize::Zeroizing;
+
+const START_S: u64 = 1_795_523_696;
+const CAPACITY: Capacity =
+    Capacity { wallets: 400, further_accounts: 400, cards: 800, authorizations: 6_000 };
+/// Narrow, so that closed authorizations and answers are let go of while a copy is made.
+const BOUNDS: Bounds = Bounds {
+    repeat_window_s: 600,
+    answers_per_slot: 3,
+    closed_per_slot: 4,
+    closed_window_s: 60,
+    authorizations_per_card: 12,
+};
+const LAYOUTS: [u16; 4] = [1, 4, 16, 256];
+
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    const fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    const fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+fn keys(byte: u8) -> Arc<Keys> {
+    Arc::new(Keys::from_master(Zeroizing::new([byte; 32])))
+}
+
+/// Random traffic of requests, reversals, new wallets and cards.
+struct Traffic {
+    random: Random,
+    now: Timestamp,
+    wallets: u64,
+    cards: Vec<u64>,
+    sent: Vec<AuthorizationRequest>,
+}
+
+impl Traffic {
+    fn new(seed: u64) -> Self {
+        let now = Timestamp::from_seconds(START_S);
+        Self { random: Random(seed), now, wallets: 0, cards: Vec::new(), sent: Vec::new() }
+    }
+
+    /// A wallet with one or two accounts and cards.
+    fn open(&mut self, pipeline: &Pipeline) {
+        self.wallets += 1;
+        let wallet = WalletId(self.wallets);
+        for numeric in [840, 978].into_iter().take(1 + self.random.below(2) as usize) {
+            let currency = Currency::new(numeric).expect("a currency");
+            let account = NewAccount { wallet, currency, balance: 50_000, overdraft: 100 };
+            assert_eq!(pipeline.open_account(&account, self.now), Opened::New);
+        }
+        for _ in 0..=self.random.below(2) {
+            self.open_card(pipeline, wallet);
+        }
+    }
+
+    fn open_card(&mut self, pipeline: &Pipeline, wallet: WalletId) {
+        let number = 4_000_000_000_000_000 + self.cards.len() as u64;
+        let card = NewCard {
+            wallet,
+            pan: Pan::from_value(number, 16).expect("a card number"),
+            expiry: Expiry::new(3012).expect("a month"),
+            service_code: ServiceCode(201),
+            status: CardStatus::Active,
+            verification: Verification::None,
+        };
+        assert_eq!(pipeline.open_card(&card, self.now), Opened::New);
+        self.cards.push(number);
+    }
+
+    /// One thing that happens.
+    fn step(&mut self, pipeline: &Pipeline) {
+        self.now = self.now.plus_ms(self.random.below(900));
+        let wallet = WalletId(1 + self.random.below(self.wallets));
+        match self.random.below(20) {
+            0 if self.wallets < 300 => self.open(pipeline),
+            1 if self.cards.len() < 700 => self.open_card(pipeline, wallet),
+            2 => {
+                let status = if self.random.one_in(2) { WalletStatus::Active } else { WalletStatus::Frozen };
+                pipeline.set_wallet_status(wallet, status, self.now).expect("the wallet");
+            }
+            3..=8 if !self.sent.is_empty() => self.reverse(pipeline),
+            _ => self.authorize(pipeline),
+        }
+    }
+
+    fn authorize(&mut self, pipeline: &Pipeline) {
+        let r = &mut self.random;
+        let card = self.cards[r.below(self.cards.len() as u64) as usize];
+        let serial = r.next();
+        let kind = [0, 0, 0, 30, 20][r.below(5) as usize];
+        let processing_code = ProcessingCode(kind * 10_000);
+        let amount = Money::new(1 + r.below(20_000) as i64, Currency::new(840).expect("a currency"));
+        let request = AuthorizationRequest {
+            key: MessageKey {
+                network: NameId::of("visa"),
+                link: NameId::of("a"),
+                stan: Stan((serial % 1_000_000) as u32),
+                transmission: TransmissionTime::new(1_124_123_456).expect("a date"),
+                acquirer: InstitutionId(12_345),
+                rrn: Text::from_ascii(format!("{:012}", serial % 1_000_000_000_000).as_bytes()),
+                terminal: Text::from_ascii(b"TERM0001"),
+                merchant: Text::from_ascii(b"SHOP"),
+                network_reference: if r.one_in(2) { 0 } else { serial | 1 },
+            },
+            class: if r.one_in(4) { MessageClass::Financial } else { MessageClass::Authorization },
+            repeat: false,
+            pan: Pan::from_value(card, 16).expect("a card number"),
+            expiry: None,
+            processing_code,
+            kind: processing_code.kind(),
+            amount,
+            billing: None,
+            mcc: 5999,
+            country: 840,
+            entry_mode: 0,
+            partial_supported: r.one_in(3),
+            presented: Presented::default(),
+        };
+        let admission = Admission { new: true, wait: true };
+        let _answer = pipeline.authorize(&request, admission, self.now, self.now);
+        self.sent.push(request);
+    }
+
+    fn reverse(&mut self, pipeline: &Pipeline) {
+        let which = self.random.below(self.sent.len() as u64) as usize;
+        let request = self.sent[which];
+        let reversal = ReversalRequest {
+            key: request.key,
+            advice: self.random.one_in(2),
+            repeat: self.random.one_in(3),
+            pan: request.pan,
+            processing_code: request.processing_code,
+            amount: request.amount,
+            approval_code: None,
+            original: None,
+            legs: if self.random.one_in(3) { Legs::Ours } else { Legs::Both },
+            reason: 0,
+        };
+        let _answer = pipeline.reverse(&reversal, self.now, self.now);
+    }
+}
+
+/// Books with a journal on a disk in memory.
+struct House {
+    pipeline: Pipeline,
+    writer: Writer<Memory>,
+    memory: Memory,
+    keys: Arc<Keys>,
+}
+
+impl House {
+    fn new(shards: u16, traffic: &mut Traffic) -> Self {
+        Self::begun(shards, traffic, 1)
+    }
+
+    /// Epochs are the seconds of a start, so that two directories have different ones.
+    fn begun(shards: u16, traffic: &mut Traffic, epoch_min: u32) -> Self {
+        let books = Books::new(Layout::new(shards), CAPACITY, BOUNDS, keys(7).table_seed());
+        let mut house = Self::over(Memory::new(), books, &Recovered::default(), epoch_min);
+        for _ in 0..40 {
+            traffic.open(&house.pipeline);
+        }
+        house.sync();
+        house
+    }
+
+    fn over(memory: Memory, books: Books, recovered: &Recovered, epoch_min: u32) -> Self {
+        let keys = keys(7);
+        let settings = Settings { segment_bytes: 0, epoch_min };
+        let fingerprint = keys.vault.fingerprint();
+        let writer = Writer::begin(memory.clone(), recovered, fingerprint, settings).expect("a good disk");
+        let authorizer = Authorizer {
+            codes: ApprovalCodes::new([3; 16]),
+            time_zone_offset_minutes: 0,
+            hold_s: 7 * 86_400,
+            configuration: 1,
+        };
+        let policy = Policy {
+            reply: Reply::Async,
+            fsync_above: Vec::new(),
+            max_unsynced_ns: u64::MAX,
+            max_unsynced_records: 100_000,
+            gather_ns: 0,
+            parked_max: 1_000,
+        };
+        let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
+        // From here on a run of the writer ends when nothing is left to write.
+        pipeline.close();
+        let configured = Event::Configured(Configured { version: 1, bounds: BOUNDS });
+        let now = Timestamp::from_seconds(START_S).max(recovered.time);
+        pipeline.commit_to_all(&configured, now).expect("room");
+        Self { pipeline, writer, memory, keys }
+    }
+
+    fn sync(&mut self) {
+        self.pipeline.run_writer(&mut self.writer, &|_| ()).expect("a good disk");
+    }
+
+    /// Makes a snapshot of this number, with traffic between any two blocks.
+    fn snapshot(&mut self, number: u64, traffic: &mut Traffic) {
+        let configured = Configured { version: 1, bounds: BOUNDS };
+        let salt = [number as u8; 32];
+        let head = Head { number, salt, began: traffic.now, configured, seeded: None };
+        let mut writer = SnapshotWriter::begin(&self.memory, &head, &self.keys.vault).expect("a good disk");
+        let pipeline = &self.pipeline;
+        let copied = pipeline.copy_into(&mut writer, &mut |_| {
+            for _ in 0..traffic.random.below(4) {
+                traffic.step(pipeline);
+            }
+        });
+        copied.expect("a good disk");
+        let last = segment::survey(&self.memory).expect("a journal").pop().expect("a segment").header;
+        let anchor = Anchor { segment: last.number, epoch: last.epoch, first: last.first, chain: last.chain };
+        let unpublished = writer.end(anchor).expect("a good disk");
+        self.sync();
+        assert!(self.pipeline.durable() >= unpublished.tail.last);
+        unpublished.publish(&self.keys.vault).expect("it can be read back");
+    }
+
+    fn hash(&self) -> StateHash {
+        self.pipeline.state_hash().0
+    }
+}
+
+fn settings(shards: u16) -> recovery::Settings {
+    recovery::Settings { layout: Layout::new(shards), capacity: CAPACITY, seed: keys(7).table_seed() }
+}
+
+fn restored(memory: &Memory, key: u8, shards: u16) -> Result<Rebuilt, RebuildError> {
+    let keys = keys(key);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    recovery::restore(memory, opener, &keys.vault, settings(shards))
+}
+
+/// The events of a journal, with their sequences and times.
+fn events(memory: &Memory) -> Vec<(Sequence, Timestamp, Event)> {
+    let keys = keys(7);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    let mut events = Vec::new();
+    recover(memory, opener, Sequence(0), |sequence, time, event| events.push((sequence, time, event)))
+        .expect("a whole journal");
+    events
+}
+
+fn cases() -> u64 {
+    std::env::var("TURNPIKE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12)
+}
+
+#[test]
+fn a_copy_made_wallet_by_wallet_while_the_books_change_is_of_its_cut() {
+    for seed in 0..cases() {
+        let mut traffic = Traffic::new(seed);
+        let mut house = House::new(4, &mut traffic);
+        (0..600).for_each(|_| traffic.step(&house.pipeline));
+        house.sync();
+        let events = events(&house.memory);
+        let mut random = Random(seed);
+        let mut books = Books::new(Layout::new(4), CAPACITY, Bounds::default(), keys(7).table_seed());
+        let mut to = LAYOUTS[random.below(LAYOUTS.len() as u64) as usize];
+        if seed == 0 {
+            to = 4;
+        }
+        let mut restoring = Restoring::new(Layout::new(to), CAPACITY, BOUNDS, keys(7).table_seed());
+        let mut stamps = vec![Sequence(0); 1024];
+        // Each shard is copied over a part of the history, a wallet at a time; the parts overlap.
+        let spans: Vec<(usize, usize)> = (0..4)
+            .map(|_| {
+                let start = 1 + random.below(events.len() as u64 / 2) as usize;
+                (start, start + random.below(events.len() as u64 / 2) as usize)
+            })
+            .collect();
+        for (index, (sequence, time, event)) in events.iter().enumerate() {
+            books.apply(*sequence, *time, event).expect("it has happened");
+            for (shard, (start, end)) in spans.iter().enumerate() {
+                let mut image = Vec::new();
+                if index == *start {
+                    books.shards[shard].begin_copy(&mut image);
+                    for slot in restoring.shard_part(&image, *sequence).expect("an image") {
+                        stamps[usize::from(slot.number())] = *sequence;
+                    }
+                } else if index > *start && index < *end && random.one_in(3) {
+                    let step = books.shards[shard].copy_on(1, &mut image);
+                    assert!(step.wallets <= 1);
+                    assert_eq!(restoring.wallets(&image).expect("an image"), step.wallets);
+                } else if index == *end {
+                    while books.shards[shard].copy_on(100, &mut image).more {}
+                    let (early, wallets) = books.shards[shard].end_copy();
+                    restoring.wallets(&image).expect("an image");
+                    assert_eq!(restoring.wallets(&early).expect("an image"), wallets);
+                }
+            }
+        }
+        for (shard, (start, end)) in spans.iter().enumerate() {
+            if start == end {
+                let mut image = Vec::new();
+                while books.shards[shard].copy_on(100, &mut image).more {}
+                // The copy was begun at the last look, and nothing is to come.
+                let (early, _) = books.shards[shard].end_copy();
+                restoring.wallets(&image).expect("an image");
+                restoring.wallets(&early).expect("an image");
+            }
+        }
+        let mut again = restoring.finish().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        for (sequence, time, event) in &events {
+            let slot = event.slot().unwrap_or_default();
+            if *sequence > stamps[usize::from(slot.number())] {
+                again.apply(*sequence, *time, event).expect("it fits");
+            }
+        }
+        again.audit().unwrap_or_else(|finding| panic!("seed {seed}: {finding}"));
+        assert_eq!(again.state_hash(), books.state_hash(), "seed {seed}, over {to} shards");
+        assert_eq!(books.state_hash(), house.hash(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_start_from_a_snapshot_gives_the_books_of_the_whole_journal() {
+    for seed in 0..cases() {
+        let mut traffic = Traffic::new(seed);
+        let shards = LAYOUTS[seed as usize % LAYOUTS.len()];
+        let mut house = House::new(shards, &mut traffic);
+        for number in 1..=3 {
+            for _ in 0..200 {
+                traffic.step(&house.pipeline);
+                if traffic.random.one_in(30) {
+                    house.sync();
+                }
+            }
+            house.snapshot(number, &mut traffic);
+            snapshot_writer::retire(&house.memory, 2).expect("a good disk");
+            (0..50).for_each(|_| traffic.step(&house.pipeline));
+            house.sync();
+            let crash = [Crash::LoseUnsynced, Crash::KeepWritten, Crash::Tear(seed)][number as usize % 3];
+            let disk = house.memory.after(crash);
+            let to = LAYOUTS[traffic.random.below(LAYOUTS.len() as u64) as usize];
+            let from_snapshot = restored(&disk, 7, to).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            assert_eq!(from_snapshot.snapshot.map(|(number, _)| number), Some(number));
+            assert!(from_snapshot.applied < from_snapshot.recovered.records);
+            from_snapshot.books.audit().expect("the books hold");
+            assert_eq!(
+                from_snapshot.books.state_hash(),
+                house.hash(),
+                "seed {seed}, {shards} to {to} shards"
+            );
+            assert_eq!(restored(&disk, 7, to).expect("again").books.state_hash(), house.hash());
+            // A new epoch goes on from there, over what is left of the journal.
+            let Rebuilt { books, recovered, .. } = restored(&disk, 7, shards).expect("again");
+            house = House::over(disk, books, &recovered, 1);
+            house.sync();
+        }
+    }
+}
+
+fn verified(memory: &Memory) -> Verified {
+    let keys = keys(7);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    verify(memory, opener, &keys.vault, settings(1)).expect("a whole journal")
+}
+
+#[test]
+fn verification_compares_every_snapshot_with_the_journal() {
+    for seed in 0..cases().min(12) {
+        let mut traffic = Traffic::new(seed);
+        let mut house = House::new(16, &mut traffic);
+        for number in 1..=2 {
+            (0..150).for_each(|_| traffic.step(&house.pipeline));
+            house.snapshot(number, &mut traffic);
+        }
+        (0..50).for_each(|_| traffic.step(&house.pipeline));
+        house.sync();
+        let found = verified(&house.memory);
+        let compared: Vec<(u64, Option<u16>)> =
+            found.compared.iter().map(|(number, _, slot)| (*number, *slot)).collect();
+        assert_eq!(compared, [(1, None), (2, None)], "seed {seed}");
+        assert_eq!(found.rebuilt.books.state_hash(), house.hash());
+        // The books of another history under the same name: whole, sealed with the same key, and not true.
+        let mut other_traffic = Traffic::new(seed);
+        let mut other = House::new(16, &mut other_traffic);
+        (0..160).for_each(|_| other_traffic.step(&other.pipeline));
+        other.snapshot(2, &mut other_traffic);
+        house.memory.put(&snapshot::name(2), &other.memory.content(&snapshot::name(2)).expect("a file"));
+        let found = verified(&house.memory);
+        assert!(found.compared.iter().any(|(number, _, slot)| *number == 2 && slot.is_some()), "seed {seed}");
+    }
+}
+
+#[test]
+fn segments_go_once_two_snapshots_cover_them_and_a_start_does_not_miss_them() {
+    let mut traffic = Traffic::new(5);
+    let mut house = House::new(16, &mut traffic);
+    for number in 1..=2 {
+        for _ in 0..800 {
+            (0..5).for_each(|_| traffic.step(&house.pipeline));
+            house.sync();
+        }
+        house.snapshot(number, &mut traffic);
+    }
+    let tail = snapshot::read_tail(&house.memory, 1, &house.keys.vault).expect("a snapshot");
+    let segments = segment::survey(&house.memory).expect("a journal");
+    assert!(segments.len() > 2, "{}", segments.len());
+    let released = segment::release(&house.memory, &segments, tail.covered, 1 << 20, 2).expect("a good disk");
+    assert!(released > 0 && released < segments.len());
+    (0..50).for_each(|_| traffic.step(&house.pipeline));
+    house.sync();
+    for newest in [2, 1] {
+        let again = restored(&house.memory, 7, 4).expect("the snapshots and the rest");
+        assert_eq!(again.snapshot.map(|(number, _)| number), Some(newest));
+        assert_eq!(again.books.state_hash(), house.hash(), "from snapshot {newest}");
+        house.memory.put(&snapshot::name(newest), b"TPKSNAPS");
+    }
+    // Both are damaged now, and the journal's beginning is gone.
+    let refusal = restored(&house.memory, 7, 4).expect_err("nothing to begin with");
+    assert!(matches!(refusal, RebuildError::Snapshot(SnapshotError::Damaged { .. })), "{refusal}");
+}
+
+#[test]
+fn what_is_no_snapshot_of_this_directory_is_refused_with_what_to_do() {
+    let mut traffic = Traffic::new(9);
+    let mut house = House::new(4, &mut traffic);
+    (0..200).for_each(|_| traffic.step(&house.pipeline));
+    house.snapshot(1, &mut traffic);
+    let (name, good) = (snapshot::name(1), house.memory.content(&snapshot::name(1)).expect("a file"));
+    let mut other_traffic = Traffic::new(10);
+    let mut other = House::begun(4, &mut other_traffic, 77);
+    (0..200).for_each(|_| other_traffic.step(&other.pipeline));
+    other.snapshot(1, &mut other_traffic);
+
+    let refusal = |memory: &Memory, key| restored(memory, key, 4).expect_err("a refusal").to_string();
+    let with = |bytes: &[u8]| {
+        let memory = house.memory.after(Crash::KeepWritten);
+        memory.put(&name, bytes);
+        memory
+    };
+    let foreign = other.memory.content(&name).expect("a file");
+    let told = refusal(&with(&foreign), 7);
+    assert!(told.contains("another data directory") && told.contains("move the snapshot out"), "{told}");
+    assert!(refusal(&house.memory, 8).contains("another key"));
+    let mut newer = good.clone();
+    newer[8] = 9;
+    assert!(refusal(&with(&newer), 7).contains("format 9, which is newer"));
+    assert!(refusal(&with(&[b'x'; 5000]), 7).contains("is not a snapshot"));
+    let memory = house.memory.after(Crash::KeepWritten);
+    memory.put(&snapshot::name(2), &good);
+    assert!(refusal(&memory, 7).contains("is snapshot 1 by its header"));
+    // The segment that it continues in is gone.
+    let memory = house.memory.after(Crash::KeepWritten);
+    let last = segment::list(&memory).expect("a journal").pop().expect("a segment");
+    memory.remove(&segment::name(last)).expect("it is there");
+    let told = refusal(&memory, 7);
+    assert!(told.contains("is missing") && told.contains("put the journal's newest files back"), "{told}");
+    // A table that is smaller than what it holds.
+    let keys = keys(7);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    let small = Capacity { wallets: 10, ..CAPACITY };
+    let settings = recovery::Settings { capacity: small, ..settings(1) };
+    let told =
+        recovery::restore(&house.memory, opener, &keys.vault, settings).expect_err("no room").to_string();
+    assert!(told.contains("ledger.wallets_max"), "{told}");
+}
+
+#[test]
+fn no_flipped_bit_of_a_snapshot_is_read_as_truth() {
+    let mut traffic = Traffic::new(11);
+    let mut house = House::new(4, &mut traffic);
+    (0..30).for_each(|_| traffic.step(&house.pipeline));
+    house.snapshot(1, &mut traffic);
+    let good = house.memory.content(&snapshot::name(1)).expect("a file");
+    let hash = house.hash();
+    // Every bit of the header and of the first bytes of blocks, and one in so many of the rest.
+    let bits = (0..good.len() * 8).filter(|bit| *bit < 200 * 8 || bit % 97 == 0);
+    for bit in bits {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        house.memory.put(&snapshot::name(1), &bytes);
+        // The whole journal is there: either the snapshot is passed over, or the start is refused.
+        match restored(&house.memory, 7, 4) {
+            Ok(again) => {
+                assert_eq!(again.books.state_hash(), hash, "bit {bit}");
+                assert!(again.snapshot.is_none() && again.damaged.len() == 1, "bit {bit}");
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("snapshots/00000001.snap"), "bit {bit}: {error}")
+            }
+        }
+    }
+    for length in (0..good.len()).step_by(61) {
+        house.memory.put(&snapshot::name(1), &good[..length]);
+        let again = restored(&house.memory, 7, 4).expect("the whole journal is there");
+        assert_eq!((again.books.state_hash(), again.damaged.len()), (hash, 1), "cut at {length}");
+    }
+}
+
+#[test]
+fn a_crash_while_a_snapshot_is_made_loses_nothing() {
+    let operations =
+        [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename, Operation::SyncDirectory];
+    for (seed, operation) in (0..).zip(operations.into_iter().cycle()).take(cases() as usize * 5) {
+        let mut traffic = Traffic::new(seed);
+        let mut house = House::new(4, &mut traffic);
+        (0..80).for_each(|_| traffic.step(&house.pipeline));
+        house.snapshot(1, &mut traffic);
+        (0..80).for_each(|_| traffic.step(&house.pipeline));
+        house.sync();
+        let hash = house.hash();
+        let configured = Configured { version: 1, bounds: BOUNDS };
+        let head = Head { number: 2, salt: [2; 32], began: traffic.now, configured, seeded: None };
+        house.memory.fail(operation, seed % 4);
+        let tried = SnapshotWriter::begin(&house.memory, &head, &house.keys.vault).and_then(|mut writer| {
+            house.pipeline.copy_into(&mut writer, &mut |_| ())?;
+            writer.end(Anchor::default())
+        });
+        if let Ok(unpublished) = tried {
+            let _failed = unpublished.publish(&house.keys.vault);
+        }
+        for crash in [Crash::LoseUnsynced, Crash::KeepWritten, Crash::Tear(seed)] {
+            let disk = house.memory.after(crash);
+            // Its anchor is none of this journal's: if the file has its name, that is told.
+            match restored(&disk, 7, 4) {
+                Ok(again) => assert_eq!(again.books.state_hash(), hash, "{operation} {seed}"),
+                Err(error) => assert!(error.to_string().contains("00000002.snap"), "{error}"),
+            }
+        }
+    }
+}
