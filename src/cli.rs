@@ -11,6 +11,7 @@ use turnpike::edge::decode;
 use turnpike::edge::decode::DecodeArgs;
 use turnpike::edge::demo;
 use turnpike::edge::exit;
+use turnpike::edge::journal_commands;
 use turnpike::edge::loadtest;
 use turnpike::edge::loadtest::LoadArgs;
 use turnpike::edge::loadtest::echo;
@@ -108,9 +109,11 @@ pub(crate) fn run() -> ExitCode {
         Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
-        Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => commands::inspect(&data_dir, batches),
+        Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
+            journal_commands::inspect(&data_dir, batches)
+        }
         Verb::Journal(JournalVerb::Verify { data_dir, key_file }) => {
-            commands::verify(&data_dir, key_file.as_deref())
+            journal_commands::verify(&data_dir, key_file.as_deref())
         }
     })
 }

@@ -9,6 +9,7 @@ pub mod peers;
 pub mod process;
 pub mod seed;
 pub mod session;
+pub mod snapshots;
 
 use core::net::SocketAddr;
 
@@ -19,6 +20,7 @@ use crate::config::money::JournalSettings;
 use crate::config::money::LedgerSettings;
 use crate::config::process::AdminSettings;
 use crate::config::process::DaemonSettings;
+use crate::config::snapshots::SnapshotSettings;
 use crate::domain::card::Verification;
 use crate::domain::party::NameId;
 use crate::settings::Document;
@@ -36,6 +38,8 @@ pub struct Config {
     pub ledger: LedgerSettings,
     /// `[journal]`: what must be durable before an answer leaves.
     pub journal: JournalSettings,
+    /// `[snapshots]`: how often the books are copied to disk.
+    pub snapshots: SnapshotSettings,
     /// `[product] verification`: what seeded cards ask for (R28).
     pub verification: Verification,
     /// `[links.NAME]` in the order of the file. There is at least one.
@@ -56,6 +60,7 @@ impl Config {
             admin: AdminSettings::read(root.section("admin")),
             ledger: LedgerSettings::read(root.section("ledger")),
             journal: JournalSettings::read(root.section("journal")),
+            snapshots: SnapshotSettings::read(root.section("snapshots")),
             verification: read_product(root.section("product")),
             links: Vec::new(),
             checksum: xxh3_64(text.as_bytes()),
@@ -172,6 +177,7 @@ mod tests {
         assert_eq!(config.ledger, LedgerSettings::default());
         assert_eq!(config.ledger.bounds, Bounds::default());
         assert_eq!(config.journal.reply, Reply::Async);
+        assert_eq!(config.snapshots, SnapshotSettings::default());
         assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8580");
         assert_eq!(config.verification, Verification::None);
         let link = &config.links[0];
@@ -288,6 +294,7 @@ mod tests {
             (link("[ledger]\nauthorizations_max = 100"), 4, "`authorizations_per_card`"),
             (link("[ledger]\nclosed_per_slot = 2000"), 5, "leaves no room for open ones"),
             (link("[product]\nverification = 1"), 5, "must be a string"),
+            (link("[snapshots]\nmib_per_s = 0"), 5, "between 1 and"),
             (link("[colour]"), 4, "unknown key `colour`"),
         ];
         for (text, line, words) in table {

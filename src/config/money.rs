@@ -102,6 +102,8 @@ pub struct JournalSettings {
     pub segment_mib: u32,
     /// Segment files that are kept ready.
     pub spare_segments: u32,
+    /// The newest segment files that are kept though snapshots cover them.
+    pub retained_segments: u32,
 }
 
 impl Default for JournalSettings {
@@ -114,6 +116,7 @@ impl Default for JournalSettings {
             gather_us: 1_000,
             segment_mib: 64,
             spare_segments: 2,
+            retained_segments: 16,
         }
     }
 }
@@ -142,6 +145,8 @@ impl JournalSettings {
         journal.segment_mib = config::integer_or(&section, "segment_mib", 1..=4_096, journal.segment_mib);
         journal.spare_segments =
             config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);
+        journal.retained_segments =
+            config::integer_or(&section, "retained_segments", 1..=16_777_216, journal.retained_segments);
         section.finish();
         journal
     }

@@ -31,6 +31,9 @@ use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link_api;
+use crate::edge::snapshots::Made;
+use crate::edge::snapshots::NotMade;
+use crate::edge::snapshots::Snapshots;
 use crate::edge::telemetry::Telemetry;
 use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
@@ -53,6 +56,8 @@ pub struct Face {
     pub links: OnceLock<Vec<Arc<LinkRuntime>>>,
     /// Sockets are served; false before the start is complete and while draining.
     pub serving: AtomicBool,
+    /// What makes snapshots, once the start is complete.
+    pub snapshots: OnceLock<Snapshots>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
@@ -67,6 +72,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/wallets/{wallet}/status", put(set_status))
         .route("/v1/wallets/{wallet}/authorizations", get(authorizations))
         .route("/v1/audit/balance", get(balance))
+        .route("/v1/snapshots", get(snapshots).post(make_snapshot))
         .route("/v1/links", get(link_api::links))
         .route("/v1/links/{link}", get(link_api::link))
         .route("/v1/links/{link}/echo", post(link_api::echo))
@@ -87,6 +93,39 @@ async fn ready(State(face): State<Arc<Face>>) -> Response {
 async fn metrics(State(face): State<Arc<Face>>) -> Response {
     let text = face.telemetry.render(&face.pipeline);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+async fn snapshots(State(face): State<Arc<Face>>) -> Response {
+    let status = face.snapshots.get().map(Snapshots::status).unwrap_or_default();
+    let last = status.last.as_ref().map(made_json);
+    Json(json!({ "last": last, "running": status.running, "failures": status.failures })).into_response()
+}
+
+/// Makes a snapshot now, and answers when it is on disk and verified.
+async fn make_snapshot(State(face): State<Arc<Face>>) -> Response {
+    let made = match face.snapshots.get() {
+        Some(snapshots) => snapshots.make().await,
+        None => Err(NotMade::Stopping),
+    };
+    match made {
+        Ok(made) => Json(made_json(&made)).into_response(),
+        Err(error) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error.to_string() }))).into_response()
+        }
+    }
+}
+
+fn made_json(made: &Made) -> Value {
+    json!({
+        "number": made.number,
+        "covered_sequence": made.tail.covered.0,
+        "last_sequence": made.tail.last.0,
+        "wallets": made.tail.wallets,
+        "bytes": made.bytes,
+        "took_ms": made.took.as_millis() as u64,
+        "age_s": made.at.elapsed().as_secs(),
+        "segments_released": made.released,
+    })
 }
 
 /// A wallet's number from the path, or the answer that says what is wrong with it.

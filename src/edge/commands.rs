@@ -10,23 +10,12 @@ use tokio::signal::unix::SignalKind;
 use crate::config::Config;
 use crate::config::seed::Seed;
 use crate::dialect::Dialect;
-use crate::domain::event::Sequence;
 use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
 use crate::edge::daemon::StartError;
 use crate::edge::daemon::StartOptions;
-use crate::edge::disk::Disk;
 use crate::edge::exit;
-use crate::edge::keys;
 use crate::edge::telemetry;
-use crate::journal::inspect::Inspection;
-use crate::journal::inspect::inspect as inspect_journal;
-use crate::journal::record::Kind;
-use crate::journal::recover::Opener;
-use crate::ledger::books::Layout;
-use crate::ledger::shard::Capacity;
-use crate::recovery;
-use crate::recovery::RebuildError;
 use crate::settings::Finding;
 
 /// Prints a line on stdout. A reader that has gone away is not our failure.
@@ -190,92 +179,5 @@ pub fn code_of(error: &StartError) -> u8 {
         StartError::Listen { .. } | StartError::Thread(_) => exit::UNAVAILABLE,
         StartError::Disk(crate::edge::disk::DiskError::Locked { .. }) => exit::UNAVAILABLE,
         StartError::Disk(_) | StartError::Storage(_) | StartError::Journal(_) => exit::IO,
-    }
-}
-
-/// `turnpike journal inspect`: what is in each segment. Records are counted, not shown.
-#[must_use]
-pub fn inspect(data_dir: &Path, batches: bool) -> u8 {
-    let inspection = inspect_journal(&Disk::look_at(data_dir), Sequence(0), batches);
-    say(&inspection);
-    if inspection.verdict.is_ok() { exit::OK } else { exit::DATA }
-}
-
-/// Room for what a journal holds, counted beforehand.
-fn capacity_of(inspection: &Inspection) -> Capacity {
-    let mut counts = [0_usize; Kind::ALL.len()];
-    for segment in &inspection.segments {
-        for (sum, count) in counts.iter_mut().zip(segment.kinds.0) {
-            *sum += usize::try_from(count).unwrap_or(usize::MAX);
-        }
-    }
-    let count = |kind| Kind::ALL.iter().position(|(known, _)| *known == kind).map_or(0, |at| counts[at]);
-    Capacity {
-        wallets: count(Kind::AccountFunded),
-        further_accounts: count(Kind::AccountFunded),
-        cards: count(Kind::CardOpened),
-        authorizations: count(Kind::Decided) + count(Kind::Reversed) + count(Kind::Advised),
-    }
-}
-
-/// `turnpike journal verify`: rebuilds the books from every record and checks that they hold.
-#[must_use]
-pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
-    let disk = Disk::look_at(data_dir);
-    let inspection = inspect_journal(&disk, Sequence(0), false);
-    if let Err(error) = &inspection.verdict {
-        complain(error);
-        return exit::DATA;
-    }
-    if inspection.segments.is_empty() {
-        complain(format!("{}: there is no journal", data_dir.display()));
-        return exit::DATA;
-    }
-    let in_data_dir = data_dir.join("keys/master.key");
-    let keys = match keys::load(key_file.unwrap_or(&in_data_dir), true) {
-        Ok(keys) => keys,
-        Err(error) => {
-            complain(error);
-            return exit::DATA;
-        }
-    };
-    let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
-    let settings = recovery::Settings { layout: Layout::new(1), capacity: capacity_of(&inspection), seed: 0 };
-    let rebuilt = match recovery::rebuild(&disk, opener, settings) {
-        Ok(rebuilt) => rebuilt,
-        Err(error @ (RebuildError::Journal(_) | RebuildError::Misfit(_))) => {
-            complain(error);
-            return exit::DATA;
-        }
-    };
-    let recovered = &rebuilt.recovered;
-    say(format!("records      {}", recovered.records));
-    say(format!("segments     {}", recovered.segments.len()));
-    say(format!("last epoch   {}", recovered.epoch));
-    say(format!("last record  {} at {}", recovered.last.0, recovered.time));
-    if let Some(torn) = &recovered.torn {
-        say(format!("torn tail    {torn}"));
-    }
-    for totals in rebuilt.books.totals() {
-        say(format!(
-            "currency {}  wallets {}  funding {}  settlement {}  held {}  sum {}",
-            totals.currency,
-            totals.wallets,
-            totals.funding,
-            totals.settlement,
-            totals.held,
-            totals.sum()
-        ));
-    }
-    say(format!("state hash   {}", rebuilt.books.state_hash()));
-    match rebuilt.books.audit() {
-        Ok(()) => {
-            say("the books hold: every currency sums to zero, and what is held is the sum of open holds");
-            exit::OK
-        }
-        Err(finding) => {
-            complain(format!("the books do not hold: {finding}"));
-            exit::DATA
-        }
     }
 }

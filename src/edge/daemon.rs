@@ -49,6 +49,9 @@ use crate::edge::listen;
 use crate::edge::listen::Accepted;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
+use crate::edge::snapshots;
+use crate::edge::snapshots::Maker;
+use crate::edge::snapshots::Snapshots;
 use crate::edge::tcp::Surroundings;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
@@ -135,8 +138,9 @@ pub struct Daemon {
     workers: Vec<JoinHandle<()>>,
     writer: JoinHandle<Result<(), JournalError>>,
     drain_limit: Duration,
-    // Held, not read: the directory stays locked as long as this is here.
-    _disk: Disk,
+    /// The directory stays locked as long as this is here.
+    disk: Disk,
+    keys: Arc<Keys>,
 }
 
 /// What a drained daemon leaves behind.
@@ -186,7 +190,10 @@ impl Daemon {
         // 2. The books.
         let rebuilt = rebuild(config, &disk, &keys)?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
-        recycle(&disk, config, &rebuilt.recovered)?;
+        let snapshots = snapshots::Settings::of(config);
+        if let Err(error) = snapshots::release(&disk, &keys, &snapshots) {
+            tracing::warn!("segments that snapshots cover were not recycled: {error}");
+        }
         make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
@@ -197,8 +204,13 @@ impl Daemon {
         // 4. The writer.
         let authorizer = authorizer(config, &keys);
         let seeded = rebuilt.seeded;
-        let pipeline =
-            Arc::new(Pipeline::new(rebuilt.books, writer.start(), authorizer, keys, policy(config)));
+        let pipeline = Arc::new(Pipeline::new(
+            rebuilt.books,
+            writer.start(),
+            authorizer,
+            Arc::clone(&keys),
+            policy(config),
+        ));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) =
             listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
@@ -210,6 +222,7 @@ impl Daemon {
                 telemetry: Arc::default(),
                 links: OnceLock::new(),
                 serving: AtomicBool::new(false),
+                snapshots: OnceLock::new(),
                 last_hash: Mutex::new(rebuilt.hash),
             }),
             admin: config.admin.listen,
@@ -219,7 +232,8 @@ impl Daemon {
             workers,
             writer,
             drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
-            _disk: disk,
+            disk,
+            keys,
         };
         match daemon.open(config, seed, seeded, &surroundings, options).await {
             Ok(()) => Ok(daemon),
@@ -241,15 +255,16 @@ impl Daemon {
     ) -> Result<(), StartError> {
         // 5. The configuration.
         let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
-        let _ = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
+        let _written = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
         // 6. The seed.
-        match seed {
+        let seeded = match seed {
             Some((name, seed)) => {
                 seeding::load(&surroundings.pipeline, name, seed, seeded, config.verification).await?;
+                Some(Seeded { checksum: seed.checksum, lines: seed.lines, complete: true })
             }
             None if seeded.is_some_and(|seeded| !seeded.complete) => return Err(SeedError::Incomplete.into()),
-            None => {}
-        }
+            None => seeded,
+        };
         // 7. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);
@@ -260,7 +275,11 @@ impl Daemon {
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
-        // 8. Ready.
+        // 8. Snapshots, and ready.
+        let (pipeline, disk, keys) =
+            (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
+        let maker = Maker::new(pipeline, disk, keys, snapshots::Settings::of(config), configured, seeded);
+        let _ = self.face.snapshots.set(Snapshots::start(maker).map_err(StartError::Thread)?);
         self.face.serving.store(true, Ordering::Release);
         self.announce(config);
         Ok(())
@@ -350,10 +369,13 @@ impl Daemon {
     /// Ends the threads: the workers, with whatever sockets are left, then the journal's once all is on disk.
     async fn stop(self) -> Result<(), JournalError> {
         self.enter(Phase::Closing);
+        let face = Arc::clone(&self.face);
+        let snapshots = move || face.snapshots.get().map(Snapshots::stop);
         drop(self.senders);
         let pipeline = Arc::clone(&self.face.pipeline);
         let (workers, writer) = (self.workers, self.writer);
         let joined = tokio::task::spawn_blocking(move || {
+            snapshots();
             for worker in workers {
                 let _ = worker.join();
             }
@@ -390,18 +412,24 @@ fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartErro
     let settings = recovery::Settings {
         layout: Layout::new(config.daemon.shards),
         capacity: capacity(config),
-        seed: keys::random_u64()?,
+        seed: keys.table_seed(),
     };
-    let Rebuilt { books, recovered, seeded, .. } = recovery::rebuild(disk, opener, settings)?;
+    let Rebuilt { books, recovered, seeded, snapshot, applied, damaged, .. } =
+        recovery::restore(disk, opener, &keys.vault, settings)?;
+    for error in &damaged {
+        tracing::error!("{error}; the books are rebuilt without it");
+    }
     let ms = began.elapsed().as_millis();
     let hash = books.state_hash();
     let live: u64 = books.shards.iter().map(|shard| shard.fill().open_authorizations).sum();
     tracing::info!(
+        snapshot = snapshot.map_or(0, |(number, _)| number),
         records = recovered.records,
+        applied,
         ms = ms as u64,
         live_authorizations = live,
         %hash,
-        "books rebuilt from the journal"
+        "books rebuilt"
     );
     for totals in books.totals() {
         tracing::info!(currency = %totals.currency, sum = totals.sum() as i64, "sum of all postings");
@@ -502,13 +530,6 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
-}
-
-/// Turns segments into spares whose records are all covered by snapshots. There are no snapshots yet, so these are the
-/// segments of starts that ended before their first record.
-fn recycle(disk: &Disk, config: &Config, recovered: &Recovered) -> Result<usize, StorageError> {
-    let (bytes, most) = (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    segment::release(disk, &recovered.segments, Sequence(0), bytes, most)
 }
 
 /// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done

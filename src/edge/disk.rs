@@ -16,6 +16,7 @@ use rustix::fs::fdatasync;
 use rustix::fs::flock;
 
 use crate::journal::segment;
+use crate::journal::snapshot;
 use crate::journal::storage::Operation;
 use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
@@ -61,7 +62,9 @@ impl Disk {
             let path = path.to_owned();
             move |error| DiskError::Refused { path, error }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&journal).map_err(refused(&journal))?;
+        for directory in [&journal, &directory.join(snapshot::DIRECTORY)] {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refused(directory))?;
+        }
         let path = directory.join(LOCK_FILE);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
@@ -131,7 +134,12 @@ impl Storage for Disk {
         let path = self.path(directory);
         let refused = |error| failed(Operation::List, &path, &error);
         let mut names = Vec::new();
-        for entry in path.read_dir().map_err(refused)? {
+        let entries = match path.read_dir() {
+            // A directory that was never made holds nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries.map_err(refused)?,
+        };
+        for entry in entries {
             // A name that is not UTF-8 is none of ours.
             if let Ok(name) = entry.map_err(refused)?.file_name().into_string() {
                 names.push(format!("{directory}/{name}"));

@@ -96,12 +96,10 @@ fn make(file: &Path) -> Result<(), KeyError> {
     std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
 }
 
-/// Random bytes for hash seeds.
+/// Fills `bytes` with random ones.
 ///
 /// # Errors
 /// The system gave none.
-pub fn random_u64() -> Result<u64, KeyError> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyError::Random)?;
-    Ok(u64::from_le_bytes(bytes))
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| KeyError::Random)
 }

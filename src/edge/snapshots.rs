@@ -1,0 +1,327 @@
+//! Makes snapshots while the daemon serves: a thread of its own, by a timer and on demand. Two are kept, and what both
+//! cover of the journal is recycled.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::crypto::keys::Keys;
+use crate::domain::event::Configured;
+use crate::domain::event::Seeded;
+use crate::domain::event::Sequence;
+use crate::domain::seal::SALT_BYTES;
+use crate::edge::clock;
+use crate::edge::disk::Disk;
+use crate::edge::keys;
+use crate::journal::recover::RecoverError;
+use crate::journal::segment;
+use crate::journal::snapshot;
+use crate::journal::snapshot::Anchor;
+use crate::journal::snapshot::Head;
+use crate::journal::snapshot::SnapshotError;
+use crate::journal::snapshot::Tail;
+use crate::journal::snapshot_writer;
+use crate::journal::snapshot_writer::SnapshotWriter;
+use crate::journal::storage::StorageError;
+use crate::pipeline::core::Pipeline;
+
+/// So many snapshots are kept: when the newest turns out to be damaged, there is another.
+pub const KEPT: usize = 2;
+
+/// How snapshots are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// How long after one the next is begun; `None` for on demand only.
+    pub every: Option<Duration>,
+    /// How fast they are written at most, bytes a second, so that the journal's own syncs do not wait behind them.
+    pub bytes_per_s: u64,
+    /// Segments that are kept though nothing needs them.
+    pub retained_segments: usize,
+    /// Segments that stand ready to be overwritten.
+    pub spare_segments: usize,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+}
+
+impl Settings {
+    /// As the configuration says.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let snapshots = &config.snapshots;
+        Self {
+            every: (snapshots.every_s > 0).then(|| Duration::from_secs(snapshots.every_s)),
+            bytes_per_s: u64::from(snapshots.mib_per_s) << 20,
+            retained_segments: config.journal.retained_segments as usize,
+            spare_segments: config.journal.spare_segments as usize,
+            segment_bytes: u64::from(config.journal.segment_mib) << 20,
+        }
+    }
+}
+
+/// A snapshot that was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Made {
+    /// Its number.
+    pub number: u64,
+    /// What it covers.
+    pub tail: Tail,
+    /// How long its file is.
+    pub bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// When it was published.
+    pub at: Instant,
+    /// Segments of the journal that were recycled after it.
+    pub released: usize,
+}
+
+/// Why there is no new snapshot. The daemon serves on, and the journal keeps what a snapshot would have covered.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotMade {
+    /// It could not be written or read back.
+    #[error("no snapshot was made: {0}")]
+    Snapshot(#[from] SnapshotError),
+    /// The journal's segments could not be looked at.
+    #[error("no snapshot was made: {0}")]
+    Journal(#[from] RecoverError),
+    /// No random salt could be had.
+    #[error("no snapshot was made: the system gives no random numbers")]
+    Random,
+    /// The journal has failed: what is in memory may never become durable.
+    #[error("no snapshot was made: the journal has failed")]
+    JournalFailed,
+    /// The daemon stops.
+    #[error("no snapshot was made: the daemon stops")]
+    Stopping,
+}
+
+impl From<StorageError> for NotMade {
+    fn from(error: StorageError) -> Self {
+        Self::Snapshot(error.into())
+    }
+}
+
+/// What became of the last attempts.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The last one that was made since the start.
+    pub last: Option<Made>,
+    /// How many attempts failed since the start.
+    pub failures: u64,
+    /// Whether one is being made.
+    pub running: bool,
+}
+
+type Answer = oneshot::Sender<Result<Made, NotMade>>;
+
+/// The thread that makes snapshots, from outside.
+pub struct Snapshots {
+    orders: Mutex<Option<mpsc::Sender<Answer>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    stopping: Arc<AtomicBool>,
+    status: Arc<Mutex<Status>>,
+}
+
+impl Snapshots {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(maker: Maker) -> std::io::Result<Self> {
+        let (orders, ordered) = mpsc::channel();
+        let (stopping, status) = (Arc::clone(&maker.stopping), Arc::clone(&maker.status));
+        let thread =
+            std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || maker.run(&ordered))?;
+        Ok(Self { orders: Mutex::new(Some(orders)), thread: Mutex::new(Some(thread)), stopping, status })
+    }
+
+    /// Asks for a snapshot now.
+    ///
+    /// # Errors
+    /// Why none was made.
+    pub async fn make(&self) -> Result<Made, NotMade> {
+        let (answer, made) = oneshot::channel();
+        let ordered = self.orders.lock().as_ref().is_some_and(|orders| orders.send(answer).is_ok());
+        if !ordered {
+            return Err(NotMade::Stopping);
+        }
+        made.await.unwrap_or(Err(NotMade::Stopping))
+    }
+
+    /// What became of the last attempts.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    /// Gives up what is being made and ends the thread.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        drop(self.orders.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What makes snapshots.
+pub struct Maker {
+    pipeline: Arc<Pipeline>,
+    disk: Disk,
+    keys: Arc<Keys>,
+    settings: Settings,
+    configured: Configured,
+    seeded: Option<Seeded>,
+    stopping: Arc<AtomicBool>,
+    status: Arc<Mutex<Status>>,
+}
+
+impl Maker {
+    /// For this pipeline and its directory. `configured` and `seeded` are what the journal said last of them.
+    #[must_use]
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        disk: Disk,
+        keys: Arc<Keys>,
+        settings: Settings,
+        configured: Configured,
+        seeded: Option<Seeded>,
+    ) -> Self {
+        let (stopping, status) = (Arc::default(), Arc::default());
+        Self { pipeline, disk, keys, settings, configured, seeded, stopping, status }
+    }
+
+    fn run(self, orders: &mpsc::Receiver<Answer>) {
+        // Nothing new has happened as long as only this start's own records are there.
+        let mut covered = self.pipeline.appended();
+        loop {
+            let ordered = match self.settings.every {
+                Some(every) => orders.recv_timeout(every),
+                None => orders.recv().map_err(RecvTimeoutError::from),
+            };
+            let answer = match ordered {
+                Ok(answer) => Some(answer),
+                Err(RecvTimeoutError::Timeout) if self.pipeline.appended() == covered => continue,
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.status.lock().running = true;
+            let made = self.make();
+            if let Ok(made) = &made {
+                covered = made.tail.last;
+            }
+            self.tell(&made);
+            if let Some(answer) = answer {
+                // Whoever asked may have gone.
+                let _ = answer.send(made);
+            }
+        }
+    }
+
+    fn tell(&self, made: &Result<Made, NotMade>) {
+        let mut status = self.status.lock();
+        status.running = false;
+        match made {
+            Ok(made) => {
+                status.last = Some(*made);
+                let Made { number, tail, bytes, took, released, .. } = *made;
+                let (covered, ms) = (tail.covered.0, took.as_millis() as u64);
+                tracing::info!(number, covered, wallets = tail.wallets, bytes, ms, released, "snapshot made");
+            }
+            Err(NotMade::Stopping) => {}
+            Err(error) => {
+                status.failures += 1;
+                tracing::error!("{error}; the journal keeps what it would have covered");
+            }
+        }
+    }
+
+    fn make(&self) -> Result<Made, NotMade> {
+        let began = Instant::now();
+        let number = snapshot::list(&self.disk)?.last().map_or(1, |last| last + 1);
+        let mut salt = [0; SALT_BYTES];
+        keys::fill_random(&mut salt).map_err(|_| NotMade::Random)?;
+        let (configured, seeded) = (self.configured, self.seeded);
+        let head = Head { number, salt, began: clock::now(), configured, seeded };
+        let mut writer = SnapshotWriter::begin(&self.disk, &head, &self.keys.vault)?;
+        let mut written = 0;
+        self.pipeline.copy_into(&mut writer, &mut |bytes| {
+            written += bytes as u64;
+            self.pace(began, written);
+        })?;
+        let anchor = anchor(&self.disk)?;
+        let unpublished = writer.end(anchor)?;
+        let (tail, bytes) = (unpublished.tail, unpublished.bytes);
+        if let Err(error) = self.until_durable(tail.last) {
+            unpublished.discard();
+            return Err(error);
+        }
+        unpublished.publish(&self.keys.vault)?;
+        snapshot_writer::retire(&self.disk, KEPT)?;
+        let released = release(&self.disk, &self.keys, &self.settings)?;
+        Ok(Made { number, tail, bytes, took: began.elapsed(), at: Instant::now(), released })
+    }
+
+    /// Waits while more was written than may have been by now.
+    fn pace(&self, began: Instant, written: u64) {
+        let due = Duration::from_micros(written.saturating_mul(1_000_000) / self.settings.bytes_per_s.max(1));
+        let ahead = due.saturating_sub(began.elapsed());
+        if !ahead.is_zero() && !self.stopping.load(Ordering::Acquire) {
+            std::thread::sleep(ahead);
+        }
+    }
+
+    /// Waits until the journal is durable up to this record: what a snapshot holds must never be undone by a crash.
+    fn until_durable(&self, last: Sequence) -> Result<(), NotMade> {
+        while self.pipeline.durable() < last {
+            if self.pipeline.has_failed() {
+                return Err(NotMade::JournalFailed);
+            }
+            if self.stopping.load(Ordering::Acquire) {
+                return Err(NotMade::Stopping);
+            }
+            self.pipeline.wake_writer();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if self.stopping.load(Ordering::Acquire) { Err(NotMade::Stopping) } else { Ok(()) }
+    }
+}
+
+/// The segment that is being written.
+fn anchor(disk: &Disk) -> Result<Anchor, RecoverError> {
+    let last = segment::survey(disk)?.last().map(|last| last.header);
+    Ok(last.map_or_else(Anchor::default, |header| Anchor {
+        segment: header.number,
+        epoch: header.epoch,
+        first: header.first,
+        chain: header.chain,
+    }))
+}
+
+/// Recycles the journal's segments that both kept snapshots cover. Returns how many.
+///
+/// # Errors
+/// The disk failed, or a file is damaged. What was released stays released.
+pub fn release(disk: &Disk, keys: &Keys, settings: &Settings) -> Result<usize, NotMade> {
+    let numbers = snapshot::list(disk)?;
+    let [.., older, _newest] = numbers.as_slice() else { return Ok(0) };
+    let tail = snapshot::read_tail(disk, *older, &keys.vault)?;
+    let segments = segment::survey(disk)?;
+    let retained = segments.len().saturating_sub(settings.retained_segments);
+    // The segments that snapshots are told by stay as long as they do.
+    let needless =
+        segments.iter().take(retained).take_while(|known| known.header.number < tail.anchor.segment);
+    // The next one stays too: where a segment ends is told by what follows it.
+    let count = needless.count();
+    let some = &segments[..segments.len().min(count + 1)];
+    Ok(segment::release(disk, some, tail.covered, settings.segment_bytes, settings.spare_segments)?)
+}
