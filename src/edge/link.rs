@@ -29,7 +29,7 @@ use crate::link::state::Settings;
 use crate::link::state::SignOn;
 use crate::link::state::SocketId;
 use crate::pipeline::channel::ChannelSettings;
-use crate::pipeline::channel::Reason;
+use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Station;
 
 /// How often timers are looked at, unless a shorter one asks for more.

@@ -20,10 +20,11 @@ use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link::Phase;
 use crate::edge::link::Place;
+use crate::iso8583::frame::FrameError;
 use crate::pipeline::channel::Channel;
-use crate::pipeline::channel::Notice;
-use crate::pipeline::channel::Reason;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::notice::Notice;
+use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
 /// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
@@ -51,6 +52,8 @@ enum Close {
     ByPeer,
     /// We did.
     For(Reason),
+    /// We did: its place in the stream is lost.
+    Unframed(FrameError),
     /// The drain is over.
     Drained,
 }
@@ -178,7 +181,10 @@ impl Connection<'_> {
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         self.quiet_since = None;
-        let Ok(served) = served else { return Some(Close::For(Reason::Framing)) };
+        let served = match served {
+            Ok(served) => served,
+            Err(error) => return Some(Close::Unframed(error)),
+        };
         if served > 0 {
             self.last_message = self.last_read;
         }
@@ -297,7 +303,7 @@ impl Connection<'_> {
     }
 
     fn log_notices(&mut self) {
-        let link = self.link.name.as_str();
+        let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
         for Notice { reason, fault, mti } in self.channel.take_notices() {
             self.log_lines += 1;
             if self.log_lines > LOG_LINES_PER_SOCKET || !may_log(self.link) {
@@ -305,9 +311,9 @@ impl Connection<'_> {
             }
             let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
             let mti = mti.map(|mti| format!("{mti:04}")).unwrap_or_default();
-            tracing::warn!(link, reason = reason.name(), mti, fault, "message");
+            tracing::warn!(link, %peer, reason = reason.name(), mti, fault, "message");
             if self.log_lines == LOG_LINES_PER_SOCKET {
-                tracing::warn!(link, "no more lines for this socket; the counters go on");
+                tracing::warn!(link, %peer, "no more lines for this socket; the counters go on");
             }
         }
     }
@@ -316,17 +322,20 @@ impl Connection<'_> {
         self.channel.abandon(&self.surroundings.pipeline);
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
-        let link = self.link.name.as_str();
+        let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
         match close {
-            Close::ByPeer => tracing::debug!(link, "closed by the peer"),
-            Close::Drained => tracing::debug!(link, "closed after the drain"),
+            Close::ByPeer => tracing::debug!(link, %peer, "closed by the peer"),
+            Close::Drained => tracing::debug!(link, %peer, "closed after the drain"),
             Close::For(reason) => {
-                // Lost framing was counted where it was found.
-                if *reason != Reason::Framing {
-                    self.link.metrics.count(*reason);
-                }
+                self.link.metrics.count(*reason);
                 if may_log(self.link) {
-                    tracing::warn!(link, reason = reason.name(), "closed");
+                    tracing::warn!(link, %peer, reason = reason.name(), "closed");
+                }
+            }
+            // It was counted where it was found.
+            Close::Unframed(error) => {
+                if may_log(self.link) {
+                    tracing::warn!(link, %peer, reason = Reason::Framing.name(), %error, "closed");
                 }
             }
         }

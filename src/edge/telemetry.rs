@@ -16,9 +16,9 @@ use crate::edge::clock;
 use crate::edge::unknown::UnknownCounters;
 use crate::link::session::Session;
 use crate::link::state::Advices;
-use crate::pipeline::channel::Reason;
 use crate::pipeline::channel::Tally;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::notice::Reason;
 
 pub(super) const METADATA: metrics::Metadata<'static> =
     metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
