@@ -30,6 +30,7 @@ use crate::link::state::SignOn;
 use crate::link::state::SocketId;
 use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::notice::Reason;
+use crate::pipeline::notice::Rejection;
 use crate::pipeline::station::Station;
 
 /// How often timers are looked at, unless a shorter one asks for more.
@@ -171,6 +172,8 @@ pub struct LinkRuntime {
     calls: Weak<watch::Sender<Call>>,
     /// What may be logged about the session, apart from what peers do otherwise.
     happenings: LineBudget,
+    /// What may be logged about rejects: alarms that nothing else may crowd out.
+    rejections: LineBudget,
 }
 
 /// What calls the sockets of a link, for whoever runs the daemon to hold.
@@ -206,6 +209,7 @@ impl LinkRuntime {
             sockets: AtomicU64::new(0),
             calls: Arc::downgrade(&calls),
             happenings: LineBudget::default(),
+            rejections: LineBudget::default(),
         };
         runtime.report();
         (Arc::new(runtime), Caller(calls))
@@ -272,6 +276,22 @@ impl LinkRuntime {
         if tcp::may_log(self) {
             tracing::warn!(link = self.name, %peer, reason = reason.name(), "a connection is refused");
         }
+    }
+
+    /// Counts a message of ours that the network did not take, by its code, and raises the alarm (R24).
+    pub fn rejected(&self, peer: SocketAddr, rejection: &Rejection) {
+        let Rejection { code, mti, stan, answer } = *rejection;
+        self.metrics.add_reject(code);
+        let Some(left_out) = self.rejections.take(clock::now()) else { return };
+        let link = self.name.as_str();
+        if left_out > 0 {
+            tracing::error!(link, left_out, "lines about rejects were left out; the counters have all");
+        }
+        let mti = format!("{mti:04}");
+        let stan = stan.map(|stan| format!("{:06}", stan.0)).unwrap_or_default();
+        tracing::error!(
+            link, %peer, %code, mti, stan, answer, "the network has rejected a message of ours"
+        );
     }
 
     /// Brings log and metrics up to the session's state. Under its lock, so that the later one has the last word.

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod clock;
 pub mod commands;
+mod counters;
 pub mod daemon;
 pub mod decode;
 pub mod demo;
@@ -16,4 +17,3 @@ pub mod loadtest;
 pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
-mod unknown;

@@ -20,6 +20,7 @@ use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link::Phase;
 use crate::edge::link::Place;
+use crate::edge::telemetry::Window;
 use crate::iso8583::frame::FrameError;
 use crate::pipeline::channel::Channel;
 use crate::pipeline::core::Pipeline;
@@ -34,8 +35,8 @@ const INPUT_BYTES_MAX: usize = 128 * 1024 + u16::MAX as usize + 16;
 const INPUT_BYTES_MIN: usize = 1024;
 /// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
-/// Lines that one socket may log; what comes beyond is only counted.
-const LOG_LINES_PER_SOCKET: u32 = 20;
+/// Lines about messages that one socket may log in a window of time, so that it leaves some to the others of its link.
+const LINES_MAX_PER_SOCKET: u32 = 20;
 
 /// What a socket's task sees of the daemon.
 #[derive(Clone)]
@@ -80,7 +81,7 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         last_tick: now,
         partial_since: None,
         quiet_since: None,
-        log_lines: 0,
+        lines: Window::default(),
     };
     let close = connection.run(socket).await;
     connection.end(&close);
@@ -113,7 +114,7 @@ struct Connection<'l> {
     /// When the first byte of a frame came that is not whole yet.
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
-    log_lines: u32,
+    lines: Window,
 }
 
 impl Connection<'_> {
@@ -304,16 +305,18 @@ impl Connection<'_> {
 
     fn log_notices(&mut self) {
         let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
+        for rejection in self.channel.take_rejections() {
+            self.link.rejected(peer, &rejection);
+        }
         for Notice { reason, fault, mti } in self.channel.take_notices() {
-            self.log_lines += 1;
-            if self.log_lines > LOG_LINES_PER_SOCKET || !may_log(self.link) {
+            if !self.lines.take(LINES_MAX_PER_SOCKET, clock::now()) {
+                self.link.metrics.lines.leave_out();
                 continue;
             }
-            let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
-            let mti = mti.map(|mti| format!("{mti:04}")).unwrap_or_default();
-            tracing::warn!(link, %peer, reason = reason.name(), mti, fault, "message");
-            if self.log_lines == LOG_LINES_PER_SOCKET {
-                tracing::warn!(link, %peer, "no more lines for this socket; the counters go on");
+            if may_log(self.link) {
+                let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
+                let mti = mti.map(|mti| format!("{mti:04}")).unwrap_or_default();
+                tracing::warn!(link, %peer, reason = reason.name(), mti, fault, "message");
             }
         }
     }

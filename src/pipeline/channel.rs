@@ -35,6 +35,7 @@ use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::notice::Notice;
 use super::notice::Reason;
+use super::notice::Rejection;
 use super::station::Seat;
 use super::unknown::Sampling;
 use super::unknown::UnknownElements;
@@ -126,6 +127,7 @@ pub struct Channel {
     spans: Option<Box<[Spans; AHEAD]>>,
     parked: Parked,
     notices: Vec<Notice>,
+    rejections: Vec<Rejection>,
     sampling: Sampling,
     /// What it has counted.
     pub tally: Tally,
@@ -303,7 +305,8 @@ impl Channel {
             }
             Inbound::Response(response) => self.response(batch, response),
             Inbound::Reject(reject) => {
-                self.note(Reason::Rejected, None, Some(reject.mti));
+                self.tally.drop_for(Reason::Rejected);
+                self.rejections.push(Rejection::of(reject));
                 if let Some(answer) = &reject.answer {
                     batch.pipeline.undelivered(answer, batch.received, now);
                 }
@@ -420,6 +423,12 @@ impl Channel {
     /// What is worth a line in the log, since the last time.
     pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
         self.notices.drain(..)
+    }
+
+    /// Our messages that the network did not take, since the last time: all of them, since each is an alarm. What was
+    /// read at once bounds how many there are.
+    pub fn take_rejections(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.rejections)
     }
 
     /// Whether answers wait for the disk.

@@ -1,6 +1,10 @@
-//! What is worth a counter or a line in the log: why something was dropped.
+//! What is worth a counter or a line in the log: why something was dropped, and what the network did not take.
+
+use std::fmt;
 
 use crate::dialect::inbound::Fault;
+use crate::dialect::inbound::Reject;
+use crate::domain::request::Stan;
 
 /// Why a message was not answered or not served, or a socket closed. Each is a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,4 +110,41 @@ pub struct Notice {
     pub fault: Option<Fault>,
     /// The MTI, when it could be read.
     pub mti: Option<u16>,
+}
+
+/// Why the network did not take a message of ours: four digits (Visa H14), or nothing when its header has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RejectCode(pub Option<u16>);
+
+impl fmt::Display for RejectCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(code) => write!(f, "{code:04}"),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// A message of ours that the network did not take (R24), for its alarm. It never holds card data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// Why.
+    pub code: RejectCode,
+    /// The MTI of our message; zero when it cannot be read.
+    pub mti: u16,
+    /// DE 11 of our message.
+    pub stan: Option<Stan>,
+    /// Whether it was the answer to a request, of which our leg is then undone (R4).
+    pub answer: bool,
+}
+
+impl Rejection {
+    pub(super) fn of(reject: &Reject) -> Self {
+        Self {
+            code: RejectCode(reject.code),
+            mti: reject.mti,
+            stan: reject.stan,
+            answer: reject.answer.is_some(),
+        }
+    }
 }
