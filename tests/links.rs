@@ -508,6 +508,31 @@ fn a_silent_peer_is_closed_after_its_idle_time() {
     assert_eq!(house.dropped("iso87", "idle"), 0);
 }
 
+/// The timer that the system has running on the daemon's end of a socket: 2 is the keep-alive's.
+#[cfg(target_os = "linux")]
+fn timer(peer: &Peer) -> String {
+    let port =
+        |address: std::io::Result<std::net::SocketAddr>| format!(":{:04X}", address.expect("open").port());
+    let (daemon, own) = (port(peer.socket.peer_addr()), port(peer.socket.local_addr()));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of sockets");
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&daemon) && row[2].ends_with(&own)).expect("its row");
+    row[5].split(':').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_watches_every_socket_unless_it_is_set_otherwise() {
+    let (house, _directory) = House::fresh(|config| config.links[0].tcp.keep_alive = None);
+    for (n, (link, _)) in LINKS.into_iter().enumerate() {
+        let mut peers = [house.connect(link), house.connect(link)];
+        peers.iter_mut().for_each(Peer::echo);
+        let expected = if n == 0 { "00" } else { "02" };
+        // Until what was sent last is acknowledged, that timer is another one.
+        eventually("the timer runs", || peers.iter().all(|peer| timer(peer) == expected));
+    }
+}
+
 #[test]
 fn a_peer_that_never_reads_is_closed_and_disturbs_nobody() {
     let (house, _directory) = House::fresh(|config| {

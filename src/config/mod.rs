@@ -9,6 +9,7 @@ pub mod peers;
 pub mod process;
 pub mod seed;
 pub mod session;
+pub mod tcp;
 
 use core::net::SocketAddr;
 
@@ -231,6 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn the_time_for_unacknowledged_bytes_follows_the_keep_alive() {
+        // What is written, then silence, interval and probes, and the user timeout, in seconds.
+        let table = [
+            ("", Some((30, 10, 3)), Some(60)),
+            ("tcp_keep_alive_s = 300\ntcp_keep_alive_probes = 5", Some((300, 10, 5)), Some(350)),
+            ("tcp_keep_alive_interval_s = 1\ntcp_user_timeout_s = 90", Some((30, 1, 3)), Some(90)),
+            ("tcp_user_timeout_s = 0", Some((30, 10, 3)), None),
+            ("tcp_keep_alive_s = 0", None, None),
+            ("tcp_keep_alive_s = 0\ntcp_user_timeout_s = 5", None, Some(5)),
+        ];
+        for (text, keep_alive, user_timeout) in table {
+            let config = Config::from_toml("f.toml", &format!("{LINK}{text}")).expect("a right file");
+            let tcp = config.links[0].tcp;
+            let read = tcp.keep_alive.map(|k| (k.after.as_secs(), k.interval.as_secs(), k.probes));
+            assert_eq!((read, tcp.user_timeout.map(|t| t.as_secs())), (keep_alive, user_timeout), "{text}");
+        }
+    }
+
+    #[test]
     fn three_mistakes_are_named_at_once_each_with_its_place() {
         let text = format!("[daemon]\nshards = 100\ncolour = 1\n[journal]\n  reply = \"maybe\"\n{LINK}");
         assert_eq!(
@@ -260,6 +280,8 @@ mod tests {
             (link("sign_on_pause_ms = 0"), 4, "between 1 and"),
             (link("echo_misses = 0"), 4, "between 1 and"),
             (link("idle_s = 30\necho_s = 30"), 5, "by `idle_s`, which is 30"),
+            (link("tcp_keep_alive_interval_s = 0"), 4, "between 1 and"),
+            (link("tcp_user_timeout_s = 59"), 4, "the keep-alive, which gives up after 60 s"),
             (link("forwarding_id = \"123456789012\""), 4, "1 to 11 digits"),
             (link("service_indicator = \"\""), 4, "printable"),
             (link("security_code = \"\u{e4}\""), 4, "printable"),

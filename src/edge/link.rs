@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::config::link::LinkSettings;
 use crate::config::peers::Network;
+use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
 use crate::dialect::network::OwnRequest;
 use crate::domain::request::NetworkManagement;
@@ -75,6 +76,8 @@ pub struct SocketLimits {
     pub write: Duration,
     /// While draining: how long it must be quiet after the sign-off was acknowledged.
     pub drain_quiet: Duration,
+    /// What the system does by itself.
+    pub tcp: TcpSettings,
     /// How often timers are looked at.
     pub tick: Duration,
 }
@@ -99,6 +102,7 @@ impl SocketLimits {
             partial_frame: Duration::from_millis(link.partial_frame_ms),
             write: Duration::from_millis(link.write_timeout_ms),
             drain_quiet: Duration::from_millis(drain_quiet_ms),
+            tcp: link.tcp,
             tick: (shortest / 4).clamp(TICK_MIN, TICK),
         }
     }

@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::net::sockopt;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::config::tcp::KeepAlive;
+use crate::config::tcp::TcpSettings;
 use crate::edge::clock;
 use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
@@ -96,6 +99,22 @@ pub(super) fn may_log(link: &LinkRuntime) -> bool {
     left_out.is_some()
 }
 
+/// Has the system find out when the peer is gone without a word, so that its socket does not stay open for ever.
+fn watch_peer(socket: &TcpStream, tcp: &TcpSettings) -> std::io::Result<()> {
+    if let Some(KeepAlive { after, interval, probes }) = tcp.keep_alive {
+        sockopt::set_tcp_keepidle(socket, after)?;
+        sockopt::set_tcp_keepintvl(socket, interval)?;
+        sockopt::set_tcp_keepcnt(socket, probes)?;
+        sockopt::set_socket_keepalive(socket, true)?;
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(timeout) = tcp.user_timeout {
+        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(socket, ms)?;
+    }
+    Ok(())
+}
+
 struct Connection<'l> {
     link: &'l LinkRuntime,
     place: &'l Place,
@@ -122,6 +141,12 @@ impl Connection<'_> {
         // Answers leave as one write for each batch: nothing is gained by waiting for more.
         if socket.set_nodelay(true).is_err() {
             return Close::ByPeer;
+        }
+        if let Err(error) = watch_peer(&socket, &self.link.limits.tcp)
+            && may_log(self.link)
+        {
+            let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
+            tracing::warn!(link, %peer, %error, "the system does not watch this peer");
         }
         let mut tick = tokio::time::interval(self.link.limits.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -342,5 +367,35 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_told_how_to_watch_a_peer() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("bound");
+            let _peer = TcpStream::connect(address).await.expect("it listens");
+            let (socket, _) = listener.accept().await.expect("a connection");
+            watch_peer(&socket, &TcpSettings { keep_alive: None, user_timeout: None })
+                .expect("nothing to do");
+            assert_eq!(sockopt::socket_keepalive(&socket), Ok(false));
+            let seconds = Duration::from_secs;
+            let keep_alive = KeepAlive { after: seconds(31), interval: seconds(11), probes: 4 };
+            let tcp = TcpSettings { keep_alive: Some(keep_alive), user_timeout: Some(seconds(75)) };
+            watch_peer(&socket, &tcp).expect("the system can do so");
+            assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
+            assert_eq!(sockopt::tcp_keepidle(&socket), Ok(keep_alive.after));
+            assert_eq!(sockopt::tcp_keepintvl(&socket), Ok(keep_alive.interval));
+            assert_eq!(sockopt::tcp_keepcnt(&socket), Ok(keep_alive.probes));
+            #[cfg(target_os = "linux")]
+            assert_eq!(sockopt::tcp_user_timeout(&socket), Ok(75_000));
+        });
     }
 }
