@@ -346,14 +346,21 @@ impl Channel {
         }
     }
 
-    /// We ask for nothing but network management: any other answer answers nothing.
+    /// We ask for nothing but network management: any other answer answers nothing. An 0810 answers what was asked
+    /// under its DE 11 and, when it has one, with its DE 70.
     fn response(&mut self, batch: &Batch<'_>, response: &Response) {
         self.tally.management += 1;
-        let approved = batch.settings.dialect.response_code(ActionCode::Approved);
+        let dialect = &batch.settings.dialect;
+        let approved = dialect.response_code(ActionCode::Approved);
         let refusal = (response.response_code != approved).then_some(response.response_code);
         let (stan, moment) = (response.stan, batch.seat.moment);
         let matched = response.mti == 810
-            && batch.seat.station.with(|session| session.answered(stan, refusal, moment)).is_some();
+            && batch.seat.station.with(|session| {
+                let asked = session.asked(stan);
+                let fits =
+                    asked.is_some_and(|(what, scope)| dialect.answers(response.network_code, what, scope));
+                fits && session.answered(stan, refusal, moment).is_some()
+            });
         if !matched {
             self.note(Reason::UnmatchedResponse, None, Some(response.mti));
         }
