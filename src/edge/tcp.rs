@@ -2,7 +2,7 @@
 //!
 //! A socket's task never hands a message to another thread. A peer that does not read its answers is not read either;
 //! one that stops in the middle of a frame, says nothing for too long, or breaks the framing is closed, with a reason
-//! that is counted.
+//! that is counted. One that has shut down its writing side is closed once what it asked before is answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,6 +82,7 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         last_read: now,
         last_message: now,
         last_tick: now,
+        half_closed: false,
         partial_since: None,
         quiet_since: None,
         lines: Window::default(),
@@ -130,6 +131,8 @@ struct Connection<'l> {
     last_read: Instant,
     last_message: Instant,
     last_tick: Instant,
+    /// The peer sends nothing more, and waits for the answers to what it has sent.
+    half_closed: bool,
     /// When the first byte of a frame came that is not whole yet.
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
@@ -163,12 +166,16 @@ impl Connection<'_> {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },
-                read = socket.read(&mut self.input[self.filled..]) => self.after_read(read),
+                read = socket.read(&mut self.input[self.filled..]), if !self.half_closed => self.after_read(read),
                 _ = tick.tick() => self.after_tick(),
             };
             let written = self.write(&mut socket).await;
             if let Some(close) = close.or(written) {
                 return close;
+            }
+            // Answers that are too late are dropped, so that this ends.
+            if self.half_closed && !self.channel.waits() {
+                return Close::ByPeer;
             }
         }
     }
@@ -179,7 +186,11 @@ impl Connection<'_> {
 
     fn after_read(&mut self, read: std::io::Result<usize>) -> Option<Close> {
         let bytes = match read {
-            Ok(0) | Err(_) => return Some(Close::ByPeer),
+            Ok(0) => {
+                self.half_closed = true;
+                return None;
+            }
+            Err(_) => return Some(Close::ByPeer),
             Ok(bytes) => bytes,
         };
         self.filled += bytes;
@@ -245,6 +256,8 @@ impl Connection<'_> {
     fn after_call(&mut self) -> Option<Close> {
         let phase = self.calls.borrow_and_update().phase;
         match phase {
+            // Who sends nothing more answers nothing.
+            Phase::Serving | Phase::Draining if self.half_closed => None,
             Phase::Serving | Phase::Draining => self.ask(Instant::now()),
             Phase::Closing => Some(Close::Drained),
         }
@@ -255,6 +268,9 @@ impl Connection<'_> {
         self.release();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
+        if self.half_closed {
+            return None;
+        }
         if !self.rests && self.last_read.elapsed() >= RESTS_AFTER {
             self.rest();
         }
