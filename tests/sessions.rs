@@ -279,6 +279,7 @@ fn r23_a_link_whose_dialect_cannot_say_it_is_refused_at_the_start() {
         let error = House::start(&settings, None).err().expect("a refusal");
         assert!(matches!(error, StartError::Dialect(_)), "{words}: {error}");
         assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().starts_with("test.toml:"), "a place in the configuration: {error}");
     }
 }
 

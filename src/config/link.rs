@@ -61,8 +61,8 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// Reads one link; `None` when what it cannot be without is missing or wrong, which is then reported.
-    pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Self> {
+    /// Reads one link. What is missing or wrong is reported, and something else stands in its place.
+    pub(super) fn read(name: &str, section: &Section<'_>) -> Self {
         check_name(name, section);
         let dialect_file = process::path(section, "dialect_file");
         let dialect = section.required_text("dialect");
@@ -76,7 +76,7 @@ impl LinkSettings {
             check_dialect(dialect, dialect_file.is_some(), section);
         }
         let connections_max = config::integer_or(section, "connections_max", 1..=65_536, 256);
-        let settings = Self {
+        Self {
             name: name.to_owned(),
             dialect: dialect.unwrap_or_default().to_owned(),
             dialect_file,
@@ -96,8 +96,7 @@ impl LinkSettings {
             station_id: station(section),
             sign_off_on_drain: section.flag_or("sign_off_on_drain", true),
             session: SessionSettings::read(section, idle_s),
-        };
-        (dialect.is_some() && listen.is_some()).then_some(settings)
+        }
     }
 }
 

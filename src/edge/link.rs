@@ -16,10 +16,8 @@ use crate::config::link::LinkSettings;
 use crate::config::peers::Network;
 use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
-use crate::dialect::network::OwnRequest;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Scope;
-use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::tcp;
@@ -27,7 +25,6 @@ use crate::edge::telemetry::LineBudget;
 use crate::edge::telemetry::LinkMetrics;
 use crate::link::state::Happening;
 use crate::link::state::Settings;
-use crate::link::state::SignOn;
 use crate::link::state::SocketId;
 use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::notice::Reason;
@@ -125,24 +122,6 @@ pub fn session_settings(link: &LinkSettings, dialect: &Dialect) -> Settings {
         echo_misses: session.echo_misses,
         sign_off_on_drain: link.sign_off_on_drain,
     }
-}
-
-/// What a link wants to send and its dialect cannot write; `None` when all of it fits.
-#[must_use]
-pub fn misfit(link: &LinkSettings, dialect: &Dialect) -> Option<String> {
-    let ours = link.session.sign_on != SignOn::Peer;
-    for &scope in &link.session.scopes {
-        for what in [NetworkManagement::SignOn, NetworkManagement::SignOff] {
-            if ours && !dialect.can_ask(what, scope) {
-                return Some(format!("`network_management` has no code for {what:?} of {scope:?}"));
-            }
-            let request = OwnRequest { what, scope, now: Timestamp(0), stan: Stan(1), stations: (0, 0) };
-            if let Err(error) = dialect.write_network_request(&request, &mut Vec::new()) {
-                return Some(format!("the dialect cannot write our 0800: {error}"));
-            }
-        }
-    }
-    None
 }
 
 /// A socket that is open.
