@@ -180,16 +180,7 @@ fn r4_a_rejected_answer_undoes_our_leg() {
     peer.write(&harness::frame(&harness::dialect("visa"), 100, PURCHASE));
     let answer = peer.receive_frame().expect("an answer");
     assert_eq!(house.balance(1), HELD);
-    // The reject: 26 bytes of header with the code, then our own frame's header and message.
-    let mut rejected = vec![0x1a, 0x81, 0x02];
-    rejected.extend((26 + answer.len() as u16 - 4).to_be_bytes());
-    rejected.resize(22, 0);
-    rejected.extend([0x80, 0x00, 0x05, 0x55]);
-    rejected.extend(&answer[4..]);
-    let mut frame = (rejected.len() as u16).to_be_bytes().to_vec();
-    frame.extend([0, 0]);
-    frame.extend(rejected);
-    peer.write(&frame);
+    peer.write(&harness::reject(&answer, 0x0555));
     eventually("the hold is released", || house.balance(1) == FREE);
     assert_eq!(house.dropped("visa", "rejected"), 1);
     // The network may still have decided by itself.

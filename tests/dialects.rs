@@ -124,7 +124,7 @@ fn check_names_file_line_and_column() {
     let link = directory.path().join("link.toml");
     let config = "[links.mine]\ndialect = \"mine\"\ndialect_file = \"FILE\"\nlisten = \"127.0.0.1:9000\"\n";
     fs::write(&link, config.replace("FILE", file.to_str().expect("UTF-8"))).expect("a file");
-    let check = |text: &str| {
+    let check = |text: &[u8]| {
         fs::write(&file, text).expect("a file");
         let mut both = Vec::new();
         for (flag, path) in [("--dialect-file", &file), ("--config", &link)] {
@@ -134,7 +134,11 @@ fn check_names_file_line_and_column() {
         assert_eq!(both[0], both[1], "a dialect alone and through its link");
         both.remove(0)
     };
-    assert_eq!(check(&right), (Some(0), String::new()));
+    assert_eq!(check(right.as_bytes()), (Some(0), String::new()));
+    // A letter of Latin-1 in a comment.
+    let latin = [right.as_bytes(), b"# K\xf6ln\n"].concat();
+    let place = format!("{}:{}:4: this byte is not UTF-8", file.display(), right.lines().count() + 1);
+    assert!(check(&latin).1.starts_with(&place), "{place}: {}", check(&latin).1);
     let row = "11 = { format = \"n6\", name = \"System trace audit number\" }";
     // What is changed, to what, the column of the mistake in the line, and what is said.
     let table = [
@@ -153,7 +157,7 @@ fn check_names_file_line_and_column() {
     ];
     for (from, to, column, expected) in table {
         assert!(right.contains(from), "{from}");
-        let (code, said) = check(&right.replacen(from, &to, 1));
+        let (code, said) = check(right.replacen(from, &to, 1).as_bytes());
         assert_eq!(code, Some(78), "{to}: {said}");
         let found = said.lines().find(|line| line.contains(expected));
         let found = found.unwrap_or_else(|| panic!("{to}: {said}"));
@@ -162,6 +166,45 @@ fn check_names_file_line_and_column() {
         let line: usize = place.next().and_then(|line| line.parse().ok()).expect("a line");
         assert!(line > 5, "{found}");
         assert_eq!(place.next().and_then(|column| column.parse().ok()), Some(column), "{found}");
+    }
+}
+
+#[test]
+fn check_names_the_mistakes_of_a_configuration_and_of_its_dialects_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let write = |name: &str, text: &str| fs::write(path(name), text).expect("a file");
+    write("mine.toml", &text(&example()).replacen("trailer = \"03\"", "trailer = \"3\"", 1));
+    let config = "[daemon]\nshards = 100\n\
+        [links.a]\ndialect = \"mine\"\ndialect_file = \"DIR/mine.toml\"\nlisten = \"nowhere\"\n\
+        [links.b]\ndialect = \"mine\"\ndialect_file = \"DIR/absent.toml\"\nlisten = \"127.0.0.1:9001\"\n\
+        [links.c]\ndialect = \"visa\"\nlisten = \"127.0.0.1:9002\"\n  framing = { tpdu = \"swap\" }\n\
+        [links.d]\ndialect = \"iso87-ascii\"\nlisten = \"127.0.0.1:9003\"\nsign_on = \"us\"\nsign_on_group = \"12\"\n\
+        [links.e]\ndialect = \"iso87-ascii\"\nlisten = \"127.0.0.1:9004\"\nservice_indicator = \"too long a text\"\n\
+        [links.f]\ndialect = \"mine\"\ndialect_file = \"DIR/mine.toml\"\n[links.g]\nlisten = \"127.0.0.1:9005\"\n";
+    write("turnpike.toml", &config.replace("DIR", directory.path().to_str().expect("UTF-8")));
+    let output = turnpike(&["check", "--config", &path("turnpike.toml")]);
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    let trailer =
+        text(&example()).lines().position(|line| line.starts_with("trailer = ")).expect("a trailer") + 1;
+    let trailer = format!("{trailer}:11");
+    let table = [
+        ("turnpike.toml", "2:10", "a power of two"),
+        ("turnpike.toml", "6:10", "no address and port"),
+        ("turnpike.toml", "9:16", "absent.toml cannot be read: "),
+        ("turnpike.toml", "14:13", "a TPDU does not stand in front of Visa's header"),
+        ("turnpike.toml", "19:17", "no code for SignOn of Group"),
+        ("turnpike.toml", "19:17", "no code for SignOff of Group"),
+        ("turnpike.toml", "23:21", "field 94"),
+        ("turnpike.toml", "24:1", "`links.f.listen` is missing"),
+        ("turnpike.toml", "27:1", "`links.g.dialect` is missing"),
+        // Named once, whoever uses it.
+        ("mine.toml", &trailer, "one to four bytes in hex"),
+    ];
+    assert_eq!((output.status.code(), said.lines().count()), (Some(78), table.len()), "{said}");
+    for ((file, place, words), line) in table.into_iter().zip(said.lines()) {
+        let place = format!("{}:{place}: ", path(file));
+        assert!(line.starts_with(&place) && line.contains(words), "{place}{words}: {said}");
     }
 }
 

@@ -45,12 +45,12 @@ use turnpike::pipeline::channel::ChannelSettings;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::gate::Reply;
+use turnpike::pipeline::notice::Reason;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
 use turnpike::pipeline::station::Seat;
 use turnpike::pipeline::station::Station;
-use turnpike::pipeline::tally::Reason;
 use turnpike::recovery;
 use zeroize::Zeroizing;
 

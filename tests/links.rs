@@ -9,6 +9,7 @@ mod harness;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::io::Write;
+use std::net::Shutdown;
 use std::time::Duration;
 
 use harness::House;
@@ -202,21 +203,29 @@ fn r3_an_answer_that_is_too_late_is_not_sent_and_its_hold_stays() {
         config.journal.reply = Reply::Fsync;
         config.links.iter_mut().for_each(|link| link.answer_deadline_ms = 1);
     });
-    for (n, (link, _)) in LINKS.into_iter().enumerate() {
+    // A peer that sends nothing more waits no longer than others do.
+    let peers = LINKS.into_iter().flat_map(|(link, _)| [(link, false), (link, true)]);
+    for (n, (link, half_closes)) in peers.enumerate() {
         let mut peer = house.connect(link);
+        let late = house.dropped(link, "late");
         for stan in 0..100 {
-            let stan = format!("{stan:06}");
-            peer.send(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan)]));
+            let (stan, rrn) = (format!("{stan:06}"), format!("LATE{:08}", u8::from(half_closes)));
+            peer.send(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan), (37, &rrn)]));
+        }
+        if half_closes {
+            peer.socket.shutdown(Shutdown::Write).expect("a socket");
         }
         // How fast the disk is decides how many are late; those that are not are answered.
         let held = 100 * (n as i64 + 1);
         eventually("all are decided", || house.balance(1).1 == held);
         eventually("none waits", || house.metric("turnpike_answers_parked") == 0);
-        let last = echo_frame(&peer.dialect, "999999");
-        peer.write(&last);
+        if !half_closes {
+            let last = echo_frame(&peer.dialect, "999999");
+            peer.write(&last);
+        }
         let answers = std::iter::from_fn(|| peer.receive()).take_while(|answer| answer.mti == 110);
         let answered = answers.inspect(|answer| assert_eq!(answer.value(39), "00")).count() as u64;
-        assert_eq!(answered + house.dropped(link, "late"), 100, "{link}: {answered} were in time");
+        eventually("each is answered or late", || answered + house.dropped(link, "late") - late == 100);
         assert_eq!(house.balance(1), (100_000, held), "{link}");
     }
 }
@@ -508,6 +517,31 @@ fn a_silent_peer_is_closed_after_its_idle_time() {
     assert_eq!(house.dropped("iso87", "idle"), 0);
 }
 
+/// The timer that the system has running on the daemon's end of a socket: 2 is the keep-alive's.
+#[cfg(target_os = "linux")]
+fn timer(peer: &Peer) -> String {
+    let port =
+        |address: std::io::Result<std::net::SocketAddr>| format!(":{:04X}", address.expect("open").port());
+    let (daemon, own) = (port(peer.socket.peer_addr()), port(peer.socket.local_addr()));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of sockets");
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&daemon) && row[2].ends_with(&own)).expect("its row");
+    row[5].split(':').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_watches_every_socket_unless_it_is_set_otherwise() {
+    let (house, _directory) = House::fresh(|config| config.links[0].tcp.keep_alive = None);
+    for (n, (link, _)) in LINKS.into_iter().enumerate() {
+        let mut peers = [house.connect(link), house.connect(link)];
+        peers.iter_mut().for_each(Peer::echo);
+        let expected = if n == 0 { "00" } else { "02" };
+        // Until what was sent last is acknowledged, that timer is another one.
+        eventually("the timer runs", || peers.iter().all(|peer| timer(peer) == expected));
+    }
+}
+
 #[test]
 fn a_peer_that_never_reads_is_closed_and_disturbs_nobody() {
     let (house, _directory) = House::fresh(|config| {
@@ -549,6 +583,35 @@ fn a_socket_too_many_is_closed_and_a_freed_place_is_taken() {
         house.connect(link).echo();
         drop(kept);
     }
+}
+
+#[test]
+fn a_peer_that_has_said_all_gets_the_answers_that_wait_for_the_disk() {
+    let (house, _directory) = House::fresh(|config| config.journal.reply = Reply::Fsync);
+    for (link, _) in LINKS {
+        for n in 0..20 {
+            let mut peer = house.connect(link);
+            // The half of a frame behind the last request comes to nothing.
+            let mut stream = Vec::new();
+            for m in 0..=n {
+                let (stan, rrn) = (format!("{m:06}"), format!("H{n:03}{m:08}"));
+                let changes = [(4, "000000000001"), (11, &stan[..]), (37, &rrn[..])];
+                stream.extend(frame(&peer.dialect, 100, &with(PURCHASE, &changes)));
+            }
+            stream.extend(&frame(&peer.dialect, 100, PURCHASE)[..30]);
+            peer.write(&stream);
+            peer.socket.shutdown(Shutdown::Write).expect("a socket");
+            for m in 0..=n {
+                let answer = peer.receive().expect("an answer");
+                let stan = format!("{m:06}");
+                assert_eq!((answer.outcome(), answer.value(11)), ((110, "00"), &stan[..]), "{link} {n}");
+            }
+            peer.expect_closed();
+        }
+        eventually("none is left", || house.metric(&format!("turnpike_connections{{link=\"{link}\"}}")) == 0);
+        assert_eq!(house.dropped_in_all(link), 0, "{link}");
+    }
+    assert_eq!(house.metric("turnpike_answers_parked"), 0);
 }
 
 #[test]

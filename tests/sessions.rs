@@ -165,6 +165,30 @@ fn r23_a_peer_that_refuses_or_says_nothing_is_asked_again_until_it_accepts() {
     }
 }
 
+#[test]
+fn r23_an_answer_with_another_code_answers_nothing() {
+    let (house, _directory) = house(us);
+    for (link, _) in LINKS {
+        let (on, off) = codes(link);
+        let mut peer = house.connect(link);
+        let sign_on = asked(&mut peer, on);
+        for code in [off, echo_code(link), "999"] {
+            peer.send(810, &[(7, sign_on.value(7)), (11, sign_on.value(11)), (39, "00"), (70, code)]);
+        }
+        peer.echo();
+        shows(&house, link, "us", "signing-on");
+        assert_eq!(
+            (house.dropped(link, "unmatched-response"), metric(&house, "signed_on", link)),
+            (3, 0),
+            "{link}"
+        );
+        // A peer that leaves DE 70 out is understood by DE 11.
+        peer.send(810, &[(7, sign_on.value(7)), (11, sign_on.value(11)), (39, "00")]);
+        eventually("signed on", || metric(&house, "signed_on", link) == 1);
+        assert_eq!(house.dropped_in_all(link), 3, "{link}");
+    }
+}
+
 /// `iso87-ascii` with the codes of a network that signs on by group and prefix.
 fn group_dialect(directory: &Path) -> std::path::PathBuf {
     let table = include_str!("../src/dialect/tables/iso87-ascii.toml");
@@ -255,6 +279,7 @@ fn r23_a_link_whose_dialect_cannot_say_it_is_refused_at_the_start() {
         let error = House::start(&settings, None).err().expect("a refusal");
         assert!(matches!(error, StartError::Dialect(_)), "{words}: {error}");
         assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().starts_with("test.toml:"), "a place in the configuration: {error}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::peers;
 use crate::config::peers::Network;
 use crate::config::process;
 use crate::config::session::SessionSettings;
+use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
 use crate::dialect::framing;
 use crate::iso8583::frame::Framing;
@@ -49,6 +50,8 @@ pub struct LinkSettings {
     pub write_timeout_ms: u64,
     /// A socket is closed when the rest of a frame has not come for this many milliseconds.
     pub partial_frame_ms: u64,
+    /// How the system finds out that a peer is gone.
+    pub tcp: TcpSettings,
     /// Our station in Visa headers: up to six digits.
     pub station_id: Option<u32>,
     /// Whether a drain begins with a sign-off (R26).
@@ -58,8 +61,8 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// Reads one link; `None` when what it cannot be without is missing or wrong, which is then reported.
-    pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Self> {
+    /// Reads one link. What is missing or wrong is reported, and something else stands in its place.
+    pub(super) fn read(name: &str, section: &Section<'_>) -> Self {
         check_name(name, section);
         let dialect_file = process::path(section, "dialect_file");
         let dialect = section.required_text("dialect");
@@ -73,7 +76,7 @@ impl LinkSettings {
             check_dialect(dialect, dialect_file.is_some(), section);
         }
         let connections_max = config::integer_or(section, "connections_max", 1..=65_536, 256);
-        let settings = Self {
+        Self {
             name: name.to_owned(),
             dialect: dialect.unwrap_or_default().to_owned(),
             dialect_file,
@@ -89,11 +92,11 @@ impl LinkSettings {
             idle_s: (idle_s > 0).then_some(idle_s),
             write_timeout_ms: section.integer_or("write_timeout_ms", 1..=600_000, 10_000),
             partial_frame_ms: section.integer_or("partial_frame_ms", 1..=600_000, 30_000),
+            tcp: TcpSettings::read(section),
             station_id: station(section),
             sign_off_on_drain: section.flag_or("sign_off_on_drain", true),
             session: SessionSettings::read(section, idle_s),
-        };
-        (dialect.is_some() && listen.is_some()).then_some(settings)
+        }
     }
 }
 

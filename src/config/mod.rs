@@ -1,7 +1,8 @@
 //! TOML text -> checked settings of the daemon.
 //!
 //! [`Config::from_toml`] reports every mistake of a file at once, each with its place: wrong types, values out of
-//! bounds, unknown keys, and what does not fit together across keys. Reading files is the edge's part.
+//! bounds, unknown keys, and what does not fit together across keys. Reading files, and so the dialects of links, is
+//! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
 pub mod link;
 pub mod money;
@@ -10,6 +11,7 @@ pub mod process;
 pub mod seed;
 pub mod session;
 pub mod snapshots;
+pub mod tcp;
 
 use core::net::SocketAddr;
 
@@ -25,6 +27,7 @@ use crate::domain::card::Verification;
 use crate::domain::party::NameId;
 use crate::settings::Document;
 use crate::settings::Finding;
+use crate::settings::Places;
 use crate::settings::Section;
 
 /// The daemon's settings, each within its bounds and all of them fitting together.
@@ -44,6 +47,9 @@ pub struct Config {
     pub verification: Verification,
     /// `[links.NAME]` in the order of the file. There is at least one.
     pub links: Vec<LinkSettings>,
+    /// Where each link stands, by its name.
+    places: Vec<(String, Places)>,
+    file: String,
     checksum: u64,
 }
 
@@ -53,9 +59,16 @@ impl Config {
     /// # Errors
     /// Every mistake in the text, in the order of their places.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, Vec<Finding>> {
+        let (config, findings) = Self::read(file, text);
+        if findings.is_empty() { Ok(config) } else { Err(findings) }
+    }
+
+    /// The same, with what could be read of a text that has mistakes: enough to go on and look for more.
+    #[must_use]
+    pub fn read(file: &str, text: &str) -> (Self, Vec<Finding>) {
         let document = Document::parse(file, text);
         let root = document.root();
-        let config = Self {
+        let mut config = Self {
             daemon: DaemonSettings::read(root.section("daemon")),
             admin: AdminSettings::read(root.section("admin")),
             ledger: LedgerSettings::read(root.section("ledger")),
@@ -63,12 +76,24 @@ impl Config {
             snapshots: SnapshotSettings::read(root.section("snapshots")),
             verification: read_product(root.section("product")),
             links: Vec::new(),
+            places: Vec::new(),
+            file: file.to_owned(),
             checksum: xxh3_64(text.as_bytes()),
         };
-        let links = config.read_links(&root);
+        config.read_links(&root);
         root.finish();
-        let findings = document.into_findings();
-        if findings.is_empty() { Ok(Self { links, ..config }) } else { Err(findings) }
+        (config, document.into_findings())
+    }
+
+    /// A mistake of a link that shows only when its dialect is read: at a key of its, or at its heading when the key is
+    /// absent.
+    #[must_use]
+    pub fn finding(&self, link: &str, key: &str, message: impl Into<String>) -> Finding {
+        match self.places.iter().find(|(name, _)| name == link) {
+            Some((_, places)) => places.finding(key, message),
+            // A link that was not read from the file.
+            None => Finding { file: self.file.clone(), line: 1, column: 1, message: message.into() },
+        }
     }
 
     /// Checksum of the text it was read from: the version that `Configured` records.
@@ -78,34 +103,30 @@ impl Config {
     }
 
     /// Reads every link, and reports what two of them cannot share.
-    fn read_links(&self, root: &Section<'_>) -> Vec<LinkSettings> {
+    fn read_links(&mut self, root: &Section<'_>) {
         let sections = root.sections("links");
         if sections.is_empty() {
             root.report("there is no link; add a table `[links.NAME]`");
         }
-        let mut links: Vec<LinkSettings> = Vec::with_capacity(sections.len());
         for (name, section) in sections {
-            let Some(link) = LinkSettings::read(name, &section) else {
-                section.finish();
-                continue;
-            };
-            self.check_address(&link, &links, &section);
-            check_names(&link, &links, &section);
+            let link = LinkSettings::read(name, &section);
+            self.check_address(&link, &section);
+            check_names(&link, &self.links, &section);
             if link.parked_max > self.daemon.parked_max {
                 let message = format!("more than `daemon.parked_max`, which is {}", self.daemon.parked_max);
                 section.report_at("parked_max", message);
             }
-            links.push(link);
+            self.links.push(link);
+            self.places.push((name.to_owned(), section.places()));
             section.finish();
         }
-        links
     }
 
-    fn check_address(&self, link: &LinkSettings, others: &[LinkSettings], section: &Section<'_>) {
+    fn check_address(&self, link: &LinkSettings, section: &Section<'_>) {
         if clash(link.listen, self.admin.listen) {
             section.report_at("listen", format!("{} is where `admin.listen` is", link.listen));
         }
-        for other in others.iter().filter(|other| clash(link.listen, other.listen)) {
+        for other in self.links.iter().filter(|other| clash(link.listen, other.listen)) {
             section.report_at("listen", format!("{} is where link `{}` listens", link.listen, other.name));
         }
     }
@@ -237,6 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn the_time_for_unacknowledged_bytes_follows_the_keep_alive() {
+        // What is written, then silence, interval and probes, and the user timeout, in seconds.
+        let table = [
+            ("", Some((30, 10, 3)), Some(60)),
+            ("tcp_keep_alive_s = 300\ntcp_keep_alive_probes = 5", Some((300, 10, 5)), Some(350)),
+            ("tcp_keep_alive_interval_s = 1\ntcp_user_timeout_s = 90", Some((30, 1, 3)), Some(90)),
+            ("tcp_user_timeout_s = 0", Some((30, 10, 3)), None),
+            ("tcp_keep_alive_s = 0", None, None),
+            ("tcp_keep_alive_s = 0\ntcp_user_timeout_s = 5", None, Some(5)),
+        ];
+        for (text, keep_alive, user_timeout) in table {
+            let config = Config::from_toml("f.toml", &format!("{LINK}{text}")).expect("a right file");
+            let tcp = config.links[0].tcp;
+            let read = tcp.keep_alive.map(|k| (k.after.as_secs(), k.interval.as_secs(), k.probes));
+            assert_eq!((read, tcp.user_timeout.map(|t| t.as_secs())), (keep_alive, user_timeout), "{text}");
+        }
+    }
+
+    #[test]
     fn three_mistakes_are_named_at_once_each_with_its_place() {
         let text = format!("[daemon]\nshards = 100\ncolour = 1\n[journal]\n  reply = \"maybe\"\n{LINK}");
         assert_eq!(
@@ -266,6 +306,8 @@ mod tests {
             (link("sign_on_pause_ms = 0"), 4, "between 1 and"),
             (link("echo_misses = 0"), 4, "between 1 and"),
             (link("idle_s = 30\necho_s = 30"), 5, "by `idle_s`, which is 30"),
+            (link("tcp_keep_alive_interval_s = 0"), 4, "between 1 and"),
+            (link("tcp_user_timeout_s = 59"), 4, "the keep-alive, which gives up after 60 s"),
             (link("forwarding_id = \"123456789012\""), 4, "1 to 11 digits"),
             (link("service_indicator = \"\""), 4, "printable"),
             (link("security_code = \"\u{e4}\""), 4, "printable"),

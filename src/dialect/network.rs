@@ -164,6 +164,12 @@ impl Dialect {
         self.network_codes.code(what, scope).is_some()
     }
 
+    /// Whether DE 70 of an 0810 is the one with which we ask this. Peers may leave it out.
+    #[must_use]
+    pub fn answers(&self, code: Option<u16>, what: NetworkManagement, scope: Scope) -> bool {
+        code.is_none_or(|code| self.network_codes.code(what, scope) == Some(code))
+    }
+
     /// DE 70 of our network management requests for the whole link; zero when the table has no code for it.
     #[must_use]
     pub fn network_code(&self, what: NetworkManagement) -> u16 {

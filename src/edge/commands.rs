@@ -10,12 +10,14 @@ use tokio::signal::unix::SignalKind;
 use crate::config::Config;
 use crate::config::seed::Seed;
 use crate::dialect::Dialect;
-use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
 use crate::edge::daemon::StartError;
 use crate::edge::daemon::StartOptions;
+use crate::edge::dialects;
 use crate::edge::exit;
 use crate::edge::telemetry;
+use crate::edge::text;
+use crate::edge::text::FileError;
 use crate::settings::Finding;
 
 /// Prints a line on stdout. A reader that has gone away is not our failure.
@@ -33,25 +35,41 @@ pub(super) fn complain_all(findings: &[Finding]) {
     findings.iter().for_each(complain);
 }
 
-/// Reads and checks a configuration file, its dialect files included; complains and returns the exit code otherwise.
+/// The text of a file of settings; complains and returns the exit code otherwise.
+pub(super) fn read_text(file: &Path) -> Result<String, u8> {
+    text::read(file).map_err(|error| {
+        match error {
+            FileError::Wrong(findings) => complain_all(&findings),
+            FileError::Unreadable(error) => complain(format!("{}: {error}", file.display())),
+        }
+        exit::CONFIGURATION
+    })
+}
+
+/// Reads and checks a configuration file, its dialect files included; complains of every mistake in them and returns
+/// the exit code otherwise.
 fn read_config(file: &Path) -> Result<Config, u8> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        complain(format!("{name}: {error}"));
-        exit::CONFIGURATION
-    })?;
-    let config = Config::from_toml(&name, &text).map_err(|findings| {
-        complain_all(&findings);
-        exit::CONFIGURATION
-    })?;
-    let mut wrong = false;
+    let (config, mut findings) = Config::read(&name, &read_text(file)?);
+    let mut of_dialects = Vec::new();
     for link in &config.links {
-        if let Err(error) = daemon::dialect(link) {
-            complain(error);
-            wrong = true;
+        // What is neither built in nor a file was found already.
+        let found = link.dialect_file.is_none() && !Dialect::built_in_names().contains(&&*link.dialect);
+        if !found && let Err(more) = dialects::of_link(&config, link) {
+            let (here, there) = more.into_iter().partition::<Vec<_>, _>(|finding| finding.file == name);
+            findings.extend(here);
+            of_dialects.extend(there);
         }
     }
-    if wrong { Err(exit::CONFIGURATION) } else { Ok(config) }
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    for finding in of_dialects {
+        // Two links may have one file.
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    complain_all(&findings);
+    if findings.is_empty() { Ok(config) } else { Err(exit::CONFIGURATION) }
 }
 
 /// `turnpike check`: names every mistake of a configuration file with its dialect files, or of one dialect file.
@@ -81,13 +99,14 @@ pub fn check(config: Option<&Path>, dialect: Option<&Path>) -> u8 {
 
 /// A dialect from its file; complains and returns the exit code otherwise.
 pub(super) fn read_dialect(name: &str) -> Result<Dialect, u8> {
-    let text = std::fs::read_to_string(name).map_err(|error| {
-        let known = Dialect::built_in_names().join(", ");
-        complain(format!("`{name}` is no dialect ({known}) and no file: {error}"));
-        exit::CONFIGURATION
-    })?;
-    Dialect::from_toml(name, &text).map_err(|findings| {
-        complain_all(&findings);
+    dialects::from_file(Path::new(name)).map_err(|error| {
+        match error {
+            FileError::Wrong(findings) => complain_all(&findings),
+            FileError::Unreadable(error) => {
+                let known = Dialect::built_in_names().join(", ");
+                complain(format!("`{name}` is no dialect ({known}) and no file that can be read: {error}"));
+            }
+        }
         exit::CONFIGURATION
     })
 }
@@ -174,7 +193,7 @@ async fn stop_signal() {
 #[must_use]
 pub fn code_of(error: &StartError) -> u8 {
     match error {
-        StartError::Dialect(_) | StartError::DialectFile { .. } => exit::CONFIGURATION,
+        StartError::Dialect(_) => exit::CONFIGURATION,
         StartError::Seed(_) | StartError::Rebuild(_) | StartError::Key(_) => exit::DATA,
         StartError::Listen { .. } | StartError::Thread(_) => exit::UNAVAILABLE,
         StartError::Disk(crate::edge::disk::DiskError::Locked { .. }) => exit::UNAVAILABLE,

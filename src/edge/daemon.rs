@@ -6,7 +6,6 @@
 //!    the sockets, sync, hash.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -26,8 +25,6 @@ use crate::config::Config;
 use crate::config::link::LinkSettings;
 use crate::config::seed::Seed;
 use crate::crypto::keys::Keys;
-use crate::dialect::Dialect;
-use crate::dialect::MessageHeader;
 use crate::domain::card::Verification;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
@@ -36,6 +33,7 @@ use crate::domain::event::Sequence;
 use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::clock;
+use crate::edge::dialects;
 use crate::edge::disk::Disk;
 use crate::edge::disk::DiskError;
 use crate::edge::keys;
@@ -53,6 +51,7 @@ use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
 use crate::edge::tcp::Surroundings;
+use crate::edge::text;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
 use crate::journal::segment;
@@ -94,17 +93,9 @@ pub enum StartError {
     /// The seed file.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// A dialect file.
-    #[error("{}", list(.0))]
+    /// The dialect of a link.
+    #[error("{}", text::told(.0))]
     Dialect(Vec<Finding>),
-    /// A dialect file that cannot be read.
-    #[error("{file}: {cause}", file = .file.display())]
-    DialectFile {
-        /// Which.
-        file: PathBuf,
-        /// What the system said.
-        cause: std::io::Error,
-    },
     /// A socket cannot be opened.
     #[error("{what} cannot listen on {address}: {cause}")]
     Listen {
@@ -118,10 +109,6 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
-}
-
-fn list(findings: &[Finding]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// A running daemon.
@@ -292,7 +279,7 @@ impl Daemon {
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
-        let dialect = dialect(link)?;
+        let dialect = dialects::of_link(config, link).map_err(StartError::Dialect)?;
         let session = link::session_settings(link, &dialect);
         let channel = ChannelSettings {
             dialect,
@@ -461,44 +448,6 @@ fn policy(config: &Config) -> Policy {
         max_unsynced_records: config.journal.max_unsynced_records,
         gather_ns: config.journal.gather_us * 1_000,
         parked_max: config.daemon.parked_max as usize,
-    }
-}
-
-/// The dialect of a link, from its file or from those compiled in, with the link's own limits.
-///
-/// # Errors
-/// The file cannot be read, or has mistakes.
-pub fn dialect(link: &LinkSettings) -> Result<Dialect, StartError> {
-    let dialect = match &link.dialect_file {
-        Some(file) => {
-            let failed = |cause| StartError::DialectFile { file: file.clone(), cause };
-            let text = std::fs::read_to_string(file).map_err(failed)?;
-            Dialect::from_toml(&file.display().to_string(), &text).map_err(StartError::Dialect)?
-        }
-        None => Dialect::built_in(&link.dialect).ok_or_else(|| {
-            let message = format!("there is no dialect `{}`", link.dialect);
-            let finding = Finding { file: link.name.clone(), line: 1, column: 1, message };
-            StartError::Dialect(vec![finding])
-        })?,
-    };
-    let mut framing = link.framing.as_ref().unwrap_or_else(|| dialect.framing()).clone();
-    framing.max = link.max_frame_bytes;
-    if framing.tpdu.is_some() && dialect.header() == MessageHeader::Visa {
-        let message = "its framing has a TPDU, which does not stand in front of Visa's header".to_owned();
-        let finding = Finding { file: format!("link {}", link.name), line: 1, column: 1, message };
-        return Err(StartError::Dialect(vec![finding]));
-    }
-    let dialect = dialect.with_framing(framing).with_sender(link.session.sender.clone());
-    let dialect = match link.station_id {
-        Some(station) => dialect.with_station(station),
-        None => dialect,
-    };
-    match link::misfit(link, &dialect) {
-        None => Ok(dialect),
-        Some(message) => {
-            let (file, line, column) = (link.name.clone(), 1, 1);
-            Err(StartError::Dialect(vec![Finding { file, line, column, message }]))
-        }
     }
 }
 

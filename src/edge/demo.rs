@@ -232,8 +232,8 @@ async fn traffic(daemon: &Daemon, population: Population, length: Duration) -> R
     let targets: Vec<Target> = targets.collect();
     let seconds = length.as_secs();
     say(format!(
-        "Now {RATE} messages a second for {seconds} s on {} links: purchases, cash, declines, inquiries, repeats, \
-         reversals ...\n",
+        "Now {RATE} messages a second for {seconds} s on {} links: purchases, cash, sales, declines, inquiries, \
+         repeats, reversals ...\n",
         targets.len()
     ));
     let mut plan = Plan::new(targets, population, Pace::Open { rate: RATE }, length, run);

@@ -14,11 +14,10 @@ use tokio::sync::watch;
 
 use crate::config::link::LinkSettings;
 use crate::config::peers::Network;
+use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
-use crate::dialect::network::OwnRequest;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Scope;
-use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::tcp;
@@ -26,11 +25,11 @@ use crate::edge::telemetry::LineBudget;
 use crate::edge::telemetry::LinkMetrics;
 use crate::link::state::Happening;
 use crate::link::state::Settings;
-use crate::link::state::SignOn;
 use crate::link::state::SocketId;
 use crate::pipeline::channel::ChannelSettings;
+use crate::pipeline::notice::Reason;
+use crate::pipeline::notice::Rejection;
 use crate::pipeline::station::Station;
-use crate::pipeline::tally::Reason;
 
 /// How often timers are looked at, unless a shorter one asks for more.
 const TICK: Duration = Duration::from_millis(250);
@@ -74,6 +73,8 @@ pub struct SocketLimits {
     pub write: Duration,
     /// While draining: how long it must be quiet after the sign-off was acknowledged.
     pub drain_quiet: Duration,
+    /// What the system does by itself.
+    pub tcp: TcpSettings,
     /// How often timers are looked at.
     pub tick: Duration,
 }
@@ -98,6 +99,7 @@ impl SocketLimits {
             partial_frame: Duration::from_millis(link.partial_frame_ms),
             write: Duration::from_millis(link.write_timeout_ms),
             drain_quiet: Duration::from_millis(drain_quiet_ms),
+            tcp: link.tcp,
             tick: (shortest / 4).clamp(TICK_MIN, TICK),
         }
     }
@@ -120,24 +122,6 @@ pub fn session_settings(link: &LinkSettings, dialect: &Dialect) -> Settings {
         echo_misses: session.echo_misses,
         sign_off_on_drain: link.sign_off_on_drain,
     }
-}
-
-/// What a link wants to send and its dialect cannot write; `None` when all of it fits.
-#[must_use]
-pub fn misfit(link: &LinkSettings, dialect: &Dialect) -> Option<String> {
-    let ours = link.session.sign_on != SignOn::Peer;
-    for &scope in &link.session.scopes {
-        for what in [NetworkManagement::SignOn, NetworkManagement::SignOff] {
-            if ours && !dialect.can_ask(what, scope) {
-                return Some(format!("`network_management` has no code for {what:?} of {scope:?}"));
-            }
-            let request = OwnRequest { what, scope, now: Timestamp(0), stan: Stan(1), stations: (0, 0) };
-            if let Err(error) = dialect.write_network_request(&request, &mut Vec::new()) {
-                return Some(format!("the dialect cannot write our 0800: {error}"));
-            }
-        }
-    }
-    None
 }
 
 /// A socket that is open.
@@ -171,6 +155,8 @@ pub struct LinkRuntime {
     calls: Weak<watch::Sender<Call>>,
     /// What may be logged about the session, apart from what peers do otherwise.
     happenings: LineBudget,
+    /// What may be logged about rejects: alarms that nothing else may crowd out.
+    rejections: LineBudget,
 }
 
 /// What calls the sockets of a link, for whoever runs the daemon to hold.
@@ -206,6 +192,7 @@ impl LinkRuntime {
             sockets: AtomicU64::new(0),
             calls: Arc::downgrade(&calls),
             happenings: LineBudget::default(),
+            rejections: LineBudget::default(),
         };
         runtime.report();
         (Arc::new(runtime), Caller(calls))
@@ -272,6 +259,22 @@ impl LinkRuntime {
         if tcp::may_log(self) {
             tracing::warn!(link = self.name, %peer, reason = reason.name(), "a connection is refused");
         }
+    }
+
+    /// Counts a message of ours that the network did not take, by its code, and raises the alarm (R24).
+    pub fn rejected(&self, peer: SocketAddr, rejection: &Rejection) {
+        let Rejection { code, mti, stan, answer } = *rejection;
+        self.metrics.add_reject(code);
+        let Some(left_out) = self.rejections.take(clock::now()) else { return };
+        let link = self.name.as_str();
+        if left_out > 0 {
+            tracing::error!(link, left_out, "lines about rejects were left out; the counters have all");
+        }
+        let mti = format!("{mti:04}");
+        let stan = stan.map(|stan| format!("{:06}", stan.0)).unwrap_or_default();
+        tracing::error!(
+            link, %peer, %code, mti, stan, answer, "the network has rejected a message of ours"
+        );
     }
 
     /// Brings log and metrics up to the session's state. Under its lock, so that the later one has the last word.

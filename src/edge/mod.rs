@@ -3,9 +3,11 @@
 pub mod api;
 pub mod clock;
 pub mod commands;
+mod counters;
 pub mod daemon;
 pub mod decode;
 pub mod demo;
+pub mod dialects;
 pub mod disk;
 pub mod exit;
 pub mod journal_commands;
@@ -18,4 +20,4 @@ pub mod seeding;
 pub mod snapshots;
 pub mod tcp;
 pub mod telemetry;
-mod unknown;
+pub mod text;

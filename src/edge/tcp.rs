@@ -2,29 +2,34 @@
 //!
 //! A socket's task never hands a message to another thread. A peer that does not read its answers is not read either;
 //! one that stops in the middle of a frame, says nothing for too long, or breaks the framing is closed, with a reason
-//! that is counted.
+//! that is counted. One that has shut down its writing side is closed once what it asked before is answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::net::sockopt;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::config::tcp::KeepAlive;
+use crate::config::tcp::TcpSettings;
 use crate::edge::clock;
 use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link::Phase;
 use crate::edge::link::Place;
+use crate::edge::telemetry::Window;
+use crate::iso8583::frame::FrameError;
 use crate::pipeline::channel::Channel;
-use crate::pipeline::channel::Notice;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::notice::Notice;
+use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
-use crate::pipeline::tally::Reason;
 
 /// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
 /// not come yet.
@@ -33,8 +38,8 @@ const INPUT_BYTES_MAX: usize = 128 * 1024 + u16::MAX as usize + 16;
 const INPUT_BYTES_MIN: usize = 1024;
 /// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
-/// Lines that one socket may log; what comes beyond is only counted.
-const LOG_LINES_PER_SOCKET: u32 = 20;
+/// Lines about messages that one socket may log in a window of time, so that it leaves some to the others of its link.
+const LINES_MAX_PER_SOCKET: u32 = 20;
 
 /// What a socket's task sees of the daemon.
 #[derive(Clone)]
@@ -51,6 +56,8 @@ enum Close {
     ByPeer,
     /// We did.
     For(Reason),
+    /// We did: its place in the stream is lost.
+    Unframed(FrameError),
     /// The drain is over.
     Drained,
 }
@@ -75,9 +82,10 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         last_read: now,
         last_message: now,
         last_tick: now,
+        half_closed: false,
         partial_since: None,
         quiet_since: None,
-        log_lines: 0,
+        lines: Window::default(),
     };
     let close = connection.run(socket).await;
     connection.end(&close);
@@ -90,6 +98,22 @@ pub(super) fn may_log(link: &LinkRuntime) -> bool {
         tracing::warn!(link = link.name, left_out, "lines were left out; the counters have all");
     }
     left_out.is_some()
+}
+
+/// Has the system find out when the peer is gone without a word, so that its socket does not stay open for ever.
+fn watch_peer(socket: &TcpStream, tcp: &TcpSettings) -> std::io::Result<()> {
+    if let Some(KeepAlive { after, interval, probes }) = tcp.keep_alive {
+        sockopt::set_tcp_keepidle(socket, after)?;
+        sockopt::set_tcp_keepintvl(socket, interval)?;
+        sockopt::set_tcp_keepcnt(socket, probes)?;
+        sockopt::set_socket_keepalive(socket, true)?;
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(timeout) = tcp.user_timeout {
+        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(socket, ms)?;
+    }
+    Ok(())
 }
 
 struct Connection<'l> {
@@ -107,10 +131,12 @@ struct Connection<'l> {
     last_read: Instant,
     last_message: Instant,
     last_tick: Instant,
+    /// The peer sends nothing more, and waits for the answers to what it has sent.
+    half_closed: bool,
     /// When the first byte of a frame came that is not whole yet.
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
-    log_lines: u32,
+    lines: Window,
 }
 
 impl Connection<'_> {
@@ -118,6 +144,12 @@ impl Connection<'_> {
         // Answers leave as one write for each batch: nothing is gained by waiting for more.
         if socket.set_nodelay(true).is_err() {
             return Close::ByPeer;
+        }
+        if let Err(error) = watch_peer(&socket, &self.link.limits.tcp)
+            && may_log(self.link)
+        {
+            let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
+            tracing::warn!(link, %peer, %error, "the system does not watch this peer");
         }
         let mut tick = tokio::time::interval(self.link.limits.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,12 +166,16 @@ impl Connection<'_> {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },
-                read = socket.read(&mut self.input[self.filled..]) => self.after_read(read),
+                read = socket.read(&mut self.input[self.filled..]), if !self.half_closed => self.after_read(read),
                 _ = tick.tick() => self.after_tick(),
             };
             let written = self.write(&mut socket).await;
             if let Some(close) = close.or(written) {
                 return close;
+            }
+            // Answers that are too late are dropped, so that this ends.
+            if self.half_closed && !self.channel.waits() {
+                return Close::ByPeer;
             }
         }
     }
@@ -150,7 +186,11 @@ impl Connection<'_> {
 
     fn after_read(&mut self, read: std::io::Result<usize>) -> Option<Close> {
         let bytes = match read {
-            Ok(0) | Err(_) => return Some(Close::ByPeer),
+            Ok(0) => {
+                self.half_closed = true;
+                return None;
+            }
+            Err(_) => return Some(Close::ByPeer),
             Ok(bytes) => bytes,
         };
         self.filled += bytes;
@@ -178,7 +218,10 @@ impl Connection<'_> {
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         self.quiet_since = None;
-        let Ok(served) = served else { return Some(Close::For(Reason::Framing)) };
+        let served = match served {
+            Ok(served) => served,
+            Err(error) => return Some(Close::Unframed(error)),
+        };
         if served > 0 {
             self.last_message = self.last_read;
         }
@@ -213,6 +256,8 @@ impl Connection<'_> {
     fn after_call(&mut self) -> Option<Close> {
         let phase = self.calls.borrow_and_update().phase;
         match phase {
+            // Who sends nothing more answers nothing.
+            Phase::Serving | Phase::Draining if self.half_closed => None,
             Phase::Serving | Phase::Draining => self.ask(Instant::now()),
             Phase::Closing => Some(Close::Drained),
         }
@@ -223,6 +268,9 @@ impl Connection<'_> {
         self.release();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
+        if self.half_closed {
+            return None;
+        }
         if !self.rests && self.last_read.elapsed() >= RESTS_AFTER {
             self.rest();
         }
@@ -297,17 +345,19 @@ impl Connection<'_> {
     }
 
     fn log_notices(&mut self) {
-        let link = self.link.name.as_str();
+        let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
+        for rejection in self.channel.take_rejections() {
+            self.link.rejected(peer, &rejection);
+        }
         for Notice { reason, fault, mti } in self.channel.take_notices() {
-            self.log_lines += 1;
-            if self.log_lines > LOG_LINES_PER_SOCKET || !may_log(self.link) {
+            if !self.lines.take(LINES_MAX_PER_SOCKET, clock::now()) {
+                self.link.metrics.lines.leave_out();
                 continue;
             }
-            let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
-            let mti = mti.map(|mti| format!("{mti:04}")).unwrap_or_default();
-            tracing::warn!(link, reason = reason.name(), mti, fault, "message");
-            if self.log_lines == LOG_LINES_PER_SOCKET {
-                tracing::warn!(link, "no more lines for this socket; the counters go on");
+            if may_log(self.link) {
+                let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
+                let mti = mti.map(|mti| format!("{mti:04}")).unwrap_or_default();
+                tracing::warn!(link, %peer, reason = reason.name(), mti, fault, "message");
             }
         }
     }
@@ -316,19 +366,52 @@ impl Connection<'_> {
         self.channel.abandon(&self.surroundings.pipeline, clock::now());
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
-        let link = self.link.name.as_str();
+        let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);
         match close {
-            Close::ByPeer => tracing::debug!(link, "closed by the peer"),
-            Close::Drained => tracing::debug!(link, "closed after the drain"),
+            Close::ByPeer => tracing::debug!(link, %peer, "closed by the peer"),
+            Close::Drained => tracing::debug!(link, %peer, "closed after the drain"),
             Close::For(reason) => {
-                // Lost framing was counted where it was found.
-                if *reason != Reason::Framing {
-                    self.link.metrics.count(*reason);
-                }
+                self.link.metrics.count(*reason);
                 if may_log(self.link) {
-                    tracing::warn!(link, reason = reason.name(), "closed");
+                    tracing::warn!(link, %peer, reason = reason.name(), "closed");
+                }
+            }
+            // It was counted where it was found.
+            Close::Unframed(error) => {
+                if may_log(self.link) {
+                    tracing::warn!(link, %peer, reason = Reason::Framing.name(), %error, "closed");
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_told_how_to_watch_a_peer() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("bound");
+            let _peer = TcpStream::connect(address).await.expect("it listens");
+            let (socket, _) = listener.accept().await.expect("a connection");
+            watch_peer(&socket, &TcpSettings { keep_alive: None, user_timeout: None })
+                .expect("nothing to do");
+            assert_eq!(sockopt::socket_keepalive(&socket), Ok(false));
+            let seconds = Duration::from_secs;
+            let keep_alive = KeepAlive { after: seconds(31), interval: seconds(11), probes: 4 };
+            let tcp = TcpSettings { keep_alive: Some(keep_alive), user_timeout: Some(seconds(75)) };
+            watch_peer(&socket, &tcp).expect("the system can do so");
+            assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
+            assert_eq!(sockopt::tcp_keepidle(&socket), Ok(keep_alive.after));
+            assert_eq!(sockopt::tcp_keepintvl(&socket), Ok(keep_alive.interval));
+            assert_eq!(sockopt::tcp_keepcnt(&socket), Ok(keep_alive.probes));
+            #[cfg(target_os = "linux")]
+            assert_eq!(sockopt::tcp_user_timeout(&socket), Ok(75_000));
+        });
     }
 }

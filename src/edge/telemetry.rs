@@ -10,15 +10,18 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use parking_lot::Mutex;
 
+use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
-use crate::edge::unknown::UnknownCounters;
+use crate::edge::counters::PeerCounters;
 use crate::link::session::Session;
 use crate::link::state::Advices;
 use crate::pipeline::core::Pipeline;
-use crate::pipeline::tally::Reason;
+use crate::pipeline::notice::Reason;
+use crate::pipeline::notice::RejectCode;
 use crate::pipeline::tally::Tally;
+use crate::pipeline::unknown::UnknownElements;
 
 pub(super) const METADATA: metrics::Metadata<'static> =
     metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
@@ -126,6 +129,7 @@ impl Telemetry {
         };
         let by_reason =
             |&reason: &Reason| (reason, counter("turnpike_dropped_total", Some(("reason", reason.name()))));
+        let recorder = || Arc::clone(&self.recorder);
         Arc::new(LinkMetrics {
             frames: counter("turnpike_frames_total", None),
             keep_alives: counter("turnpike_keep_alives_total", None),
@@ -145,7 +149,9 @@ impl Telemetry {
             unanswered: counter("turnpike_link_requests_unanswered_total", None),
             key_exchanges: counter("turnpike_link_key_exchanges_refused_total", None),
             lines: LineBudget::default(),
-            unknown: UnknownCounters::new(Arc::clone(&self.recorder), name),
+            unknown: PeerCounters::new(recorder(), name, "turnpike_unknown_elements_total", "path"),
+            rejects: PeerCounters::new(recorder(), name, "turnpike_rejects_total", "code"),
+            link: name.to_owned(),
         })
     }
 }
@@ -172,7 +178,9 @@ pub struct LinkMetrics {
     key_exchanges: Counter,
     /// What may be logged about the link's peers.
     pub lines: LineBudget,
-    unknown: UnknownCounters,
+    unknown: PeerCounters<Path>,
+    rejects: PeerCounters<RejectCode>,
+    link: String,
 }
 
 /// Lines about what peers do, over all sockets of a link, in so many seconds.
@@ -185,25 +193,44 @@ pub struct LineBudget(Mutex<Lines>);
 
 #[derive(Debug, Default)]
 struct Lines {
-    window: u64,
-    written: u32,
+    window: Window,
     left_out: u64,
+}
+
+/// How many lines were written in the latest window of time. The next window begins with none.
+#[derive(Debug, Default)]
+pub struct Window {
+    number: u64,
+    written: u32,
+}
+
+impl Window {
+    /// Takes one of `most` lines; false when none is left in this window.
+    pub fn take(&mut self, most: u32, now: Timestamp) -> bool {
+        let number = now.seconds() / LINES_WINDOW_S;
+        if self.number != number {
+            *self = Self { number, written: 0 };
+        }
+        let may = self.written < most;
+        self.written += u32::from(may);
+        may
+    }
 }
 
 impl LineBudget {
     /// Takes one line. How many were left out since the last one that was not; `None` when this one is.
     pub fn take(&self, now: Timestamp) -> Option<u64> {
         let mut lines = self.0.lock();
-        let window = now.seconds() / LINES_WINDOW_S;
-        if lines.window != window {
-            (lines.window, lines.written) = (window, 0);
-        }
-        if lines.written == LINES_MAX {
+        if !lines.window.take(LINES_MAX, now) {
             lines.left_out += 1;
             return None;
         }
-        lines.written += 1;
         Some(std::mem::take(&mut lines.left_out))
+    }
+
+    /// Counts a line that is left out for another reason, so that it is told with the others.
+    pub fn leave_out(&self) {
+        self.0.lock().left_out += 1;
     }
 }
 
@@ -217,7 +244,7 @@ impl LinkMetrics {
         if tally.unverified > 0 {
             self.unverified.increment(tally.unverified);
         }
-        self.unknown.add(&tally.unknown);
+        self.add_unknown(&tally.unknown);
         for (action, counter) in &self.answers {
             let count = tally.answers(*action);
             if count > 0 {
@@ -231,6 +258,21 @@ impl LinkMetrics {
             }
         }
         tally.clear();
+    }
+
+    fn add_unknown(&self, seen: &UnknownElements) {
+        for (path, count) in seen.paths() {
+            if self.unknown.add(path, count) {
+                let link = self.link.as_str();
+                tracing::warn!(link, %path, "the dialect does not know this element; it is kept and counted");
+            }
+        }
+        self.unknown.add_others(seen.others());
+    }
+
+    /// Counts a message of ours that the network did not take, by its code.
+    pub fn add_reject(&self, code: RejectCode) {
+        self.rejects.add(code, 1);
     }
 
     /// Shows the state of the link's session.
@@ -275,7 +317,21 @@ mod tests {
         for _ in 0..7 {
             assert_eq!(taken(1_000_000 + LINES_WINDOW_S - 1), None);
         }
-        assert_eq!(taken(1_000_000 + LINES_WINDOW_S), Some(7));
+        budget.leave_out();
+        assert_eq!(taken(1_000_000 + LINES_WINDOW_S), Some(8));
         assert_eq!(taken(1_000_000 + LINES_WINDOW_S), Some(0));
+    }
+
+    #[test]
+    fn a_socket_that_was_too_loud_is_heard_again_in_the_next_window() {
+        let mut window = Window::default();
+        let mut taken = |second: u64, tries: u64| {
+            let now = Timestamp::from_seconds(1_000_000 + second);
+            (0..tries).filter(|_| window.take(3, now)).count() as u64
+        };
+        for (second, tries, written) in [(0, 2, 2), (1, 5, 1), (9, 5, 0), (10, 5, 3), (19, 1, 0), (40, 1, 1)]
+        {
+            assert_eq!(taken(second, tries), written, "second {second}");
+        }
     }
 }

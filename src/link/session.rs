@@ -50,6 +50,7 @@ pub struct Socket {
 struct Asked {
     stan: Stan,
     what: NetworkManagement,
+    scope: Scope,
     socket: SocketId,
     at: Moment,
 }
@@ -199,6 +200,12 @@ impl Session {
     }
 
     // ---- the peer answers
+
+    /// What was asked under a number and is not answered yet, and for whom.
+    #[must_use]
+    pub fn asked(&self, stan: Stan) -> Option<(NetworkManagement, Scope)> {
+        self.asked.iter().find(|asked| asked.stan == stan).map(|asked| (asked.what, asked.scope))
+    }
 
     /// Takes an 0810. `refusal` is its DE 39 unless that is "00". Returns what it answers; `None` when nothing was
     /// asked under that number, or no longer.
@@ -375,7 +382,7 @@ impl Session {
         let stan = Stan(self.next_stan);
         let (what, scope) = self.of_the_link(now).or_else(|| self.echo(id, stan, now))?;
         self.next_stan = self.next_stan % 999_999 + 1;
-        self.asked.push_back(Asked { stan, what, socket: id, at: now });
+        self.asked.push_back(Asked { stan, what, scope, socket: id, at: now });
         Some(Step::Ask { what, scope, stan })
     }
 

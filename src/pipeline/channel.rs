@@ -34,8 +34,10 @@ use super::gate::Parked;
 use super::gate::Wait;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
+use super::notice::Notice;
+use super::notice::Reason;
+use super::notice::Rejection;
 use super::station::Seat;
-use super::tally::Reason;
 use super::tally::Tally;
 use super::unknown::Sampling;
 
@@ -52,17 +54,6 @@ pub struct ChannelSettings {
     pub parked_max: usize,
 }
 
-/// Something for the log. It never holds card data.
-#[derive(Clone, Copy, Debug)]
-pub struct Notice {
-    /// What was done about it.
-    pub reason: Reason,
-    /// What was wrong, when a message was.
-    pub fault: Option<Fault>,
-    /// The MTI, when it could be read.
-    pub mti: Option<u16>,
-}
-
 /// Notices kept between two looks at them; what comes beyond is only counted.
 const NOTICES_MAX: usize = 8;
 
@@ -73,6 +64,7 @@ pub struct Channel {
     spans: Option<Box<[Spans; AHEAD]>>,
     parked: Parked,
     notices: Vec<Notice>,
+    rejections: Vec<Rejection>,
     sampling: Sampling,
     /// What it has counted.
     pub tally: Tally,
@@ -168,7 +160,7 @@ impl Channel {
             pipeline.wake_writer();
         }
         if result.is_err() {
-            self.note(Reason::Framing, None, None);
+            self.tally.drop_for(Reason::Framing);
         }
         result
     }
@@ -251,7 +243,8 @@ impl Channel {
             }
             Inbound::Response(response) => self.response(batch, response),
             Inbound::Reject(reject) => {
-                self.note(Reason::Rejected, None, Some(reject.mti));
+                self.tally.drop_for(Reason::Rejected);
+                self.rejections.push(Rejection::of(reject));
                 if let Some(answer) = &reject.answer {
                     batch.pipeline.undelivered(answer, batch.received, now);
                 }
@@ -292,14 +285,21 @@ impl Channel {
         }
     }
 
-    /// We ask for nothing but network management: any other answer answers nothing.
+    /// We ask for nothing but network management: any other answer answers nothing. An 0810 answers what was asked
+    /// under its DE 11 and, when it has one, with its DE 70.
     fn response(&mut self, batch: &Batch<'_>, response: &Response) {
         self.tally.management += 1;
-        let approved = batch.settings.dialect.response_code(ActionCode::Approved);
+        let dialect = &batch.settings.dialect;
+        let approved = dialect.response_code(ActionCode::Approved);
         let refusal = (response.response_code != approved).then_some(response.response_code);
         let (stan, moment) = (response.stan, batch.seat.moment);
         let matched = response.mti == 810
-            && batch.seat.station.with(|session| session.answered(stan, refusal, moment)).is_some();
+            && batch.seat.station.with(|session| {
+                let asked = session.asked(stan);
+                let fits =
+                    asked.is_some_and(|(what, scope)| dialect.answers(response.network_code, what, scope));
+                fits && session.answered(stan, refusal, moment).is_some()
+            });
         if !matched {
             self.note(Reason::UnmatchedResponse, None, Some(response.mti));
         }
@@ -369,6 +369,12 @@ impl Channel {
     /// What is worth a line in the log, since the last time.
     pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
         self.notices.drain(..)
+    }
+
+    /// Our messages that the network did not take, since the last time: all of them, since each is an alarm. What was
+    /// read at once bounds how many there are.
+    pub fn take_rejections(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.rejections)
     }
 
     /// Whether answers wait for the disk.

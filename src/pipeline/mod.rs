@@ -8,6 +8,7 @@ pub mod channel;
 pub mod core;
 pub mod gate;
 mod lookahead;
+pub mod notice;
 pub mod seeding;
 pub mod snapshot;
 pub mod station;

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
+use toml::de::DeString;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
@@ -30,6 +31,43 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// Where the first byte stands that is not of a text in UTF-8.
+pub fn text_of<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Finding> {
+    core::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).and_then(|right| core::str::from_utf8(right).ok());
+        let (line, column) = place_after(before.unwrap_or_default());
+        let message = "this byte is not UTF-8; save the file in that encoding".to_owned();
+        Finding { file: file.to_owned(), line, column, message }
+    })
+}
+
+/// Line and column, from 1, of what comes after a text.
+fn place_after(before: &str) -> (usize, usize) {
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}
+
+/// Where a table and its keys stand, for mistakes that show only when the file has long been read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Places {
+    file: String,
+    heading: (usize, usize),
+    keys: Vec<(String, (usize, usize))>,
+}
+
+impl Places {
+    /// A mistake at a key's value, or at the heading when the key is absent.
+    #[must_use]
+    pub fn finding(&self, key: &str, message: impl Into<String>) -> Finding {
+        let found = self.keys.iter().find(|(known, _)| known == key);
+        let (line, column) = found.map_or(self.heading, |(_, place)| *place);
+        Finding { file: self.file.clone(), line, column, message: message.into() }
     }
 }
 
@@ -68,10 +106,12 @@ impl<'t> Document<'t> {
         findings
     }
 
+    fn place(&self, span: Range<usize>) -> (usize, usize) {
+        place_after(self.text.get(..span.start).unwrap_or(self.text))
+    }
+
     fn report(&self, span: Range<usize>, message: String) {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let (line, column) = self.place(span);
         self.findings.borrow_mut().push(Finding { file: self.file.to_owned(), line, column, message });
     }
 }
@@ -105,6 +145,20 @@ impl<'d> Section<'d> {
     pub fn report_at(&self, key: &str, message: impl Into<String>) {
         let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.document.report(span, message.into());
+    }
+
+    /// Where this table and its keys stand.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let place = |span| self.document.place(span);
+        let key = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+            (key.get_ref().to_string(), place(value.span()))
+        };
+        Places {
+            file: self.document.file.to_owned(),
+            heading: place(self.span.clone()),
+            keys: self.table.iter().map(key).collect(),
+        }
     }
 
     /// Whether the key is there.
@@ -315,6 +369,28 @@ mod tests {
                 "f.toml:8:8: `t.u.mode` is \"odd\"; it must be one of binary, bcd",
             ]
         );
+    }
+
+    #[test]
+    fn a_place_outlives_its_document() {
+        let document = Document::parse("f.toml", "[t]\n  c = 1\n");
+        let places = document.root().section("t").expect("a table").places();
+        drop(document);
+        let told = ["c", "d"].map(|key| places.finding(key, "wrong").to_string());
+        assert_eq!(told, ["f.toml:2:7: wrong", "f.toml:1:1: wrong"]);
+    }
+
+    #[test]
+    fn the_first_byte_that_is_not_utf_8_has_a_place() {
+        for (bytes, place) in [
+            (&b"\xff"[..], Some((1, 1))),
+            (b"a = 1\n# K\xc3\xb6ln \xe4 \xff\n", Some((2, 8))),
+            (b"a = \"\xe2\x82", Some((1, 6))),
+            (b"a = 1\n", None),
+        ] {
+            let found = text_of("f.toml", bytes).err().map(|finding| (finding.line, finding.column));
+            assert_eq!(found, place, "{bytes:?}");
+        }
     }
 
     #[test]

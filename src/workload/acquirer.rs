@@ -269,13 +269,14 @@ impl Acquirer {
         number
     }
 
-    /// Appends the repeat (0101) of an exchange that was sent. Returns its connection and the repeat's own number;
-    /// `None` when it is forgotten, was repeated already, or asks for no decision.
+    /// Appends the repeat (0101, 0201, 0401, 0421) of an exchange that was sent. Returns its connection and the
+    /// repeat's own number; `None` when it is forgotten, was repeated already, or is network management.
     pub fn compose_repeat(&mut self, number: u32, out: &mut Vec<u8>) -> Option<(usize, u32)> {
         let first = self.exchanges.get(number)?;
         let stream = usize::from(first.stream);
-        let fit = first.kind.asks() && first.has(SENT) && first.again == NONE;
-        fit.then(|| (stream, self.repeat(stream, Kind::Repeat, number, out)))
+        let kind = if first.kind.undoes() { Kind::ReversalRepeat } else { Kind::Repeat };
+        let fit = (first.kind.asks() || first.kind.undoes()) && first.has(SENT) && first.again == NONE;
+        fit.then(|| (stream, self.repeat(stream, kind, number, out)))
     }
 
     /// Appends the frame of an exchange once more, with the MTI of a repeat.
@@ -370,8 +371,8 @@ impl Acquirer {
         if let Some(original) = self.exchanges.get_mut(original) {
             original.flags |= REVERSAL_SENT;
             if original.has(TOOK) {
-                let (account, taken) = (original.account, original.taken);
-                self.model.loosen(account, taken);
+                let Exchange { account, kind, taken, .. } = *original;
+                self.model.loosen(account, kind, taken);
             }
         }
     }

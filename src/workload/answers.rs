@@ -10,6 +10,7 @@ use crate::workload::exchange::RELEASED;
 use crate::workload::exchange::REVERSAL_SENT;
 use crate::workload::exchange::SENT;
 use crate::workload::exchange::TOOK;
+use crate::workload::model::Book;
 use crate::workload::model::Example;
 use crate::workload::model::Mistake;
 use crate::workload::reading::Incoming;
@@ -94,7 +95,7 @@ impl Acquirer {
         let copy = *exchange;
         if first {
             exchange.flags |= DONE;
-            (exchange.code, exchange.approval) = (reading.code, reading.approval);
+            exchange.keep(reading);
             if !self.echo {
                 self.judge(&copy, reading, &codes);
             }
@@ -126,12 +127,12 @@ impl Acquirer {
             let transmission =
                 self.exchanges.get(copy.again).map_or(copy.transmission, |again| again.transmission);
             if let Some(exchange) = self.exchanges.get_mut(copy.number) {
-                (exchange.code, exchange.approval) = (reading.code, reading.approval);
+                exchange.keep(reading);
                 // What was decided is the repeat, so that a reversal names its DE 7.
                 exchange.transmission = transmission;
             }
             self.judge(copy, reading, codes);
-        } else if reading.code != copy.code || reading.approval != copy.approval {
+        } else if !copy.is_said_again(reading) {
             self.wrong(Mistake::RepeatDiffers, Some(copy), reading.code);
         }
     }
@@ -242,20 +243,33 @@ impl Acquirer {
         places.into_iter().map(|place| self.codes_seen[place]).sum()
     }
 
-    /// What may be held on an account at the least and at the most, minor units, while some exchanges have no answer:
-    /// approvals whose reversal was never sent, and those and all that is open. Only 01xx count.
+    /// What may have been taken from each account while some exchanges have no answer: approvals whose reversal was
+    /// never sent at the least, and those and all that is open at the most.
     #[must_use]
-    pub fn held_between(&self) -> Vec<(i64, i64)> {
-        let mut between: Vec<(i64, i64)> =
-            self.model.books().iter().map(|book| (book.firm, book.held)).collect();
+    pub fn taken_between(&self) -> Vec<Between> {
+        let of_answers = |book: &Book| Between {
+            held: (book.firm - book.firm_posted, book.held),
+            posted: (book.firm_posted, -book.posted),
+        };
+        let mut between: Vec<Between> = self.model.books().iter().map(of_answers).collect();
         let open = self.exchanges.unanswered();
         for exchange in open.filter(|exchange| exchange.kind.takes() && !exchange.has(RELEASED)) {
-            if let Some((_, most)) = between.get_mut(exchange.account as usize) {
-                *most += i64::from(exchange.amount);
+            if let Some(account) = between.get_mut(exchange.account as usize) {
+                let range = if exchange.kind == Kind::Sale { &mut account.posted } else { &mut account.held };
+                range.1 += i64::from(exchange.amount);
             }
         }
         between
     }
+}
+
+/// What may have been taken from an account, at the least and at the most, minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Between {
+    /// Held by 01xx.
+    pub held: (i64, i64),
+    /// Posted by 02xx.
+    pub posted: (i64, i64),
 }
 
 fn timed(exchange: &Exchange, now: u64) -> Received {

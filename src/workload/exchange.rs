@@ -1,5 +1,7 @@
 //! Exchanges: a message of ours and what was answered, kept by number in a ring that is made before the run.
 
+use crate::workload::reading::Reading;
+
 /// What an exchange is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
@@ -22,7 +24,7 @@ pub enum Kind {
     Inquiry,
     /// 0100 for no amount, whether the card is good (R16); Visa and Mastercard only.
     Verification,
-    /// 0101 of an earlier 01xx or 0200.
+    /// 0101 or 0201 of an earlier 01xx or 0200.
     Repeat,
     /// 0400 of an earlier approval.
     Reversal,
@@ -158,6 +160,8 @@ pub struct Exchange {
     pub(super) again: u32,
     /// DE 7.
     pub(super) transmission: u32,
+    /// DE 4 and DE 54 of the first answer, as a fingerprint.
+    pub(super) money: u64,
     /// DE 39 of the first answer.
     pub(super) code: [u8; 2],
     /// DE 38 of the first answer; zeros when it has none.
@@ -182,6 +186,7 @@ impl Exchange {
         other: NONE,
         again: NONE,
         transmission: 0,
+        money: 0,
         code: [0; 2],
         approval: [0; 6],
         stream: 0,
@@ -200,6 +205,17 @@ impl Exchange {
         self.flags & flag != 0
     }
 
+    /// Keeps what its answer says.
+    #[inline]
+    pub(super) const fn keep(&mut self, answer: &Reading) {
+        (self.code, self.approval, self.money) = (answer.code, answer.approval, answer.money());
+    }
+
+    /// Whether an answer says what was said first: DE 39, DE 38, DE 4 and DE 54.
+    pub(super) fn is_said_again(&self, answer: &Reading) -> bool {
+        (self.code, self.approval, self.money) == (answer.code, answer.approval, answer.money())
+    }
+
     /// Its number.
     #[must_use]
     pub const fn number(&self) -> u32 {
@@ -216,6 +232,12 @@ impl Exchange {
     #[must_use]
     pub const fn answer(&self) -> Option<([u8; 2], [u8; 6])> {
         if self.answers > 0 { Some((self.code, self.approval)) } else { None }
+    }
+
+    /// How many answers came, those to its repeats included.
+    #[must_use]
+    pub const fn answers(&self) -> u8 {
+        self.answers
     }
 
     /// What its approval took, minor units; zero for anything else.

@@ -8,6 +8,7 @@ use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Inbound;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
+use crate::domain::answer::Balances;
 use crate::domain::answer::PartialApproval;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
@@ -30,6 +31,8 @@ pub(crate) enum Planted {
     ApprovesOverLimit,
     PartAboveWhole,
     OtherCodeToRepeat,
+    OtherAmountToRepeat,
+    OtherBalanceToRepeat,
     DeclinesReversal,
     ApprovesAfterReversal,
     ApprovesUnknownCards,
@@ -112,9 +115,18 @@ impl Issuer {
         if let Some(first) = self.answers.get(&key) {
             assert!(request.repeat, "no two messages are alike");
             let mut answer = *first;
-            if self.planted == Planted::OtherCodeToRepeat {
-                answer.approval_code = Some(ApprovalCode(*b"WRONG1"));
-                answer.action = ActionCode::Approved;
+            let inquiry = request.kind == TransactionKind::BalanceInquiry;
+            match (self.planted, &mut answer.partial) {
+                (Planted::OtherCodeToRepeat, _) => {
+                    answer.approval_code = Some(ApprovalCode(*b"WRONG1"));
+                    answer.action = ActionCode::Approved;
+                }
+                (Planted::OtherAmountToRepeat, Some(part)) => part.amount.minor -= 1,
+                (Planted::OtherBalanceToRepeat, _) if inquiry => {
+                    let currency = request.amount.currency;
+                    answer.balances = Some(Balances { ledger: 1, available: 1, currency });
+                }
+                _ => {}
             }
             return answer;
         }

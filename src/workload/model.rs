@@ -21,7 +21,7 @@ pub enum Mistake {
     AboveAvailable,
     /// A part is approved that is larger than the whole.
     PartAboveWhole,
-    /// A repeat is answered with another DE 39 or DE 38 than its first.
+    /// A repeat is answered with another DE 39, DE 38, DE 4 or DE 54 than its first.
     RepeatDiffers,
     /// A reversal, advice or network message is not answered with an approval.
     NotAcknowledged,
@@ -70,6 +70,8 @@ pub struct Example {
 pub struct Book {
     /// Approved and not undone for certain: no reversal of it was even sent. It can never be above the limit.
     pub firm: i64,
+    /// The part of it that 02xx took.
+    pub firm_posted: i64,
     /// Held: approvals of 01xx less acknowledged reversals.
     pub held: i64,
     /// Posted since the run began: approvals of 02xx less acknowledged reversals, with its sign.
@@ -116,6 +118,7 @@ impl Model {
         }
         if !reversed {
             book.firm += i64::from(amount);
+            book.firm_posted += posted(kind, amount);
         }
         // All of `firm` was taken together: at the latest of those decisions every other one still stood.
         book.firm <= account.balance.saturating_add(account.overdraft)
@@ -123,9 +126,10 @@ impl Model {
 
     /// A reversal of an approval was sent: from now on it may be undone.
     #[inline]
-    pub(super) fn loosen(&mut self, place: u32, amount: u32) {
+    pub(super) fn loosen(&mut self, place: u32, kind: Kind, amount: u32) {
         if let Some(book) = self.books.get_mut(place as usize) {
             book.firm -= i64::from(amount);
+            book.firm_posted -= posted(kind, amount);
         }
     }
 
@@ -169,4 +173,9 @@ impl Model {
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }
+}
+
+/// What an approval of this kind posts, minor units.
+const fn posted(kind: Kind, amount: u32) -> i64 {
+    if matches!(kind, Kind::Sale) { amount as i64 } else { 0 }
 }

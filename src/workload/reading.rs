@@ -1,6 +1,8 @@
 //! Answers read at the cost of a few comparisons: where the fields of interest stand is learned from the first answer
 //! of each shape, and every later one is checked to have that shape.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::dialect::Dialect;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Inbound;
@@ -28,6 +30,17 @@ pub struct Reading {
     pub approval: [u8; 6],
     /// DE 4, minor units; zero when absent.
     pub amount: u64,
+    /// A fingerprint of DE 54; zero when absent.
+    pub amounts: u64,
+}
+
+impl Reading {
+    /// A fingerprint of what it says of money: DE 4 and DE 54.
+    #[inline]
+    #[must_use]
+    pub const fn money(&self) -> u64 {
+        self.amount ^ self.amounts
+    }
 }
 
 /// What came in.
@@ -82,6 +95,11 @@ impl Place {
     }
 
     #[inline]
+    fn fingerprint(&self, body: &[u8]) -> u64 {
+        if self.bytes == 0 { 0 } else { xxh3_64(self.content(body)) }
+    }
+
+    #[inline]
     fn number(&self, body: &[u8]) -> u64 {
         let content = self.content(body);
         match self.encoding {
@@ -107,6 +125,7 @@ struct Shape {
     rrn: Place,
     approval: Place,
     code: Place,
+    amounts: Place,
 }
 
 impl Shape {
@@ -135,6 +154,7 @@ impl Shape {
             rrn: Place::of(view, header, 37),
             approval: Place::of(view, header, 38),
             code: Place::of(view, header, 39),
+            amounts: Place::of(view, header, 54),
         }
     }
 
@@ -156,6 +176,7 @@ impl Shape {
             code: self.code.characters(body, b' '),
             approval: self.approval.characters(body, 0),
             amount: self.amount.number(body),
+            amounts: self.amounts.fingerprint(body),
         }
     }
 }

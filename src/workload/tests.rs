@@ -119,6 +119,8 @@ fn each_planted_mistake_is_found() {
         (Planted::ApprovesOverLimit, Some(Mistake::AboveAvailable)),
         (Planted::PartAboveWhole, Some(Mistake::PartAboveWhole)),
         (Planted::OtherCodeToRepeat, Some(Mistake::RepeatDiffers)),
+        (Planted::OtherAmountToRepeat, Some(Mistake::RepeatDiffers)),
+        (Planted::OtherBalanceToRepeat, Some(Mistake::RepeatDiffers)),
         (Planted::DeclinesReversal, Some(Mistake::NotAcknowledged)),
         (Planted::ApprovesAfterReversal, Some(Mistake::ApprovedAfterReversal)),
         (Planted::ApprovesUnknownCards, Some(Mistake::UnexpectedCode)),
@@ -155,11 +157,12 @@ fn each_planted_mistake_is_found() {
 #[test]
 fn r33_what_has_no_answer_is_settled_by_its_reversal() {
     let (mut acquirer, mut issuer) = run(&traffic(everything(), 23), Planted::SaysNothing, &[40; 100]);
-    let between = acquirer.held_between();
-    for (account, (least, most)) in acquirer.population().accounts().iter().zip(between) {
-        let (_, held) = issuer.accounts[&(account.wallet.0, account.currency)];
-        let posted = acquirer.model().books()[0].posted;
-        assert!(least - posted.abs() * 1_000 <= held && held <= most, "{least} {held} {most}");
+    let accounts = acquirer.population().accounts();
+    for (account, between) in accounts.iter().zip(acquirer.taken_between()) {
+        let (balance, held) = issuer.accounts[&(account.wallet.0, account.currency)];
+        for (taken, (least, most)) in [(held, between.held), (account.balance - balance, between.posted)] {
+            assert!(least <= taken && taken <= most, "wallet {}: {taken} {between:?}", account.wallet.0);
+        }
     }
     let dialects = dialects();
     issuer.planted = Planted::Nothing;

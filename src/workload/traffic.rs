@@ -41,11 +41,12 @@ fn names() -> String {
 pub struct Mix(Vec<(Kind, u32)>);
 
 impl Default for Mix {
-    /// Mostly purchases, with every flow of the rules in it.
+    /// Mostly purchases, with every kind in it.
     fn default() -> Self {
         Self(vec![
-            (Kind::Purchase, 700),
+            (Kind::Purchase, 640),
             (Kind::Cash, 60),
+            (Kind::Sale, 60),
             (Kind::Partial, 10),
             (Kind::OverLimit, 20),
             (Kind::UnknownCard, 10),
@@ -259,6 +260,14 @@ mod tests {
         }
         let unknown = Mix::parse("refund=1").map_err(|error| error.to_string());
         assert!(unknown.is_err_and(|error| error.starts_with("`refund` is no kind of traffic")));
+    }
+
+    #[test]
+    fn the_default_mix_has_every_kind() {
+        let table = Mix::default().table();
+        for (kind, name) in Kind::DRAWN.into_iter().chain([(Kind::Echo, "echo")]) {
+            assert!(table.contains(&kind), "{name}");
+        }
     }
 
     #[test]

@@ -131,6 +131,18 @@ pub(crate) fn frame(dialect: &Dialect, mti: u16, values: &Values<'_>) -> Vec<u8>
     out
 }
 
+/// Visa's reject of a frame of ours: a header of 26 bytes with the code in BCD, then our own header and message.
+pub(crate) fn reject(ours: &[u8], code: u16) -> Vec<u8> {
+    let rejected = &ours[4..];
+    let length = (26 + rejected.len() as u16).to_be_bytes();
+    let mut reject = [&length[..], &[0, 0, 0x1a, 0x81, 0x02], &length].concat();
+    reject.resize(4 + 22, 0);
+    reject.extend([0x80, 0]);
+    reject.extend(code.to_be_bytes());
+    reject.extend(rejected);
+    reject
+}
+
 pub(crate) fn seed(lines: &str) -> Seed {
     Seed::from_csv("seed.csv", format!("{HEADING}{lines}").as_bytes()).expect("a right seed file")
 }

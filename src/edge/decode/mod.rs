@@ -18,6 +18,7 @@ use crate::dialect::tree::Message;
 use crate::edge::commands::complain;
 use crate::edge::commands::complain_all;
 use crate::edge::commands::read_dialect;
+use crate::edge::commands::read_text;
 use crate::edge::commands::say;
 use crate::edge::decode::input::Coding;
 use crate::edge::decode::input::Pieces;
@@ -202,7 +203,7 @@ fn diff(arguments: &DecodeArgs, inputs: &[Pieces]) -> Result<u8, u8> {
 fn guess(arguments: &DecodeArgs, inputs: &[Pieces]) -> Result<u8, u8> {
     let mut own = Vec::new();
     for file in &arguments.dialect_file {
-        own.push((file.clone(), read_file(file)?));
+        own.push((file.clone(), read_text(file)?));
     }
     let files: Vec<(&str, &str)> =
         own.iter().map(|(file, text)| (file.to_str().unwrap_or("dialect.toml"), text.as_str())).collect();
@@ -238,13 +239,6 @@ fn guess(arguments: &DecodeArgs, inputs: &[Pieces]) -> Result<u8, u8> {
         }
     }
     Ok(exit::OK)
-}
-
-fn read_file(file: &Path) -> Result<String, u8> {
-    std::fs::read_to_string(file).map_err(|error| {
-        complain(format!("{}: {error}", file.display()));
-        exit::CONFIGURATION
-    })
 }
 
 fn write_dialect(guess: &Guess, file: &Path) -> Result<(), u8> {

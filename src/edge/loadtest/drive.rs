@@ -118,8 +118,8 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     Ok((report, acquirer))
 }
 
-/// Sends the repeats (0101) of exchanges of an earlier run with the same plan, as a network does after an outage. What
-/// their answers say stands in the books' mistakes.
+/// Sends the repeats (0101, 0201, 0401, 0421) of exchanges of an earlier run with the same plan, as a network does
+/// after an outage. What their answers say stands in the books' mistakes.
 ///
 /// # Errors
 /// A target cannot be reached.

@@ -1,10 +1,13 @@
 //! What a load test does: whom it calls, what it sends, how fast, how long, and what must hold at the end.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
+use crate::edge::dialects;
 use crate::edge::loadtest::threshold::Threshold;
+use crate::edge::text::FileError;
 use crate::workload::identity::Run;
 use crate::workload::population::Population;
 use crate::workload::traffic::Traffic;
@@ -38,12 +41,12 @@ impl Target {
 }
 
 fn from_file(name: &str) -> Result<Dialect, String> {
-    let names = Dialect::built_in_names().join(", ");
-    let text = std::fs::read_to_string(name)
-        .map_err(|error| format!("no dialect `{name}`; there are {names}, and as a file: {error}"))?;
-    Dialect::from_toml(name, &text).map_err(|findings| {
-        let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        findings.join("; ")
+    dialects::from_file(Path::new(name)).map_err(|error| match error {
+        FileError::Wrong(_) => error.to_string(),
+        FileError::Unreadable(error) => {
+            let names = Dialect::built_in_names().join(", ");
+            format!("no dialect `{name}`; there are {names}, and as a file: {error}")
+        }
     })
 }
 

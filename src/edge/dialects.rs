@@ -1,0 +1,95 @@
+//! The dialects of links, from their files or from those compiled in, and every mistake in them with its place.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::config::link::LinkSettings;
+use crate::dialect::Dialect;
+use crate::dialect::MessageHeader;
+use crate::dialect::answer::WriteError;
+use crate::dialect::network::OwnRequest;
+use crate::domain::request::NetworkManagement;
+use crate::domain::request::Scope;
+use crate::domain::request::Stan;
+use crate::domain::time::Timestamp;
+use crate::edge::text;
+use crate::edge::text::FileError;
+use crate::link::state::SignOn;
+use crate::settings::Finding;
+
+/// A dialect from its file.
+///
+/// # Errors
+/// The file cannot be read, or what is wrong in it.
+pub fn from_file(file: &Path) -> Result<Dialect, FileError> {
+    let text = text::read(file)?;
+    Dialect::from_toml(&file.display().to_string(), &text).map_err(FileError::Wrong)
+}
+
+/// The dialect of a link, with the link's own limits.
+///
+/// # Errors
+/// What is wrong in its file, or else what does not fit it at the link's keys.
+pub fn of_link(config: &Config, link: &LinkSettings) -> Result<Dialect, Vec<Finding>> {
+    let at = |key: &str, message: String| config.finding(&link.name, key, message);
+    let dialect = match &link.dialect_file {
+        Some(file) => from_file(file).map_err(|error| match error {
+            FileError::Wrong(findings) => findings,
+            FileError::Unreadable(cause) => {
+                vec![at("dialect_file", format!("{} cannot be read: {cause}", file.display()))]
+            }
+        })?,
+        None => Dialect::built_in(&link.dialect)
+            .ok_or_else(|| vec![at("dialect", format!("there is no dialect `{}`", link.dialect))])?,
+    };
+    let mut findings = Vec::new();
+    let mut framing = link.framing.as_ref().unwrap_or_else(|| dialect.framing()).clone();
+    framing.max = link.max_frame_bytes;
+    if framing.tpdu.is_some() && dialect.header() == MessageHeader::Visa {
+        findings.push(at("framing", "a TPDU does not stand in front of Visa's header".to_owned()));
+    }
+    let mut dialect = dialect.with_framing(framing).with_sender(link.session.sender.clone());
+    if let Some(station) = link.station_id {
+        dialect = dialect.with_station(station);
+    }
+    for (key, message) in misfits(link, &dialect) {
+        let finding = at(key, message);
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    if findings.is_empty() { Ok(dialect) } else { Err(findings) }
+}
+
+/// What a link wants to send and its dialect cannot write, with the link's key that asks for it.
+fn misfits(link: &LinkSettings, dialect: &Dialect) -> Vec<(&'static str, String)> {
+    let ours = link.session.sign_on != SignOn::Peer;
+    let mut misfits = Vec::new();
+    for &scope in &link.session.scopes {
+        for what in [NetworkManagement::SignOn, NetworkManagement::SignOff] {
+            if ours && !dialect.can_ask(what, scope) {
+                let key = match scope {
+                    Scope::Link => "sign_on",
+                    Scope::Group(_) => "sign_on_group",
+                    Scope::Prefix(_) => "sign_on_prefixes",
+                };
+                let message =
+                    format!("the dialect's `network_management` has no code for {what:?} of {scope:?}");
+                misfits.push((key, message));
+                continue;
+            }
+            let request = OwnRequest { what, scope, now: Timestamp(0), stan: Stan(1), stations: (0, 0) };
+            if let Err(error) = dialect.write_network_request(&request, &mut Vec::new()) {
+                let key = match &error {
+                    WriteError::Field { field: 33, .. } => "forwarding_id",
+                    WriteError::Field { field: 94, .. } => "service_indicator",
+                    WriteError::Field { field: 96, .. } => "security_code",
+                    WriteError::Frame(_) => "max_frame_bytes",
+                    WriteError::Field { .. } => "dialect",
+                };
+                misfits.push((key, format!("the dialect cannot write our 0800: {error}")));
+            }
+        }
+    }
+    misfits
+}
