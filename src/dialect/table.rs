@@ -385,6 +385,12 @@ pub(super) fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<Fie
         }
         Length::Fixed(units)
     };
+    if variable && content == Content::Numeric && count == Count::Bytes && pad == Pad::Right {
+        section.report_at(
+            "pad",
+            "where a length counts bytes, a zero behind the digits is taken for one of them",
+        );
+    }
     Some(FieldSpec { length, content, encoding, count, pad, checked })
 }
 

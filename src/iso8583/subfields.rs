@@ -4,7 +4,6 @@ use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
-use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
@@ -73,7 +72,7 @@ pub struct Part<'s, 'a> {
     pub subfield: &'s Subfield,
     /// Its content, without a length.
     pub content: &'a [u8],
-    /// Its length as its table row counts.
+    /// Its length in digits, characters or bytes; of BCD always in digits.
     pub units: usize,
     /// Where it starts in the field's content.
     pub offset: usize,
@@ -169,9 +168,9 @@ impl Subfields {
     pub fn value(&self, element: &Element<'_>) -> String {
         match (self.row(element.id), self.form) {
             (Some(Subfield { spec, .. }), _) => {
-                let digits = spec.encoding == Encoding::Bcd && spec.count == Count::Digits;
                 let bytes = element.content.len();
-                value::decode(spec, element.content, if digits { bytes * 2 } else { bytes })
+                let counted = if spec.encoding == Encoding::Bcd { bytes * 2 } else { bytes };
+                value::decode(spec, element.content, content::units(spec, element.content, counted))
             }
             (None, Form::Tagged(tagging)) => tagging.characters(element.content),
             _ => String::new(),
@@ -401,6 +400,7 @@ impl<'s, 'a> Parts<'s, 'a> {
         };
         let end = at.checked_add(subfield.spec.bytes(units))?;
         let content = self.content.get(at..end)?;
+        let units = content::units(&subfield.spec, content, units);
         self.at = end;
         Some(Part { subfield, content, units, offset })
     }
@@ -411,6 +411,7 @@ mod tests {
     use super::*;
     use crate::iso8583::digits::hex_bytes;
     use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
     use crate::iso8583::spec::Pad;
 
     fn part(number: u16, length: Length, encoding: Encoding) -> Subfield {

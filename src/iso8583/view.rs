@@ -265,7 +265,7 @@ impl<'a> View<'a> {
         Some((span.start(), span.content()))
     }
 
-    /// The field's length in digits, characters or bytes, as its table row counts.
+    /// The field's length in digits, characters or bytes; of BCD always in digits, whatever its length counts.
     #[inline]
     #[must_use]
     pub fn units(&self, field: u8) -> Option<usize> {
@@ -508,6 +508,7 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(spec.bytes(units)) else {
             return Err(self.fault(Some(field), Rule::CutOff));
         };
+        let units = content::units(spec, bytes, units);
         spans.0[usize::from(field)] = Span::new(start, content, self.at, units);
         if let Err(rule) = if spec.checked { content::check(spec, bytes, units) } else { Ok(()) } {
             read.remove(field);
