@@ -598,6 +598,40 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
 }
 
 #[test]
+fn r28_chip_data_that_cannot_be_read_counts_as_a_cryptogram() {
+    let cryptogram = "9F26080102030405060708";
+    // The content of DE 55, and whether it has a cryptogram or may have one.
+    let table = [
+        ("", false),
+        ("82023900", false),
+        ("8202390071049F180101", false),
+        ("01000482023900", false),
+        (cryptogram, true),
+        (&format!("01000B{cryptogram}"), true),
+        (&format!("010004820239006200 0B{cryptogram}").replace(' ', ""), true),
+        (&format!("770B{cryptogram}"), true),
+        (&format!("01000D770B{cryptogram}"), true),
+        (&format!("E10FE20DE30B{cryptogram}"), true),
+        // Cut off, with a length that is wrong, and too deep to look.
+        ("820239009F2608010203", true),
+        ("0100FF82023900", true),
+        ("770482029900FF", true),
+        ("E10AE208E306E404E5028200", true),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (content, expected) in table {
+            let request = authorization(&dialect, 100, &with(&[(55, &format!("{content:0<2}"))]));
+            let found = request.presented == Presented::CRYPTOGRAM;
+            assert_eq!(found, expected, "{name}: {content}");
+        }
+    }
+    let visa =
+        authorization(&dialect("visa"), 100, &with(&[(55, "01000482023900"), (136, "0102030405060708")]));
+    assert_eq!(visa.presented, Presented::CRYPTOGRAM);
+}
+
+#[test]
 fn a_description_shows_parts_of_parts_and_hides_the_secret_ones() {
     let mastercard = dialect("mastercard");
     let private =

@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::chip;
 use crate::dialect::header;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Fault;
@@ -34,13 +35,9 @@ use crate::domain::request::Stan;
 use crate::domain::request::TransactionKind;
 use crate::domain::time::Expiry;
 use crate::domain::time::TransmissionTime;
-use crate::iso8583::subfields::Form;
-use crate::iso8583::tlv;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
-/// Application cryptogram, in DE 55.
-const CRYPTOGRAM_TAG: u32 = 0x9f26;
 /// The byte of Visa DE 60 whose low digit is 60.10, additional authorization indicators.
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
@@ -262,15 +259,12 @@ impl Dialect {
     }
 
     fn has_cryptogram(&self, view: &View<'_>) -> bool {
-        let found = |content| tlv::find(content, CRYPTOGRAM_TAG).is_some();
-        let Some(content) = view.content(55) else {
-            // Visa's third bitmap carried it before DE 55 did.
-            return self.mapping == Mapping::Visa && view.has(136);
-        };
-        match self.subfields(55).map(|subfields| subfields.form) {
-            Some(Form::Datasets) => tlv::datasets(content).flatten().any(|set| found(set.content)),
-            _ => found(content),
+        // Visa's third bitmap carried it before DE 55 did.
+        if self.mapping == Mapping::Visa && view.has(136) {
+            return true;
         }
+        let Some((spec, content)) = self.layout.field(55).zip(view.content(55)) else { return false };
+        chip::has_cryptogram(spec, self.subfields(55).map(|subfields| subfields.form), content)
     }
 
     /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one). Mastercard DE 48

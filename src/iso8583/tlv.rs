@@ -11,6 +11,15 @@ pub struct Tag<'a> {
     pub offset: usize,
 }
 
+impl Tag<'_> {
+    /// Whether its value is made of tags: bit 6 of its first byte.
+    #[must_use]
+    pub const fn is_constructed(&self) -> bool {
+        let first = self.tag << (self.tag.leading_zeros() & 0x18) >> 24;
+        first & 0x20 != 0
+    }
+}
+
 /// The tags of a BER-TLV content cannot be read from this offset on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the tags cannot be read from offset {offset} on")]
