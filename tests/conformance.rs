@@ -504,7 +504,10 @@ fn mixed_messages_of_others() {
             assert_eq!(frame.kind == Kind::SessionControl, control.as_bool().expect("a flag"), "{name}");
             continue;
         }
-        check_message(&described(&case), &bytes, &[], &case, name);
+        // A toy whose DE 2 is no card number is no dialect.
+        if !case["dialect"].as_str().unwrap_or_default().starts_with("toy") {
+            check_message(&described(&case), &bytes, &[], &case, name);
+        }
     }
 }
 

@@ -966,6 +966,14 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         (changed("sign_on = [1, 71]", "sign_on = []"), "at least one code"),
         (changed("unknown-card = \"14\"\n", ""), "`response_codes.unknown-card` is missing"),
         (changed("0810 = [7, ", "0810 = [52, 7, "), "must not echo field 52"),
+        (
+            changed("format = \"n10\", name = \"Original t", "format = \"n33\", name = \"Original t"),
+            "part 3 ends at 43",
+        ),
+        (
+            changed("4 = { format = \"x13\"", "4 = { format = \"x130\""),
+            "part 4 ends at 137, and what is divided at 120",
+        ),
         (changed("[subfields.55]", "[subfields.65]"), "does not name a field"),
         (changed("128 = {", "193 = {"), "is no data element"),
         (changed("128 = {", "65 = {"), "is no data element"),
@@ -995,6 +1003,76 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
     let two = changed("mti = \"ascii\"", "mti = \"latin\"").replacen("format = \"n6\"", "format = \"n0\"", 1);
     assert_eq!(Dialect::from_toml("mine.toml", &two).err().map(|findings| findings.len()), Some(2));
     assert!(Dialect::from_toml("mine.toml", "").is_err());
+}
+
+/// Rows that cannot hold what their field is for, each refused at its own line and at the format's column.
+#[test]
+fn a_field_that_could_not_hold_its_meaning_is_refused() {
+    let table = [
+        (2, "n..3", "field 2 must be n..16 or longer"),
+        (2, "an..19", "field 2 must be n..16"),
+        (3, "n4", "field 3 must be n6"),
+        (4, "n1", "field 4 must be n12"),
+        (4, "an12", "field 4 must be n12"),
+        (6, "n20", "field 6 must be n12"),
+        (7, "n4", "field 7 must be n10"),
+        (11, "b3", "field 11 must be n6"),
+        (11, "n2", "field 11 must be n6"),
+        (11, "n..6", "field 11 must be n6"),
+        (14, "n6", "field 14 must be n4"),
+        (37, "an6", "field 37 must be an12"),
+        (38, "an2", "field 38 must be an6"),
+        (38, "n6", "field 38 must be an6"),
+        (39, "b2", "field 39 must be an2"),
+        (39, "an1", "field 39 must be an2"),
+        (39, "an5", "field 39 must be an2"),
+        (44, "ans..2", "field 44 must be ans..3"),
+        (49, "b1", "field 49 must be n3 or an3"),
+        (54, "ans..20", "field 54 must be ans..40"),
+        (70, "n1", "field 70 must be n3"),
+        (90, "n40", "field 90 must be n42"),
+    ];
+    for name in Dialect::built_in_names() {
+        let path = format!("{}/src/dialect/tables/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let right = std::fs::read_to_string(&path).expect("a table");
+        let rows = right.lines().position(|line| line == "[fields]").expect("rows");
+        for (field, format, expected) in table {
+            let start = format!("{field} = {{ format = \"");
+            let mut lines: Vec<String> = right.lines().map(str::to_owned).collect();
+            let at = rows + lines[rows..].iter().position(|line| line.starts_with(&start)).expect("the row");
+            let (_, rest) = lines[at][start.len()..].split_once('"').expect("a format");
+            lines[at] = format!("{start}{format}\"{rest}");
+            let findings = Dialect::from_toml("mine.toml", &lines.join("\n")).expect_err("a refusal");
+            let found =
+                findings.iter().find(|finding| finding.line == at + 1).expect("a finding at its line");
+            let expected =
+                if name == "visa" { expected.replace("ans..3", "ans..15") } else { expected.to_owned() };
+            assert!(found.message.contains(&expected), "{name} {field}: {found}");
+            assert_eq!(found.column, start.len(), "{name} {field}: {found}");
+        }
+    }
+}
+
+#[test]
+fn r25_no_table_may_take_over_what_never_goes_back() {
+    for name in Dialect::built_in_names() {
+        let path = format!("{}/src/dialect/tables/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let right = std::fs::read_to_string(&path).expect("a table");
+        let always = [14, 35, 36, 45, 52, 53, 55, 64, 96, 125, 128, 136, 139, 140, 152];
+        let visa = [126].into_iter().filter(|_| name == "visa");
+        for field in always.into_iter().chain(visa) {
+            for mti in ["0110", "0410", "0810"] {
+                let text = right.replacen(&format!("{mti} = ["), &format!("{mti} = [{field}, "), 1);
+                let findings = Dialect::from_toml("mine.toml", &text).expect_err("a refusal");
+                let lacks = format!("`responses.{mti}` names field {field}, which the table lacks");
+                let refused = format!("`responses.{mti}` must not echo field {field}");
+                assert!(
+                    [lacks, refused].contains(&findings[0].message),
+                    "{name} {mti} {field}: {findings:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

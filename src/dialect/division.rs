@@ -2,11 +2,13 @@
 
 use crate::dialect::Mapping;
 use crate::dialect::mastercard;
+use crate::dialect::needed;
 use crate::dialect::table::Defaults;
 use crate::dialect::table::number_of;
 use crate::dialect::table::read_spec;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
@@ -30,12 +32,11 @@ pub(super) fn read_subfields(
     for (key, section) in root.sections("subfields") {
         match number_of(key).filter(|field| declared.has(*field)) {
             Some(field) => {
-                let encoding = layout.field(field).map_or(defaults.text, |spec| spec.encoding);
-                all[usize::from(field)] = read_division(&section, defaults, encoding);
+                all[usize::from(field)] = read_division(&section, defaults, layout.field(field));
             }
             None => {
                 section.report(format!("`subfields.{key}` does not name a field of the table"));
-                let _parts = read_division(&section, defaults, defaults.text);
+                let _parts = read_division(&section, defaults, None);
             }
         }
         section.finish();
@@ -79,8 +80,13 @@ pub(super) fn check_withheld(
     }
 }
 
-/// One division: its form, and its parts with theirs. `encoding` is that of the content which it divides.
-fn read_division(section: &Section<'_>, defaults: Defaults, encoding: Encoding) -> Option<Subfields> {
+/// One division: its form, and its parts with theirs. `divided` is the row of what it divides.
+fn read_division(
+    section: &Section<'_>,
+    defaults: Defaults,
+    divided: Option<&FieldSpec>,
+) -> Option<Subfields> {
+    let encoding = divided.map_or(defaults.text, |spec| spec.encoding);
     let form = section.required_text("form").and_then(|form| read_form(section, form, defaults, encoding));
     let mut parts: Vec<Subfield> = Vec::new();
     for key in section.keys().iter().filter(|key| !OWN_KEYS.contains(&key.as_str())) {
@@ -91,12 +97,27 @@ fn read_division(section: &Section<'_>, defaults: Defaults, encoding: Encoding) 
         parts.push(part);
     }
     parts.sort_by_key(|part| part.number);
+    if let (Some(Form::Positional | Form::Repeated), Some(divided)) = (form, divided) {
+        check_widths(section, &parts, needed::longest(divided));
+    }
     let withheld = section.integers("withheld", 0..=9999);
     if !withheld.is_empty() && !matches!(form, Some(Form::Tagged(_))) {
         section.report_at("withheld", "`withheld` goes with `form = \"tagged\"`, and only with it");
     }
     let withheld = withheld.into_iter().map(|id| id as u16).collect();
     Some(Subfields { form: form?, parts, withheld })
+}
+
+/// Reports the first part that ends behind the content that it is a part of.
+fn check_widths(section: &Section<'_>, parts: &[Subfield], longest: usize) {
+    let mut end = 0;
+    for part in parts {
+        end += usize::from(part.spec.max());
+        if end > longest {
+            let message = format!("part {} ends at {end}, and what is divided at {longest}", part.number);
+            return section.report_at(&part.number.to_string(), message);
+        }
+    }
 }
 
 fn read_form(section: &Section<'_>, form: &str, defaults: Defaults, encoding: Encoding) -> Option<Form> {
@@ -151,9 +172,8 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
     if positional && spec.is_some_and(|spec| matches!(spec.length, Length::Variable { .. })) {
         part.report("a part that is told by its position has a fixed length");
     }
-    let encoding = spec.map_or(defaults.text, |spec| spec.encoding);
     let parts = part.section("parts").and_then(|inner| {
-        let parts = read_division(&inner, defaults, encoding);
+        let parts = read_division(&inner, defaults, spec.as_ref());
         inner.finish();
         parts
     });

@@ -34,6 +34,7 @@ pub mod inbound;
 mod mask;
 mod mastercard;
 pub mod meaning;
+mod needed;
 pub mod network;
 mod table;
 pub mod tree;

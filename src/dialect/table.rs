@@ -7,6 +7,7 @@ use crate::dialect::MessageHeader;
 use crate::dialect::division;
 use crate::dialect::framing;
 use crate::dialect::header::Literal;
+use crate::dialect::needed;
 use crate::dialect::network;
 use crate::dialect::network::Sender;
 use crate::dialect::unknown::Known;
@@ -42,9 +43,6 @@ const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::B
 /// DE 39 of an advice that tells of an approval, where a dialect does not list them.
 const APPROVED_CODES: [[u8; 2]; 6] = [*b"00", *b"08", *b"10", *b"11", *b"85", *b"87"];
 
-/// What every dialect must have, since answers and the mapping need it.
-const NEEDED: [u8; 12] = [2, 3, 4, 7, 11, 37, 38, 39, 44, 49, 54, 70];
-
 /// The answers that we write.
 const ANSWERED: [u16; 5] = [110, 210, 410, 430, 810];
 
@@ -73,9 +71,9 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
     let mut secret = FieldSet::EMPTY;
-    let declared = read_fields(root, defaults, &mut layout, &mut names, &mut secret);
+    let declared = read_fields(root, mapping, defaults, &mut layout, &mut names, &mut secret);
     let subfields = division::read_subfields(root, defaults, declared, &layout);
-    let responses = read_responses(root, declared);
+    let responses = read_responses(root, mapping, declared);
     let guarded = division::guarded(&subfields);
     division::check_withheld(root, mapping, &subfields, &responses);
     let message = read_message(root, defaults.text);
@@ -263,7 +261,7 @@ pub(super) fn two_characters(text: &str) -> Option<[u8; 2]> {
     code.iter().all(u8::is_ascii_alphanumeric).then_some(code)
 }
 
-fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)> {
+fn read_responses(root: &Section<'_>, mapping: Mapping, declared: FieldSet) -> Vec<(u16, FieldSet)> {
     let Some(section) = required(root, "responses") else { return Vec::new() };
     let mut responses = Vec::new();
     for key in section.keys() {
@@ -278,7 +276,7 @@ fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)
             if !declared.has(*field) {
                 section
                     .report_at(&key, format!("`responses.{key}` names field {field}, which the table lacks"));
-            } else if [14, 35, 45, 52, 53, 55].contains(field) {
+            } else if needed::is_never_echoed(*field, mapping) {
                 section.report_at(&key, format!("`responses.{key}` must not echo field {field}"));
             }
         }
@@ -301,6 +299,7 @@ pub(super) fn number_of(key: &str) -> Option<u8> {
 /// Fills the field table, and gives back every field that has a row, a wrong one too: one mistake is reported once.
 fn read_fields(
     root: &Section<'_>,
+    mapping: Mapping,
     defaults: Defaults,
     layout: &mut Layout,
     names: &mut [Box<str>],
@@ -316,6 +315,7 @@ fn read_fields(
             Some(field) => {
                 declared.insert(field);
                 if let Some(spec) = read_spec(&section, defaults) {
+                    needed::check(field, &spec, mapping, &section);
                     layout.define(field, spec);
                 }
                 if let (Some(name), Some(slot)) = (section.text("name"), names.get_mut(usize::from(field))) {
@@ -331,14 +331,7 @@ fn read_fields(
             )),
         }
     }
-    let missing = NEEDED.iter().filter(|field| !declared.has(**field));
-    let missing: Vec<String> = missing.map(ToString::to_string).collect();
-    if !missing.is_empty() && root.has("fields") {
-        root.report_at(
-            "fields",
-            format!("the table `fields` lacks what every dialect needs: {}", missing.join(", ")),
-        );
-    }
+    needed::check_all(declared, root);
     declared
 }
 
