@@ -1005,6 +1005,79 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
     assert!(Dialect::from_toml("mine.toml", "").is_err());
 }
 
+#[test]
+fn templates_are_shown_tag_by_tag_and_their_secrets_are_not() {
+    // What DE 55 holds, what is shown of it, and what is not.
+    let table: [(&str, &[&str], &[&str]); 6] = [
+        (
+            "7016 9F2008AABBCCDDEEFF0011 5F2004AABBCCDD 82023900",
+            &["tag 70", "  tag 9F20 Track 2 discretionary data: (8 bytes, not shown)", "  tag 82", "3900"],
+            &["AABBCCDD"],
+        ),
+        ("770C 9904AABBCCDD 9F0B03AABBCC", &["tag 99 Transaction PIN data: (4 bytes"], &["AABBCC"]),
+        (
+            "A50A BF0C07 9F0B04AABBCCDD",
+            &["tag BF0C", "tag 9F0B Cardholder name, extended: (4 bytes"],
+            &["AABBCC"],
+        ),
+        ("E109 E207 9F1F04AABBCCDD", &["tag E1", "tag E2", "tag 9F1F"], &["AABBCC"]),
+        ("7006 9904AABBCC", &[": ("], &["AABBCC"]),
+        ("700B E109 E207 E305 E403 9901AB", &["tag 70", "tag E3", "(3 bytes, not shown)"], &["9901AB"]),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (content, shown, hidden) in table {
+            let content = content.replace(' ', "");
+            let set = format!("01{:04X}{content}", content.len() / 2);
+            let content = if name == "visa" { &set } else { &content };
+            let text = describe(&dialect, &frame(&dialect, 100, &with(&[(55, content)])));
+            for line in shown {
+                assert!(text.contains(line), "{name}: {line} in {text}");
+            }
+            for secret in hidden {
+                assert!(!text.contains(secret), "{name} shows {secret}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn field_34_is_hidden_where_it_is_a_card_number_and_divided_where_it_is_datasets() {
+    let visa = dialect("visa");
+    let text = describe(&visa, &frame(&visa, 100, &with(&[(34, "4A000582033900019F0B02ABCD")])));
+    assert!(text.contains("DE 34 Electronic commerce data\n") && text.contains("34.4A Dataset"), "{text}");
+    for name in ["mastercard", "iso87-ascii", "iso87-binary"] {
+        let dialect = dialect(name);
+        let text = describe(&dialect, &frame(&dialect, 100, &with(&[(34, "59990123456789")])));
+        assert!(text.contains("DE 34 PAN extended: (14 bytes, not shown)"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn parts_that_the_table_calls_secret_are_never_shown() {
+    let table = include_str!("../src/dialect/tables/iso87-ascii.toml");
+    let parts = "[subfields.48]\nform = \"tagged\"\nid_digits = 2\nlength_digits = 2\n\
+        7 = { format = \"ans..99\", name = \"Key\", secret = true }\n8 = { format = \"ans..99\" }\n\
+        [subfields.60]\nform = \"positional\"\n1 = { format = \"an4\", name = \"Open\" }\n\
+        2 = { format = \"an6\", name = \"Code\", secret = true }\n\n[known_tags]";
+    let dialect =
+        Dialect::from_toml("mine.toml", &table.replace("[known_tags]", parts)).expect("a right table");
+    let text = describe(
+        &dialect,
+        &frame(&dialect, 100, &with(&[(48, "0706SECRET0804open"), (60, "openSECRETrest")])),
+    );
+    for line in [
+        "48.7 Key: (6 bytes, not shown)",
+        "48.8: open",
+        "60.1 Open: open",
+        "60.2 Code: (6 bytes, not shown)",
+        "60.rest: rest",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("SECRET"), "{text}");
+}
+
 /// Rows that cannot hold what their field is for, each refused at its own line and at the format's column.
 #[test]
 fn a_field_that_could_not_hold_its_meaning_is_refused() {

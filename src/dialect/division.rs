@@ -177,6 +177,7 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
         inner.finish();
         parts
     });
+    let secret = part.flag_or("secret", false);
     part.finish();
-    Some(Subfield { number: number?, name, spec: spec?, parts })
+    Some(Subfield { number: number?, name, spec: spec?, parts, secret })
 }

@@ -1,6 +1,7 @@
 //! A message as a tree: what stands where, how long it is, what it is called, its value and its meaning. Values are
 //! masked here, before anybody can print them.
 
+mod chip;
 mod headings;
 
 use crate::dialect::Dialect;
@@ -10,6 +11,7 @@ use crate::dialect::mask;
 use crate::dialect::mask::Secrecy;
 use crate::dialect::mastercard;
 use crate::dialect::meaning;
+use crate::dialect::tree::chip::Chip;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
 use crate::iso8583::spec::Content;
@@ -18,7 +20,6 @@ use crate::iso8583::spec::Length;
 use crate::iso8583::subfields::Form;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
-use crate::iso8583::tlv;
 use crate::iso8583::value;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
@@ -326,9 +327,16 @@ struct Divided<'d> {
 }
 
 impl Divided<'_> {
+    fn numbers(&self) -> String {
+        self.path.iter().map(u16::to_string).collect::<Vec<String>>().join(".")
+    }
+
     fn id(&self, part: impl std::fmt::Display) -> String {
-        let numbers: Vec<String> = self.path.iter().map(u16::to_string).collect();
-        format!("{}.{part}", numbers.join("."))
+        format!("{}.{part}", self.numbers())
+    }
+
+    fn chip<'c>(&'c self, id: &'c str) -> Chip<'c> {
+        Chip { id, content: self.content, at: self.at, width: 1, depth: 0 }
     }
 }
 
@@ -348,7 +356,14 @@ impl Reader<'_> {
         if of_table || undivided {
             return Secrecy::Hidden;
         }
-        mask::secrecy(self.dialect.mapping() == Mapping::Visa, self.view.mti(), path)
+        let visa = self.dialect.mapping() == Mapping::Visa;
+        // Visa's DE 34 is no extended card number, but datasets, whose tags are masked one by one.
+        let datasets =
+            |field| self.dialect.subfields(field).is_some_and(|table| table.form == Form::Datasets);
+        if visa && *path == [34] && datasets(34) {
+            return Secrecy::Open;
+        }
+        mask::secrecy(visa, self.view.mti(), path)
     }
 
     /// Whether a field may be something else than its number says: a bitmap or a length that is wrong puts card data
@@ -394,8 +409,8 @@ impl Reader<'_> {
             Form::Bitmap(_) => self.mapped_parts(of, &mut nodes),
             Form::Positional | Form::Repeated => positions(of, &mut nodes),
             Form::Tagged(tagging) => self.elements(of, tagging, &mut nodes),
-            Form::Tags => tags(of, of.content, of.at, &mut nodes),
-            Form::Datasets => datasets(of, &mut nodes),
+            Form::Tags => of.chip(&of.numbers()).tags(&mut nodes),
+            Form::Datasets => of.chip(&of.numbers()).datasets(&mut nodes),
         };
         if let Some(offset) = broken {
             let left = of.content.get(offset..).unwrap_or_default();
@@ -444,7 +459,8 @@ impl Reader<'_> {
     fn part(&self, of: &Divided<'_>, number: u16, place: &Place<'_>, clear: &str) -> Node {
         let row = of.table.row(number);
         let path = [of.path.as_slice(), &[number]].concat();
-        let secrecy = self.secrecy(&path);
+        let secret = row.is_some_and(|row| row.secret);
+        let secrecy = if secret { Secrecy::Hidden } else { self.secrecy(&path) };
         let name = row.map_or("", |row| &row.name);
         let length = place.head + place.content.len();
         let node = Node::new(What::Subfield, of.id(number), name, place.at, length);
@@ -478,8 +494,14 @@ fn positions(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
     let place = |at: usize, width: usize| (of.at + at / per_byte, width.div_ceil(per_byte));
     let mut at = 0;
     let mut push = |mut node: Node, at: usize, width: usize| {
-        node.value = masked.get(at..at + width).map(|value| value.iter().collect());
-        node.clear = clear.get(at..at + width).unwrap_or_default().iter().collect();
+        let value = |of: &[char]| of.get(at..at + width).unwrap_or_default().iter().collect::<String>();
+        if node.hidden {
+            let length = node.length;
+            node = node.with(Secrecy::Hidden, &value(&clear), length);
+        } else {
+            node.value = Some(value(&masked));
+            node.clear = value(&clear);
+        }
         nodes.push(node);
     };
     loop {
@@ -490,7 +512,9 @@ fn positions(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
                 break;
             }
             let (offset, length) = place(at, width);
-            push(Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length), at, width);
+            let hidden = part.secret;
+            let node = Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length);
+            push(Node { hidden, ..node }, at, width);
             at += width;
         }
         if at == start || of.table.form != Form::Repeated {
@@ -501,55 +525,6 @@ fn positions(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
         let width = masked.len() - at;
         let (offset, length) = place(at, width);
         push(Node::new(What::Rest, of.id("rest"), "", offset, length), at, width);
-    }
-    None
-}
-
-fn tags(of: &Divided<'_>, content: &[u8], at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
-    let mut last = None;
-    for tag in tlv::tags(content) {
-        let tag = match tag {
-            Ok(tag) => tag,
-            Err(error) => {
-                size_last(nodes, last, at + error.offset);
-                return Some(at - of.at + error.offset);
-            }
-        };
-        size_last(nodes, last, at + tag.offset);
-        let hex = digits::hex_text(tag.value);
-        let id = of.id(format_args!("{:02X}", tag.tag));
-        let node = Node::new(What::Tag, id, meaning::tag(tag.tag), at + tag.offset, tag.value.len());
-        let node = node.with(mask::secrecy_of_tag(tag.tag), &hex, tag.value.len());
-        nodes.push(node.meaning(meaning::tag_value(tag.tag, &hex)));
-        last = Some(nodes.len() - 1);
-    }
-    size_last(nodes, last, at + content.len());
-    None
-}
-
-/// A tag's length on the wire, head included, is known from where the next one starts.
-fn size_last(nodes: &mut [Node], last: Option<usize>, end: usize) {
-    if let Some(node) = last.and_then(|last| nodes.get_mut(last)) {
-        node.length = end.saturating_sub(node.offset.unwrap_or(end));
-    }
-}
-
-fn datasets(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
-    /// Bytes of a dataset's id and length.
-    const HEAD: usize = 3;
-    for set in tlv::datasets(of.content) {
-        let set = match set {
-            Ok(set) => set,
-            Err(error) => return Some(error.offset),
-        };
-        let at = of.at + set.offset;
-        let id = of.id(format_args!("{:02X}", set.id));
-        let mut node = Node::new(What::Dataset, id, "Dataset", at, HEAD + set.content.len());
-        let broken = tags(of, set.content, at + HEAD, &mut node.parts);
-        nodes.push(node);
-        if broken.is_some() {
-            return broken;
-        }
     }
     None
 }

@@ -52,6 +52,8 @@ pub struct Subfield {
     pub spec: FieldSpec,
     /// How it is divided itself.
     pub parts: Option<Subfields>,
+    /// It is never shown.
+    pub secret: bool,
 }
 
 /// How one field is divided.
@@ -424,7 +426,7 @@ mod tests {
             pad: Pad::Left,
             checked: true,
         };
-        Subfield { number, name: "part".into(), spec, parts: None }
+        Subfield { number, name: "part".into(), spec, parts: None, secret: false }
     }
 
     #[test]
