@@ -36,6 +36,7 @@ mod mastercard;
 pub mod meaning;
 mod needed;
 pub mod network;
+mod parts;
 mod table;
 pub mod tree;
 pub mod unknown;

@@ -407,7 +407,7 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         let broken = match of.table.form {
             Form::Bitmap(_) => self.mapped_parts(of, &mut nodes),
-            Form::Positional | Form::Repeated => positions(of, &mut nodes),
+            Form::Positional | Form::Repeated => self.positions(of, &mut nodes),
             Form::Tagged(tagging) => self.elements(of, tagging, &mut nodes),
             Form::Tags => of.chip(&of.numbers()).tags(&mut nodes),
             Form::Datasets => of.chip(&of.numbers()).datasets(&mut nodes),
@@ -441,7 +441,9 @@ impl Reader<'_> {
         let lead = tagging.lead(of.content);
         if !lead.is_empty() {
             let node = Node::new(What::Subfield, of.id("lead"), "Lead", of.at, lead.len());
-            nodes.push(node.with(Secrecy::Open, &tagging.characters(lead), lead.len()));
+            let clear = tagging.characters(lead);
+            let meaning = meaning::lead(self.dialect, &of.path, &clear);
+            nodes.push(node.with(Secrecy::Open, &clear, lead.len()).meaning(meaning));
         }
         for element in tagging.elements(of.content) {
             let element = match element {
@@ -471,8 +473,57 @@ impl Reader<'_> {
                 let parts = self.parts(&Divided { path, table, content: place.content, clear, at });
                 Node { value: None, parts, ..node }
             }
-            None => node,
+            None => node.meaning(meaning::part(self.dialect, self.view, &path, clear)),
         }
+    }
+
+    /// Parts of fixed width; the end may be missing, and repeated ones begin again after it. Nothing can be unreadable.
+    fn positions(&self, of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
+        // A card number may lie across two parts: look at the whole first.
+        let masked: Vec<char> = mask::shown(of.clear).chars().collect();
+        let clear: Vec<char> = of.clear.chars().collect();
+        let per_byte = if clear.len() > of.content.len() { 2 } else { 1 };
+        let place = |at: usize, width: usize| (of.at + at / per_byte, width.div_ceil(per_byte));
+        let mut at = 0;
+        let mut push = |mut node: Node, at: usize, width: usize| {
+            let value = |of: &[char]| of.get(at..at + width).unwrap_or_default().iter().collect::<String>();
+            if node.hidden {
+                let length = node.length;
+                node = node.with(Secrecy::Hidden, &value(&clear), length);
+            } else {
+                node.value = Some(value(&masked));
+                node.clear = value(&clear);
+                // What is masked must not come out as its meaning.
+                node.meaning = node.meaning.filter(|_| node.value.as_ref() == Some(&node.clear));
+            }
+            nodes.push(node);
+        };
+        loop {
+            let start = at;
+            for part in &of.table.parts {
+                let width = usize::from(part.spec.max());
+                if at + width > masked.len() {
+                    break;
+                }
+                let (offset, length) = place(at, width);
+                let hidden = part.secret;
+                let node = Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length);
+                let value = clear.get(at..at + width).unwrap_or_default().iter().collect::<String>();
+                let path = [of.path.as_slice(), &[part.number]].concat();
+                let meaning = meaning::part(self.dialect, self.view, &path, &value);
+                push(Node { hidden, ..node }.meaning(meaning), at, width);
+                at += width;
+            }
+            if at == start || of.table.form != Form::Repeated {
+                break;
+            }
+        }
+        if at < masked.len() {
+            let width = masked.len() - at;
+            let (offset, length) = place(at, width);
+            push(Node::new(What::Rest, of.id("rest"), "", offset, length), at, width);
+        }
+        None
     }
 }
 
@@ -483,48 +534,4 @@ struct Place<'a> {
     /// Bytes of its length, or of its id and length.
     head: usize,
     content: &'a [u8],
-}
-
-/// Parts of fixed width; the end may be missing, and repeated ones begin again after it. Nothing can be unreadable.
-fn positions(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
-    // A card number may lie across two parts: look at the whole first.
-    let masked: Vec<char> = mask::shown(of.clear).chars().collect();
-    let clear: Vec<char> = of.clear.chars().collect();
-    let per_byte = if clear.len() > of.content.len() { 2 } else { 1 };
-    let place = |at: usize, width: usize| (of.at + at / per_byte, width.div_ceil(per_byte));
-    let mut at = 0;
-    let mut push = |mut node: Node, at: usize, width: usize| {
-        let value = |of: &[char]| of.get(at..at + width).unwrap_or_default().iter().collect::<String>();
-        if node.hidden {
-            let length = node.length;
-            node = node.with(Secrecy::Hidden, &value(&clear), length);
-        } else {
-            node.value = Some(value(&masked));
-            node.clear = value(&clear);
-        }
-        nodes.push(node);
-    };
-    loop {
-        let start = at;
-        for part in &of.table.parts {
-            let width = usize::from(part.spec.max());
-            if at + width > masked.len() {
-                break;
-            }
-            let (offset, length) = place(at, width);
-            let hidden = part.secret;
-            let node = Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length);
-            push(Node { hidden, ..node }, at, width);
-            at += width;
-        }
-        if at == start || of.table.form != Form::Repeated {
-            break;
-        }
-    }
-    if at < masked.len() {
-        let width = masked.len() - at;
-        let (offset, length) = place(at, width);
-        push(Node::new(What::Rest, of.id("rest"), "", offset, length), at, width);
-    }
-    None
 }
