@@ -229,12 +229,26 @@ fn visa_subfields_reach_the_request() {
         (&[(55, "01000482023900")], Presented(0), false, 0),
         (&[(126, "0040000000000000F1F1F0F1F2F3")], Presented::CVV2, false, 0),
         (&[(126, "0040000000000000F0F1F0F0F0F0")], Presented(0), false, 0),
+        // Behind names and addresses, and behind a part without a row.
+        (
+            &[(126, &format!("C040000000000000{}F1F1F0F1F2F3", "40".repeat(25 + 57)))],
+            Presented::CVV2,
+            false,
+            0,
+        ),
+        (&[(126, "0040400000000000F1F1F0F1F2F3AABBCC")], Presented::CVV2, false, 0),
         (&[(60, "050000000001")], Presented(0), true, 0),
         (&[(60, "050000000003")], Presented(0), true, 0),
         (&[(60, "050000000002")], Presented(0), false, 0),
         (&[(60, "0500000010")], Presented(0), false, 0),
         (&[(62, "C000000000000000E80123456789012345")], Presented(0), false, 123_456_789_012_345),
         (&[(62, "400000000000000001234567")], Presented(0), false, 0),
+        (&[(62, "C000000040000000E80123456789012345AABB")], Presented(0), false, 123_456_789_012_345),
+        // Without a bitmap: all three, the first two, and the first alone.
+        (&[(62, "E80123456789012345C1F1C2F2")], Presented(0), false, 123_456_789_012_345),
+        (&[(62, "E80123456789012345")], Presented(0), false, 123_456_789_012_345),
+        (&[(62, "E8")], Presented(0), false, 0),
+        (&[(62, "8000000000000000E8")], Presented(0), false, 0),
     ];
     for (changes, presented, partial, reference) in table {
         let request = authorization(&visa, 100, &with(changes));
@@ -588,6 +602,9 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
     let visa = dialect("visa");
     let cvv2 = (126, "0040000000000000F1F1F0F1F2F3");
     let (_, found) = answered(&visa, 100, &with(&[cvv2]), &approval());
+    assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
+    let behind_a_name = format!("8040000000000000{}F1F1F0F1F2F3", "40".repeat(25));
+    let (_, found) = answered(&visa, 100, &with(&[(126, &behind_a_name)]), &approval());
     assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
     let (_, found) = answered(&visa, 100, PURCHASE, &approval());
     assert!(!found.iter().any(|field| field.starts_with("44=")));
@@ -948,6 +965,11 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         (changed("form = \"tags\"", "form = \"tags\"\nlead = 1"), "`id_digits` and `length_digits` go with"),
         (changed("form = \"tags\"", "form = \"tags\"\nwithheld = [1]"), "`withheld` goes with"),
         (changed("form = \"tags\"", "form = \"tags\"\nbitmap_bytes = 1"), "`bitmap_bytes` goes with"),
+        (changed("form = \"tags\"", "form = \"tags\"\nwithout_bitmap = [1]"), "`without_bitmap` goes with"),
+        (
+            changed("form = \"tags\"", "form = \"bitmap\"\nbitmap_bytes = 1\nwithout_bitmap = [1]"),
+            "`without_bitmap` names parts of fixed length",
+        ),
         (changed("form = \"tags\"", "form = \"heap\""), "`form` must be one of bitmap"),
         (
             changed(

@@ -138,6 +138,35 @@ fn visa_bitmaps() {
                 ],
             ),
             (
+                100,
+                one(62, format!("{y}0123456789012345{code}")),
+                62,
+                &[
+                    "62.1 Authorization characteristics indicator: Y  (asks for payment service)",
+                    "62.2 Transaction identifier: 123456789012345",
+                    "62.3 Validation code: A1B2",
+                ],
+            ),
+            (
+                100,
+                one(62, format!("8000002000000000{y}F1{}", ebcdic("Z"))),
+                62,
+                &[
+                    "62.1 Authorization characteristics indicator: Y  (asks for payment service)",
+                    "62.rest Unreadable: (2 bytes, not shown)",
+                ],
+            ),
+            (
+                420,
+                one(63, format!("8001400002{}12", ebcdic("AB"))),
+                63,
+                &[
+                    "63.1 Network identification code: 0002  (Visa)",
+                    "63.16: (2 bytes, not shown)",
+                    "63.18 Volume tier: 12",
+                ],
+            ),
+            (
                 420,
                 one(63, "F000000002000025029020"),
                 63,

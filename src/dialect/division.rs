@@ -19,7 +19,8 @@ use crate::iso8583::subfields::Tagging;
 use crate::settings::Section;
 
 /// Keys of a division that are no parts.
-const OWN_KEYS: [&str; 6] = ["form", "bitmap_bytes", "id_digits", "length_digits", "lead", "withheld"];
+const OWN_KEYS: [&str; 7] =
+    ["form", "bitmap_bytes", "without_bitmap", "id_digits", "length_digits", "lead", "withheld"];
 
 /// Reads `subfields`: by field, how it is divided.
 pub(super) fn read_subfields(
@@ -105,7 +106,25 @@ fn read_division(
         section.report_at("withheld", "`withheld` goes with `form = \"tagged\"`, and only with it");
     }
     let withheld = withheld.into_iter().map(|id| id as u16).collect();
-    Some(Subfields { form: form?, parts, withheld })
+    let without_bitmap = read_without_bitmap(section, form, &parts);
+    Some(Subfields { form: form?, parts, withheld, without_bitmap })
+}
+
+/// The parts of a content that came without its bitmap.
+fn read_without_bitmap(section: &Section<'_>, form: Option<Form>, parts: &[Subfield]) -> Vec<u16> {
+    let numbers: Vec<u16> =
+        section.integers("without_bitmap", 1..=64).into_iter().map(|number| number as u16).collect();
+    let fixed = |number: &u16| {
+        parts.iter().any(|part| part.number == *number && matches!(part.spec.length, Length::Fixed(_)))
+    };
+    if !numbers.is_empty() && !matches!(form, Some(Form::Bitmap(_))) {
+        section
+            .report_at("without_bitmap", "`without_bitmap` goes with `form = \"bitmap\"`, and only with it");
+    } else if !numbers.iter().all(fixed) || !numbers.is_sorted() {
+        let message = "`without_bitmap` names parts of fixed length, by rising number";
+        section.report_at("without_bitmap", message);
+    }
+    numbers
 }
 
 /// Reports the first part that ends behind the content that it is a part of.

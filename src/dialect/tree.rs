@@ -18,6 +18,7 @@ use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::Length;
 use crate::iso8583::subfields::Form;
+use crate::iso8583::subfields::SubfieldError;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
 use crate::iso8583::value;
@@ -424,6 +425,14 @@ impl Reader<'_> {
         for part in of.table.parts(of.content) {
             let part = match part {
                 Ok(part) => part,
+                Err(SubfieldError { number, offset, length: Some(length) }) => {
+                    let at = of.at + offset;
+                    let content = of.content.get(offset..offset + length).unwrap_or_default();
+                    let node = Node::new(What::Subfield, of.id(number), "", at, length);
+                    // Nobody knows what it is.
+                    nodes.push(node.with(Secrecy::Hidden, &digits::hex_text(content), length));
+                    continue;
+                }
                 Err(error) => return Some(error.offset),
             };
             let prefix = match part.subfield.spec.length {
