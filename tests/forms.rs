@@ -9,6 +9,8 @@ use turnpike::domain::party::NameId;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
+use turnpike::iso8583::spec::Content;
+use turnpike::iso8583::spec::Length;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 
@@ -32,10 +34,17 @@ fn changed(base: &str, rows: &[(u8, &str)]) -> Result<Dialect, String> {
         .map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+/// What every dialect needs of a purchase.
+const PURCHASE: [(u8, &str); 6] =
+    [(2, "4111111111111111"), (3, "000000"), (4, "5000"), (7, "0604123456"), (11, "123456"), (49, "840")];
+
+fn context() -> Context {
+    Context { network: NameId::of("network"), link: NameId::of("link") }
+}
+
 fn request(dialect: &Dialect, body: &[u8]) -> AuthorizationRequest {
-    let context = Context { network: NameId::of("network"), link: NameId::of("link") };
     let mut spans = Spans::default();
-    match dialect.decode(body, context, &mut spans).map(|received| received.inbound) {
+    match dialect.decode(body, context(), &mut spans).map(|received| received.inbound) {
         Ok(Inbound::Authorization(request)) => request,
         other => panic!("{other:?}: {}", hex_text(body)),
     }
@@ -48,6 +57,55 @@ fn composed(dialect: &Dialect, mti: u16, values: &[(u8, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     dialect.compose(mti, &values, &mut out).unwrap_or_else(|error| panic!("{error}"));
     out.split_off(dialect.framing().prefix_bytes())
+}
+
+#[test]
+fn every_field_of_the_third_bitmap_is_read_and_written_again() {
+    for name in Dialect::built_in_names() {
+        let dialect = Dialect::built_in(name).expect("a dialect that is compiled in");
+        let text = dialect.layout().field(129).is_some_and(|spec| spec.content == Content::Text);
+        for field in 129..=192 {
+            let spec = dialect.layout().field(field).unwrap_or_else(|| panic!("{name}: {field}"));
+            let value = match spec.length {
+                Length::Fixed(_) if spec.content == Content::Numeric => "1".repeat(usize::from(spec.max())),
+                Length::Fixed(_) if spec.content == Content::Text => "A".repeat(usize::from(spec.max())),
+                Length::Fixed(_) => "C0".repeat(usize::from(spec.max())),
+                Length::Variable { .. } if text => "any text".to_owned(),
+                Length::Variable { .. } => "C0FFEE".to_owned(),
+            };
+            let values = [&PURCHASE[..], &[(field, value.as_str())]].concat();
+            let message = composed(&dialect, 100, &values);
+            let mut spans = Spans::default();
+            let received =
+                dialect.decode(&message, context(), &mut spans).unwrap_or_else(|m| panic!("{name}: {m:?}"));
+            assert!(matches!(received.inbound, Inbound::Authorization(_)), "{name}: {field}");
+            assert_eq!(
+                dialect.value(&received.view, field).as_deref(),
+                Some(value.as_str()),
+                "{name}: {field}"
+            );
+            let header = received.header.len();
+            let mut again = Vec::new();
+            let raw: Vec<(u8, Value<'_>)> = received
+                .view
+                .fields()
+                .iter()
+                .filter_map(|field| Some((field, received.view.content(field)?.into())))
+                .collect();
+            let bitmaps = received.view.bitmaps();
+            dialect.compose_message(100, &raw, bitmaps, &mut again).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(hex_text(&again), hex_text(&message[header..]), "{name}: {field}");
+            let mut unknown = Vec::new();
+            dialect.unknown_elements(&received.view, |path| unknown.push(path.to_string()));
+            let has_row = matches!(field, 130..=140 | 142..=149 | 152) && name == "visa";
+            let expected = if has_row { Vec::new() } else { vec![format!("DE{field}")] };
+            assert_eq!(unknown, expected, "{name}");
+        }
+    }
+    let table = table("iso87-ascii")
+        .replace("[other_fields]\nformat = \"ans..999\"", "[other_fields]\nformat = \"ans3\"");
+    let findings = Dialect::from_toml("mine.toml", &table).expect_err("a refusal");
+    assert!(findings[0].message.contains("say their length"), "{findings:?}");
 }
 
 /// Digits or a track, packed, behind a length of one byte.

@@ -72,6 +72,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
     let mut secret = FieldSet::EMPTY;
     let declared = read_fields(root, mapping, defaults, &mut layout, &mut names, &mut secret);
+    let others = read_other_fields(root, defaults, &mut layout, &mut names, declared);
     let subfields = division::read_subfields(root, defaults, declared, &layout);
     let responses = read_responses(root, mapping, declared);
     let guarded = division::guarded(&subfields);
@@ -94,7 +95,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         sender: Sender::default(),
         responses,
         names,
-        known: Known::read(root, &subfields),
+        known: Known::read(root, &subfields, others),
         secret,
         subfields,
         guarded,
@@ -333,6 +334,37 @@ fn read_fields(
     }
     needed::check_all(declared, root);
     declared
+}
+
+/// Gives every field in a range that has no row of its own the same one (`other_fields`), and gives these back: nobody
+/// knows what they are, and they do not keep a message from being read.
+fn read_other_fields(
+    root: &Section<'_>,
+    defaults: Defaults,
+    layout: &mut Layout,
+    names: &mut [Box<str>],
+    declared: FieldSet,
+) -> FieldSet {
+    let mut others = FieldSet::EMPTY;
+    let Some(section) = root.section("other_fields") else { return others };
+    let numbers = 66..=u64::from(HIGHEST_FIELD);
+    let first = section.integer_or("first", numbers.clone(), 129) as u8;
+    let last = section.integer_or("last", numbers, u64::from(HIGHEST_FIELD)) as u8;
+    let name = section.text("name").unwrap_or("Unknown");
+    if let Some(spec) = read_spec(&section, defaults) {
+        if !matches!(spec.length, Length::Variable { .. }) {
+            section.report_at("format", "fields of which nothing is known say their length");
+        }
+        for field in (first..=last).filter(|field| !declared.has(*field)) {
+            layout.define(field, spec);
+            others.insert(field);
+            if let Some(slot) = names.get_mut(usize::from(field)) {
+                *slot = name.into();
+            }
+        }
+    }
+    section.finish();
+    others
 }
 
 /// One row: `format = "n..19"` and what it changes of the defaults.
