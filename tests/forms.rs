@@ -3,10 +3,13 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
 
 use turnpike::dialect::Dialect;
+use turnpike::dialect::describe::describe;
 use turnpike::dialect::inbound::Context;
 use turnpike::dialect::inbound::Inbound;
+use turnpike::domain::action::ActionCode;
 use turnpike::domain::party::NameId;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Presented;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
 use turnpike::iso8583::spec::Content;
@@ -106,6 +109,123 @@ fn every_field_of_the_third_bitmap_is_read_and_written_again() {
         .replace("[other_fields]\nformat = \"ans..999\"", "[other_fields]\nformat = \"ans3\"");
     let findings = Dialect::from_toml("mine.toml", &table).expect_err("a refusal");
     assert!(findings[0].message.contains("say their length"), "{findings:?}");
+}
+
+#[test]
+fn signs_and_hex_are_read_in_every_form_and_written_as_they_came() {
+    // The built-in table, a row, the field's wire in hex behind the purchase's fields, and its value.
+    let table: &[(&str, u8, &str, &str, &str)] = &[
+        ("iso87-binary", 28, "format = \"x9\", encoding = \"bcd\"", "4400000100", "D00000100"),
+        (
+            "iso87-binary",
+            28,
+            "format = \"x8\", encoding = \"bcd\", pad = \"right-f\"",
+            "431234567F",
+            "C1234567",
+        ),
+        ("iso87-binary", 28, "format = \"x9\"", "443030303030313030", "D00000100"),
+        ("iso87-ascii", 48, "format = \"b..99\", encoding = \"hex\"", "3032306146 66", "0aFf"),
+        (
+            "iso87-ascii",
+            48,
+            "format = \"b..99\", encoding = \"hex\", count = \"characters\"",
+            "3034306146 66",
+            "0aFf",
+        ),
+        ("iso87-ascii", 48, "format = \"b3\", encoding = \"hex\"", "306146466666", "0aFFff"),
+    ];
+    for (name, field, row, wire, value) in table {
+        let row = format!("{row}, name = \"changed\"");
+        let dialect = changed(&self::table(name), &[(*field, &row)]).expect("a right table");
+        let wire = wire.replace(' ', "");
+        let mut values = PURCHASE.to_vec();
+        values.push((*field, value));
+        values.sort_by_key(|(field, _)| *field);
+        let message = composed(&dialect, 100, &values);
+        assert!(hex_text(&message).contains(&wire), "{row}: {}", hex_text(&message));
+        let mut spans = Spans::default();
+        let received =
+            dialect.decode(&message, context(), &mut spans).unwrap_or_else(|m| panic!("{row}: {m:?}"));
+        assert_eq!(dialect.value(&received.view, *field).as_deref(), Some(*value), "{row}");
+    }
+    let refused = [
+        (
+            "iso87-binary",
+            28,
+            "format = \"x9\", encoding = \"bcd\", count = \"bytes\"",
+            "only BCD fields count",
+        ),
+        ("iso87-binary", 11, "format = \"n6\", count = \"characters\"", "only fields in hex characters"),
+        (
+            "iso87-ascii",
+            55,
+            "format = \"b..99\", encoding = \"hex\", count = \"bytes\"",
+            "only fields in hex",
+        ),
+    ];
+    for (name, field, row, expected) in refused {
+        let row = format!("{row}, name = \"changed\"");
+        let findings = changed(&self::table(name), &[(field, &row)]).expect_err("a refusal");
+        assert!(findings.contains(expected), "{row}: {findings}");
+    }
+}
+
+#[test]
+fn chip_data_in_hex_is_found_and_shown() {
+    let rows = [
+        ("iso87-ascii", "format = \"b..999\", encoding = \"hex\""),
+        ("iso87-ascii", "format = \"b..999\", encoding = \"hex\", count = \"characters\""),
+        ("iso87-ascii", "format = \"ans..999\""),
+        ("mastercard", "format = \"ans..999\""),
+    ];
+    let content = "820239005F2A0208409f26081122334455667788";
+    for (name, row) in rows {
+        let row = format!("{row}, name = \"Chip data\"");
+        let dialect = changed(&table(name), &[(55, &row)]).expect("a right table");
+        for (content, cryptogram) in [(content, true), (&content[..18], false), (&content[..20], true)] {
+            let message = composed(&dialect, 100, &[&PURCHASE[..], &[(55, content)]].concat());
+            let found = request(&dialect, &message).presented;
+            let expected = if cryptogram { Presented::CRYPTOGRAM } else { Presented::default() };
+            assert_eq!(found, expected, "{row}: {content}");
+        }
+        let text = describe(&dialect, &composed(&dialect, 100, &[&PURCHASE[..], &[(55, content)]].concat()));
+        for line in [
+            "    8  tag 82",
+            "   10  tag 5F2A Transaction currency code: 0840  (USD, US dollar)",
+            "   22  tag 9F26",
+        ] {
+            assert!(text.contains(&line.replace("  tag", "    tag")), "{row}: {line} in {text}");
+        }
+    }
+}
+
+#[test]
+fn hex_bitmaps_keep_their_case_and_answers_have_that_of_their_request() {
+    let dialect = Dialect::built_in("iso87-ascii").expect("a dialect that is compiled in");
+    for lower in [false, true] {
+        let values =
+            [&PURCHASE[..5], &[(37, "REF123456789"), (39, "00"), (41, "TERMID01"), (49, "840")]].concat();
+        let mut body = composed(&dialect, 100, &values);
+        if lower {
+            body[4..20].make_ascii_lowercase();
+        }
+        assert_eq!(body[4..20].iter().any(u8::is_ascii_lowercase), lower, "the bitmap has letters");
+        let mut spans = Spans::default();
+        let received = dialect.decode(&body, context(), &mut spans).unwrap_or_else(|m| panic!("{m:?}"));
+        let raw: Vec<(u8, Value<'_>)> = received
+            .view
+            .fields()
+            .iter()
+            .filter_map(|field| Some((field, received.view.content(field)?.into())))
+            .collect();
+        let mut again = Vec::new();
+        let written = dialect.compose_message(100, &raw, received.view.bitmaps(), &mut again);
+        assert!(written.is_ok() && again == body, "{}", String::from_utf8_lossy(&again));
+        let mut answer = Vec::new();
+        dialect.write_refusal(&received, ActionCode::NotPermitted, &mut answer).expect("an answer");
+        let bitmap = &answer[2 + 4..2 + 20];
+        assert_eq!(bitmap.iter().any(u8::is_ascii_lowercase), lower, "{}", String::from_utf8_lossy(bitmap));
+    }
 }
 
 /// Digits or a track, packed, behind a length of one byte.

@@ -175,7 +175,9 @@ impl Dialect {
         let (fields, guarded) = self.guard(view, fields, added.private);
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
-        let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
+        let lower_case = bitmaps.lower_case;
+        let like =
+            if bitmaps.unannounced_second { bitmaps } else { Bitmaps { lower_case, ..Bitmaps::AS_NEEDED } };
         let body = header::begin_answer(self.heading(), request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
         let new = added.fields().or(added.replaced()).or(guarded).and(fields);

@@ -38,7 +38,12 @@ const LITERALS: &[(&str, bool)] = &[("echo", false), ("set", true)];
 const LITERAL_BYTES_MAX: usize = 64;
 const COURTESIES: &[(&str, Courtesy)] = &[("echo", Courtesy::Echo), ("ignore", Courtesy::Ignore)];
 const PADS: &[(&str, Pad)] = &[("left", Pad::Left), ("right", Pad::Right), ("right-f", Pad::RightF)];
-const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::Bytes)];
+/// What a length counts, with the encoding that it goes with; what hex counts when nothing is said is bytes.
+const COUNTS: &[(&str, (Encoding, Count))] = &[
+    ("digits", (Encoding::Bcd, Count::Digits)),
+    ("bytes", (Encoding::Bcd, Count::Bytes)),
+    ("characters", (Encoding::Hex, Count::Bytes)),
+];
 
 /// DE 39 of an advice that tells of an approval, where a dialect does not list them.
 const APPROVED_CODES: [[u8; 2]; 6] = [*b"00", *b"08", *b"10", *b"11", *b"85", *b"87"];
@@ -397,11 +402,13 @@ pub(super) fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<Fie
         );
         return None;
     }
-    if count.is_some() && encoding != Encoding::Bcd {
-        section.report_at("count", "only BCD fields can count digits or bytes");
+    if count.is_some_and(|(of, _)| of != encoding) || count.is_some() && content == Content::Signed {
+        section
+            .report_at("count", "only BCD fields count digits or bytes, and only fields in hex characters");
     }
-    let digits = matches!(content, Content::Numeric | Content::Track) || encoding == Encoding::Hex;
-    let count = count.unwrap_or(if digits { Count::Digits } else { Count::Bytes });
+    let signed = content == Content::Signed && encoding == Encoding::Bcd;
+    let digits = signed || matches!(content, Content::Numeric | Content::Track) || encoding == Encoding::Hex;
+    let count = count.map_or(if digits { Count::Digits } else { Count::Bytes }, |(_, count)| count);
     let length = if variable {
         Length::Variable { prefix: read_prefix(section, prefix, units, defaults)?, max: units }
     } else {
@@ -443,7 +450,8 @@ const fn fits(content: Content, encoding: Encoding) -> bool {
         Content::Numeric | Content::Track => {
             matches!(encoding, Encoding::Ascii | Encoding::Ebcdic | Encoding::Bcd)
         }
-        Content::Text | Content::Signed => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic),
+        Content::Text => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic),
+        Content::Signed => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic | Encoding::Bcd),
         Content::Binary => matches!(encoding, Encoding::Binary | Encoding::Hex),
     }
 }

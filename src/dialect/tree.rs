@@ -4,6 +4,8 @@
 mod chip;
 mod headings;
 
+use std::borrow::Cow;
+
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
 use crate::dialect::header;
@@ -335,10 +337,6 @@ impl Divided<'_> {
     fn id(&self, part: impl std::fmt::Display) -> String {
         format!("{}.{part}", self.numbers())
     }
-
-    fn chip<'c>(&'c self, id: &'c str) -> Chip<'c> {
-        Chip { id, content: self.content, at: self.at, width: 1, depth: 0 }
-    }
 }
 
 impl Reader<'_> {
@@ -410,8 +408,7 @@ impl Reader<'_> {
             Form::Bitmap(_) => self.mapped_parts(of, &mut nodes),
             Form::Positional | Form::Repeated => self.positions(of, &mut nodes),
             Form::Tagged(tagging) => self.elements(of, tagging, &mut nodes),
-            Form::Tags => of.chip(&of.numbers()).tags(&mut nodes),
-            Form::Datasets => of.chip(&of.numbers()).datasets(&mut nodes),
+            Form::Tags | Form::Datasets => chip_data(of, &mut nodes),
         };
         if let Some(offset) = broken {
             let left = of.content.get(offset..).unwrap_or_default();
@@ -543,4 +540,18 @@ struct Place<'a> {
     /// Bytes of its length, or of its id and length.
     head: usize,
     content: &'a [u8],
+}
+
+/// Tags or datasets, written as bytes or in hex.
+fn chip_data(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
+    let in_hex = of.clear.len() == of.content.len();
+    let (content, width) = if in_hex {
+        let Some(bytes) = digits::hex_bytes(of.clear.as_bytes()) else { return Some(0) };
+        (Cow::Owned(bytes), 2)
+    } else {
+        (Cow::Borrowed(of.content), 1)
+    };
+    let chip = Chip { id: &of.numbers(), content: &content, at: of.at, width, depth: 0 };
+    let broken = if of.table.form == Form::Tags { chip.tags(nodes) } else { chip.datasets(nodes) };
+    broken.map(|offset| offset * width)
 }

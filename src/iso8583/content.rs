@@ -19,7 +19,7 @@ use crate::iso8583::view::Rule;
 #[inline]
 #[must_use]
 pub fn units(spec: &FieldSpec, content: &[u8], counted: usize) -> usize {
-    if spec.encoding == Encoding::Bcd && spec.count == Count::Bytes {
+    if spec.encoding == Encoding::Bcd && spec.count == Count::Bytes && spec.content != Content::Signed {
         packed_digits(spec, content)
     } else {
         counted
@@ -42,6 +42,7 @@ fn packed_digits(spec: &FieldSpec, content: &[u8]) -> usize {
 pub fn number(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
     let trusted = spec.checked && matches!(spec.content, Content::Numeric);
     match spec.encoding {
+        Encoding::Bcd if spec.content == Content::Signed => None,
         Encoding::Bcd => {
             if units % 2 == 1 && spec.pad != Pad::Left {
                 let (last, head) = content.split_last()?;
@@ -79,6 +80,7 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
             }
             content.len().min(buffer.len())
         }
+        Encoding::Bcd if spec.content == Content::Signed => signed_characters(spec, content, units, buffer),
         Encoding::Binary | Encoding::Bcd => {
             let odd = spec.encoding == Encoding::Bcd && units % 2 == 1;
             let nibbles = content.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
@@ -90,6 +92,16 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
             length
         }
     }
+}
+
+/// The sign, which is a character, and the digits behind it.
+fn signed_characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [u8]) -> usize {
+    let (Some((sign, digits)), Some((first, rest))) = (content.split_first(), buffer.split_first_mut())
+    else {
+        return 0;
+    };
+    *first = *sign;
+    1 + characters(&FieldSpec { content: Content::Numeric, ..*spec }, digits, units - 1, rest)
 }
 
 /// What a length says; `None` when it is not made of digits.
@@ -115,6 +127,11 @@ pub(crate) fn check(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), 
         (Content::Numeric, Encoding::Ascii) => right(digits::is_zoned(bytes, ASCII_ZERO), Rule::NotNumeric),
         (Content::Numeric, Encoding::Ebcdic) => right(digits::is_zoned(bytes, EBCDIC_ZERO), Rule::NotNumeric),
         (Content::Track, encoding) => check_track(spec, encoding, bytes, units),
+        (Content::Signed, Encoding::Bcd) => {
+            let Some((sign, digits)) = bytes.split_first() else { return Ok(()) };
+            right(matches!(sign, b'C' | b'D'), Rule::NoSign)?;
+            check_bcd(spec, digits, units - 1)
+        }
         (Content::Signed, encoding) => check_signed(encoding, bytes),
         (_, Encoding::Hex) => {
             right(bytes.iter().all(|byte| digits::hex_nibble(*byte).is_some()), Rule::NotHex)
