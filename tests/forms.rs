@@ -4,6 +4,7 @@
 
 use turnpike::dialect::Dialect;
 use turnpike::dialect::describe::describe;
+use turnpike::dialect::guess::guess;
 use turnpike::dialect::inbound::Context;
 use turnpike::dialect::inbound::Inbound;
 use turnpike::domain::action::ActionCode;
@@ -13,6 +14,7 @@ use turnpike::domain::request::Presented;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
 use turnpike::iso8583::spec::Content;
+use turnpike::iso8583::spec::Encoding;
 use turnpike::iso8583::spec::Length;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
@@ -168,6 +170,54 @@ fn signs_and_hex_are_read_in_every_form_and_written_as_they_came() {
         let findings = changed(&self::table(name), &[(field, &row)]).expect_err("a refusal");
         assert!(findings.contains(expected), "{row}: {findings}");
     }
+}
+
+#[test]
+fn currencies_come_as_numbers_or_as_letters() {
+    let iso87 = Dialect::built_in("iso87-ascii").expect("a dialect that is compiled in");
+    for (code, numeric) in
+        [("840", Some(840)), ("USD", Some(840)), ("EUR", Some(978)), ("BYN", Some(933)), ("XXY", None)]
+    {
+        let values = [&PURCHASE[..5], &[(49, code)]].concat();
+        let message = composed(&iso87, 100, &values);
+        let mut spans = Spans::default();
+        let found = match iso87.decode(&message, context(), &mut spans).map(|received| received.inbound) {
+            Ok(Inbound::Authorization(request)) => Some(request.amount.currency.numeric()),
+            _ => None,
+        };
+        assert_eq!(found, numeric, "{code}");
+        let text = describe(&iso87, &message);
+        assert_eq!(
+            text.contains("DE 4 Amount, transaction: 000000005000  (50.00 "),
+            numeric.is_some(),
+            "{text}"
+        );
+    }
+    let long = "x".repeat(99);
+    let message = composed(&iso87, 110, &[(39, "00"), (44, &long)]);
+    assert!(describe(&iso87, &message).contains(&long), "DE 44 is as long as hosts make it");
+}
+
+#[test]
+fn a_host_that_sends_bytes_in_hex_is_guessed() {
+    let mut table = table("iso87-ascii");
+    for (field, name) in [(52, "PIN data"), (64, "Message authentication code")] {
+        let row = format!("{field} = {{ format = \"b8\", name");
+        table = table.replace(&row, &format!("{field} = {{ format = \"b8\", encoding = \"hex\", name"));
+        assert!(table.contains(name));
+    }
+    let host = Dialect::from_toml("host", &table).expect("a right table");
+    let values = [&PURCHASE[..], &[(52, "0102030405060708"), (64, "1122334455667788")]].concat();
+    let values: Vec<(u8, Value<'_>)> =
+        values.iter().map(|(field, value)| (*field, (*value).into())).collect();
+    let mut frame = Vec::new();
+    host.compose(100, &values, &mut frame).expect("a message");
+    let guesses = guess(&[&frame], &[]);
+    let best = guesses.first().expect("a guess");
+    assert_eq!((best.base(), best.is_base_as_it_stands()), ("iso87-ascii", false), "{}", best.text());
+    let made = Dialect::from_toml("made", &best.table()).expect("a right table");
+    assert_eq!(made.layout().field(52).map(|spec| spec.encoding), Some(Encoding::Hex));
+    assert!(describe(&made, &frame).contains("DE 52 PIN data: (16 bytes, not shown)"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::dialect::inbound::Problem;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Reject;
 use crate::dialect::inbound::Response;
+use crate::dialect::meaning;
 use crate::domain::card::Pan;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
@@ -335,8 +336,18 @@ impl Texts {
 
 #[inline(always)]
 fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
-    let Some(numeric) = number(view, field)? else { return Ok(None) };
+    let Some(numeric) = view.number(field) else { return letters(view, field) };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
+    currency.map(Some).ok_or(fault(field, Problem::NotANumber))
+}
+
+/// A currency by its letters, where the field may have any: `USD`.
+#[cold]
+fn letters(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
+    let mut buffer = [0; 3];
+    let Some(text) = view.text(field, &mut buffer) else { return Ok(None) };
+    let numeric = std::str::from_utf8(text).ok().and_then(meaning::numeric_of);
+    let currency = numeric.and_then(Currency::new);
     currency.map(Some).ok_or(fault(field, Problem::NotANumber))
 }
 

@@ -122,17 +122,27 @@ fn amount(view: &View<'_>, clear: &str, currency: u8) -> Option<String> {
 /// The currency in a field, which may be numeric or text.
 fn numeric_currency(view: &View<'_>, field: u8) -> Option<Currency> {
     let mut buffer = [0; 4];
-    let text = view.text(field, &mut buffer)?;
-    Currency::new(std::str::from_utf8(text).ok()?.trim().parse().ok()?)
+    let text = std::str::from_utf8(view.text(field, &mut buffer)?).ok()?;
+    Currency::new(numeric_code(text)?)
 }
 
 fn currency(clear: &str) -> Option<String> {
-    name_of(clear.trim().parse().ok()?).map(|(alpha, name)| format!("{alpha}, {name}"))
+    name_of(numeric_code(clear)?).map(|(alpha, name)| format!("{alpha}, {name}"))
 }
 
-/// Whether a numeric code is that of a currency in use.
-pub(super) fn is_currency(numeric: u16) -> bool {
-    name_of(numeric).is_some()
+/// The numeric code of a currency that is written in digits or in letters.
+fn numeric_code(text: &str) -> Option<u16> {
+    text.trim().parse().ok().or_else(|| numeric_of(text))
+}
+
+/// The numeric code of a currency in use by its three letters.
+pub(super) fn numeric_of(letters: &str) -> Option<u16> {
+    CURRENCIES.iter().find(|(_, alpha, _)| *alpha == letters).map(|(numeric, ..)| *numeric)
+}
+
+/// Whether digits or letters are the code of a currency in use.
+pub(super) fn is_currency(text: &str) -> bool {
+    numeric_code(text).is_some_and(|numeric| name_of(numeric).is_some())
 }
 
 fn name_of(numeric: u16) -> Option<(Words, Words)> {

@@ -178,8 +178,25 @@ impl Variants {
             }
             judge(base, configured(&read, division, front)?, &table, division, front, OTHER_ENCODINGS)
         };
-        Encodings::all(mti, bitmap).into_iter().filter_map(try_one).collect()
+        let in_hex = hex_rows(&base.dialect, &base.text).and_then(|table| {
+            let read = Dialect::from_toml(&base.name, &table).ok()?;
+            judge(base, configured(&read, division, front)?, &table, division, front, OTHER_ENCODINGS)
+        });
+        Encodings::all(mti, bitmap).into_iter().filter_map(try_one).chain(in_hex).collect()
     }
+}
+
+/// The table with every field of bytes in hex, as hosts write it that send characters only; `None` when it has none.
+fn hex_rows(dialect: &Dialect, table: &str) -> Option<String> {
+    let binary = dialect.layout().fields().filter(|(_, spec)| spec.encoding == Encoding::Binary);
+    let fields: Vec<u8> = binary.map(|(field, _)| field).collect();
+    let change = |table: String, field: &u8| {
+        let start = format!("{field} = {{ format = \"b");
+        let line = table.lines().find(|line| line.starts_with(&start))?;
+        let row = line.split_once(" = ")?.1.replacen("\",", "\", encoding = \"hex\",", 1);
+        edit::set(&table, "fields", &field.to_string(), Some(&row))
+    };
+    if fields.is_empty() { None } else { fields.iter().try_fold(table.to_owned(), change) }
 }
 
 fn same_encodings(one: &Dialect, other: &Dialect, text: &str, other_text: &str) -> bool {
