@@ -199,6 +199,8 @@ fn what_is_missing_or_makes_no_sense_is_named() {
         (&[(7, "0604243456")], "field 7: it is no date"),
         (&[(11, "")], "field 11: it is missing"),
         (&[(13, "0230")], "field 13: it is no date"),
+        (&[(15, "0230")], "field 15: it is no date"),
+        (&[(17, "1301")], "field 17: it is no date"),
         (&[(14, "2913")], "field 14: it is no date"),
         (&[(49, "")], "field 49: it is missing"),
     ];
@@ -579,6 +581,9 @@ fn r12_a_partial_approval_replaces_the_amounts_and_names_the_original() {
         for field in ["4=000000003000", "6=000000002760", "39=10", "54=0057840D000000005000"] {
             assert!(found.contains(&field.to_owned()), "{name}: {field} in {found:?}");
         }
+        let (_, found) = answered(&dialect, 100, &with(&[(5, "000000004999")]), &answer);
+        let echoed = (name != "visa").then(|| "5=000000002999".to_owned());
+        assert_eq!(found.iter().find(|field| field.starts_with("5=")), echoed.as_ref(), "{name}");
         let (_, found) = answered(&dialect, 100, PURCHASE, &answer);
         assert!(found.contains(&"4=000000003000".to_owned()));
         assert!(!found.iter().any(|field| field.starts_with("6=")), "no field that the request had not");
@@ -608,10 +613,117 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
     assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
     let (_, found) = answered(&visa, 100, PURCHASE, &approval());
     assert!(!found.iter().any(|field| field.starts_with("44=")));
+    // A CAVV alone, and both: 126.9 and 126.10.
+    let cavv = "00".repeat(20);
+    for (bitmap, cvv2, expected) in
+        [("0080", "", "              6"), ("00C0", "F1F1F0F1F2F3", "          P   6")]
+    {
+        let content = format!("{bitmap}000000000000{cavv}{cvv2}");
+        let (_, found) = answered(&visa, 100, &with(&[(126, &content)]), &approval());
+        assert!(found.contains(&format!("44={expected}")), "{found:?}");
+    }
     let mastercard = dialect("mastercard");
     let (_, found) = answered(&mastercard, 100, &with(&[(48, "R9203123")]), &approval());
     assert!(found.contains(&"48=R8701P".to_owned()), "{found:?}");
     assert!(!found.iter().any(|field| field.starts_with("44=")));
+}
+
+#[test]
+fn r12_a_payment_that_a_merchant_starts_is_told() {
+    let part = (60, "050000000001");
+    let private = |more: &str| format!("T610510000{more}");
+    let table: &[(&str, &Values<'_>, bool)] = &[
+        ("visa", &[part], false),
+        ("visa", &[part, (126, "0008000000000000D9")], true),
+        ("visa", &[part, (126, "0008000000000000C9")], true),
+        ("visa", &[part, (126, "0008000000000000C3")], true),
+        ("visa", &[part, (126, "0008000000000000D4")], false),
+        ("visa", &[part, (126, "0048000000000000F1F1F0F1F2F3D9")], true),
+        ("visa", &[part, (63, "A0000000023900")], true),
+        ("visa", &[part, (63, "A0000000023904")], true),
+        ("visa", &[part, (63, "A0000000025206")], false),
+        ("mastercard", &[(48, &private(""))], false),
+        ("mastercard", &[(48, &private("22080504C101"))], false),
+        ("mastercard", &[(48, &private("22080504M103"))], true),
+        ("mastercard", &[(48, &private("22140102010504M205"))], true),
+        ("mastercard", &[(48, &private("")), (61, "0004000000800840902101234")], true),
+        ("mastercard", &[(48, &private("")), (61, "0005000000800840902101234")], false),
+        // Nothing is looked for where no part could be taken.
+        ("visa", &[(126, "0008000000000000D9")], false),
+    ];
+    for (name, changes, expected) in table {
+        let request = authorization(&dialect(name), 100, &with(changes));
+        assert_eq!(request.merchant_initiated, *expected, "{name} {changes:?}");
+    }
+}
+
+#[test]
+fn r7_a_reversal_that_names_a_replacement_amount_is_not_a_full_one() {
+    let zeros = "0".repeat(42);
+    let amounts = |at: usize| {
+        let mut text = zeros.clone();
+        text.replace_range(at..at + 12, "000000003000");
+        text
+    };
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for mti in [400, 401, 420, 421] {
+            let full = inbound(&dialect, mti, &with(&[(95, &zeros)]));
+            assert!(matches!(full, Ok(Inbound::Reversal(_))), "{name}: {full:?}");
+            let blank = inbound(&dialect, mti, &with(&[(95, &" ".repeat(42))]));
+            assert!(matches!(blank, Ok(Inbound::Reversal(_))), "{name}: {blank:?}");
+            for at in if name == "visa" { &[0][..] } else { &[0, 12, 24] } {
+                let partial = inbound(&dialect, mti, &with(&[(95, &amounts(*at))]));
+                assert_eq!(partial, Ok(Inbound::Unsupported { mti }), "{name} {at}");
+            }
+            let strange = inbound(&dialect, mti, &with(&[(95, &format!("{:42}", "x"))]));
+            assert_eq!(strange, Ok(Inbound::Unsupported { mti }), "{name}");
+        }
+    }
+}
+
+#[test]
+fn r25_a_refusal_takes_over_what_the_nearest_answer_of_its_class_does() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let request = frame(&dialect, 322, &with(&[(101, "FILE")]));
+        let mut spans = Spans::default();
+        let received =
+            dialect.decode(body(&dialect, &request), context(), &mut spans).expect("a right message");
+        assert_eq!(received.inbound, Inbound::Unsupported { mti: 322 });
+        let mut out = Vec::new();
+        dialect.write_refusal(&received, ActionCode::FunctionNotSupported, &mut out).expect("an answer");
+        let (mti, found) = fields(&dialect, &out);
+        assert!(mti == 332 && found.contains(&"101=FILE".to_owned()), "{name}: {mti} {found:?}");
+    }
+}
+
+#[test]
+fn r24_visa_carries_out_a_reversal_with_a_mistake_that_does_not_matter() {
+    let visa = dialect("visa");
+    let original = "010012345606041234560000012345600000000000";
+    let values = with(&[(18, "5999"), (62, "40000000000000000123456789012345"), (90, original)]);
+    // What is changed of the message, and whether it is a reversal or an advice all the same.
+    let spoiled: [(&'static [u8], &'static [u8], bool); 5] = [
+        (&[0x59, 0x99], &[0x5a, 0x99], true),
+        // DE 4, DE 7, DE 11.
+        (&[0x00, 0x50, 0x00, 0x06], &[0x00, 0x5a, 0x00, 0x06], false),
+        (&[0x06, 0x04, 0x12, 0x34], &[0x06, 0x0f, 0x12, 0x34], false),
+        (&[0x56, 0x12, 0x34, 0x56], &[0x56, 0x1a, 0x34, 0x56], false),
+        // The length of DE 62: nothing behind it has a place.
+        (&[0x10, 0x40, 0, 0], &[0xf0, 0x40, 0, 0], false),
+    ];
+    for mti in [400, 420, 421, 120, 220, 100] {
+        for (old, new, carried_out) in spoiled {
+            let message = frame(&visa, mti, &values);
+            let mut body = body(&visa, &message).to_vec();
+            replace(22, old, new)(&mut body);
+            let mut spans = Spans::default();
+            let found = visa.decode(&body, context(), &mut spans).map(|received| received.inbound);
+            let told = matches!(found, Ok(Inbound::Reversal(_) | Inbound::Advice(_)));
+            assert_eq!(told, carried_out && mti != 100, "{mti} {old:02x?}: {found:?}");
+        }
+    }
 }
 
 #[test]

@@ -303,7 +303,7 @@ fn packed_card_numbers_and_tracks_are_read_by_every_count_and_pad() {
         let track = format!("format = \"{track}\", {how}");
         let rows = [(2, number.as_str()), (35, track.as_str())];
         if count == "bytes" && pad == "right" {
-            let findings = changed(&base, &rows).err().expect("nobody could tell a pad from a digit");
+            let findings = changed(&base, &rows).expect_err("nobody could tell a pad from a digit");
             assert!(
                 findings.contains("is taken for one of them") && findings.lines().count() == 1,
                 "{findings}"

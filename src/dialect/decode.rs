@@ -36,6 +36,9 @@ use crate::domain::request::Stan;
 use crate::domain::request::TransactionKind;
 use crate::domain::time::Expiry;
 use crate::domain::time::TransmissionTime;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::view::Broken;
+use crate::iso8583::view::Rule;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
@@ -43,6 +46,13 @@ use crate::iso8583::view::View;
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
 const VISA_ACCOUNT_VERIFICATION: u64 = 51;
+/// DE 95.
+const REPLACEMENT_AMOUNTS: u8 = 95;
+/// What says which message a reversal or an advice is about and what it tells.
+const CARRIED_OUT_BY: [u8; 22] =
+    [2, 3, 4, 6, 7, 11, 15, 32, 35, 37, 38, 39, 41, 42, 48, 49, 51, 60, 62, 63, 90, REPLACEMENT_AMOUNTS];
+/// The first two digits of the reasons in Visa DE 63.3 that are a merchant's.
+const VISA_MERCHANT_REASONS: u16 = 39;
 /// The first two digits of the reasons in Visa DE 63.3 that are about tokens.
 const VISA_TOKEN_REASONS: u16 = 37;
 
@@ -65,7 +75,7 @@ impl Dialect {
         let header = split.header;
         let view = match View::parse(&self.layout, split.message, spans) {
             Ok(view) => view,
-            Err(broken) if split.rejected => broken.view,
+            Err(broken) if split.rejected || self.can_be_carried_out(&broken) => broken.view,
             Err(broken) => {
                 let fault = Fault::Wire(broken.error);
                 return Err(Malformed { header, view: Some(broken.view), fault });
@@ -95,6 +105,10 @@ impl Dialect {
             120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context)?)),
             190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context))),
             620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context)?)),
+            // A part of the amount stays; carried out as a whole it would give too much back.
+            400 | 401 | 420 | 421 if view.has(REPLACEMENT_AMOUNTS) && self.replaces_amount(view) => {
+                Ok(Inbound::Unsupported { mti })
+            }
             400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
@@ -118,11 +132,8 @@ impl Dialect {
         let inquiry = processing_code.kind() == TransactionKind::BalanceInquiry;
         let amount = amount(view, inquiry)?;
         let billing = billing(view)?;
-        if let Some(date) = number(view, 13)?
-            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
-        {
-            return Err(fault(13, Problem::NotADate));
-        }
+        dates(view)?;
+        let partial_supported = self.partial_supported(view);
         let kind = self.kind(view, processing_code, amount);
         Ok(AuthorizationRequest {
             key: self.key(view, context, stan, transmission, &texts)?,
@@ -137,7 +148,8 @@ impl Dialect {
             mcc: small(view, 18)?,
             country: small(view, 19)?,
             entry_mode: small(view, 22)?,
-            partial_supported: self.partial_supported(view),
+            partial_supported,
+            merchant_initiated: partial_supported && self.merchant_initiated(view),
             presented: self.presented(view),
         })
     }
@@ -239,6 +251,50 @@ impl Dialect {
         }
     }
 
+    /// Visa DE 126.13 (recurring, installment, credential on file) and 63.3 (3900 to 3904); Mastercard DE 48 SE 22 and
+    /// DE 61 (R12).
+    #[cold]
+    fn merchant_initiated(&self, view: &View<'_>) -> bool {
+        match self.mapping {
+            Mapping::Visa => {
+                let environment = || {
+                    let part = self.subfields(126)?.find(view.content(126)?, 13)?;
+                    part.text(&mut [0]).first().copied()
+                };
+                matches!(environment(), Some(b'R' | b'I' | b'C'))
+                    || self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_MERCHANT_REASONS)
+            }
+            Mapping::Mastercard => self.mastercard_merchant_initiated(view),
+            Mapping::Iso87 => false,
+        }
+    }
+
+    /// Whether DE 95 says that a part of the amount stays: amounts that are not all zeros, or cannot be read.
+    #[cold]
+    fn replaces_amount(&self, view: &View<'_>) -> bool {
+        let mut buffer = [0; 36];
+        // Visa has one amount and uses nothing behind it.
+        let amounts = if self.mapping == Mapping::Visa { 12 } else { buffer.len() };
+        let text = view.text(REPLACEMENT_AMOUNTS, &mut buffer[..amounts]).unwrap_or_default();
+        text.iter().any(|byte| !matches!(byte, b'0' | b' '))
+    }
+
+    /// Whether a reversal or an advice with a mistake can be carried out all the same: only the content of fields is
+    /// wrong, and none of those that say what is to be done. Where the peer is told the field, it repairs it (R24).
+    #[cold]
+    fn can_be_carried_out(&self, broken: &Broken<'_>) -> bool {
+        let (view, error) = (&broken.view, broken.error);
+        let tells = matches!(view.mti(), 120 | 121 | 220 | 221 | 400 | 401 | 420 | 421);
+        let content = matches!(
+            error.rule,
+            Rule::NotNumeric | Rule::WrongPad | Rule::NotTrack | Rule::NoSign | Rule::NotHex
+        );
+        let last = view.named().iter().last();
+        let whole = last.is_some_and(|last| view.has(last) || error.field == Some(last));
+        let needed = FieldSet::of(&CARRIED_OUT_BY).and(view.named());
+        tells && content && whole && !self.name_malformed_field && view.fields().includes(needed)
+    }
+
     fn presented(&self, view: &View<'_>) -> Presented {
         let mut presented = Presented::default();
         if view.has(52) {
@@ -268,6 +324,12 @@ impl Dialect {
         chip::has_cryptogram(spec, self.subfields(55).map(|subfields| subfields.form), content)
     }
 
+    /// Visa DE 126.9: what 3-D Secure gave.
+    pub(super) fn cavv_came(&self, view: &View<'_>) -> bool {
+        let found = || self.subfields(126)?.find(view.content(126)?, 9).map(|_| ());
+        self.mapping == Mapping::Visa && found().is_some()
+    }
+
     /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one). Mastercard DE 48
     /// SE 92.
     pub(super) fn cvv2_came(&self, view: &View<'_>) -> bool {
@@ -281,6 +343,20 @@ impl Dialect {
         let Some(part) = subfields.find(content, 10) else { return false };
         matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
     }
+}
+
+/// DE 13, and DE 15 and 17, where hosts send zeros for none, are dates.
+#[inline(always)]
+fn dates(view: &View<'_>) -> Result<(), Fault> {
+    for (field, zeros) in [(13, false), (15, true), (17, true)] {
+        if let Some(date) = number(view, field)?
+            && !(zeros && date == 0)
+            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
+        {
+            return Err(fault(field, Problem::NotADate));
+        }
+    }
+    Ok(())
 }
 
 fn fault(field: u8, problem: Problem) -> Fault {

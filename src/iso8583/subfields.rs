@@ -520,7 +520,8 @@ mod tests {
             vec![part(2, Length::Fixed(3), Encoding::Bcd), part(4, Length::Fixed(1), Encoding::Ebcdic)];
         let gap =
             Subfields { form: Form::Bitmap(1), parts, withheld: Vec::new(), without_bitmap: vec![2, 4] };
-        let gaps = |hex: &str| -> Vec<Result<(u16, usize), (u16, Option<usize>)>> {
+        type Found = Result<(u16, usize), (u16, Option<usize>)>;
+        let gaps = |hex: &str| -> Vec<Found> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
             let parts = gap.parts(&content);
             parts

@@ -245,7 +245,8 @@ impl Model {
             return plain(ActionCode::Approved);
         }
         let billed = request.billing.unwrap_or(request.amount).minor;
-        if request.partial_supported && request.kind == TransactionKind::Purchase && available > 0 {
+        let takes_part = request.partial_supported && !request.merchant_initiated;
+        if takes_part && request.kind == TransactionKind::Purchase && available > 0 {
             let part = (i128::from(request.amount.minor) * i128::from(available) / i128::from(billed)) as i64;
             if part > 0 {
                 *takes = taken(available);
