@@ -91,7 +91,7 @@ pub(super) fn field(dialect: &Dialect, view: &View<'_>, field: u8, clear: &str) 
         13 | 15..=17 if clear.len() == 4 => date(clear),
         14 => Some(format!("month {} of 20{}", clear.get(2..4)?, clear.get(..2)?)),
         18 => find(CATEGORIES, &clear).map(str::to_owned),
-        22 => entry_mode(clear),
+        22 if clear.len() <= 4 => entry_mode(clear),
         25 => find(CONDITIONS, &clear).map(str::to_owned),
         39 => response_code(dialect, view.mti(), clear),
         49..=51 => currency(clear),

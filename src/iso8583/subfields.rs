@@ -418,8 +418,7 @@ impl<'s, 'a> Parts<'s, 'a> {
         self.read_as(self.table.row(number)?)
     }
 
-    /// How long a part without a row is: what the parts behind it leave, when they are there and their rows say how long
-    /// they are.
+    /// How long a part without a row is: what the parts behind it leave, when there are some and all are of fixed length.
     #[cold]
     fn unknown_length(&self, number: u16) -> Option<usize> {
         let (mut behind, mut rest) = (0, self.named);
@@ -612,7 +611,8 @@ mod tests {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
             let withheld = vec![10, 11, 87, 92];
-            let table = Subfields { form: Form::Tagged(tagging), parts: Vec::new(), withheld, without_bitmap: Vec::new() };
+            let (form, parts, without_bitmap) = (Form::Tagged(tagging), Vec::new(), Vec::new());
+            let table = Subfields { form, parts, withheld, without_bitmap };
             let mut out = Vec::new();
             table.append_open(text.as_bytes(), added, &mut out);
             let mut results = 0;
