@@ -199,6 +199,8 @@ fn what_is_missing_or_makes_no_sense_is_named() {
         (&[(7, "0604243456")], "field 7: it is no date"),
         (&[(11, "")], "field 11: it is missing"),
         (&[(13, "0230")], "field 13: it is no date"),
+        (&[(15, "0230")], "field 15: it is no date"),
+        (&[(17, "1301")], "field 17: it is no date"),
         (&[(14, "2913")], "field 14: it is no date"),
         (&[(49, "")], "field 49: it is missing"),
     ];
@@ -229,12 +231,26 @@ fn visa_subfields_reach_the_request() {
         (&[(55, "01000482023900")], Presented(0), false, 0),
         (&[(126, "0040000000000000F1F1F0F1F2F3")], Presented::CVV2, false, 0),
         (&[(126, "0040000000000000F0F1F0F0F0F0")], Presented(0), false, 0),
+        // Behind names and addresses, and behind a part without a row.
+        (
+            &[(126, &format!("C040000000000000{}F1F1F0F1F2F3", "40".repeat(25 + 57)))],
+            Presented::CVV2,
+            false,
+            0,
+        ),
+        (&[(126, "0040400000000000F1F1F0F1F2F3AABBCC")], Presented::CVV2, false, 0),
         (&[(60, "050000000001")], Presented(0), true, 0),
         (&[(60, "050000000003")], Presented(0), true, 0),
         (&[(60, "050000000002")], Presented(0), false, 0),
         (&[(60, "0500000010")], Presented(0), false, 0),
         (&[(62, "C000000000000000E80123456789012345")], Presented(0), false, 123_456_789_012_345),
         (&[(62, "400000000000000001234567")], Presented(0), false, 0),
+        (&[(62, "C000000040000000E80123456789012345AABB")], Presented(0), false, 123_456_789_012_345),
+        // Without a bitmap: all three, the first two, and the first alone.
+        (&[(62, "E80123456789012345C1F1C2F2")], Presented(0), false, 123_456_789_012_345),
+        (&[(62, "E80123456789012345")], Presented(0), false, 123_456_789_012_345),
+        (&[(62, "E8")], Presented(0), false, 0),
+        (&[(62, "8000000000000000E8")], Presented(0), false, 0),
     ];
     for (changes, presented, partial, reference) in table {
         let request = authorization(&visa, 100, &with(changes));
@@ -565,6 +581,9 @@ fn r12_a_partial_approval_replaces_the_amounts_and_names_the_original() {
         for field in ["4=000000003000", "6=000000002760", "39=10", "54=0057840D000000005000"] {
             assert!(found.contains(&field.to_owned()), "{name}: {field} in {found:?}");
         }
+        let (_, found) = answered(&dialect, 100, &with(&[(5, "000000004999")]), &answer);
+        let echoed = (name != "visa").then(|| "5=000000002999".to_owned());
+        assert_eq!(found.iter().find(|field| field.starts_with("5=")), echoed.as_ref(), "{name}");
         let (_, found) = answered(&dialect, 100, PURCHASE, &answer);
         assert!(found.contains(&"4=000000003000".to_owned()));
         assert!(!found.iter().any(|field| field.starts_with("6=")), "no field that the request had not");
@@ -589,12 +608,156 @@ fn r28_a_cvv2_that_came_is_said_not_to_be_processed() {
     let cvv2 = (126, "0040000000000000F1F1F0F1F2F3");
     let (_, found) = answered(&visa, 100, &with(&[cvv2]), &approval());
     assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
+    let behind_a_name = format!("8040000000000000{}F1F1F0F1F2F3", "40".repeat(25));
+    let (_, found) = answered(&visa, 100, &with(&[(126, &behind_a_name)]), &approval());
+    assert!(found.contains(&"44=          P".to_owned()), "{found:?}");
     let (_, found) = answered(&visa, 100, PURCHASE, &approval());
     assert!(!found.iter().any(|field| field.starts_with("44=")));
+    // A CAVV alone, and both: 126.9 and 126.10.
+    let cavv = "00".repeat(20);
+    for (bitmap, cvv2, expected) in
+        [("0080", "", "              6"), ("00C0", "F1F1F0F1F2F3", "          P   6")]
+    {
+        let content = format!("{bitmap}000000000000{cavv}{cvv2}");
+        let (_, found) = answered(&visa, 100, &with(&[(126, &content)]), &approval());
+        assert!(found.contains(&format!("44={expected}")), "{found:?}");
+    }
     let mastercard = dialect("mastercard");
     let (_, found) = answered(&mastercard, 100, &with(&[(48, "R9203123")]), &approval());
     assert!(found.contains(&"48=R8701P".to_owned()), "{found:?}");
     assert!(!found.iter().any(|field| field.starts_with("44=")));
+}
+
+#[test]
+fn r12_a_payment_that_a_merchant_starts_is_told() {
+    let part = (60, "050000000001");
+    let private = |more: &str| format!("T610510000{more}");
+    let table: &[(&str, &Values<'_>, bool)] = &[
+        ("visa", &[part], false),
+        ("visa", &[part, (126, "0008000000000000D9")], true),
+        ("visa", &[part, (126, "0008000000000000C9")], true),
+        ("visa", &[part, (126, "0008000000000000C3")], true),
+        ("visa", &[part, (126, "0008000000000000D4")], false),
+        ("visa", &[part, (126, "0048000000000000F1F1F0F1F2F3D9")], true),
+        ("visa", &[part, (63, "A0000000023900")], true),
+        ("visa", &[part, (63, "A0000000023904")], true),
+        ("visa", &[part, (63, "A0000000025206")], false),
+        ("mastercard", &[(48, &private(""))], false),
+        ("mastercard", &[(48, &private("22080504C101"))], false),
+        ("mastercard", &[(48, &private("22080504M103"))], true),
+        ("mastercard", &[(48, &private("22140102010504M205"))], true),
+        ("mastercard", &[(48, &private("")), (61, "0004000000800840902101234")], true),
+        ("mastercard", &[(48, &private("")), (61, "0005000000800840902101234")], false),
+        // Nothing is looked for where no part could be taken.
+        ("visa", &[(126, "0008000000000000D9")], false),
+    ];
+    for (name, changes, expected) in table {
+        let request = authorization(&dialect(name), 100, &with(changes));
+        assert_eq!(request.merchant_initiated, *expected, "{name} {changes:?}");
+    }
+}
+
+#[test]
+fn r7_a_reversal_that_names_a_replacement_amount_is_not_a_full_one() {
+    let zeros = "0".repeat(42);
+    let amounts = |at: usize| {
+        let mut text = zeros.clone();
+        text.replace_range(at..at + 12, "000000003000");
+        text
+    };
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for mti in [400, 401, 420, 421] {
+            let full = inbound(&dialect, mti, &with(&[(95, &zeros)]));
+            assert!(matches!(full, Ok(Inbound::Reversal(_))), "{name}: {full:?}");
+            let blank = inbound(&dialect, mti, &with(&[(95, &" ".repeat(42))]));
+            assert!(matches!(blank, Ok(Inbound::Reversal(_))), "{name}: {blank:?}");
+            for at in if name == "visa" { &[0][..] } else { &[0, 12, 24] } {
+                let partial = inbound(&dialect, mti, &with(&[(95, &amounts(*at))]));
+                assert_eq!(partial, Ok(Inbound::Unsupported { mti }), "{name} {at}");
+            }
+            let strange = inbound(&dialect, mti, &with(&[(95, &format!("{:42}", "x"))]));
+            assert_eq!(strange, Ok(Inbound::Unsupported { mti }), "{name}");
+        }
+    }
+}
+
+#[test]
+fn r25_a_refusal_takes_over_what_the_nearest_answer_of_its_class_does() {
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        let request = frame(&dialect, 322, &with(&[(101, "FILE")]));
+        let mut spans = Spans::default();
+        let received =
+            dialect.decode(body(&dialect, &request), context(), &mut spans).expect("a right message");
+        assert_eq!(received.inbound, Inbound::Unsupported { mti: 322 });
+        let mut out = Vec::new();
+        dialect.write_refusal(&received, ActionCode::FunctionNotSupported, &mut out).expect("an answer");
+        let (mti, found) = fields(&dialect, &out);
+        assert!(mti == 332 && found.contains(&"101=FILE".to_owned()), "{name}: {mti} {found:?}");
+    }
+}
+
+#[test]
+fn r24_visa_carries_out_a_reversal_with_a_mistake_that_does_not_matter() {
+    let visa = dialect("visa");
+    let original = "010012345606041234560000012345600000000000";
+    let values = with(&[(18, "5999"), (62, "40000000000000000123456789012345"), (90, original)]);
+    // What is changed of the message, and whether it is a reversal or an advice all the same.
+    let spoiled: [(&'static [u8], &'static [u8], bool); 5] = [
+        (&[0x59, 0x99], &[0x5a, 0x99], true),
+        // DE 4, DE 7, DE 11.
+        (&[0x00, 0x50, 0x00, 0x06], &[0x00, 0x5a, 0x00, 0x06], false),
+        (&[0x06, 0x04, 0x12, 0x34], &[0x06, 0x0f, 0x12, 0x34], false),
+        (&[0x56, 0x12, 0x34, 0x56], &[0x56, 0x1a, 0x34, 0x56], false),
+        // The length of DE 62: nothing behind it has a place.
+        (&[0x10, 0x40, 0, 0], &[0xf0, 0x40, 0, 0], false),
+    ];
+    for mti in [400, 420, 421, 120, 220, 100] {
+        for (old, new, carried_out) in spoiled {
+            let message = frame(&visa, mti, &values);
+            let mut body = body(&visa, &message).to_vec();
+            replace(22, old, new)(&mut body);
+            let mut spans = Spans::default();
+            let found = visa.decode(&body, context(), &mut spans).map(|received| received.inbound);
+            let told = matches!(found, Ok(Inbound::Reversal(_) | Inbound::Advice(_)));
+            assert_eq!(told, carried_out && mti != 100, "{mti} {old:02x?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn r28_chip_data_that_cannot_be_read_counts_as_a_cryptogram() {
+    let cryptogram = "9F26080102030405060708";
+    // The content of DE 55, and whether it has a cryptogram or may have one.
+    let table = [
+        ("", false),
+        ("82023900", false),
+        ("8202390071049F180101", false),
+        ("01000482023900", false),
+        (cryptogram, true),
+        (&format!("01000B{cryptogram}"), true),
+        (&format!("010004820239006200 0B{cryptogram}").replace(' ', ""), true),
+        (&format!("770B{cryptogram}"), true),
+        (&format!("01000D770B{cryptogram}"), true),
+        (&format!("E10FE20DE30B{cryptogram}"), true),
+        // Cut off, with a length that is wrong, and too deep to look.
+        ("820239009F2608010203", true),
+        ("0100FF82023900", true),
+        ("770482029900FF", true),
+        ("E10AE208E306E404E5028200", true),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (content, expected) in table {
+            let request = authorization(&dialect, 100, &with(&[(55, &format!("{content:0<2}"))]));
+            let found = request.presented == Presented::CRYPTOGRAM;
+            assert_eq!(found, expected, "{name}: {content}");
+        }
+    }
+    let visa =
+        authorization(&dialect("visa"), 100, &with(&[(55, "01000482023900"), (136, "0102030405060708")]));
+    assert_eq!(visa.presented, Presented::CRYPTOGRAM);
 }
 
 #[test]
@@ -914,6 +1077,11 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         (changed("form = \"tags\"", "form = \"tags\"\nlead = 1"), "`id_digits` and `length_digits` go with"),
         (changed("form = \"tags\"", "form = \"tags\"\nwithheld = [1]"), "`withheld` goes with"),
         (changed("form = \"tags\"", "form = \"tags\"\nbitmap_bytes = 1"), "`bitmap_bytes` goes with"),
+        (changed("form = \"tags\"", "form = \"tags\"\nwithout_bitmap = [1]"), "`without_bitmap` goes with"),
+        (
+            changed("form = \"tags\"", "form = \"bitmap\"\nbitmap_bytes = 1\nwithout_bitmap = [1]"),
+            "`without_bitmap` names parts of fixed length",
+        ),
         (changed("form = \"tags\"", "form = \"heap\""), "`form` must be one of bitmap"),
         (
             changed(
@@ -932,6 +1100,14 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
         (changed("sign_on = [1, 71]", "sign_on = []"), "at least one code"),
         (changed("unknown-card = \"14\"\n", ""), "`response_codes.unknown-card` is missing"),
         (changed("0810 = [7, ", "0810 = [52, 7, "), "must not echo field 52"),
+        (
+            changed("format = \"n10\", name = \"Original t", "format = \"n33\", name = \"Original t"),
+            "part 3 ends at 43",
+        ),
+        (
+            changed("4 = { format = \"x13\"", "4 = { format = \"x130\""),
+            "part 4 ends at 137, and what is divided at 120",
+        ),
         (changed("[subfields.55]", "[subfields.65]"), "does not name a field"),
         (changed("128 = {", "193 = {"), "is no data element"),
         (changed("128 = {", "65 = {"), "is no data element"),
@@ -961,6 +1137,149 @@ fn a_table_with_mistakes_is_refused_with_their_places() {
     let two = changed("mti = \"ascii\"", "mti = \"latin\"").replacen("format = \"n6\"", "format = \"n0\"", 1);
     assert_eq!(Dialect::from_toml("mine.toml", &two).err().map(|findings| findings.len()), Some(2));
     assert!(Dialect::from_toml("mine.toml", "").is_err());
+}
+
+#[test]
+fn templates_are_shown_tag_by_tag_and_their_secrets_are_not() {
+    // What DE 55 holds, what is shown of it, and what is not.
+    let table: [(&str, &[&str], &[&str]); 6] = [
+        (
+            "7016 9F2008AABBCCDDEEFF0011 5F2004AABBCCDD 82023900",
+            &["tag 70", "  tag 9F20 Track 2 discretionary data: (8 bytes, not shown)", "  tag 82", "3900"],
+            &["AABBCCDD"],
+        ),
+        ("770C 9904AABBCCDD 9F0B03AABBCC", &["tag 99 Transaction PIN data: (4 bytes"], &["AABBCC"]),
+        (
+            "A50A BF0C07 9F0B04AABBCCDD",
+            &["tag BF0C", "tag 9F0B Cardholder name, extended: (4 bytes"],
+            &["AABBCC"],
+        ),
+        ("E109 E207 9F1F04AABBCCDD", &["tag E1", "tag E2", "tag 9F1F"], &["AABBCC"]),
+        ("7006 9904AABBCC", &[": ("], &["AABBCC"]),
+        ("700B E109 E207 E305 E403 9901AB", &["tag 70", "tag E3", "(3 bytes, not shown)"], &["9901AB"]),
+    ];
+    for name in Dialect::built_in_names() {
+        let dialect = dialect(name);
+        for (content, shown, hidden) in table {
+            let content = content.replace(' ', "");
+            let set = format!("01{:04X}{content}", content.len() / 2);
+            let content = if name == "visa" { &set } else { &content };
+            let text = describe(&dialect, &frame(&dialect, 100, &with(&[(55, content)])));
+            for line in shown {
+                assert!(text.contains(line), "{name}: {line} in {text}");
+            }
+            for secret in hidden {
+                assert!(!text.contains(secret), "{name} shows {secret}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn field_34_is_hidden_where_it_is_a_card_number_and_divided_where_it_is_datasets() {
+    let visa = dialect("visa");
+    let text = describe(&visa, &frame(&visa, 100, &with(&[(34, "4A000582033900019F0B02ABCD")])));
+    assert!(text.contains("DE 34 Electronic commerce data\n") && text.contains("34.4A Dataset"), "{text}");
+    for name in ["mastercard", "iso87-ascii", "iso87-binary"] {
+        let dialect = dialect(name);
+        let text = describe(&dialect, &frame(&dialect, 100, &with(&[(34, "59990123456789")])));
+        assert!(text.contains("DE 34 PAN extended: (14 bytes, not shown)"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn parts_that_the_table_calls_secret_are_never_shown() {
+    let table = include_str!("../src/dialect/tables/iso87-ascii.toml");
+    let parts = "[subfields.48]\nform = \"tagged\"\nid_digits = 2\nlength_digits = 2\n\
+        7 = { format = \"ans..99\", name = \"Key\", secret = true }\n8 = { format = \"ans..99\" }\n\
+        [subfields.60]\nform = \"positional\"\n1 = { format = \"an4\", name = \"Open\" }\n\
+        2 = { format = \"an6\", name = \"Code\", secret = true }\n\n[known_tags]";
+    let dialect =
+        Dialect::from_toml("mine.toml", &table.replace("[known_tags]", parts)).expect("a right table");
+    let text = describe(
+        &dialect,
+        &frame(&dialect, 100, &with(&[(48, "0706SECRET0804open"), (60, "openSECRETrest")])),
+    );
+    for line in [
+        "48.7 Key: (6 bytes, not shown)",
+        "48.8: open",
+        "60.1 Open: open",
+        "60.2 Code: (6 bytes, not shown)",
+        "60.rest: rest",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("SECRET"), "{text}");
+}
+
+/// Rows that cannot hold what their field is for, each refused at its own line and at the format's column.
+#[test]
+fn a_field_that_could_not_hold_its_meaning_is_refused() {
+    let table = [
+        (2, "n..3", "field 2 must be n..16 or longer"),
+        (2, "an..19", "field 2 must be n..16"),
+        (3, "n4", "field 3 must be n6"),
+        (4, "n1", "field 4 must be n12"),
+        (4, "an12", "field 4 must be n12"),
+        (6, "n20", "field 6 must be n12"),
+        (7, "n4", "field 7 must be n10"),
+        (11, "b3", "field 11 must be n6"),
+        (11, "n2", "field 11 must be n6"),
+        (11, "n..6", "field 11 must be n6"),
+        (14, "n6", "field 14 must be n4"),
+        (37, "an6", "field 37 must be an12"),
+        (38, "an2", "field 38 must be an6"),
+        (38, "n6", "field 38 must be an6"),
+        (39, "b2", "field 39 must be an2"),
+        (39, "an1", "field 39 must be an2"),
+        (39, "an5", "field 39 must be an2"),
+        (44, "ans..2", "field 44 must be ans..3"),
+        (49, "b1", "field 49 must be n3 or an3"),
+        (54, "ans..20", "field 54 must be ans..40"),
+        (70, "n1", "field 70 must be n3"),
+        (90, "n40", "field 90 must be n42"),
+    ];
+    for name in Dialect::built_in_names() {
+        let path = format!("{}/src/dialect/tables/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let right = std::fs::read_to_string(&path).expect("a table");
+        let rows = right.lines().position(|line| line == "[fields]").expect("rows");
+        for (field, format, expected) in table {
+            let start = format!("{field} = {{ format = \"");
+            let mut lines: Vec<String> = right.lines().map(str::to_owned).collect();
+            let at = rows + lines[rows..].iter().position(|line| line.starts_with(&start)).expect("the row");
+            let (_, rest) = lines[at][start.len()..].split_once('"').expect("a format");
+            lines[at] = format!("{start}{format}\"{rest}");
+            let findings = Dialect::from_toml("mine.toml", &lines.join("\n")).expect_err("a refusal");
+            let found =
+                findings.iter().find(|finding| finding.line == at + 1).expect("a finding at its line");
+            let expected =
+                if name == "visa" { expected.replace("ans..3", "ans..15") } else { expected.to_owned() };
+            assert!(found.message.contains(&expected), "{name} {field}: {found}");
+            assert_eq!(found.column, start.len(), "{name} {field}: {found}");
+        }
+    }
+}
+
+#[test]
+fn r25_no_table_may_take_over_what_never_goes_back() {
+    for name in Dialect::built_in_names() {
+        let path = format!("{}/src/dialect/tables/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let right = std::fs::read_to_string(&path).expect("a table");
+        let always = [14, 35, 36, 45, 52, 53, 55, 64, 96, 125, 128, 136, 139, 140, 152];
+        let visa = [126].into_iter().filter(|_| name == "visa");
+        for field in always.into_iter().chain(visa) {
+            for mti in ["0110", "0410", "0810"] {
+                let text = right.replacen(&format!("{mti} = ["), &format!("{mti} = [{field}, "), 1);
+                let findings = Dialect::from_toml("mine.toml", &text).expect_err("a refusal");
+                let lacks = format!("`responses.{mti}` names field {field}, which the table lacks");
+                let refused = format!("`responses.{mti}` must not echo field {field}");
+                assert!(
+                    [lacks, refused].contains(&findings[0].message),
+                    "{name} {mti} {field}: {findings:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

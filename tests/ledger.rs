@@ -291,6 +291,7 @@ impl History {
             country: 840,
             entry_mode: 51,
             partial_supported: r.one_in(2),
+            merchant_initiated: r.one_in(4),
             presented: Presented::TRACK,
         }
     }

@@ -201,6 +201,7 @@ impl Traffic {
             country: 840,
             entry_mode: 0,
             partial_supported: r.one_in(3),
+            merchant_initiated: r.one_in(5),
             presented: Presented::default(),
         };
         let admission = Admission { new: true, wait: true };

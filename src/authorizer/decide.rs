@@ -235,7 +235,8 @@ fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome 
     if asked <= available {
         return Outcome { action: ActionCode::Approved, effect: take(asked), account: Some(account) };
     }
-    let partially = request.partial_supported && request.kind == TransactionKind::Purchase && available > 0;
+    let takes_part = request.partial_supported && !request.merchant_initiated;
+    let partially = takes_part && request.kind == TransactionKind::Purchase && available > 0;
     let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
     if in_transaction.is_some_and(|part| part.amount.minor > 0) {
         let (action, effect) = (ActionCode::ApprovedPartially, take(available));

@@ -9,6 +9,7 @@ use crate::dialect::inbound::Malformed;
 use crate::dialect::inbound::Received;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
+use crate::domain::answer::PartialApproval;
 use crate::domain::money::Currency;
 use crate::domain::request::TransactionKind;
 use crate::iso8583::build::Builder;
@@ -36,8 +37,11 @@ pub enum WriteError {
 
 /// DE 54 entries: two balances, or the original amount. Twenty characters each.
 const AMOUNTS_MAX: usize = 40;
-/// Visa DE 44.10 in its place, and nothing after it: a CVV2 came and was not processed (R28).
-const CVV2_NOT_PROCESSED: &[u8] = b"          P";
+/// Visa DE 44 up to 44.13, where what came to be verified was not (R28): 44.10 P, a CVV2 was not processed; 44.13 6, a
+/// CAVV was not validated. A blank says of 44.5 and 44.8 that they were not verified.
+const NOT_VERIFIED: [u8; 15] = [b' '; 15];
+const CVV2_RESULT_AT: usize = 10;
+const CAVV_RESULT_AT: usize = 14;
 
 /// What an answer adds to the fields that it echoes.
 #[derive(Clone, Copy)]
@@ -46,14 +50,22 @@ pub(super) struct Added<'t> {
     approval_code: Option<[u8; 6]>,
     response_data: &'t [u8],
     amounts: &'t [u8],
-    amount: Option<(u64, u64)>,
+    /// DE 4, DE 5 and DE 6.
+    amounts_replaced: Option<[u64; 3]>,
     /// A part of DE 48 (Mastercard SE 87).
     private: Option<(u16, u8)>,
 }
 
 impl Added<'_> {
     pub(super) const fn only(action: [u8; 2]) -> Self {
-        Added { action, approval_code: None, response_data: &[], amounts: &[], amount: None, private: None }
+        Added {
+            action,
+            approval_code: None,
+            response_data: &[],
+            amounts: &[],
+            amounts_replaced: None,
+            private: None,
+        }
     }
 
     fn fields(&self) -> FieldSet {
@@ -72,13 +84,15 @@ impl Added<'_> {
 
     /// The amounts that a partial approval replaces, where the request has them.
     fn replaced(&self) -> FieldSet {
-        if self.amount.is_some() { FieldSet::of(&[4, 6]) } else { FieldSet::EMPTY }
+        if self.amounts_replaced.is_some() { FieldSet::of(&[4, 5, 6]) } else { FieldSet::EMPTY }
     }
 
     fn write(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
         match field {
-            4 => builder.number(4, self.amount.map_or(0, |(amount, _)| amount)),
-            6 => builder.number(6, self.amount.map_or(0, |(_, billing)| billing)),
+            4..=6 => {
+                let at = usize::from(field) - 4;
+                builder.number(field, self.amounts_replaced.map_or(0, |amounts| amounts[at]))
+            }
             38 => builder.exact_text(38, &self.approval_code.unwrap_or(*b"      ")),
             39 => builder.exact_text(39, &self.action),
             44 => builder.text(44, self.response_data),
@@ -107,22 +121,34 @@ impl Dialect {
         let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
         let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
+        let mut results = NOT_VERIFIED;
         if asks {
             if answer.action.is_approval() {
                 added.approval_code = answer.approval_code.map(|code| code.0);
             }
             added.amounts = additional_amounts(view, answer, &mut amounts);
-            added.amount = answer
-                .partial
-                .map(|part| (part.amount.minor.unsigned_abs(), part.billing.minor.unsigned_abs()));
-            if self.cvv2_came(view) {
-                match self.mapping {
-                    Mapping::Mastercard => added.private = Some(self.cvc_not_processed()),
-                    _ => added.response_data = CVV2_NOT_PROCESSED,
-                }
+            added.amounts_replaced = answer.partial.as_ref().map(|part| replaced(view, part));
+            if self.mapping == Mapping::Mastercard {
+                added.private = self.cvv2_came(view).then(|| self.cvc_not_processed());
+            } else if self.mapping == Mapping::Visa && view.has(126) {
+                added.response_data = self.not_verified(view, &mut results);
             }
         }
         self.write_response(received.header, view, added, out)
+    }
+
+    /// Visa DE 44 about a CVV2 and a CAVV, of which nothing was verified; empty when neither came.
+    fn not_verified<'t>(&self, view: &View<'_>, results: &'t mut [u8; 15]) -> &'t [u8] {
+        let mut length = 0;
+        for (came, at, result) in
+            [(self.cvv2_came(view), CVV2_RESULT_AT, b'P'), (self.cavv_came(view), CAVV_RESULT_AT, b'6')]
+        {
+            if came {
+                results[at] = result;
+                length = at + 1;
+            }
+        }
+        &results[..length]
     }
 
     /// Appends the whole frame of an answer with nothing but DE 39 and what is echoed, whatever the request is.
@@ -175,7 +201,9 @@ impl Dialect {
         let (fields, guarded) = self.guard(view, fields, added.private);
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
-        let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
+        let lower_case = bitmaps.lower_case;
+        let like =
+            if bitmaps.unannounced_second { bitmaps } else { Bitmaps { lower_case, ..Bitmaps::AS_NEEDED } };
         let body = header::begin_answer(self.heading(), request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
         let new = added.fields().or(added.replaced()).or(guarded).and(fields);
@@ -254,6 +282,15 @@ pub(super) fn at(field: u8, written: Result<(), ValueError>) -> Result<(), Write
 pub const fn response_mti(mti: u16) -> u16 {
     let origin = mti % 10;
     mti - origin + 10 + (origin & !1)
+}
+
+/// DE 4, 5 and 6 of a partial approval. The settlement amount is scaled down as the transaction's is (R12).
+#[cold]
+fn replaced(view: &View<'_>, part: &PartialApproval) -> [u64; 3] {
+    let (amount, billing) = (part.amount.minor.unsigned_abs(), part.billing.minor.unsigned_abs());
+    let whole = u128::from(part.original.minor.unsigned_abs()).max(1);
+    let settlement = u128::from(view.number(5).unwrap_or(0)) * u128::from(amount) / whole;
+    [amount, u64::try_from(settlement).unwrap_or(u64::MAX), billing]
 }
 
 fn additional_amounts<'t>(view: &View<'_>, answer: &Answer, buffer: &'t mut [u8; AMOUNTS_MAX]) -> &'t [u8] {

@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::chip;
 use crate::dialect::header;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Fault;
@@ -12,6 +13,7 @@ use crate::dialect::inbound::Problem;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Reject;
 use crate::dialect::inbound::Response;
+use crate::dialect::meaning;
 use crate::domain::card::Pan;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
@@ -34,17 +36,23 @@ use crate::domain::request::Stan;
 use crate::domain::request::TransactionKind;
 use crate::domain::time::Expiry;
 use crate::domain::time::TransmissionTime;
-use crate::iso8583::subfields::Form;
-use crate::iso8583::tlv;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::view::Broken;
+use crate::iso8583::view::Rule;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
-/// Application cryptogram, in DE 55.
-const CRYPTOGRAM_TAG: u32 = 0x9f26;
 /// The byte of Visa DE 60 whose low digit is 60.10, additional authorization indicators.
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
 const VISA_ACCOUNT_VERIFICATION: u64 = 51;
+/// DE 95.
+const REPLACEMENT_AMOUNTS: u8 = 95;
+/// What says which message a reversal or an advice is about and what it tells.
+const CARRIED_OUT_BY: [u8; 22] =
+    [2, 3, 4, 6, 7, 11, 15, 32, 35, 37, 38, 39, 41, 42, 48, 49, 51, 60, 62, 63, 90, REPLACEMENT_AMOUNTS];
+/// The first two digits of the reasons in Visa DE 63.3 that are a merchant's.
+const VISA_MERCHANT_REASONS: u16 = 39;
 /// The first two digits of the reasons in Visa DE 63.3 that are about tokens.
 const VISA_TOKEN_REASONS: u16 = 37;
 
@@ -67,7 +75,7 @@ impl Dialect {
         let header = split.header;
         let view = match View::parse(&self.layout, split.message, spans) {
             Ok(view) => view,
-            Err(broken) if split.rejected => broken.view,
+            Err(broken) if split.rejected || self.can_be_carried_out(&broken) => broken.view,
             Err(broken) => {
                 let fault = Fault::Wire(broken.error);
                 return Err(Malformed { header, view: Some(broken.view), fault });
@@ -97,6 +105,10 @@ impl Dialect {
             120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context)?)),
             190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context))),
             620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context)?)),
+            // A part of the amount stays; carried out as a whole it would give too much back.
+            400 | 401 | 420 | 421 if view.has(REPLACEMENT_AMOUNTS) && self.replaces_amount(view) => {
+                Ok(Inbound::Unsupported { mti })
+            }
             400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
@@ -120,11 +132,8 @@ impl Dialect {
         let inquiry = processing_code.kind() == TransactionKind::BalanceInquiry;
         let amount = amount(view, inquiry)?;
         let billing = billing(view)?;
-        if let Some(date) = number(view, 13)?
-            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
-        {
-            return Err(fault(13, Problem::NotADate));
-        }
+        dates(view)?;
+        let partial_supported = self.partial_supported(view);
         let kind = self.kind(view, processing_code, amount);
         Ok(AuthorizationRequest {
             key: self.key(view, context, stan, transmission, &texts)?,
@@ -139,7 +148,8 @@ impl Dialect {
             mcc: small(view, 18)?,
             country: small(view, 19)?,
             entry_mode: small(view, 22)?,
-            partial_supported: self.partial_supported(view),
+            partial_supported,
+            merchant_initiated: partial_supported && self.merchant_initiated(view),
             presented: self.presented(view),
         })
     }
@@ -241,6 +251,50 @@ impl Dialect {
         }
     }
 
+    /// Visa DE 126.13 (recurring, installment, credential on file) and 63.3 (3900 to 3904); Mastercard DE 48 SE 22 and
+    /// DE 61 (R12).
+    #[cold]
+    fn merchant_initiated(&self, view: &View<'_>) -> bool {
+        match self.mapping {
+            Mapping::Visa => {
+                let environment = || {
+                    let part = self.subfields(126)?.find(view.content(126)?, 13)?;
+                    part.text(&mut [0]).first().copied()
+                };
+                matches!(environment(), Some(b'R' | b'I' | b'C'))
+                    || self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_MERCHANT_REASONS)
+            }
+            Mapping::Mastercard => self.mastercard_merchant_initiated(view),
+            Mapping::Iso87 => false,
+        }
+    }
+
+    /// Whether DE 95 says that a part of the amount stays: amounts that are not all zeros, or cannot be read.
+    #[cold]
+    fn replaces_amount(&self, view: &View<'_>) -> bool {
+        let mut buffer = [0; 36];
+        // Visa has one amount and uses nothing behind it.
+        let amounts = if self.mapping == Mapping::Visa { 12 } else { buffer.len() };
+        let text = view.text(REPLACEMENT_AMOUNTS, &mut buffer[..amounts]).unwrap_or_default();
+        text.iter().any(|byte| !matches!(byte, b'0' | b' '))
+    }
+
+    /// Whether a reversal or an advice with a mistake can be carried out all the same: only the content of fields is
+    /// wrong, and none of those that say what is to be done. Where the peer is told the field, it repairs it (R24).
+    #[cold]
+    fn can_be_carried_out(&self, broken: &Broken<'_>) -> bool {
+        let (view, error) = (&broken.view, broken.error);
+        let tells = matches!(view.mti(), 120 | 121 | 220 | 221 | 400 | 401 | 420 | 421);
+        let content = matches!(
+            error.rule,
+            Rule::NotNumeric | Rule::WrongPad | Rule::NotTrack | Rule::NoSign | Rule::NotHex
+        );
+        let last = view.named().iter().last();
+        let whole = last.is_some_and(|last| view.has(last) || error.field == Some(last));
+        let needed = FieldSet::of(&CARRIED_OUT_BY).and(view.named());
+        tells && content && whole && !self.name_malformed_field && view.fields().includes(needed)
+    }
+
     fn presented(&self, view: &View<'_>) -> Presented {
         let mut presented = Presented::default();
         if view.has(52) {
@@ -262,15 +316,18 @@ impl Dialect {
     }
 
     fn has_cryptogram(&self, view: &View<'_>) -> bool {
-        let found = |content| tlv::find(content, CRYPTOGRAM_TAG).is_some();
-        let Some(content) = view.content(55) else {
-            // Visa's third bitmap carried it before DE 55 did.
-            return self.mapping == Mapping::Visa && view.has(136);
-        };
-        match self.subfields(55).map(|subfields| subfields.form) {
-            Some(Form::Datasets) => tlv::datasets(content).flatten().any(|set| found(set.content)),
-            _ => found(content),
+        // Visa's third bitmap carried it before DE 55 did.
+        if self.mapping == Mapping::Visa && view.has(136) {
+            return true;
         }
+        let Some((spec, content)) = self.layout.field(55).zip(view.content(55)) else { return false };
+        chip::has_cryptogram(spec, self.subfields(55).map(|subfields| subfields.form), content)
+    }
+
+    /// Visa DE 126.9: what 3-D Secure gave.
+    pub(super) fn cavv_came(&self, view: &View<'_>) -> bool {
+        let found = || self.subfields(126)?.find(view.content(126)?, 9).map(|_| ());
+        self.mapping == Mapping::Visa && found().is_some()
     }
 
     /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one). Mastercard DE 48
@@ -286,6 +343,20 @@ impl Dialect {
         let Some(part) = subfields.find(content, 10) else { return false };
         matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
     }
+}
+
+/// DE 13, and DE 15 and 17, where hosts send zeros for none, are dates.
+#[inline(always)]
+fn dates(view: &View<'_>) -> Result<(), Fault> {
+    for (field, zeros) in [(13, false), (15, true), (17, true)] {
+        if let Some(date) = number(view, field)?
+            && !(zeros && date == 0)
+            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
+        {
+            return Err(fault(field, Problem::NotADate));
+        }
+    }
+    Ok(())
 }
 
 fn fault(field: u8, problem: Problem) -> Fault {
@@ -341,8 +412,18 @@ impl Texts {
 
 #[inline(always)]
 fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
-    let Some(numeric) = number(view, field)? else { return Ok(None) };
+    let Some(numeric) = view.number(field) else { return letters(view, field) };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
+    currency.map(Some).ok_or(fault(field, Problem::NotANumber))
+}
+
+/// A currency by its letters, where the field may have any: `USD`.
+#[cold]
+fn letters(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
+    let mut buffer = [0; 3];
+    let Some(text) = view.text(field, &mut buffer) else { return Ok(None) };
+    let numeric = std::str::from_utf8(text).ok().and_then(meaning::numeric_of);
+    let currency = numeric.and_then(Currency::new);
     currency.map(Some).ok_or(fault(field, Problem::NotANumber))
 }
 

@@ -2,11 +2,13 @@
 
 use crate::dialect::Mapping;
 use crate::dialect::mastercard;
+use crate::dialect::needed;
 use crate::dialect::table::Defaults;
 use crate::dialect::table::number_of;
 use crate::dialect::table::read_spec;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::spec::Layout;
 use crate::iso8583::spec::Length;
@@ -17,7 +19,8 @@ use crate::iso8583::subfields::Tagging;
 use crate::settings::Section;
 
 /// Keys of a division that are no parts.
-const OWN_KEYS: [&str; 6] = ["form", "bitmap_bytes", "id_digits", "length_digits", "lead", "withheld"];
+const OWN_KEYS: [&str; 7] =
+    ["form", "bitmap_bytes", "without_bitmap", "id_digits", "length_digits", "lead", "withheld"];
 
 /// Reads `subfields`: by field, how it is divided.
 pub(super) fn read_subfields(
@@ -30,12 +33,11 @@ pub(super) fn read_subfields(
     for (key, section) in root.sections("subfields") {
         match number_of(key).filter(|field| declared.has(*field)) {
             Some(field) => {
-                let encoding = layout.field(field).map_or(defaults.text, |spec| spec.encoding);
-                all[usize::from(field)] = read_division(&section, defaults, encoding);
+                all[usize::from(field)] = read_division(&section, defaults, layout.field(field));
             }
             None => {
                 section.report(format!("`subfields.{key}` does not name a field of the table"));
-                let _parts = read_division(&section, defaults, defaults.text);
+                let _parts = read_division(&section, defaults, None);
             }
         }
         section.finish();
@@ -79,8 +81,13 @@ pub(super) fn check_withheld(
     }
 }
 
-/// One division: its form, and its parts with theirs. `encoding` is that of the content which it divides.
-fn read_division(section: &Section<'_>, defaults: Defaults, encoding: Encoding) -> Option<Subfields> {
+/// One division: its form, and its parts with theirs. `divided` is the row of what it divides.
+fn read_division(
+    section: &Section<'_>,
+    defaults: Defaults,
+    divided: Option<&FieldSpec>,
+) -> Option<Subfields> {
+    let encoding = divided.map_or(defaults.text, |spec| spec.encoding);
     let form = section.required_text("form").and_then(|form| read_form(section, form, defaults, encoding));
     let mut parts: Vec<Subfield> = Vec::new();
     for key in section.keys().iter().filter(|key| !OWN_KEYS.contains(&key.as_str())) {
@@ -91,12 +98,45 @@ fn read_division(section: &Section<'_>, defaults: Defaults, encoding: Encoding) 
         parts.push(part);
     }
     parts.sort_by_key(|part| part.number);
+    if let (Some(Form::Positional | Form::Repeated), Some(divided)) = (form, divided) {
+        check_widths(section, &parts, needed::longest(divided));
+    }
     let withheld = section.integers("withheld", 0..=9999);
     if !withheld.is_empty() && !matches!(form, Some(Form::Tagged(_))) {
         section.report_at("withheld", "`withheld` goes with `form = \"tagged\"`, and only with it");
     }
     let withheld = withheld.into_iter().map(|id| id as u16).collect();
-    Some(Subfields { form: form?, parts, withheld })
+    let without_bitmap = read_without_bitmap(section, form, &parts);
+    Some(Subfields { form: form?, parts, withheld, without_bitmap })
+}
+
+/// The parts of a content that came without its bitmap.
+fn read_without_bitmap(section: &Section<'_>, form: Option<Form>, parts: &[Subfield]) -> Vec<u16> {
+    let numbers: Vec<u16> =
+        section.integers("without_bitmap", 1..=64).into_iter().map(|number| number as u16).collect();
+    let fixed = |number: &u16| {
+        parts.iter().any(|part| part.number == *number && matches!(part.spec.length, Length::Fixed(_)))
+    };
+    if !numbers.is_empty() && !matches!(form, Some(Form::Bitmap(_))) {
+        section
+            .report_at("without_bitmap", "`without_bitmap` goes with `form = \"bitmap\"`, and only with it");
+    } else if !numbers.iter().all(fixed) || !numbers.is_sorted() {
+        let message = "`without_bitmap` names parts of fixed length, by rising number";
+        section.report_at("without_bitmap", message);
+    }
+    numbers
+}
+
+/// Reports the first part that ends behind the content that it is a part of.
+fn check_widths(section: &Section<'_>, parts: &[Subfield], longest: usize) {
+    let mut end = 0;
+    for part in parts {
+        end += usize::from(part.spec.max());
+        if end > longest {
+            let message = format!("part {} ends at {end}, and what is divided at {longest}", part.number);
+            return section.report_at(&part.number.to_string(), message);
+        }
+    }
 }
 
 fn read_form(section: &Section<'_>, form: &str, defaults: Defaults, encoding: Encoding) -> Option<Form> {
@@ -151,12 +191,12 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
     if positional && spec.is_some_and(|spec| matches!(spec.length, Length::Variable { .. })) {
         part.report("a part that is told by its position has a fixed length");
     }
-    let encoding = spec.map_or(defaults.text, |spec| spec.encoding);
     let parts = part.section("parts").and_then(|inner| {
-        let parts = read_division(&inner, defaults, encoding);
+        let parts = read_division(&inner, defaults, spec.as_ref());
         inner.finish();
         parts
     });
+    let secret = part.flag_or("secret", false);
     part.finish();
-    Some(Subfield { number: number?, name, spec: spec?, parts })
+    Some(Subfield { number: number?, name, spec: spec?, parts, secret })
 }

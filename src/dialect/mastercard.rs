@@ -25,6 +25,9 @@ const SETTLEMENT_DATE: u8 = 15;
 pub(super) const NEVER_ECHOED: [u16; 3] = [10, 11, CVC2];
 /// Universal cardholder authentication field: what 3-D Secure gave.
 pub(super) const UCAF: u16 = 43;
+/// Multi-purpose merchant indicator, and in it who started the payment.
+const MERCHANT_INDICATOR: u16 = 22;
+const INITIATED_BY: u16 = 5;
 /// Extended condition codes of the point of service.
 const EXTENDED_CONDITIONS: u16 = 61;
 /// Trace id: network code, reference and settlement date of an earlier message.
@@ -34,6 +37,8 @@ const CVC_RESULT: u16 = 87;
 /// The code on the card's back.
 pub(super) const CVC2: u16 = 92;
 
+/// The position of the cardholder's presence in DE 61 (subfield 4).
+const PRESENCE_AT: usize = 3;
 /// The position of the transaction status in DE 61 (subfield 7).
 const STATUS_AT: usize = 6;
 
@@ -61,6 +66,19 @@ impl Dialect {
         let ebcdic = self.private_tagging().is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic);
         let yes = if ebcdic { 0xf1 } else { b'1' };
         self.private(view, EXTENDED_CONDITIONS).and_then(<[u8]>::first) == Some(&yes)
+    }
+
+    /// SE 22, subfield 5, begins with M; or DE 61, subfield 4, says that a payment recurs (R12).
+    pub(super) fn mastercard_merchant_initiated(&self, view: &View<'_>) -> bool {
+        let indicator = || {
+            let tagging = self.private_tagging()?;
+            let parts = Tagging { lead: 0, ..tagging };
+            let first = *parts.find(self.private(view, MERCHANT_INDICATOR)?, INITIATED_BY)?.first()?;
+            Some(if tagging.encoding == Encoding::Ebcdic { digits::from_ebcdic(first) } else { first })
+        };
+        let mut buffer = [0; PRESENCE_AT + 1];
+        let presence = view.text(POINT_OF_SERVICE, &mut buffer).and_then(|text| text.get(PRESENCE_AT));
+        indicator() == Some(b'M') || presence == Some(&b'4')
     }
 
     /// SE 92 came with something in it.

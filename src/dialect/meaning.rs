@@ -2,17 +2,22 @@
 //! tables hold what the dialects have in common; what a dialect's own table says comes first.
 
 use crate::dialect::Dialect;
+use crate::dialect::Mapping;
 use crate::dialect::codes::ACCOUNTS;
 use crate::dialect::codes::CATEGORIES;
 use crate::dialect::codes::CONDITIONS;
 use crate::dialect::codes::CURRENCIES;
 use crate::dialect::codes::ENTRY_MODES;
 use crate::dialect::codes::KINDS;
+use crate::dialect::codes::MASTERCARD_RESPONSES;
 use crate::dialect::codes::MONTHS;
 use crate::dialect::codes::NETWORK_CODES;
 use crate::dialect::codes::RESPONSES;
+use crate::dialect::codes::REVERSAL_REASONS;
 use crate::dialect::codes::TAGS;
+use crate::dialect::codes::VISA_RESPONSES;
 use crate::dialect::codes::Words;
+use crate::dialect::parts;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::request::NetworkManagement;
@@ -86,9 +91,9 @@ pub(super) fn field(dialect: &Dialect, view: &View<'_>, field: u8, clear: &str) 
         13 | 15..=17 if clear.len() == 4 => date(clear),
         14 => Some(format!("month {} of 20{}", clear.get(2..4)?, clear.get(..2)?)),
         18 => find(CATEGORIES, &clear).map(str::to_owned),
-        22 => entry_mode(clear),
+        22 if clear.len() <= 4 => entry_mode(clear),
         25 => find(CONDITIONS, &clear).map(str::to_owned),
-        39 => response_code(dialect, clear),
+        39 => response_code(dialect, view.mti(), clear),
         49..=51 => currency(clear),
         70 => network_code(dialect, clear),
         _ => None,
@@ -117,17 +122,27 @@ fn amount(view: &View<'_>, clear: &str, currency: u8) -> Option<String> {
 /// The currency in a field, which may be numeric or text.
 fn numeric_currency(view: &View<'_>, field: u8) -> Option<Currency> {
     let mut buffer = [0; 4];
-    let text = view.text(field, &mut buffer)?;
-    Currency::new(std::str::from_utf8(text).ok()?.trim().parse().ok()?)
+    let text = std::str::from_utf8(view.text(field, &mut buffer)?).ok()?;
+    Currency::new(numeric_code(text)?)
 }
 
 fn currency(clear: &str) -> Option<String> {
-    name_of(clear.trim().parse().ok()?).map(|(alpha, name)| format!("{alpha}, {name}"))
+    name_of(numeric_code(clear)?).map(|(alpha, name)| format!("{alpha}, {name}"))
 }
 
-/// Whether a numeric code is that of a currency in use.
-pub(super) fn is_currency(numeric: u16) -> bool {
-    name_of(numeric).is_some()
+/// The numeric code of a currency that is written in digits or in letters.
+fn numeric_code(text: &str) -> Option<u16> {
+    text.trim().parse().ok().or_else(|| numeric_of(text))
+}
+
+/// The numeric code of a currency in use by its three letters.
+pub(super) fn numeric_of(letters: &str) -> Option<u16> {
+    CURRENCIES.iter().find(|(_, alpha, _)| *alpha == letters).map(|(numeric, ..)| *numeric)
+}
+
+/// Whether digits or letters are the code of a currency in use.
+pub(super) fn is_currency(text: &str) -> bool {
+    numeric_code(text).is_some_and(|numeric| name_of(numeric).is_some())
 }
 
 fn name_of(numeric: u16) -> Option<(Words, Words)> {
@@ -180,18 +195,80 @@ fn entry_mode(clear: &str) -> Option<String> {
     Some(format!("{mode}{pin}"))
 }
 
-fn response_code(dialect: &Dialect, clear: &str) -> Option<String> {
-    if let Some(words) = find(RESPONSES, &clear) {
+/// DE 39: what the network makes of the code, what the dialect's own table says, what most dialects mean by it. In a
+/// Mastercard reversal it is the reason.
+fn response_code(dialect: &Dialect, mti: u16, clear: &str) -> Option<String> {
+    let is_reason = dialect.mapping() == Mapping::Mastercard && matches!(mti, 400 | 401 | 420 | 421);
+    let reason = find(REVERSAL_REASONS, &clear).filter(|_| is_reason);
+    let of_network = match dialect.mapping() {
+        Mapping::Visa => find(VISA_RESPONSES, &clear),
+        Mapping::Mastercard => find(MASTERCARD_RESPONSES, &clear),
+        Mapping::Iso87 => None,
+    };
+    if let Some(words) = reason.or(of_network) {
         return Some(words.to_owned());
     }
     let own = dialect.response_codes.iter().filter(|(_, code)| code == clear.as_bytes());
-    let own: Vec<&str> = own.map(|(action, _)| action.name()).collect();
-    (!own.is_empty()).then(|| own.join(" or "))
+    let own: Vec<String> = own.map(|(action, _)| action.name().replace('-', " ")).collect();
+    if own.is_empty() { find(RESPONSES, &clear).map(str::to_owned) } else { Some(own.join(" or ")) }
+}
+
+/// What the value of a part means: `path` is the field's number, then those of parts.
+pub(super) fn part(dialect: &Dialect, view: &View<'_>, path: &[u16], clear: &str) -> Option<String> {
+    let mapping = dialect.mapping();
+    match (mapping, path) {
+        (_, [54, 1]) => find(ACCOUNTS, &clear).map(str::to_owned),
+        (_, [54, 3]) => currency(clear),
+        (_, [90, 1]) => clear.parse().ok().filter(|mti| is_message_type(*mti)).map(message_type),
+        (_, [90, 3]) | (Mapping::Mastercard, [48, 15]) => date_and_time(clear),
+        (_, [95, 1]) => amount(view, clear, 49),
+        (Mapping::Mastercard | Mapping::Iso87, [95, 2]) => amount(view, clear, 50),
+        (Mapping::Mastercard | Mapping::Iso87, [95, 3]) => amount(view, clear, 51),
+        (Mapping::Visa, [44, 11]) => response_code(dialect, view.mti(), clear),
+        (Mapping::Visa, [61, 1]) => amount(view, clear, 49),
+        (Mapping::Visa, [61, 2 | 3]) => amount(view, clear, 51),
+        (Mapping::Visa, [62, 14]) => amount(view, clear, 49),
+        (Mapping::Mastercard, [48, 42, 1 | 2]) => security_level(clear),
+        (Mapping::Mastercard, [48, 63]) => trace_id(clear),
+        _ => parts::find(mapping, path, clear).map(str::to_owned),
+    }
+}
+
+/// What the characters in front of a field's first element mean.
+pub(super) fn lead(dialect: &Dialect, path: &[u16], clear: &str) -> Option<String> {
+    let is_category = dialect.mapping() == Mapping::Mastercard && *path == [48];
+    parts::category(clear).filter(|_| is_category).map(str::to_owned)
+}
+
+/// Mastercard DE 48 SE 42: security of the channel, authentication of the cardholder, and what came of it.
+fn security_level(clear: &str) -> Option<String> {
+    let [channel, cardholder, collected] = <[u8; 3]>::try_from(clear.as_bytes()).ok()?;
+    let channel = match channel {
+        b'2' => "channel encrypted",
+        b'9' => "no security",
+        _ => return None,
+    };
+    let cardholder = if cardholder == b'1' { "cardholder certificate" } else { "no certificate" };
+    let collected = match collected {
+        b'0' => "authentication not supported",
+        b'1' => "supported, no data given",
+        b'2' => "authentication data given",
+        b'4' => "merchant initiated or partial",
+        b'5'..=b'7' => "static or device data given",
+        _ => return None,
+    };
+    Some(format!("{channel}, {cardholder}, {collected}"))
+}
+
+/// Mastercard DE 48 SE 63: network code, reference, and the day on which the network settles.
+fn trace_id(clear: &str) -> Option<String> {
+    let (network, reference, day) = (clear.get(..3)?, clear.get(3..9)?, clear.get(9..13)?);
+    Some(format!("network {network}, reference {}, {}", reference.trim(), date(day)?))
 }
 
 /// Whether DE 39 is a code that hosts send.
 pub(super) fn is_response_code(dialect: &Dialect, clear: &str) -> bool {
-    response_code(dialect, clear).is_some()
+    response_code(dialect, 0, clear).is_some()
 }
 
 fn network_code(dialect: &Dialect, clear: &str) -> Option<String> {

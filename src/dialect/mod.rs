@@ -19,6 +19,7 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+mod chip;
 mod codes;
 pub mod compare;
 pub mod compose;
@@ -33,7 +34,9 @@ pub mod inbound;
 mod mask;
 mod mastercard;
 pub mod meaning;
+mod needed;
 pub mod network;
+mod parts;
 mod table;
 pub mod tree;
 pub mod unknown;
@@ -239,10 +242,11 @@ impl Dialect {
         self.framing.next(buffer)
     }
 
-    /// What an answer takes over. A refusal of what is not served has no row of its own: it takes over what the answer
-    /// to an authorization does, so that the peer can match it.
+    /// What an answer takes over. A refusal of what is not served has no row of its own: it takes over what the nearest
+    /// answer of its class does, or that to an authorization, so that the peer can match it.
     fn response_fields(&self, mti: u16) -> FieldSet {
         let row = |mti| self.responses.iter().find(|(known, _)| *known == mti);
-        row(mti).or_else(|| row(110)).map_or(FieldSet::EMPTY, |(_, fields)| *fields)
+        let of_class = || row(if mti / 100 == 3 { 312 } else { 630 }).filter(|_| matches!(mti / 100, 3 | 6));
+        row(mti).or_else(of_class).or_else(|| row(110)).map_or(FieldSet::EMPTY, |(_, fields)| *fields)
     }
 }

@@ -7,6 +7,7 @@ use crate::dialect::MessageHeader;
 use crate::dialect::division;
 use crate::dialect::framing;
 use crate::dialect::header::Literal;
+use crate::dialect::needed;
 use crate::dialect::network;
 use crate::dialect::network::Sender;
 use crate::dialect::unknown::Known;
@@ -37,13 +38,15 @@ const LITERALS: &[(&str, bool)] = &[("echo", false), ("set", true)];
 const LITERAL_BYTES_MAX: usize = 64;
 const COURTESIES: &[(&str, Courtesy)] = &[("echo", Courtesy::Echo), ("ignore", Courtesy::Ignore)];
 const PADS: &[(&str, Pad)] = &[("left", Pad::Left), ("right", Pad::Right), ("right-f", Pad::RightF)];
-const COUNTS: &[(&str, Count)] = &[("digits", Count::Digits), ("bytes", Count::Bytes)];
+/// What a length counts, with the encoding that it goes with; what hex counts when nothing is said is bytes.
+const COUNTS: &[(&str, (Encoding, Count))] = &[
+    ("digits", (Encoding::Bcd, Count::Digits)),
+    ("bytes", (Encoding::Bcd, Count::Bytes)),
+    ("characters", (Encoding::Hex, Count::Bytes)),
+];
 
 /// DE 39 of an advice that tells of an approval, where a dialect does not list them.
 const APPROVED_CODES: [[u8; 2]; 6] = [*b"00", *b"08", *b"10", *b"11", *b"85", *b"87"];
-
-/// What every dialect must have, since answers and the mapping need it.
-const NEEDED: [u8; 12] = [2, 3, 4, 7, 11, 37, 38, 39, 44, 49, 54, 70];
 
 /// The answers that we write.
 const ANSWERED: [u16; 5] = [110, 210, 410, 430, 810];
@@ -73,9 +76,10 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let (mut layout, defaults) = read_encoding(root);
     let mut names = vec![Box::default(); usize::from(HIGHEST_FIELD) + 1];
     let mut secret = FieldSet::EMPTY;
-    let declared = read_fields(root, defaults, &mut layout, &mut names, &mut secret);
+    let declared = read_fields(root, mapping, defaults, &mut layout, &mut names, &mut secret);
+    let others = read_other_fields(root, defaults, &mut layout, &mut names, declared);
     let subfields = division::read_subfields(root, defaults, declared, &layout);
-    let responses = read_responses(root, declared);
+    let responses = read_responses(root, mapping, declared);
     let guarded = division::guarded(&subfields);
     division::check_withheld(root, mapping, &subfields, &responses);
     let message = read_message(root, defaults.text);
@@ -96,7 +100,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         sender: Sender::default(),
         responses,
         names,
-        known: Known::read(root, &subfields),
+        known: Known::read(root, &subfields, others),
         secret,
         subfields,
         guarded,
@@ -263,7 +267,7 @@ pub(super) fn two_characters(text: &str) -> Option<[u8; 2]> {
     code.iter().all(u8::is_ascii_alphanumeric).then_some(code)
 }
 
-fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)> {
+fn read_responses(root: &Section<'_>, mapping: Mapping, declared: FieldSet) -> Vec<(u16, FieldSet)> {
     let Some(section) = required(root, "responses") else { return Vec::new() };
     let mut responses = Vec::new();
     for key in section.keys() {
@@ -278,7 +282,7 @@ fn read_responses(root: &Section<'_>, declared: FieldSet) -> Vec<(u16, FieldSet)
             if !declared.has(*field) {
                 section
                     .report_at(&key, format!("`responses.{key}` names field {field}, which the table lacks"));
-            } else if [14, 35, 45, 52, 53, 55].contains(field) {
+            } else if needed::is_never_echoed(*field, mapping) {
                 section.report_at(&key, format!("`responses.{key}` must not echo field {field}"));
             }
         }
@@ -301,6 +305,7 @@ pub(super) fn number_of(key: &str) -> Option<u8> {
 /// Fills the field table, and gives back every field that has a row, a wrong one too: one mistake is reported once.
 fn read_fields(
     root: &Section<'_>,
+    mapping: Mapping,
     defaults: Defaults,
     layout: &mut Layout,
     names: &mut [Box<str>],
@@ -316,6 +321,7 @@ fn read_fields(
             Some(field) => {
                 declared.insert(field);
                 if let Some(spec) = read_spec(&section, defaults) {
+                    needed::check(field, &spec, mapping, &section);
                     layout.define(field, spec);
                 }
                 if let (Some(name), Some(slot)) = (section.text("name"), names.get_mut(usize::from(field))) {
@@ -331,15 +337,39 @@ fn read_fields(
             )),
         }
     }
-    let missing = NEEDED.iter().filter(|field| !declared.has(**field));
-    let missing: Vec<String> = missing.map(ToString::to_string).collect();
-    if !missing.is_empty() && root.has("fields") {
-        root.report_at(
-            "fields",
-            format!("the table `fields` lacks what every dialect needs: {}", missing.join(", ")),
-        );
-    }
+    needed::check_all(declared, root);
     declared
+}
+
+/// Gives every field in a range that has no row of its own the same one (`other_fields`), and gives these back: nobody
+/// knows what they are, and they do not keep a message from being read.
+fn read_other_fields(
+    root: &Section<'_>,
+    defaults: Defaults,
+    layout: &mut Layout,
+    names: &mut [Box<str>],
+    declared: FieldSet,
+) -> FieldSet {
+    let mut others = FieldSet::EMPTY;
+    let Some(section) = root.section("other_fields") else { return others };
+    let numbers = 66..=u64::from(HIGHEST_FIELD);
+    let first = section.integer_or("first", numbers.clone(), 129) as u8;
+    let last = section.integer_or("last", numbers, u64::from(HIGHEST_FIELD)) as u8;
+    let name = section.text("name").unwrap_or("Unknown");
+    if let Some(spec) = read_spec(&section, defaults) {
+        if !matches!(spec.length, Length::Variable { .. }) {
+            section.report_at("format", "fields of which nothing is known say their length");
+        }
+        for field in (first..=last).filter(|field| !declared.has(*field)) {
+            layout.define(field, spec);
+            others.insert(field);
+            if let Some(slot) = names.get_mut(usize::from(field)) {
+                *slot = name.into();
+            }
+        }
+    }
+    section.finish();
+    others
 }
 
 /// One row: `format = "n..19"` and what it changes of the defaults.
@@ -372,11 +402,13 @@ pub(super) fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<Fie
         );
         return None;
     }
-    if count.is_some() && encoding != Encoding::Bcd {
-        section.report_at("count", "only BCD fields can count digits or bytes");
+    if count.is_some_and(|(of, _)| of != encoding) || count.is_some() && content == Content::Signed {
+        section
+            .report_at("count", "only BCD fields count digits or bytes, and only fields in hex characters");
     }
-    let digits = matches!(content, Content::Numeric | Content::Track) || encoding == Encoding::Hex;
-    let count = count.unwrap_or(if digits { Count::Digits } else { Count::Bytes });
+    let signed = content == Content::Signed && encoding == Encoding::Bcd;
+    let digits = signed || matches!(content, Content::Numeric | Content::Track) || encoding == Encoding::Hex;
+    let count = count.map_or(if digits { Count::Digits } else { Count::Bytes }, |(_, count)| count);
     let length = if variable {
         Length::Variable { prefix: read_prefix(section, prefix, units, defaults)?, max: units }
     } else {
@@ -385,6 +417,12 @@ pub(super) fn read_spec(section: &Section<'_>, defaults: Defaults) -> Option<Fie
         }
         Length::Fixed(units)
     };
+    if variable && content == Content::Numeric && count == Count::Bytes && pad == Pad::Right {
+        section.report_at(
+            "pad",
+            "where a length counts bytes, a zero behind the digits is taken for one of them",
+        );
+    }
     Some(FieldSpec { length, content, encoding, count, pad, checked })
 }
 
@@ -412,7 +450,8 @@ const fn fits(content: Content, encoding: Encoding) -> bool {
         Content::Numeric | Content::Track => {
             matches!(encoding, Encoding::Ascii | Encoding::Ebcdic | Encoding::Bcd)
         }
-        Content::Text | Content::Signed => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic),
+        Content::Text => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic),
+        Content::Signed => matches!(encoding, Encoding::Ascii | Encoding::Ebcdic | Encoding::Bcd),
         Content::Binary => matches!(encoding, Encoding::Binary | Encoding::Hex),
     }
 }

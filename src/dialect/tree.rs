@@ -1,7 +1,10 @@
 //! A message as a tree: what stands where, how long it is, what it is called, its value and its meaning. Values are
 //! masked here, before anybody can print them.
 
+mod chip;
 mod headings;
+
+use std::borrow::Cow;
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
@@ -10,15 +13,16 @@ use crate::dialect::mask;
 use crate::dialect::mask::Secrecy;
 use crate::dialect::mastercard;
 use crate::dialect::meaning;
+use crate::dialect::tree::chip::Chip;
 use crate::iso8583::digits;
 use crate::iso8583::frame::Kind;
 use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::Length;
 use crate::iso8583::subfields::Form;
+use crate::iso8583::subfields::SubfieldError;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
-use crate::iso8583::tlv;
 use crate::iso8583::value;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
@@ -326,9 +330,12 @@ struct Divided<'d> {
 }
 
 impl Divided<'_> {
+    fn numbers(&self) -> String {
+        self.path.iter().map(u16::to_string).collect::<Vec<String>>().join(".")
+    }
+
     fn id(&self, part: impl std::fmt::Display) -> String {
-        let numbers: Vec<String> = self.path.iter().map(u16::to_string).collect();
-        format!("{}.{part}", numbers.join("."))
+        format!("{}.{part}", self.numbers())
     }
 }
 
@@ -348,7 +355,14 @@ impl Reader<'_> {
         if of_table || undivided {
             return Secrecy::Hidden;
         }
-        mask::secrecy(self.dialect.mapping() == Mapping::Visa, self.view.mti(), path)
+        let visa = self.dialect.mapping() == Mapping::Visa;
+        // Visa's DE 34 is no extended card number, but datasets, whose tags are masked one by one.
+        let datasets =
+            |field| self.dialect.subfields(field).is_some_and(|table| table.form == Form::Datasets);
+        if visa && *path == [34] && datasets(34) {
+            return Secrecy::Open;
+        }
+        mask::secrecy(visa, self.view.mti(), path)
     }
 
     /// Whether a field may be something else than its number says: a bitmap or a length that is wrong puts card data
@@ -392,10 +406,9 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         let broken = match of.table.form {
             Form::Bitmap(_) => self.mapped_parts(of, &mut nodes),
-            Form::Positional | Form::Repeated => positions(of, &mut nodes),
+            Form::Positional | Form::Repeated => self.positions(of, &mut nodes),
             Form::Tagged(tagging) => self.elements(of, tagging, &mut nodes),
-            Form::Tags => tags(of, of.content, of.at, &mut nodes),
-            Form::Datasets => datasets(of, &mut nodes),
+            Form::Tags | Form::Datasets => chip_data(of, &mut nodes),
         };
         if let Some(offset) = broken {
             let left = of.content.get(offset..).unwrap_or_default();
@@ -409,6 +422,14 @@ impl Reader<'_> {
         for part in of.table.parts(of.content) {
             let part = match part {
                 Ok(part) => part,
+                Err(SubfieldError { number, offset, length: Some(length) }) => {
+                    let at = of.at + offset;
+                    let content = of.content.get(offset..offset + length).unwrap_or_default();
+                    let node = Node::new(What::Subfield, of.id(number), "", at, length);
+                    // Nobody knows what it is.
+                    nodes.push(node.with(Secrecy::Hidden, &digits::hex_text(content), length));
+                    continue;
+                }
                 Err(error) => return Some(error.offset),
             };
             let prefix = match part.subfield.spec.length {
@@ -426,7 +447,9 @@ impl Reader<'_> {
         let lead = tagging.lead(of.content);
         if !lead.is_empty() {
             let node = Node::new(What::Subfield, of.id("lead"), "Lead", of.at, lead.len());
-            nodes.push(node.with(Secrecy::Open, &tagging.characters(lead), lead.len()));
+            let clear = tagging.characters(lead);
+            let meaning = meaning::lead(self.dialect, &of.path, &clear);
+            nodes.push(node.with(Secrecy::Open, &clear, lead.len()).meaning(meaning));
         }
         for element in tagging.elements(of.content) {
             let element = match element {
@@ -444,7 +467,8 @@ impl Reader<'_> {
     fn part(&self, of: &Divided<'_>, number: u16, place: &Place<'_>, clear: &str) -> Node {
         let row = of.table.row(number);
         let path = [of.path.as_slice(), &[number]].concat();
-        let secrecy = self.secrecy(&path);
+        let secret = row.is_some_and(|row| row.secret);
+        let secrecy = if secret { Secrecy::Hidden } else { self.secrecy(&path) };
         let name = row.map_or("", |row| &row.name);
         let length = place.head + place.content.len();
         let node = Node::new(What::Subfield, of.id(number), name, place.at, length);
@@ -455,8 +479,57 @@ impl Reader<'_> {
                 let parts = self.parts(&Divided { path, table, content: place.content, clear, at });
                 Node { value: None, parts, ..node }
             }
-            None => node,
+            None => node.meaning(meaning::part(self.dialect, self.view, &path, clear)),
         }
+    }
+
+    /// Parts of fixed width; the end may be missing, and repeated ones begin again after it. Nothing can be unreadable.
+    fn positions(&self, of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
+        // A card number may lie across two parts: look at the whole first.
+        let masked: Vec<char> = mask::shown(of.clear).chars().collect();
+        let clear: Vec<char> = of.clear.chars().collect();
+        let per_byte = if clear.len() > of.content.len() { 2 } else { 1 };
+        let place = |at: usize, width: usize| (of.at + at / per_byte, width.div_ceil(per_byte));
+        let mut at = 0;
+        let mut push = |mut node: Node, at: usize, width: usize| {
+            let value = |of: &[char]| of.get(at..at + width).unwrap_or_default().iter().collect::<String>();
+            if node.hidden {
+                let length = node.length;
+                node = node.with(Secrecy::Hidden, &value(&clear), length);
+            } else {
+                node.value = Some(value(&masked));
+                node.clear = value(&clear);
+                // What is masked must not come out as its meaning.
+                node.meaning = node.meaning.filter(|_| node.value.as_ref() == Some(&node.clear));
+            }
+            nodes.push(node);
+        };
+        loop {
+            let start = at;
+            for part in &of.table.parts {
+                let width = usize::from(part.spec.max());
+                if at + width > masked.len() {
+                    break;
+                }
+                let (offset, length) = place(at, width);
+                let hidden = part.secret;
+                let node = Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length);
+                let value = clear.get(at..at + width).unwrap_or_default().iter().collect::<String>();
+                let path = [of.path.as_slice(), &[part.number]].concat();
+                let meaning = meaning::part(self.dialect, self.view, &path, &value);
+                push(Node { hidden, ..node }.meaning(meaning), at, width);
+                at += width;
+            }
+            if at == start || of.table.form != Form::Repeated {
+                break;
+            }
+        }
+        if at < masked.len() {
+            let width = masked.len() - at;
+            let (offset, length) = place(at, width);
+            push(Node::new(What::Rest, of.id("rest"), "", offset, length), at, width);
+        }
+        None
     }
 }
 
@@ -469,87 +542,16 @@ struct Place<'a> {
     content: &'a [u8],
 }
 
-/// Parts of fixed width; the end may be missing, and repeated ones begin again after it. Nothing can be unreadable.
-fn positions(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
-    // A card number may lie across two parts: look at the whole first.
-    let masked: Vec<char> = mask::shown(of.clear).chars().collect();
-    let clear: Vec<char> = of.clear.chars().collect();
-    let per_byte = if clear.len() > of.content.len() { 2 } else { 1 };
-    let place = |at: usize, width: usize| (of.at + at / per_byte, width.div_ceil(per_byte));
-    let mut at = 0;
-    let mut push = |mut node: Node, at: usize, width: usize| {
-        node.value = masked.get(at..at + width).map(|value| value.iter().collect());
-        node.clear = clear.get(at..at + width).unwrap_or_default().iter().collect();
-        nodes.push(node);
+/// Tags or datasets, written as bytes or in hex.
+fn chip_data(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
+    let in_hex = of.clear.len() == of.content.len();
+    let (content, width) = if in_hex {
+        let Some(bytes) = digits::hex_bytes(of.clear.as_bytes()) else { return Some(0) };
+        (Cow::Owned(bytes), 2)
+    } else {
+        (Cow::Borrowed(of.content), 1)
     };
-    loop {
-        let start = at;
-        for part in &of.table.parts {
-            let width = usize::from(part.spec.max());
-            if at + width > masked.len() {
-                break;
-            }
-            let (offset, length) = place(at, width);
-            push(Node::new(What::Subfield, of.id(part.number), &*part.name, offset, length), at, width);
-            at += width;
-        }
-        if at == start || of.table.form != Form::Repeated {
-            break;
-        }
-    }
-    if at < masked.len() {
-        let width = masked.len() - at;
-        let (offset, length) = place(at, width);
-        push(Node::new(What::Rest, of.id("rest"), "", offset, length), at, width);
-    }
-    None
-}
-
-fn tags(of: &Divided<'_>, content: &[u8], at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
-    let mut last = None;
-    for tag in tlv::tags(content) {
-        let tag = match tag {
-            Ok(tag) => tag,
-            Err(error) => {
-                size_last(nodes, last, at + error.offset);
-                return Some(at - of.at + error.offset);
-            }
-        };
-        size_last(nodes, last, at + tag.offset);
-        let hex = digits::hex_text(tag.value);
-        let id = of.id(format_args!("{:02X}", tag.tag));
-        let node = Node::new(What::Tag, id, meaning::tag(tag.tag), at + tag.offset, tag.value.len());
-        let node = node.with(mask::secrecy_of_tag(tag.tag), &hex, tag.value.len());
-        nodes.push(node.meaning(meaning::tag_value(tag.tag, &hex)));
-        last = Some(nodes.len() - 1);
-    }
-    size_last(nodes, last, at + content.len());
-    None
-}
-
-/// A tag's length on the wire, head included, is known from where the next one starts.
-fn size_last(nodes: &mut [Node], last: Option<usize>, end: usize) {
-    if let Some(node) = last.and_then(|last| nodes.get_mut(last)) {
-        node.length = end.saturating_sub(node.offset.unwrap_or(end));
-    }
-}
-
-fn datasets(of: &Divided<'_>, nodes: &mut Vec<Node>) -> Option<usize> {
-    /// Bytes of a dataset's id and length.
-    const HEAD: usize = 3;
-    for set in tlv::datasets(of.content) {
-        let set = match set {
-            Ok(set) => set,
-            Err(error) => return Some(error.offset),
-        };
-        let at = of.at + set.offset;
-        let id = of.id(format_args!("{:02X}", set.id));
-        let mut node = Node::new(What::Dataset, id, "Dataset", at, HEAD + set.content.len());
-        let broken = tags(of, set.content, at + HEAD, &mut node.parts);
-        nodes.push(node);
-        if broken.is_some() {
-            return broken;
-        }
-    }
-    None
+    let chip = Chip { id: &of.numbers(), content: &content, at: of.at, width, depth: 0 };
+    let broken = if of.table.form == Form::Tags { chip.tags(nodes) } else { chip.datasets(nodes) };
+    broken.map(|offset| offset * width)
 }

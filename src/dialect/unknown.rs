@@ -8,6 +8,7 @@ use std::fmt;
 use crate::dialect::Dialect;
 use crate::dialect::inbound::Fault;
 use crate::iso8583::digits;
+use crate::iso8583::spec::FieldSet;
 use crate::iso8583::subfields::Form;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
@@ -56,6 +57,8 @@ impl Path {
 /// What is known of the fields whose elements are looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
+    /// Fields that can be read and have no row of their own.
+    others: FieldSet,
     bitmaps: Vec<KnownParts>,
     tagged: Vec<KnownIds>,
     tags: Vec<KnownTags>,
@@ -125,8 +128,8 @@ impl KnownTags {
 
 impl Known {
     /// Reads `[known_tags]`, a list of tags in hex for a field, and takes the rest from the tables of subfields.
-    pub(super) fn read(root: &Section<'_>, subfields: &[Option<Subfields>]) -> Self {
-        let mut known = Self::default();
+    pub(super) fn read(root: &Section<'_>, subfields: &[Option<Subfields>], others: FieldSet) -> Self {
+        let mut known = Self { others, ..Self::default() };
         for (field, table) in subfields.iter().enumerate() {
             let (Ok(field), Some(table)) = (u8::try_from(field), table) else { continue };
             if let Form::Bitmap(width) = table.form {
@@ -168,6 +171,9 @@ impl Dialect {
     /// elements the table lists; nothing is allocated.
     #[inline]
     pub fn unknown_elements(&self, view: &View<'_>, mut found: impl FnMut(Path)) {
+        for field in view.fields().and(self.known.others).iter() {
+            found(Path { field, part: Part::Whole });
+        }
         for known in &self.known.bitmaps {
             let Some(bitmap) = view.content(known.field).and_then(|content| content.get(..known.width))
             else {

@@ -181,6 +181,9 @@ pub struct AuthorizationRequest {
     pub entry_mode: u16,
     /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3, Mastercard DE 48 SE 61; R12).
     pub partial_supported: bool,
+    /// A merchant started it, without the cardholder (Visa DE 126.13 and 63.3, Mastercard DE 48 SE 22 and DE 61.4). It
+    /// is told only of what the terminal can take a part of (R12).
+    pub merchant_initiated: bool,
     /// What came to be verified.
     pub presented: Presented,
 }

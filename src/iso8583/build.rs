@@ -20,6 +20,7 @@ pub struct Builder<'o> {
     bitmap_at: usize,
     bitmaps: usize,
     unannounced_second: bool,
+    lower_case: bool,
     named: FieldSet,
     last: u8,
 }
@@ -48,7 +49,17 @@ impl<'o> Builder<'o> {
         out.extend_from_slice(&[0; 3 * 16]);
         out.truncate(bitmap_at + bitmaps * bitmap_bytes(layout));
         let unannounced_second = like.unannounced_second && fields.bitmaps() <= 2;
-        Self { layout, out, bitmap_at, bitmaps, unannounced_second, named: FieldSet::EMPTY, last: 1 }
+        let lower_case = like.lower_case;
+        Self {
+            layout,
+            out,
+            bitmap_at,
+            bitmaps,
+            unannounced_second,
+            lower_case,
+            named: FieldSet::EMPTY,
+            last: 1,
+        }
     }
 
     #[inline]
@@ -231,7 +242,8 @@ impl<'o> Builder<'o> {
         for (room, word) in room.as_chunks_mut::<16>().0.iter_mut().zip(self.named.0) {
             let word = word.reverse_bits();
             for (at, byte) in room.iter_mut().enumerate() {
-                let character = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
+                let upper = digits::nibble_character((word >> (60 - 4 * at)) as u8 & 0x0f);
+                let character = if self.lower_case { upper.to_ascii_lowercase() } else { upper };
                 *byte = if ebcdic { digits::to_ebcdic(character) } else { character };
             }
         }

@@ -7,9 +7,34 @@ use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
+use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Pad;
 use crate::iso8583::spec::Prefix;
 use crate::iso8583::view::Rule;
+
+/// The length of a content as values count it: `counted` is what the length on the wire says.
+///
+/// A length in bytes leaves open whether a BCD field has an odd number of digits, so that the content says it: a
+/// variable one begins with the zero, or ends with the F, that its row pads with.
+#[inline]
+#[must_use]
+pub fn units(spec: &FieldSpec, content: &[u8], counted: usize) -> usize {
+    if spec.encoding == Encoding::Bcd && spec.count == Count::Bytes && spec.content != Content::Signed {
+        packed_digits(spec, content)
+    } else {
+        counted
+    }
+}
+
+#[cold]
+fn packed_digits(spec: &FieldSpec, content: &[u8]) -> usize {
+    let padded = match (spec.length, spec.pad) {
+        (Length::Fixed(_), _) | (_, Pad::Right) => false,
+        (_, Pad::Left) => content.first().is_some_and(|byte| byte >> 4 == 0),
+        (_, Pad::RightF) => content.last().is_some_and(|byte| byte & 0x0f == 0x0f),
+    };
+    content.len() * 2 - usize::from(padded)
+}
 
 /// The number in a field's content; `None` when it is not all digits or above 64 bits.
 #[inline]
@@ -17,8 +42,9 @@ use crate::iso8583::view::Rule;
 pub fn number(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
     let trusted = spec.checked && matches!(spec.content, Content::Numeric);
     match spec.encoding {
+        Encoding::Bcd if spec.content == Content::Signed => None,
         Encoding::Bcd => {
-            if spec.count == Count::Digits && units % 2 == 1 && spec.pad != Pad::Left {
+            if units % 2 == 1 && spec.pad != Pad::Left {
                 let (last, head) = content.split_last()?;
                 let last = last >> 4;
                 let right = last < 10 && digits::is_bcd(head);
@@ -54,8 +80,9 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
             }
             content.len().min(buffer.len())
         }
+        Encoding::Bcd if spec.content == Content::Signed => signed_characters(spec, content, units, buffer),
         Encoding::Binary | Encoding::Bcd => {
-            let odd = spec.encoding == Encoding::Bcd && spec.count == Count::Digits && units % 2 == 1;
+            let odd = spec.encoding == Encoding::Bcd && units % 2 == 1;
             let nibbles = content.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
             let skip = usize::from(odd && spec.pad == Pad::Left);
             let length = (content.len() * 2).saturating_sub(usize::from(odd)).min(buffer.len());
@@ -65,6 +92,16 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
             length
         }
     }
+}
+
+/// The sign, which is a character, and the digits behind it.
+fn signed_characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [u8]) -> usize {
+    let (Some((sign, digits)), Some((first, rest))) = (content.split_first(), buffer.split_first_mut())
+    else {
+        return 0;
+    };
+    *first = *sign;
+    1 + characters(&FieldSpec { content: Content::Numeric, ..*spec }, digits, units - 1, rest)
 }
 
 /// What a length says; `None` when it is not made of digits.
@@ -90,6 +127,11 @@ pub(crate) fn check(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), 
         (Content::Numeric, Encoding::Ascii) => right(digits::is_zoned(bytes, ASCII_ZERO), Rule::NotNumeric),
         (Content::Numeric, Encoding::Ebcdic) => right(digits::is_zoned(bytes, EBCDIC_ZERO), Rule::NotNumeric),
         (Content::Track, encoding) => check_track(spec, encoding, bytes, units),
+        (Content::Signed, Encoding::Bcd) => {
+            let Some((sign, digits)) = bytes.split_first() else { return Ok(()) };
+            right(matches!(sign, b'C' | b'D'), Rule::NoSign)?;
+            check_bcd(spec, digits, units - 1)
+        }
         (Content::Signed, encoding) => check_signed(encoding, bytes),
         (_, Encoding::Hex) => {
             right(bytes.iter().all(|byte| digits::hex_nibble(*byte).is_some()), Rule::NotHex)
@@ -105,7 +147,7 @@ const fn right(right: bool, rule: Rule) -> Result<(), Rule> {
 
 #[inline]
 fn check_bcd(spec: &FieldSpec, bytes: &[u8], units: usize) -> Result<(), Rule> {
-    if spec.count == Count::Digits && units % 2 == 1 {
+    if units % 2 == 1 {
         let (Some(first), Some((last, head))) = (bytes.first(), bytes.split_last()) else {
             return Ok(());
         };
@@ -133,7 +175,7 @@ fn check_track(spec: &FieldSpec, encoding: Encoding, bytes: &[u8], units: usize)
         }
         Encoding::Bcd => {
             let mut last_nibble_free = false;
-            if spec.count == Count::Digits && units % 2 == 1 {
+            if units % 2 == 1 {
                 let (first, last) = (bytes.first().map_or(0, |b| b >> 4), bytes.last().map_or(0, |b| b & 15));
                 let (nibble, pad) = match spec.pad {
                     Pad::Left => (first, 0),

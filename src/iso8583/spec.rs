@@ -45,7 +45,7 @@ pub enum Content {
     Binary,
     /// `z`: track data: digits and the separator, `=` or D.
     Track,
-    /// `x+n`: C or D, then digits.
+    /// `x+n`: C or D, then digits. In BCD the sign is a character of ASCII, and the digits behind it are packed.
     Signed,
 }
 
@@ -53,9 +53,9 @@ pub enum Content {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Count {
-    /// Digits or characters.
+    /// Digits or characters; of hex, the bytes that its pairs stand for.
     Digits,
-    /// Bytes on the wire.
+    /// Bytes on the wire; of hex, its characters.
     Bytes,
 }
 
@@ -136,6 +136,14 @@ impl FieldSpec {
     #[must_use]
     pub const fn bytes(&self, units: usize) -> usize {
         match (self.encoding, self.count) {
+            // The sign is a character.
+            (Encoding::Bcd, _) if matches!(self.content, Content::Signed) => {
+                if units == 0 {
+                    0
+                } else {
+                    1 + (units - 1).div_ceil(2)
+                }
+            }
             (Encoding::Bcd, Count::Digits) => units.div_ceil(2),
             (Encoding::Hex, Count::Digits) => units * 2,
             _ => units,
@@ -348,11 +356,13 @@ pub struct Bitmaps {
     pub count: u8,
     /// The second is there and bit 1 does not announce it.
     pub unannounced_second: bool,
+    /// Hex digits are written a to f.
+    pub lower_case: bool,
 }
 
 impl Bitmaps {
     /// As many as the fields need.
-    pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false };
+    pub const AS_NEEDED: Self = Self { count: 1, unannounced_second: false, lower_case: false };
 }
 
 /// A set of data elements: one word for each bitmap, the first field in the lowest bit, since the lowest bit that is

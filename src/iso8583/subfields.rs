@@ -4,7 +4,6 @@ use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
-use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
@@ -53,6 +52,8 @@ pub struct Subfield {
     pub spec: FieldSpec,
     /// How it is divided itself.
     pub parts: Option<Subfields>,
+    /// It is never shown.
+    pub secret: bool,
 }
 
 /// How one field is divided.
@@ -64,6 +65,8 @@ pub struct Subfields {
     pub parts: Vec<Subfield>,
     /// Ids of tagged elements that never go back to whom they came from.
     pub withheld: Vec<u16>,
+    /// What a content without its bitmap consists of (Visa DE 62 in its older form): parts of fixed length, in order.
+    pub without_bitmap: Vec<u16>,
 }
 
 /// One part that was found.
@@ -73,7 +76,7 @@ pub struct Part<'s, 'a> {
     pub subfield: &'s Subfield,
     /// Its content, without a length.
     pub content: &'a [u8],
-    /// Its length as its table row counts.
+    /// Its length in digits, characters or bytes; of BCD always in digits.
     pub units: usize,
     /// Where it starts in the field's content.
     pub offset: usize,
@@ -104,6 +107,8 @@ pub struct SubfieldError {
     pub number: u16,
     /// Where in the field's content.
     pub offset: usize,
+    /// How long the part is, when what stands behind it says so: the parts that follow can be read.
+    pub length: Option<usize>,
 }
 
 /// The parts of a field with a bitmap, one after the other.
@@ -121,6 +126,30 @@ impl Subfields {
     #[inline]
     #[must_use]
     pub fn parts<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
+        if !self.without_bitmap.is_empty()
+            && let Some(named) = self.named_without_bitmap(content)
+        {
+            return Parts { table: self, content, named, at: 0, broken: false };
+        }
+        self.mapped(content)
+    }
+
+    /// The parts of a content that has no bitmap; `None` when it has one. The end may be missing.
+    #[inline]
+    fn named_without_bitmap(&self, content: &[u8]) -> Option<u64> {
+        let (mut named, mut end) = (0, 0);
+        for subfield in self.without_bitmap.iter().filter_map(|number| self.row(*number)) {
+            end += subfield.spec.bytes(usize::from(subfield.spec.max()));
+            named |= bit_of(subfield.number);
+            if end == content.len() {
+                return (!self.mapped(content).all(|part| part.is_ok())).then_some(named);
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn mapped<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
         let width = if let Form::Bitmap(width) = self.form { usize::from(width.min(8)) } else { 0 };
         let Some(bitmap) = content.get(..width) else {
             return Parts { table: self, content, named: 0, at: 0, broken: true };
@@ -145,9 +174,11 @@ impl Subfields {
             if parts.named & wanted == 0 {
                 continue;
             }
-            // A part without a row stands in front of it, so that nobody knows where this one starts.
-            if subfield.number > number || parts.named > wanted | (wanted - 1) {
+            if subfield.number > number {
                 return None;
+            }
+            if parts.named > wanted | (wanted - 1) {
+                return parts.find_behind_unknown(number);
             }
             let part = parts.read_as(subfield)?;
             if subfield.number == number {
@@ -169,9 +200,9 @@ impl Subfields {
     pub fn value(&self, element: &Element<'_>) -> String {
         match (self.row(element.id), self.form) {
             (Some(Subfield { spec, .. }), _) => {
-                let digits = spec.encoding == Encoding::Bcd && spec.count == Count::Digits;
                 let bytes = element.content.len();
-                value::decode(spec, element.content, if digits { bytes * 2 } else { bytes })
+                let counted = if spec.encoding == Encoding::Bcd { bytes * 2 } else { bytes };
+                value::decode(spec, element.content, content::units(spec, element.content, counted))
             }
             (None, Form::Tagged(tagging)) => tagging.characters(element.content),
             _ => String::new(),
@@ -337,7 +368,7 @@ impl<'a> Iterator for Elements<'a> {
             None => {
                 let number = self.digits(offset, self.tagging.id_digits).unwrap_or(0) as u16;
                 self.at = self.content.len();
-                Some(Err(SubfieldError { number, offset }))
+                Some(Err(SubfieldError { number, offset, length: None }))
             }
         }
     }
@@ -354,14 +385,14 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
     fn next(&mut self) -> Option<Self::Item> {
         if self.broken {
             // An empty field has no bitmap, and that is no mistake.
-            let error = SubfieldError { number: 0, offset: self.at };
+            let error = SubfieldError { number: 0, offset: self.at, length: None };
             return (!std::mem::take(&mut self.content).is_empty()).then_some(Err(error));
         }
         if self.named == 0 {
             if self.at < self.content.len() {
                 let offset = self.at;
                 self.at = self.content.len();
-                return Some(Err(SubfieldError { number: 0, offset }));
+                return Some(Err(SubfieldError { number: 0, offset, length: None }));
             }
             return None;
         }
@@ -370,9 +401,13 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
         let number = lead as u16 + 1;
         let part = self.read(number);
         if part.is_none() {
-            self.named = 0;
-            let offset = std::mem::replace(&mut self.at, self.content.len());
-            return Some(Err(SubfieldError { number, offset }));
+            let length = self.unknown_length(number);
+            if length.is_none() {
+                self.named = 0;
+            }
+            let end = length.map_or(self.content.len(), |length| self.at + length);
+            let offset = std::mem::replace(&mut self.at, end);
+            return Some(Err(SubfieldError { number, offset, length }));
         }
         part.map(Ok)
     }
@@ -381,6 +416,28 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 impl<'s, 'a> Parts<'s, 'a> {
     fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
         self.read_as(self.table.row(number)?)
+    }
+
+    /// How long a part without a row is: what the parts behind it leave, when there are some and all are of fixed length.
+    #[cold]
+    fn unknown_length(&self, number: u16) -> Option<usize> {
+        let (mut behind, mut rest) = (0, self.named);
+        if rest == 0 || self.table.row(number).is_some() {
+            return None;
+        }
+        while rest != 0 {
+            let lead = rest.leading_zeros();
+            rest &= !(1 << 63 >> lead);
+            let spec = &self.table.row(lead as u16 + 1)?.spec;
+            let Length::Fixed(units) = spec.length else { return None };
+            behind += spec.bytes(usize::from(units));
+        }
+        self.content.len().checked_sub(self.at + behind)
+    }
+
+    #[cold]
+    fn find_behind_unknown(self, number: u16) -> Option<Part<'s, 'a>> {
+        self.flatten().find(|part| part.subfield.number == number)
     }
 
     #[inline(always)]
@@ -401,6 +458,7 @@ impl<'s, 'a> Parts<'s, 'a> {
         };
         let end = at.checked_add(subfield.spec.bytes(units))?;
         let content = self.content.get(at..end)?;
+        let units = content::units(&subfield.spec, content, units);
         self.at = end;
         Some(Part { subfield, content, units, offset })
     }
@@ -411,6 +469,7 @@ mod tests {
     use super::*;
     use crate::iso8583::digits::hex_bytes;
     use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
     use crate::iso8583::spec::Pad;
 
     fn part(number: u16, length: Length, encoding: Encoding) -> Subfield {
@@ -423,7 +482,7 @@ mod tests {
             pad: Pad::Left,
             checked: true,
         };
-        Subfield { number, name: "part".into(), spec, parts: None }
+        Subfield { number, name: "part".into(), spec, parts: None, secret: false }
     }
 
     #[test]
@@ -434,7 +493,8 @@ mod tests {
             part(2, Length::Fixed(15), Encoding::Bcd),
             part(16, Length::Variable { prefix, max: 3 }, Encoding::Ascii),
         ];
-        let table = Subfields { form: Form::Bitmap(2), parts, withheld: Vec::new() };
+        let table =
+            Subfields { form: Form::Bitmap(2), parts, withheld: Vec::new(), without_bitmap: Vec::new() };
         let read = |hex: &str| -> Vec<Result<(u16, usize), u16>> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
             let parts = table.parts(&content);
@@ -446,8 +506,39 @@ mod tests {
         assert_eq!(read("C0"), [Err(0)]);
         assert_eq!(read("000001"), [Err(0)], "bytes are left");
         assert_eq!(read("A000E8"), [Ok((1, 1)), Err(3)], "no such part");
+        assert_eq!(
+            read("E801E80123456789012345AABB00"),
+            [Ok((1, 1)), Ok((2, 15)), Err(3)],
+            "a variable part follows"
+        );
+        assert_eq!(read("1000AABB"), [Err(4)], "no part behind it");
         assert_eq!(read("00010441424344"), [Err(16)], "too long");
         assert_eq!(read("4000012345"), [Err(2)], "cut off");
+        // A part without a row, and one behind it: what is left is the one without.
+        let parts =
+            vec![part(2, Length::Fixed(3), Encoding::Bcd), part(4, Length::Fixed(1), Encoding::Ebcdic)];
+        let gap =
+            Subfields { form: Form::Bitmap(1), parts, withheld: Vec::new(), without_bitmap: vec![2, 4] };
+        type Found = Result<(u16, usize), (u16, Option<usize>)>;
+        let gaps = |hex: &str| -> Vec<Found> {
+            let content = hex_bytes(hex.as_bytes()).expect("hex");
+            let parts = gap.parts(&content);
+            parts
+                .map(|p| p.map(|p| (p.subfield.number, p.offset)).map_err(|e| (e.number, e.length)))
+                .collect()
+        };
+        assert_eq!(gaps("700123AABBCCC1"), [Ok((2, 1)), Err((3, Some(3))), Ok((4, 6))]);
+        assert_eq!(gaps("700123C1"), [Ok((2, 1)), Err((3, Some(0))), Ok((4, 3))]);
+        assert_eq!(gaps("70"), [Err((2, None))]);
+        assert_eq!(gaps("F80123C1"), [Err((1, None))], "two without rows");
+        let content = hex_bytes(b"700123AABBCCC1").expect("hex");
+        assert_eq!(gap.find(&content, 4).map(|part| part.content), Some([0xc1].as_slice()));
+        assert!(gap.find(&content, 3).is_none());
+        // Without a bitmap: as long as its parts, and no right content with one.
+        assert_eq!(gaps("0123C1"), [Ok((2, 0)), Ok((4, 2))]);
+        assert_eq!(gaps("0123"), [Ok((2, 0))]);
+        assert_eq!(gaps("400123"), [Ok((2, 1))]);
+        assert_eq!(gap.find(&[0x01, 0x23, 0xc1], 2).and_then(|part| part.number()), Some(123));
         let content = hex_bytes(b"C001E80123456789012345024142").expect("hex");
         let reference = table.find(&content, 2).and_then(|part| part.number());
         assert_eq!(reference, Some(123_456_789_012_345));
@@ -520,7 +611,8 @@ mod tests {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
             let withheld = vec![10, 11, 87, 92];
-            let table = Subfields { form: Form::Tagged(tagging), parts: Vec::new(), withheld };
+            let (form, parts, without_bitmap) = (Form::Tagged(tagging), Vec::new(), Vec::new());
+            let table = Subfields { form, parts, withheld, without_bitmap };
             let mut out = Vec::new();
             table.append_open(text.as_bytes(), added, &mut out);
             let mut results = 0;

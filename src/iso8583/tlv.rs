@@ -9,6 +9,17 @@ pub struct Tag<'a> {
     pub value: &'a [u8],
     /// Where its tag starts in the content.
     pub offset: usize,
+    /// Where its value starts in the content.
+    pub value_offset: usize,
+}
+
+impl Tag<'_> {
+    /// Whether its value is made of tags: bit 6 of its first byte.
+    #[must_use]
+    pub const fn is_constructed(&self) -> bool {
+        let first = self.tag << (self.tag.leading_zeros() & 0x18) >> 24;
+        first & 0x20 != 0
+    }
 }
 
 /// The tags of a BER-TLV content cannot be read from this offset on.
@@ -90,7 +101,7 @@ impl<'a> Tags<'a> {
         let start = offset + head;
         let value = self.content.get(start..start + usize::from(length))?;
         self.at = start + value.len();
-        Some(Tag { tag, value, offset })
+        Some(Tag { tag, value, offset, value_offset: start })
     }
 
     #[inline(never)]
@@ -122,10 +133,11 @@ impl<'a> Tags<'a> {
             }
             _ => return None,
         };
-        let end = self.at.checked_add(length)?;
-        let value = self.content.get(self.at..end)?;
+        let value_offset = self.at;
+        let end = value_offset.checked_add(length)?;
+        let value = self.content.get(value_offset..end)?;
         self.at = end;
-        Some(Tag { tag, value, offset })
+        Some(Tag { tag, value, offset, value_offset })
     }
 }
 

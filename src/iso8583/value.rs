@@ -109,7 +109,7 @@ fn encode_content(spec: &FieldSpec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(
     write_length(spec, units, out);
     let content = out.len();
     out.extend_from_slice(bytes);
-    verify(spec, units, start, content, out)
+    verify(spec, content::units(spec, bytes, units), start, content, out)
 }
 
 /// Appends a variable field of one byte a unit whose content `fill` appends, and fills in its length.
@@ -148,9 +148,11 @@ pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>
         }
         return Ok(());
     }
-    let binary = matches!(spec.encoding, Encoding::Binary | Encoding::Hex);
-    let per_unit =
-        if binary || (spec.encoding == Encoding::Bcd && spec.count == Count::Bytes) { 2 } else { 1 };
+    let pairs = spec.encoding == Encoding::Hex && spec.count == Count::Digits;
+    let binary = pairs || spec.encoding == Encoding::Binary;
+    let packed_bytes =
+        spec.encoding == Encoding::Bcd && spec.count == Count::Bytes && spec.content != Content::Signed;
+    let per_unit = if binary || packed_bytes { 2 } else { 1 };
     let (mut before, mut after) = (0, 0);
     if let Length::Fixed(units) = spec.length {
         let missing = (usize::from(units) * per_unit).saturating_sub(text.len());
@@ -162,10 +164,10 @@ pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>
         }
     }
     let characters = before + text.len() + after;
-    if !characters.is_multiple_of(per_unit) {
+    if binary && !characters.is_multiple_of(per_unit) {
         return Err(ValueError::TooShort);
     }
-    let units = characters / per_unit;
+    let units = characters.div_ceil(per_unit);
     length_fits(spec, units)?;
     let start = out.len();
     write_length(spec, units, out);
@@ -182,8 +184,13 @@ pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>
             true
         }
         Encoding::Hex => {
-            out.extend(padded.map(|character| character.to_ascii_uppercase()));
+            out.extend(padded);
             true
+        }
+        Encoding::Bcd if spec.content == Content::Signed => {
+            let mut padded = padded;
+            out.extend(padded.next());
+            write_nibbles(spec, characters.saturating_sub(1), padded, out)
         }
         Encoding::Bcd | Encoding::Binary => write_nibbles(spec, characters, padded, out),
     };
@@ -191,7 +198,7 @@ pub(crate) fn encode_characters(spec: &FieldSpec, text: &[u8], out: &mut Vec<u8>
         out.truncate(start);
         return Err(ValueError::WrongCharacter);
     }
-    verify(spec, units, start, content, out)
+    verify(spec, if packed_bytes { characters } else { units }, start, content, out)
 }
 
 fn write_nibbles(
@@ -324,8 +331,17 @@ mod tests {
                 "0102030405060708",
                 "0102030405060708",
             ),
-            (spec(fixed(2), B, Encoding::Hex, d, Pad::Left), "0aFf", "30414646", "0AFF"),
+            (spec(fixed(2), B, Encoding::Hex, d, Pad::Left), "0aFf", "30614666", "0aFf"),
+            (spec(var(ll, 99), B, Encoding::Hex, b, Pad::Left), "0aF", "3033306146", "0aF"),
+            (spec(var(ll, 99), B, Encoding::Hex, d, Pad::Left), "0aFf", "303230614666", "0aFf"),
+            (spec(fixed(9), X, Encoding::Bcd, d, Pad::Left), "D00000100", "4400000100", "D00000100"),
+            (spec(fixed(4), X, Encoding::Bcd, d, Pad::Left), "C123", "430123", "C123"),
+            (spec(fixed(4), X, Encoding::Bcd, d, Pad::RightF), "C123", "43123F", "C123"),
             (spec(var(binary1, 6), N, Encoding::Bcd, b, Pad::Left), "1234", "021234", "1234"),
+            (spec(var(binary1, 6), N, Encoding::Bcd, b, Pad::Left), "123", "020123", "123"),
+            (spec(var(binary1, 6), N, Encoding::Bcd, b, Pad::RightF), "123", "02123F", "123"),
+            (spec(var(binary1, 6), Z, Encoding::Bcd, b, Pad::Right), "1=3", "021D30", "1D30"),
+            (spec(fixed(2), N, Encoding::Bcd, b, Pad::Left), "123", "0123", "0123"),
         ];
         for (spec, text, wire, again) in table {
             let mut out = Vec::new();
@@ -333,8 +349,9 @@ mod tests {
             assert_eq!(digits::hex_text(&out), *wire, "{text}");
             let skip = if let Length::Variable { prefix, .. } = spec.length { prefix.width } else { 0 };
             let content = &out[usize::from(skip)..];
-            let units =
+            let counted =
                 if spec.count == d && spec.encoding != Encoding::Hex { again.len() } else { content.len() };
+            let units = content::units(spec, content, counted);
             assert_eq!(decode(spec, content, units), *again);
         }
     }
@@ -348,6 +365,8 @@ mod tests {
             (fixed(Content::Numeric, Encoding::Ascii), "12a4", ValueError::WrongCharacter),
             (fixed(Content::Signed, Encoding::Ascii), "D12", ValueError::TooShort),
             (fixed(Content::Signed, Encoding::Ascii), "X123", ValueError::WrongCharacter),
+            (fixed(Content::Signed, Encoding::Bcd), "X123", ValueError::WrongCharacter),
+            (fixed(Content::Signed, Encoding::Bcd), "D12A", ValueError::WrongCharacter),
             (fixed(Content::Text, Encoding::Ebcdic), "\u{20ac}", ValueError::WrongCharacter),
             (fixed(Content::Binary, Encoding::Binary), "010203", ValueError::TooShort),
         ];

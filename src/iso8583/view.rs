@@ -265,7 +265,7 @@ impl<'a> View<'a> {
         Some((span.start(), span.content()))
     }
 
-    /// The field's length in digits, characters or bytes, as its table row counts.
+    /// The field's length in digits, characters or bytes; of BCD always in digits, whatever its length counts.
     #[inline]
     #[must_use]
     pub fn units(&self, field: u8) -> Option<usize> {
@@ -342,18 +342,19 @@ fn attempt_second(layout: &Layout, body: &[u8], spans: &mut Spans) -> Outcome {
 
 #[inline(always)]
 fn attempt(layout: &Layout, body: &[u8], spans: &mut Spans, unannounced_second: bool) -> Outcome {
-    let mut reader = Reader { layout, body, at: 0, error: None };
+    let mut reader = Reader { layout, body, at: 0, lower_case: false, error: None };
     let mut outcome = Outcome {
         mti: 0,
         named: FieldSet::EMPTY,
         read: FieldSet::EMPTY,
-        bitmaps: Bitmaps { count: 0, unannounced_second },
+        bitmaps: Bitmaps { count: 0, unannounced_second, lower_case: false },
         error: None,
     };
     let ended = match reader.head(&mut outcome) {
         Ok(()) => reader.fields(outcome.named, spans, &mut outcome.read),
         Err(error) => Err(error),
     };
+    outcome.bitmaps.lower_case = reader.lower_case;
     outcome.error = reader.error.or(ended.err());
     outcome
 }
@@ -362,6 +363,8 @@ struct Reader<'a> {
     layout: &'a Layout,
     body: &'a [u8],
     at: usize,
+    /// A bitmap has hex digits from a to f.
+    lower_case: bool,
     error: Option<ParseError>,
 }
 
@@ -450,6 +453,7 @@ impl<'a> Reader<'a> {
                 self.at = start;
                 return Err(self.fault(None, Rule::BitmapNotHex));
             };
+            self.lower_case |= character.is_ascii_lowercase();
             bits = bits << 4 | u64::from(nibble);
         }
         Ok(bits)
@@ -508,6 +512,7 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.take(spec.bytes(units)) else {
             return Err(self.fault(Some(field), Rule::CutOff));
         };
+        let units = content::units(spec, bytes, units);
         spans.0[usize::from(field)] = Span::new(start, content, self.at, units);
         if let Err(rule) = if spec.checked { content::check(spec, bytes, units) } else { Ok(()) } {
             read.remove(field);

@@ -190,6 +190,7 @@ mod tests {
             country: 0,
             entry_mode: 0,
             partial_supported: false,
+            merchant_initiated: false,
             presented: Presented::default(),
         }
     }

@@ -182,7 +182,7 @@ impl Issuer {
         if asked <= available || self.planted == Planted::ApprovesOverLimit {
             return (ActionCode::Approved, asked);
         }
-        if request.partial_supported && available > 0 {
+        if request.partial_supported && !request.merchant_initiated && available > 0 {
             let part = if self.planted == Planted::PartAboveWhole { asked + 1 } else { available };
             return (ActionCode::ApprovedPartially, part);
         }

@@ -244,7 +244,8 @@ impl Model {
             *takes = taken(asked.minor);
             return plain(ActionCode::Approved);
         }
-        if request.partial_supported && request.kind == TransactionKind::Purchase && available > 0 {
+        let takes_part = request.partial_supported && !request.merchant_initiated;
+        if takes_part && request.kind == TransactionKind::Purchase && available > 0 {
             // What the merchant hears is the whole in proportion to what can be had of what was offered.
             let shrunk =
                 |whole: i64| (i128::from(whole) * i128::from(available) / i128::from(asked.minor)) as i64;

@@ -99,10 +99,7 @@ impl Evidence {
             13 | 15 | 17 if value.len() == 4 => self.note(Check::Dates, meaning::is_date(value)),
             39 => self.note(Check::Codes, meaning::is_response_code(dialect, value)),
             70 => self.note(Check::Codes, meaning::is_network_code(dialect, value)),
-            49..=51 => {
-                let known = value.trim().parse().is_ok_and(meaning::is_currency);
-                self.note(Check::Currencies, known);
-            }
+            49..=51 => self.note(Check::Currencies, meaning::is_currency(value)),
             _ => {}
         }
     }

@@ -29,6 +29,19 @@ use crate::iso8583::spec::Length;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
+/// Dialect files that come with the program and that no link speaks, so that they are not compiled in by name: clearing
+/// records, whose MTI begins with 1.
+const RECORDS: [(&str, &str); 2] = [
+    (
+        "config/dialects/mastercard-ipm-ascii.toml",
+        include_str!("../../../config/dialects/mastercard-ipm-ascii.toml"),
+    ),
+    (
+        "config/dialects/mastercard-ipm-ebcdic.toml",
+        include_str!("../../../config/dialects/mastercard-ipm-ebcdic.toml"),
+    ),
+];
+
 /// Most guesses that are given back.
 const GUESSES_MAX: usize = 12;
 /// A dialect as it stands is more likely than one with other encodings, or with another header.
@@ -60,10 +73,20 @@ pub struct Guess {
     reasons: Vec<String>,
 }
 
+/// Where a table comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    BuiltIn,
+    /// Of clearing records.
+    Records,
+    /// Named by whoever asks.
+    Named,
+}
+
 /// A table that is tried.
 struct Base {
     name: String,
-    is_file: bool,
+    source: Source,
     text: String,
     dialect: Dialect,
 }
@@ -116,7 +139,7 @@ pub fn guess(streams: &[&[u8]], files: &[(&str, &str)]) -> Vec<Guess> {
     for division in framings::divisions(streams, &own) {
         for front in headers::fronts(&division.bodies) {
             let mut variants = Variants::default();
-            for base in &bases {
+            for base in bases.iter().filter(|base| base.may_fit(&division.bodies, &front)) {
                 found.extend(try_as_it_stands(base, &division, &front));
                 found.extend(variants.try_other_encodings(base, &division, &front));
             }
@@ -128,13 +151,22 @@ pub fn guess(streams: &[&[u8]], files: &[(&str, &str)]) -> Vec<Guess> {
 }
 
 fn bases(files: &[(&str, &str)]) -> Vec<Base> {
-    let built_in = super::BUILT_IN.iter().map(|(name, text)| (*name, *text, false));
-    let own = files.iter().map(|(name, text)| (*name, *text, true));
-    let read = |(name, text, is_file): (&str, &str, bool)| {
+    let all = super::BUILT_IN.iter().map(|table| (*table, Source::BuiltIn));
+    let all = all.chain(RECORDS.map(|table| (table, Source::Records)));
+    let all = all.chain(files.iter().map(|table| (*table, Source::Named)));
+    let read = |((name, text), source): ((&str, &str), Source)| {
         let dialect = Dialect::from_toml(name, text).ok()?;
-        Some(Base { name: name.to_owned(), is_file, text: text.to_owned(), dialect })
+        Some(Base { name: name.to_owned(), source, text: text.to_owned(), dialect })
     };
-    built_in.chain(own).filter_map(read).collect()
+    all.filter_map(read).collect()
+}
+
+impl Base {
+    /// Whether it is worth a try: clearing records begin with a digit 1.
+    fn may_fit(&self, bodies: &[&[u8]], front: &Front) -> bool {
+        let begins = |body: &&[u8]| matches!(body.get(front.bytes()), Some(b'1' | 0xf1));
+        self.source != Source::Records || front.bytes() == 0 && bodies.iter().all(begins)
+    }
 }
 
 /// The base with the division's framing and the header that was found; `None` when they exclude each other.
@@ -178,8 +210,25 @@ impl Variants {
             }
             judge(base, configured(&read, division, front)?, &table, division, front, OTHER_ENCODINGS)
         };
-        Encodings::all(mti, bitmap).into_iter().filter_map(try_one).collect()
+        let in_hex = hex_rows(&base.dialect, &base.text).and_then(|table| {
+            let read = Dialect::from_toml(&base.name, &table).ok()?;
+            judge(base, configured(&read, division, front)?, &table, division, front, OTHER_ENCODINGS)
+        });
+        Encodings::all(mti, bitmap).into_iter().filter_map(try_one).chain(in_hex).collect()
     }
+}
+
+/// The table with every field of bytes in hex, as hosts write it that send characters only; `None` when it has none.
+fn hex_rows(dialect: &Dialect, table: &str) -> Option<String> {
+    let binary = dialect.layout().fields().filter(|(_, spec)| spec.encoding == Encoding::Binary);
+    let fields: Vec<u8> = binary.map(|(field, _)| field).collect();
+    let change = |table: String, field: &u8| {
+        let start = format!("{field} = {{ format = \"b");
+        let line = table.lines().find(|line| line.starts_with(&start))?;
+        let row = line.split_once(" = ")?.1.replacen("\",", "\", encoding = \"hex\",", 1);
+        edit::set(&table, "fields", &field.to_string(), Some(&row))
+    };
+    if fields.is_empty() { None } else { fields.iter().try_fold(table.to_owned(), change) }
 }
 
 fn same_encodings(one: &Dialect, other: &Dialect, text: &str, other_text: &str) -> bool {
@@ -250,14 +299,14 @@ fn judge(
     let other_header = dialect.header != base.dialect.header;
     let mut score = evidence.score + division.score + front.score + malus;
     score += if other_header { OTHER_HEADER } else { 0 };
-    score += if base.is_file { NAMED_FILE } else { 0 };
+    score += if base.source == Source::Named { NAMED_FILE } else { 0 };
     score += if own_framing || division.framing.is_none() { 0 } else { OWN_FRAMING };
     let mut reasons = vec![division.reason(), front.reason()];
     reasons.retain(|reason| !reason.is_empty());
     reasons.extend(evidence.reasons(division.bodies.len()));
     Some(Guess {
         base: base.name.clone(),
-        base_is_file: base.is_file,
+        base_is_file: base.source != Source::BuiltIn,
         table: table.to_owned(),
         framed: division.framing.is_some(),
         own_framing,
