@@ -24,17 +24,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use harness::HEADING;
+use harness::LINKS;
 use harness::PURCHASE;
 use harness::Peer;
 use harness::SEED;
+use harness::echo_frame;
 use harness::eventually;
 use harness::frame;
 use harness::http_get;
+use harness::network_code;
 use harness::reading;
 use harness::with;
+use turnpike::domain::request::NetworkManagement;
 
-/// The links that are attacked: one dialect with session control and a header, and one without.
-const LINKS: [(&str, &str); 2] = [("visa", "visa"), ("iso87", "iso87-ascii")];
 /// Sockets of a crowd.
 const CROWD: usize = 1_000;
 /// Milliseconds after which a peer that stopped in the middle, or does not read, is closed.
@@ -45,7 +47,7 @@ struct Process {
     child: Child,
     directory: tempfile::TempDir,
     admin: SocketAddr,
-    links: [(&'static str, SocketAddr); 2],
+    links: [(&'static str, SocketAddr); LINKS.len()],
 }
 
 fn free_address() -> SocketAddr {
@@ -140,7 +142,7 @@ impl Drop for Process {
     }
 }
 
-/// Asks without a pause on both links until it is told to stop. Every request is answered with an approval.
+/// Asks without a pause on every link until it is told to stop. Every request is answered with an approval.
 fn behave(process: &Process, stop: &AtomicBool) -> u64 {
     let mut peers = LINKS.map(|(link, _)| process.peer(link));
     let mut asked = 0;
@@ -175,12 +177,9 @@ fn harmless(process: &Process, what: &str, harm: impl FnOnce()) {
     assert!(after < before + 48 * 1024, "{what}: {before} KiB before, {after} KiB after");
 }
 
-fn echo(peer: &Peer) -> Vec<u8> {
-    frame(&peer.dialect, 800, &[(7, "0604123456"), (11, "000001"), (70, "301")])
-}
-
-fn sign_on(peer: &Peer, code: &str) -> Vec<u8> {
-    frame(&peer.dialect, 800, &[(7, "0604123456"), (11, "000001"), (70, code)])
+fn sign_on(peer: &Peer) -> Vec<u8> {
+    let code = network_code(&peer.dialect, NetworkManagement::SignOn);
+    frame(&peer.dialect, 800, &[(7, "0604123456"), (11, "000001"), (70, &code)])
 }
 
 /// Sends without ever reading until the daemon has closed the socket.
@@ -194,7 +193,7 @@ fn a_crowd_of_idle_sockets_costs_little() {
     let process = Process::start("async");
     harmless(&process, "idle sockets", || {
         let before = process.memory();
-        let crowd: Vec<TcpStream> = (0..CROWD).map(|n| process.socket(LINKS[n % 2].0)).collect();
+        let crowd: Vec<TcpStream> = (0..CROWD).map(|n| process.socket(LINKS[n % LINKS.len()].0)).collect();
         eventually("all are open", || {
             LINKS.iter().map(|(link, _)| process.connections(link)).sum::<u64>() >= CROWD as u64
         });
@@ -203,9 +202,8 @@ fn a_crowd_of_idle_sockets_costs_little() {
         assert!(each < 16, "an idle socket costs {each} KiB");
         // One message each makes them grow no further than a message needs.
         for (n, mut socket) in crowd.iter().enumerate() {
-            let peer = harness::dialect(LINKS[n % 2].1);
-            let request = frame(&peer, 800, &[(7, "0604123456"), (11, "000001"), (70, "301")]);
-            socket.write_all(&request).expect("it reads");
+            let dialect = harness::dialect(LINKS[n % LINKS.len()].1);
+            socket.write_all(&echo_frame(&dialect, "000001")).expect("it reads");
             assert!(socket.read(&mut [0; 512]).expect("an answer") > 0);
         }
         let each = process.memory().saturating_sub(before) / CROWD as u64;
@@ -221,7 +219,7 @@ fn frames_that_never_end_are_closed_in_time_and_hold_no_memory() {
         let before = process.memory();
         let mut crowd = Vec::new();
         for n in 0..CROWD {
-            let (link, dialect) = LINKS[n % 2];
+            let (link, dialect) = LINKS[n % LINKS.len()];
             let mut socket = process.socket(link);
             let whole = frame(&harness::dialect(dialect), 100, PURCHASE);
             let bytes: &[u8] = match n % 3 {
@@ -252,8 +250,8 @@ fn frames_that_never_end_are_closed_in_time_and_hold_no_memory() {
 fn slow_senders_are_served_and_hold_up_nobody() {
     let process = Process::start("async");
     harmless(&process, "a byte at a time", || {
-        let mut peers: Vec<Peer> = (0..20).map(|n| process.peer(LINKS[n % 2].0)).collect();
-        let requests: Vec<Vec<u8>> = peers.iter().map(echo).collect();
+        let mut peers: Vec<Peer> = (0..20).map(|n| process.peer(LINKS[n % LINKS.len()].0)).collect();
+        let requests: Vec<Vec<u8>> = peers.iter().map(|peer| echo_frame(&peer.dialect, "000001")).collect();
         for at in 0..requests.iter().map(Vec::len).max().unwrap_or(0) {
             for (peer, request) in peers.iter_mut().zip(&requests) {
                 if let Some(byte) = request.get(at) {
@@ -275,7 +273,7 @@ fn peers_that_never_read_are_closed_and_take_no_room_at_the_gate() {
         let most = std::thread::scope(|scope| {
             let deaf: Vec<_> = (0..24)
                 .map(|n| {
-                    let peer = process.peer(LINKS[n % 2].0);
+                    let peer = process.peer(LINKS[n % LINKS.len()].0);
                     let burst: Vec<u8> = (0..200)
                         .flat_map(|m| {
                             let (stan, rrn) = (format!("{m:06}"), format!("D{n:03}{m:08}"));
@@ -327,7 +325,8 @@ fn an_unknown_element_is_counted_by_its_path_and_shown_once_without_its_value() 
         assert_eq!(counted("other"), 0x6f - paths, "{link}");
     }
     let log = fs::read_to_string(process.directory.path().join("log")).expect("a log");
-    assert_eq!(log.lines().filter(|line| line.contains("DE55.9F51")).count(), 2, "once for each link");
+    let lines = log.lines().filter(|line| line.contains("DE55.9F51")).count();
+    assert_eq!(lines, LINKS.len(), "once for each link");
     assert!(!log.to_uppercase().contains("C0FFEE"), "never with its value");
 }
 
@@ -354,8 +353,7 @@ fn floods_and_storms_are_counted_and_not_logged_line_by_line() {
             flood(link, 100, &noise);
             flood(link, 1_000, &[]);
             // Sign-on after sign-on, each right and each answered.
-            let code = if link == "visa" { "071" } else { "001" };
-            flood(link, 20, &sign_on(&peer, code).repeat(500));
+            flood(link, 20, &sign_on(&peer).repeat(500));
         }
     });
     for (link, _) in LINKS {

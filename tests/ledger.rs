@@ -12,6 +12,7 @@ use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
+use turnpike::domain::card::CardIdentity;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
@@ -20,6 +21,7 @@ use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::CardOpened;
 use turnpike::domain::event::Configured;
+use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Facts;
 use turnpike::domain::event::Sequence;
@@ -471,6 +473,41 @@ impl History {
             assert_eq!(seen, *balance, "wallet {} in {numeric}", wallet.0);
         }
         assert!(self.ledger.totals().iter().all(|totals| totals.sum() == 0));
+        self.check_views();
+    }
+
+    /// What is shown of a wallet is what events made with its cards, and nothing has left memory.
+    fn check_views(&self) {
+        let (mut wallets, mut made) = (BTreeMap::new(), BTreeMap::<WalletId, Vec<u64>>::new());
+        for (sequence, _, event) in &self.events {
+            let card = match event {
+                Event::CardOpened(opened) => {
+                    wallets.insert(opened.card, opened.wallet);
+                    made.entry(opened.wallet).or_default();
+                    continue;
+                }
+                Event::Decided(decided) if decided.effect != Effect::None => decided.card,
+                Event::Reversed(reversed) if reversed.undoes == Sequence(0) => reversed.card,
+                Event::Advised(advised) if advised.sets == Sequence(0) && advised.effect != Effect::None => {
+                    advised.card
+                }
+                _ => continue,
+            };
+            if let CardIdentity::Known(card) = card {
+                made.entry(wallets[&card]).or_default().insert(0, *sequence);
+            }
+        }
+        let mut open = 0;
+        for (wallet, made) in made {
+            let shard = &self.ledger.shards[self.ledger.shard_of(Slot::of_wallet(wallet))];
+            let views = shard.wallet_authorizations(wallet).expect("the wallet");
+            let shown: Vec<u64> = views.iter().map(|view| view.authorization.sequence.0).collect();
+            assert_eq!(shown, made, "wallet {}: all, newest first", wallet.0);
+            assert!(views.iter().all(|view| wallets[&view.card] == wallet), "wallet {}", wallet.0);
+            open += views.iter().filter(|view| view.authorization.state.is_open()).count() as u64;
+        }
+        let counted: u64 = self.ledger.shards.iter().map(|shard| shard.fill().open_authorizations).sum();
+        assert_eq!(counted, open, "open authorizations");
     }
 
     /// Applies the events alone, over another number of shards and with other hash seeds.
@@ -478,6 +515,9 @@ impl History {
         let mut ledger = Ledger::new(shards, !u64::from(shards));
         for (sequence, time, event) in &self.events {
             ledger.apply(*sequence, *time, event);
+        }
+        for shard in &ledger.shards {
+            shard.audit().expect("the books hold");
         }
         ledger.state_hash()
     }

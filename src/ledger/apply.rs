@@ -144,9 +144,9 @@ impl Shard {
         if self.card_position(event.card).is_some() {
             return Err(ApplyError::AlreadyOpen);
         }
-        let card = Card::new(event, wallet, self.wallets.at(wallet).card);
+        let card = Card::new(event, wallet, self.wallets.at(wallet).newest_card);
         let position = self.cards.insert(card).map_err(|_| ApplyError::Full("cards"))?;
-        self.wallets.at_mut(wallet).card = position;
+        self.wallets.at_mut(wallet).newest_card = position;
         self.card_index.insert(hash_u64(event.card.0, self.seed), position);
         let at = self.slot_of(event.slot);
         self.slots[at].cards += 1;
@@ -165,8 +165,8 @@ impl Shard {
         event.amount.checked_add(event.overdraft).ok_or(ApplyError::Overflow)?;
         match self.wallet_position(event.wallet) {
             None => {
-                let status = WalletStatus::Active;
-                let wallet = Wallet { id: event.wallet, status, account, card: NONE };
+                let (status, newest_card) = (WalletStatus::Active, NONE);
+                let wallet = Wallet { id: event.wallet, status, account, newest_card };
                 let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
                 self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
             }

@@ -478,6 +478,7 @@ impl Shard {
         let owner = self.cards.at_mut(card);
         self.authorizations.at_mut(position).chain_next = owner.open;
         owner.open = position;
+        self.open_authorizations += 1;
         let fingerprint = self.fingerprint_of(self.authorizations.at(position));
         self.messages.insert(fingerprint, position);
         Some(position)
@@ -485,6 +486,7 @@ impl Shard {
 
     /// Takes an authorization out of its card's list of open ones.
     pub(super) fn unlink_open(&mut self, position: u32) {
+        self.open_authorizations -= 1;
         let Authorization { card, chain_next, .. } = *self.authorizations.at(position);
         let newer = self.open_of(self.cards.at(card)).find(|(_, newer)| newer.chain_next == position);
         match newer.map(|(newer, _)| newer) {

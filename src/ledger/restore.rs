@@ -123,7 +123,7 @@ impl Restoring {
         let at = self.books.layout.shard_of(slot);
         let shard = &mut self.books.shards[at];
         let account = take_account(take)?;
-        let wallet = Wallet { id, status, account, card: NONE };
+        let wallet = Wallet { id, status, account, newest_card: NONE };
         let position = shard.wallets.insert(wallet).map_err(|_| ImageError::Full("wallets"))?;
         shard.wallet_index.insert(hash_u64(id.0, shard.seed), position);
         shard.count_in(&account);
@@ -138,8 +138,8 @@ impl Restoring {
             let place = shard.cards.insert(card).map_err(|_| ImageError::Full("cards"))?;
             shard.card_index.insert(hash_u64(card.reference.0, shard.seed), place);
             match newer {
-                NONE => shard.wallets.at_mut(position).card = place,
-                newer => shard.cards.at_mut(newer).next = place,
+                NONE => shard.wallets.at_mut(position).newest_card = place,
+                newer => shard.cards.at_mut(newer).older_card = place,
             }
             newer = place;
             take_authorizations(take, shard, place, slot, &mut self.closed[at])?;
@@ -307,6 +307,7 @@ fn take_authorizations(
         let owner = shard.cards.at_mut(card);
         owner.authorizations += 1;
         owner.tombstones += u16::from(tombstone);
+        shard.open_authorizations += u64::from(is_open);
         let first = n == 0 || n == u32::from(open);
         match (first, is_open) {
             (true, true) => owner.open = position,

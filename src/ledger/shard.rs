@@ -84,8 +84,8 @@ pub(super) struct Wallet {
     pub(super) id: WalletId,
     pub(super) status: WalletStatus,
     pub(super) account: Account,
-    /// Its card that was opened last.
-    pub(super) card: u32,
+    /// The card that was opened last.
+    pub(super) newest_card: u32,
 }
 
 /// A card of ours.
@@ -95,8 +95,8 @@ pub struct Card {
     /// Its reference.
     pub reference: CardRef,
     pub(super) wallet: u32,
-    /// The wallet's card that was opened before it.
-    pub(super) next: u32,
+    /// The card of its wallet that was opened before it.
+    pub(super) older_card: u32,
     /// Its open authorizations, newest first.
     pub(super) open: u32,
     /// Its closed authorizations and tombstones, oldest first.
@@ -117,6 +117,9 @@ pub struct Card {
     pub verification: Verification,
 }
 
+// With 10 M wallets of a card each, every eight bytes of either are 80 MB.
+const _: () = assert!(size_of::<Wallet>() == 48 && size_of::<Card>() == 48);
+
 impl std::fmt::Debug for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { reference, expiry, status, .. } = self;
@@ -130,12 +133,12 @@ impl std::fmt::Debug for Card {
 }
 
 impl Card {
-    pub(super) fn new(event: &crate::domain::event::CardOpened, wallet: u32, next: u32) -> Self {
+    pub(super) fn new(event: &crate::domain::event::CardOpened, wallet: u32, older_card: u32) -> Self {
         Self {
             pan: event.pan.value(),
             reference: event.card,
             wallet,
-            next,
+            older_card,
             open: NONE,
             closed_oldest: NONE,
             closed_newest: NONE,
@@ -233,6 +236,8 @@ pub struct Shard {
     pub(super) cards: Slab<Card>,
     pub(super) card_index: Index,
     pub(super) authorizations: Slab<Authorization>,
+    /// How many of them are open.
+    pub(super) open_authorizations: u64,
     pub(super) answers: Answers,
     /// Message fingerprints to authorizations, and with [`super::chain::ANSWER_BIT`] to answers.
     pub(super) messages: Index,
@@ -268,6 +273,7 @@ impl Shard {
             card_index: Index::with_capacity(capacity.cards),
             messages: Index::with_capacity(capacity.authorizations + answers.capacity()),
             authorizations: Slab::touched(capacity.authorizations, Authorization::VACANT),
+            open_authorizations: 0,
             answers,
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
@@ -327,12 +333,6 @@ impl Shard {
         self.wallets.at(card.wallet).id
     }
 
-    /// The cards of a wallet at a position, newest first.
-    pub(super) fn cards_of(&self, wallet: u32) -> impl Iterator<Item = &Card> {
-        let newest = self.cards.get(self.wallets.at(wallet).card);
-        std::iter::successors(newest, |card| self.cards.get(card.next))
-    }
-
     /// The accounts of a wallet at a position, in the order in which they were opened.
     pub(super) fn accounts_of(&self, wallet: u32) -> impl Iterator<Item = &Account> {
         let first = &self.wallets.at(wallet).account;
@@ -368,6 +368,12 @@ impl Shard {
     pub fn account_currency(&self, authorization: &Authorization) -> Option<Currency> {
         let wallet = self.cards.at(authorization.card).wallet;
         self.accounts_of(wallet).find(|account| account.number == authorization.account).map(|a| a.currency)
+    }
+
+    /// The cards of a wallet at a position, newest first.
+    pub(super) fn cards_of(&self, wallet: u32) -> impl Iterator<Item = &Card> {
+        let newest = self.cards.get(self.wallets.at(wallet).newest_card);
+        std::iter::successors(newest, |card| self.cards.get(card.older_card))
     }
 
     pub(super) fn account_mut(&mut self, wallet: u32, number: u16) -> Option<&mut Account> {

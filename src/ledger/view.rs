@@ -96,21 +96,20 @@ impl Shard {
         self.shortened
     }
 
-    /// How full the tables are. Walks the authorizations: for a metric every few seconds, not for each message.
+    /// How full the tables are.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        let open = self.authorizations.iter().filter(|(_, entry)| entry.state.is_open()).count();
         Fill {
             wallets: self.wallets.len() as u64,
             cards: self.cards.len() as u64,
             authorizations: self.authorizations.len() as u64,
-            open_authorizations: open as u64,
+            open_authorizations: self.open_authorizations,
             authorizations_max: self.authorizations.capacity() as u64,
         }
     }
 
     /// Checks the shard against itself: held is the sum of open holds, each currency sums to zero, every chain and
-    /// list is whole. For tests and `journal verify`.
+    /// list is whole, and counts are right. For tests and `journal verify`.
     ///
     /// # Errors
     /// What does not hold, in words.
@@ -137,6 +136,7 @@ impl Shard {
                 self.authorizations.len()
             ));
         }
+        self.audit_lists()?;
         let mut wallets = std::collections::BTreeMap::<Currency, (i128, i128)>::new();
         for (position, wallet) in self.wallets.iter() {
             for account in self.accounts_of(position) {
@@ -160,6 +160,27 @@ impl Shard {
                     totals.currency
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks the lists of wallets' cards, and the count of open authorizations.
+    fn audit_lists(&self) -> Result<(), String> {
+        let mut listed = 0;
+        for (position, wallet) in self.wallets.iter() {
+            for card in self.cards_of(position) {
+                listed += 1;
+                if card.wallet != position || listed > self.cards.len() {
+                    return Err(format!("wallet {} lists a card of another", wallet.id.0));
+                }
+            }
+        }
+        if listed != self.cards.len() {
+            return Err(format!("{listed} cards are on wallets, {} in the table", self.cards.len()));
+        }
+        let open = self.authorizations.iter().filter(|(_, entry)| entry.state.is_open()).count() as u64;
+        if open != self.open_authorizations {
+            return Err(format!("{open} authorizations are open, {} counted", self.open_authorizations));
         }
         Ok(())
     }
