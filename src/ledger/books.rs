@@ -18,6 +18,9 @@ use super::shard::Shard;
 use super::shard::Totals;
 use super::state_hash::StateHash;
 
+/// So many events are asked for at once: enough to hide the memory's latency, few enough to stay in the cache.
+pub const AHEAD: usize = 32;
+
 /// How slots are divided among shards: equal ranges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
@@ -108,6 +111,21 @@ impl Books {
             self.directory.insert(hash, location).map_err(|_| misfit(ApplyError::Full("cards")))?;
         }
         Ok(())
+    }
+
+    /// Asks for the memory that events will need which are about to be applied, some dozens at a time.
+    pub fn look_ahead<'e>(&self, events: impl Iterator<Item = &'e Event> + Clone) {
+        let shards = || {
+            let shard_of =
+                |event: &'e Event| event.slot().map(|slot| &self.shards[self.layout.shard_of(slot)]);
+            events.clone().filter_map(move |event| Some((shard_of(event)?, event)))
+        };
+        shards().for_each(|(shard, event)| shard.ask_for_index(event));
+        let mut cards = [None; AHEAD];
+        for ((shard, event), card) in shards().zip(&mut cards) {
+            *card = shard.ask_for_card(event);
+        }
+        shards().zip(cards).for_each(|((shard, event), card)| shard.ask_for_wallet(event, card));
     }
 
     /// Where a card of ours is.

@@ -61,6 +61,12 @@ impl Index {
         }
     }
 
+    /// The first position under this hash, whatever it is: most often the one that is looked for.
+    #[must_use]
+    pub fn find_first(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Adds an entry. The caller keeps the number of entries within the capacity.
     pub fn insert(&mut self, hash: u64, position: u32) {
         debug_assert!(position <= POSITION_MAX, "a position fits its half of an entry");

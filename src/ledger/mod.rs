@@ -16,6 +16,7 @@ pub mod chain;
 pub mod directory;
 pub mod image;
 pub mod index;
+mod lookahead;
 mod prefetch;
 pub mod restore;
 pub mod shard;

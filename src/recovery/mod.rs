@@ -22,6 +22,7 @@ use crate::journal::snapshot::Part;
 use crate::journal::snapshot::SnapshotError;
 use crate::journal::snapshot::Tail;
 use crate::journal::storage::Storage;
+use crate::ledger::books::AHEAD;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
 use crate::ledger::books::Misfit;
@@ -203,17 +204,34 @@ impl Replay {
         tail: Tail,
         before: &mut dyn FnMut(&Books, Sequence),
     ) -> Result<(), RebuildError> {
+        let mut read: Vec<(Sequence, Timestamp, Event)> = Vec::with_capacity(AHEAD);
         let recovered = recover(storage, opener, tail.covered, |sequence, time, event| {
-            if self.misfit.is_none() {
-                before(&self.books, sequence);
-                self.record(sequence, time, &event);
+            read.push((sequence, time, event));
+            if read.len() == AHEAD {
+                self.records(&mut read, before);
             }
         })?;
+        self.records(&mut read, before);
         if recovered.last < tail.last {
             return Err(RecoverError::EndMissing { last: recovered.last, covered: tail.last }.into());
         }
         self.recovered = recovered;
         Ok(())
+    }
+
+    /// Applies records that were read, with their memory asked for ahead.
+    fn records(
+        &mut self,
+        read: &mut Vec<(Sequence, Timestamp, Event)>,
+        before: &mut dyn FnMut(&Books, Sequence),
+    ) {
+        self.books.look_ahead(read.iter().map(|(_, _, event)| event));
+        for (sequence, time, event) in read.drain(..) {
+            if self.misfit.is_none() {
+                before(&self.books, sequence);
+                self.record(sequence, time, &event);
+            }
+        }
     }
 
     fn record(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
