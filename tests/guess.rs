@@ -50,8 +50,7 @@ fn what_is_cut_off_at_an_end_of_the_input_is_passed_over() {
             assert_eq!(found.base(), name, "{from} to {to}: {}", found.text());
             assert_eq!(found.framing(), Some(dialect.framing()), "{from} to {to}: {}", found.text());
             let before = if from > 0 { one - from } else { 0 };
-            let behind = (to + one - 1) / one * one;
-            let behind = if to % one == 0 { 0 } else { to + one - behind };
+            let behind = to % one;
             let said = format!("{before} bytes in front of them and {behind} behind");
             assert!(found.reasons()[0].contains(&said), "{said}: {}", found.text());
         }

@@ -174,7 +174,8 @@ struct DumpLine {
     bytes: Vec<u8>,
 }
 
-/// What `xxd`, `hexdump -C`, `od -A x -t x1`, `tcpdump -x` and Wireshark print; `None` when it is nothing of the kind. Each
+/// What `xxd`, `hexdump -C`, `od -A x -t x1`, `tcpdump -x` and Wireshark print; `None` when it is nothing of
+/// the kind. Each
 /// offset of zero begins a piece, and of a captured packet only what TCP carries is kept.
 fn dump(bytes: &[u8]) -> Result<Option<Pieces>, InputError> {
     let tcpdump = lines(bytes).any(|(_, line)| line.starts_with(b"0x0000:"));
