@@ -386,8 +386,8 @@ fn changed(encodings: &[(&str, &str)], rows: &BTreeMap<u8, String>, divisions: &
     Dialect::from_toml("described.toml", &table).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
-/// Hosts whose test messages others publish and that differ from the built-in ASCII table in single rows: encodings, and
-/// rows.
+/// Hosts whose test messages others publish and that differ from the built-in ASCII table in a few ways: encodings,
+/// and rows.
 type Host = (&'static [(&'static str, &'static str)], &'static [(u8, &'static str)]);
 const HOSTS: [Host; 4] = [
     // One that packs two fields, each in its own way, and has a field more in its second bitmap.

@@ -977,7 +977,10 @@ fn unknown_elements_are_told_by_their_path() {
     let visa: &[(u8, &str, &[&str])] = &[
         (55, "01000F820239009F26081122334455667788", &[]),
         (55, "0100059F51021122", &["DE55.9F51"]),
-        (55, "010008DF81010100D30101020003840100", &["DE55.DF8101", "DE55.D3"]),
+        (55, "05000482023900", &["DE55.05"]),
+        (104, "77000480020102", &["DE104.77"]),
+        (104, "56000480020102", &[]),
+        (55, "010008DF81010100D30101020003840100", &["DE55.02", "DE55.DF8101", "DE55.D3"]),
         (55, "0100039F5102", &[]),
         (62, "C000000000000000E8123456789012345F", &[]),
         (62, "4000000400000001123456789012345F", &["DE62.30", "DE62.64"]),
@@ -992,6 +995,8 @@ fn unknown_elements_are_told_by_their_path() {
     // DE 48 in EBCDIC: category T, elements 96 and 97, which have no row, and 77, which has one.
     let mastercard: &[(u8, &str, &[&str])] = &[
         (48, "E3F9F6F0F2C1C2F7F7F0F3C3F0F7F9F7F0F1C1", &["DE48.96", "DE48.97"]),
+        // SE 33 with its parts 1 and 99.
+        (48, "E3F3F3F1F0F0F1F0F1C3F9F9F0F1C1", &["DE48.33.99"]),
         (55, "9F5102112282023900", &["DE55.9F51"]),
     ];
     for (name, table) in [("visa", visa), ("iso87-ascii", iso87), ("mastercard", mastercard)] {

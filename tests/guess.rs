@@ -36,6 +36,27 @@ fn foreign(file: &str) -> Option<Vec<Json>> {
     Some(cases.filter(|case| case.get("_header").is_none()).collect())
 }
 
+/// A capture that begins or ends inside a frame.
+#[test]
+fn what_is_cut_off_at_an_end_of_the_input_is_passed_over() {
+    for name in Dialect::built_in_names() {
+        let dialect = Dialect::built_in(name).expect("a dialect that is compiled in");
+        let stans = ["000001", "000002", "000003", "000004"];
+        let frames = stans.map(|stan| frame(&dialect, 100, &with(PURCHASE, &[(11, stan)])));
+        let stream = frames.concat();
+        let one = frames[0].len();
+        for (from, to) in [(0, 2 * one + 20), (one / 2, stream.len() - one / 2)] {
+            let found = best(&[&stream[from..to]], &format!("{name} {from} to {to}"));
+            assert_eq!(found.base(), name, "{from} to {to}: {}", found.text());
+            assert_eq!(found.framing(), Some(dialect.framing()), "{from} to {to}: {}", found.text());
+            let before = if from > 0 { one - from } else { 0 };
+            let behind = to % one;
+            let said = format!("{before} bytes in front of them and {behind} behind");
+            assert!(found.reasons()[0].contains(&said), "{said}: {}", found.text());
+        }
+    }
+}
+
 fn best(streams: &[&[u8]], what: &str) -> Guess {
     let guesses = guess(streams, &[]);
     guesses.first().cloned().unwrap_or_else(|| panic!("{what}: nothing fits"))

@@ -179,6 +179,7 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
     let part = section.section(key)?;
     let numbers = match form {
         Some(Form::Tagged(tagging)) => 0..=10_u16.pow(u32::from(tagging.id_digits)) - 1,
+        Some(Form::Datasets) => 0..=255,
         _ => 1..=64,
     };
     let number = key.parse::<u16>().ok().filter(|number| numbers.contains(number));

@@ -17,7 +17,8 @@ use crate::iso8583::view::Rule;
 use crate::iso8583::view::View;
 use crate::settings::Section;
 
-/// Where an unknown element stands: `DE129`, `DE62.30` or `DE55.9F51`. It never holds a value.
+/// Where an unknown element stands: `DE129`, `DE62.30`, `DE48.33.99`, `DE104.77` or `DE55.9F51`. It never holds a
+/// value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Path {
     field: u8,
@@ -28,6 +29,9 @@ pub struct Path {
 enum Part {
     Whole,
     Subfield(u16),
+    /// An element inside an element.
+    Inner(u16, u16),
+    Dataset(u8),
     Tag(u32),
 }
 
@@ -36,6 +40,8 @@ impl fmt::Display for Path {
         match self.part {
             Part::Whole => write!(f, "DE{}", self.field),
             Part::Subfield(number) => write!(f, "DE{}.{number}", self.field),
+            Part::Inner(outer, number) => write!(f, "DE{}.{outer}.{number}", self.field),
+            Part::Dataset(id) => write!(f, "DE{}.{id:02X}", self.field),
             Part::Tag(tag) => write!(f, "DE{}.{tag:02X}", self.field),
         }
     }
@@ -61,6 +67,7 @@ pub(super) struct Known {
     others: FieldSet,
     bitmaps: Vec<KnownParts>,
     tagged: Vec<KnownIds>,
+    datasets: Vec<KnownSets>,
     tags: Vec<KnownTags>,
 }
 
@@ -69,6 +76,15 @@ pub(super) struct Known {
 struct KnownIds {
     field: u8,
     tagging: Tagging,
+    rows: Vec<u16>,
+    /// The rows of elements that are divided in the same way themselves.
+    inner: Vec<(u16, Tagging, Vec<u16>)>,
+}
+
+/// A field of datasets: the ids that have a row.
+#[derive(Clone, Debug)]
+struct KnownSets {
+    field: u8,
     rows: Vec<u16>,
 }
 
@@ -137,8 +153,21 @@ impl Known {
                 let rows = numbers.fold(0, |rows, number| rows | 1 << (64 - number));
                 known.bitmaps.push(KnownParts { field, width: usize::from(width.min(8)), rows });
             } else if let Form::Tagged(tagging) = table.form {
+                let numbers =
+                    |table: &Subfields| table.parts.iter().map(|part| part.number).collect::<Vec<u16>>();
+                let divided = table.parts.iter().filter_map(|part| {
+                    let parts = part.parts.as_ref().filter(|parts| !parts.parts.is_empty())?;
+                    Some((part.number, parts.tagging()?, numbers(parts)))
+                });
+                known.tagged.push(KnownIds {
+                    field,
+                    tagging,
+                    rows: numbers(table),
+                    inner: divided.collect(),
+                });
+            } else if table.form == Form::Datasets && !table.parts.is_empty() {
                 let rows = table.parts.iter().map(|part| part.number).collect();
-                known.tagged.push(KnownIds { field, tagging, rows });
+                known.datasets.push(KnownSets { field, rows });
             }
         }
         let Some(section) = root.section("known_tags") else { return known };
@@ -193,6 +222,22 @@ impl Dialect {
             for element in known.tagging.elements(content).map_while(Result::ok) {
                 if !known.rows.contains(&element.id) {
                     found(Path { field: known.field, part: Part::Subfield(element.id) });
+                }
+                let Some((_, tagging, rows)) = known.inner.iter().find(|(id, ..)| *id == element.id) else {
+                    continue;
+                };
+                for inner in tagging.elements(element.content).map_while(Result::ok) {
+                    if !rows.contains(&inner.id) {
+                        found(Path { field: known.field, part: Part::Inner(element.id, inner.id) });
+                    }
+                }
+            }
+        }
+        for known in &self.known.datasets {
+            let Some(content) = view.content(known.field) else { continue };
+            for set in tlv::datasets(content).map_while(Result::ok) {
+                if !known.rows.contains(&u16::from(set.id)) {
+                    found(Path { field: known.field, part: Part::Dataset(set.id) });
                 }
             }
         }

@@ -418,8 +418,7 @@ impl<'s, 'a> Parts<'s, 'a> {
         self.read_as(self.table.row(number)?)
     }
 
-    /// How long a part without a row is: what the parts behind it leave, when there are some and all are of fixed
-    /// length.
+    /// How long a part without a row is: what those behind it leave, when there are some and all are of fixed length.
     #[cold]
     fn unknown_length(&self, number: u16) -> Option<usize> {
         let (mut behind, mut rest) = (0, self.named);

@@ -15,12 +15,65 @@ pub(super) struct Division<'a> {
     pub(super) bodies: Vec<&'a [u8]>,
     /// Frames without a message.
     polls: usize,
+    /// Bytes of a frame whose start or end was not captured, in front of the first whole one and behind the last.
+    cut: (usize, usize),
     /// How much speaks for it.
     pub(super) score: i32,
 }
 
+/// What a frame that was captured in part costs at the start, and at the end.
+const CUT: (i32, i32) = (10, 6);
+/// Whole frames that make up for a cut one, and the shortest message that counts as one.
+const WHOLE_MIN: usize = 2;
+const MESSAGE_MIN: usize = 12;
+/// Places from which a framing is tried to fit.
+const STARTS_MAX: usize = 16;
+
 /// Every division of the inputs that ends where they end.
 pub(super) fn divisions<'a>(streams: &[&'a [u8]], own: &[Framing]) -> Vec<Division<'a>> {
+    let divide = |framing: Framing| divide(framing, streams);
+    let plain = Division { framing: None, bodies: streams.to_vec(), polls: 0, cut: (0, 0), score: 0 };
+    framings(own).into_iter().filter_map(divide).chain([plain]).collect()
+}
+
+/// Every division of one input that begins or ends inside a frame; to be tried when nothing else fits.
+pub(super) fn cut_divisions<'a>(stream: &'a [u8], own: &[Framing]) -> Vec<Division<'a>> {
+    let longest = stream.len().min(usize::from(u16::MAX));
+    let starts = |framing: Framing| {
+        let from = move |start: usize| divide_from(&framing, stream, start);
+        let right = |division: &Division<'_>| division.bodies.iter().all(|body| is_message(body));
+        (0..longest).filter_map(from).filter(right).take(STARTS_MAX)
+    };
+    framings(own).into_iter().flat_map(starts).collect()
+}
+
+fn is_message(body: &[u8]) -> bool {
+    body.len() >= MESSAGE_MIN
+}
+
+/// Frames from `start` on, up to the last whole one.
+fn divide_from<'a>(framing: &Framing, stream: &'a [u8], start: usize) -> Option<Division<'a>> {
+    let rest = stream.get(start..)?;
+    let mut whole = 0;
+    while whole < rest.len() {
+        match framing.next(rest.get(whole..)?) {
+            Ok(Some(frame)) => whole += frame.total,
+            Ok(None) => break,
+            Err(_) => return None,
+        }
+    }
+    let mut division = divide(framing.clone(), &[rest.get(..whole)?])?;
+    division.cut = (start, rest.len() - whole);
+    if division.cut == (0, 0) || division.bodies.len() < WHOLE_MIN {
+        return None;
+    }
+    for (bytes, malus) in [(start, CUT.0), (rest.len() - whole, CUT.1)] {
+        division.score -= if bytes > 0 { malus } else { 0 };
+    }
+    Some(division)
+}
+
+fn framings(own: &[Framing]) -> Vec<Framing> {
     let mut framings: Vec<Framing> = Vec::new();
     for framing in own.iter().cloned().chain(all()) {
         let framing = Framing { max: u32::from(u16::MAX), tpdu: None, ..framing };
@@ -28,9 +81,7 @@ pub(super) fn divisions<'a>(streams: &[&'a [u8]], own: &[Framing]) -> Vec<Divisi
             framings.push(framing);
         }
     }
-    let divide = |framing: Framing| divide(framing, streams);
-    let plain = Division { framing: None, bodies: streams.to_vec(), polls: 0, score: 0 };
-    framings.into_iter().filter_map(divide).chain([plain]).collect()
+    framings
 }
 
 fn all() -> Vec<Framing> {
@@ -95,7 +146,7 @@ fn divide<'a>(framing: Framing, streams: &[&'a [u8]]) -> Option<Division<'a>> {
     // Reserved bytes are zeros, and zeros between messages are polls only if nothing better explains them.
     let doubts = 8 * filled.min(2) + 3 * polls.min(4);
     let score = custom(&framing) + 2 * (bodies.len().min(10) as i32) - doubts as i32;
-    Some(Division { framing: Some(framing), bodies, polls, score })
+    Some(Division { framing: Some(framing), bodies, polls, cut: (0, 0), score })
 }
 
 /// How usual a framing is. A length that fits is much evidence; an end byte is some.
@@ -126,7 +177,14 @@ impl Division<'_> {
         let frames = self.bodies.len() + self.polls;
         let frames = if frames == 1 { "one frame".to_owned() } else { format!("{frames} frames") };
         let ends = if self.bodies.len() + self.polls == 1 { "ends" } else { "end" };
-        format!("framing: {frames} with {} {ends} where the input ends", words(framing))
+        match self.cut {
+            (0, 0) => format!("framing: {frames} with {} {ends} where the input ends", words(framing)),
+            (before, behind) => format!(
+                "framing: {frames} with {}; {before} bytes in front of them and {behind} behind belong to frames that \
+                 are cut off",
+                words(framing)
+            ),
+        }
     }
 }
 

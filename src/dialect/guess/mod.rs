@@ -137,17 +137,30 @@ pub fn guess(streams: &[&[u8]], files: &[(&str, &str)]) -> Vec<Guess> {
     let mut found: Vec<Guess> = Vec::new();
     let own: Vec<Framing> = bases.iter().map(|base| base.dialect.framing().clone()).collect();
     for division in framings::divisions(streams, &own) {
-        for front in headers::fronts(&division.bodies) {
-            let mut variants = Variants::default();
-            for base in bases.iter().filter(|base| base.may_fit(&division.bodies, &front)) {
-                found.extend(try_as_it_stands(base, &division, &front));
-                found.extend(variants.try_other_encodings(base, &division, &front));
+        try_division(&bases, &division, &mut found);
+    }
+    if let ([stream], true) = (streams, found.is_empty()) {
+        // A capture may begin or end inside a frame. There are many places where it could, so that tables are tried as
+        // they stand.
+        for division in framings::cut_divisions(stream, &own) {
+            for front in headers::fronts(&division.bodies) {
+                found.extend(bases.iter().filter_map(|base| try_as_it_stands(base, &division, &front)));
             }
         }
     }
     found.sort_by_key(|guess| std::cmp::Reverse(guess.score));
     found.truncate(GUESSES_MAX);
     found
+}
+
+fn try_division(bases: &[Base], division: &Division<'_>, found: &mut Vec<Guess>) {
+    for front in headers::fronts(&division.bodies) {
+        let mut variants = Variants::default();
+        for base in bases.iter().filter(|base| base.may_fit(&division.bodies, &front)) {
+            found.extend(try_as_it_stands(base, division, &front));
+            found.extend(variants.try_other_encodings(base, division, &front));
+        }
+    }
 }
 
 fn bases(files: &[(&str, &str)]) -> Vec<Base> {

@@ -7,7 +7,8 @@ use crate::iso8583::digits;
 /// How an input is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(super) enum Coding {
-    /// Whatever fits: bytes that are no text are raw; text is a dump, hex, or base64, in this order.
+    /// Whatever fits: bytes that are no text are raw; text is a dump, hex, a message in characters, or base64, in this
+    /// order.
     Auto,
     /// Hex digits, with spaces, line ends, commas, colons and `0x` between them, or a dump with offsets.
     Hex,
@@ -24,7 +25,10 @@ pub(super) enum InputError {
     #[error("there are no bytes in it")]
     Empty,
     /// Neither hex nor base64.
-    #[error("it is neither hex (line {line} has something else), nor a dump, nor base64")]
+    #[error(
+        "it is neither hex (line {line} has something else), nor a dump, nor base64; `--input raw` takes a message in \
+         characters as it is"
+    )]
     Neither {
         /// The first line that is no hex.
         line: usize,
@@ -66,6 +70,7 @@ pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
             Some(pieces) => pieces,
             None => match (hex(bytes), base64(bytes).filter(|_| is_whole_base64(bytes))) {
                 (Ok(pieces), _) => pieces,
+                (Err(_), _) if begins_message(bytes) => messages(bytes),
                 (Err(_), Some(bytes)) => vec![bytes],
                 (Err(InputError::NotHex { line }), None) => return Err(InputError::Neither { line }),
                 (Err(error), None) => return Err(error),
@@ -78,6 +83,24 @@ pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
 
 const fn is_text(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
+}
+
+/// Whether text begins like a message in characters: MTI and a bitmap in hex, maybe behind a literal such as
+/// `ISO025000070`.
+fn begins_message(text: &[u8]) -> bool {
+    const LITERAL: usize = 12;
+    let begins = |text: &[u8]| {
+        let (mti, bitmap) = (text.get(..4).unwrap_or_default(), text.get(4..20).unwrap_or_default());
+        matches!(mti, [b'0'..=b'2' | b'8' | b'9', b'1'..=b'8', b'0'..=b'9', b'0'..=b'5'])
+            && bitmap.len() == 16
+            && bitmap.iter().all(u8::is_ascii_hexdigit)
+    };
+    begins(text) || text.starts_with(b"ISO") && begins(text.get(LITERAL..).unwrap_or_default())
+}
+
+/// Messages in characters, one on a line: blanks at an end may belong to it.
+fn messages(text: &[u8]) -> Pieces {
+    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec()).collect()
 }
 
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
@@ -151,10 +174,14 @@ struct DumpLine {
     bytes: Vec<u8>,
 }
 
-/// What `xxd`, `hexdump -C`, `od -A x -t x1` and `tcpdump -x` print; `None` when it is nothing of the kind. Each
+/// What `xxd`, `hexdump -C`, `od -A x -t x1`, `tcpdump -x` and Wireshark print; `None` when it is nothing of
+/// the kind. Each
 /// offset of zero begins a piece, and of a captured packet only what TCP carries is kept.
 fn dump(bytes: &[u8]) -> Result<Option<Pieces>, InputError> {
     let tcpdump = lines(bytes).any(|(_, line)| line.starts_with(b"0x0000:"));
+    // Wireshark's offsets have four digits and no colon.
+    let wireshark =
+        lines(bytes).find(|(_, line)| !line.is_empty()).is_some_and(|(_, line)| line.starts_with(b"0000  "));
     let mut pieces: Pieces = Vec::new();
     let (mut last, mut repeats) = (Vec::new(), false);
     for (number, line) in lines(bytes).filter(|(_, line)| !line.is_empty()) {
@@ -184,7 +211,7 @@ fn dump(bytes: &[u8]) -> Result<Option<Pieces>, InputError> {
     if pieces.is_empty() {
         return Ok(None);
     }
-    if tcpdump {
+    if tcpdump || wireshark {
         pieces = pieces.iter().map(|packet| tcp_payload(packet).to_vec()).collect();
     }
     Ok(Some(pieces))
@@ -207,8 +234,10 @@ fn dump_line(line: &[u8]) -> Option<DumpLine> {
     let (head, rest) = text.split_at(end);
     let digits = head.strip_prefix("0x").unwrap_or(head);
     let colon = rest.starts_with(':');
-    // Without a colon only the six to eight digits of `hexdump` and `od` are an offset, and two blanks follow or one.
-    if !(4..=16).contains(&digits.len()) || !colon && digits.len() < 6 {
+    // Without a colon only the six to eight digits of `hexdump` and `od` are an offset, and two blanks follow or one;
+    // or Wireshark's four, with blanks behind them.
+    let short = !colon && digits.len() == 4 && (rest.starts_with("  ") || rest.is_empty());
+    if !(4..=16).contains(&digits.len()) || !colon && !short && digits.len() < 6 {
         return None;
     }
     let offset = usize::from_str_radix(digits, 16).ok()?;
@@ -217,6 +246,7 @@ fn dump_line(line: &[u8]) -> Option<DumpLine> {
         Some(bar) => 0..bar,
         // Two blanks end the hex of `xxd` and `tcpdump`; without a colon they only divide sixteen bytes in two.
         None if colon => 0..rest.find("  ").unwrap_or(rest.len()),
+        None if short => 0..rest.find("   ").unwrap_or(rest.len()),
         None => 0..rest.len(),
     };
     let hex: Vec<u8> = rest.get(part)?.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -289,7 +319,11 @@ mod tests {
             "\t0x0000:  3031 3030 0123 4567 89ab cdef 2030 4142  0100.#Eg.....0AB",
             "\t0x0010:  c1c2 c3                                  ...",
         ];
-        for text in [&xxd[..], &hexdump, &od, &tcpdump] {
+        let wireshark = [
+            "0000  30 31 30 30 01 23 45 67 89 ab cd ef 20 30 41 42   0100.#Eg.... 0AB",
+            "0010  c1 c2 c3                                          ...",
+        ];
+        for text in [&xxd[..], &hexdump, &od, &tcpdump, &wireshark] {
             check(&text.join("\n"), Coding::Auto, &[bytes]);
         }
         // What is repeated is left out by `hexdump -C`.
@@ -313,6 +347,17 @@ mod tests {
             }
         }
         check(&text, Coding::Auto, &["000430313030", "000430313030"]);
+    }
+
+    #[test]
+    fn messages_in_characters_are_taken_as_they_are() {
+        let message = "0100722000000000800016411111111111111100000000000000500006041234561234 56XYZ ";
+        let literal = format!("ISO025000070{message}");
+        for text in [message, &literal] {
+            check(text, Coding::Auto, &[&digits::hex_text(text.as_bytes())]);
+        }
+        let hex = digits::hex_text(message.as_bytes());
+        check(&format!("{message}\r\n{message}\n"), Coding::Auto, &[&hex, &hex]);
     }
 
     #[test]
