@@ -3,8 +3,6 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
-#[expect(dead_code, reason = "the journal's own tests use all of it")]
-#[path = "journal/memory.rs"]
 mod memory;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ mod journal {
     pub(crate) mod crash;
     pub(crate) mod damage;
     pub(crate) mod events;
+    #[path = "../memory/mod.rs"]
     pub(crate) mod memory;
     pub(crate) mod records;
     pub(crate) mod writing;

@@ -90,15 +90,16 @@ pub(crate) fn walk<S: Storage>(
         }
         visit.segment(&file, header);
         window.forget();
-        let mut reading = Reading { file: &file, content: storage.open(&file)?, header, window: &mut window };
+        let content = storage.open(&file)?;
+        let mut reading = Reading { file: &file, content, header, window: &mut window, unmarked: BLOCK };
         let (end, fault) = reading.batches(&mut recovered, visit)?;
         match headers.get(index + 1) {
             Some(next) => continues(next, &recovered, Place { file: &file, offset: end }, fault)?,
             None => recovered.torn = reading.tail(&recovered, end, fault)?,
         }
         recovered.epoch = header.epoch;
-        let length = reading.content.length()?;
-        recovered.segments.push(Segment { header: *header, last: recovered.last, end, length });
+        let (length, unmarked) = (reading.content.length()?, reading.unmarked);
+        recovered.segments.push(Segment { header: *header, last: recovered.last, unmarked, end, length });
     }
     reaches(recovered, covered)
 }
@@ -110,7 +111,7 @@ pub(crate) fn passed_by<S: Storage>(
     next: &SegmentHeader,
 ) -> Result<Segment, StorageError> {
     let length = storage.open(&segment::name(header.number))?.length()?;
-    Ok(Segment { header, last: Sequence(next.first.0 - 1), end: length, length })
+    Ok(Segment { header, last: Sequence(next.first.0 - 1), unmarked: length, end: length, length })
 }
 
 /// Snapshots hold durable records only: a journal that ends before them has lost its end.
@@ -195,6 +196,8 @@ struct Reading<'a, F> {
     content: F,
     header: &'a SegmentHeader,
     window: &'a mut Window,
+    /// Where the batches begin that no later one marks as durable.
+    unmarked: u64,
 }
 
 impl<F: StorageFile> Reading<'_, F> {
@@ -218,6 +221,9 @@ impl<F: StorageFile> Reading<'_, F> {
             let batch = self.window.get(&self.content, offset, header.bytes_on_disk())?;
             let body = &batch[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + header.body_bytes as usize];
             visit.batch(place, &header, body)?;
+            if header.durable_batch == so_far.last_batch {
+                self.unmarked = offset;
+            }
             so_far.last = header.last();
             so_far.last_batch = header.number;
             so_far.time = header.time;

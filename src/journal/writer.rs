@@ -95,6 +95,10 @@ impl<S: Storage> Writer<S> {
             fingerprint,
             recycled: false,
         };
+        // The new header says that all before it is durable, so that has to be true first.
+        if let Some(last) = recovered.segments.last() {
+            segment::settle(&storage, last)?;
+        }
         let file = segment::create(&storage, header)?;
         // Only now is the dead tail of no use to anyone.
         if let Some(last) = recovered.segments.last().filter(|last| last.end < last.length) {

@@ -1,6 +1,7 @@
 //! Writing: batches, segments, spares, marks, and a writer that stays closed after a failure.
 
 use crate::journal::memory::Crash;
+use crate::journal::memory::Fault;
 use crate::journal::memory::Memory;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::time::Timestamp;
@@ -144,6 +145,29 @@ fn r2_a_writer_that_failed_once_never_writes_again() {
         assert_eq!(again.buffer.last(), Sequence(5));
         again.append(1);
         again.write();
+    }
+}
+
+#[test]
+fn what_is_read_at_a_start_is_on_disk_before_anything_follows_it() {
+    // What a failed sync has dropped is read until the power fails, and a later sync does not write it.
+    for fault in [Fault::Dropped, Fault::Short] {
+        let memory = Memory::new();
+        let mut journal = Journal::open(&memory);
+        journal.append(5);
+        journal.write();
+        memory.inject(Operation::Sync, 0, fault);
+        journal.append(5);
+        journal.buffer.take(&mut journal.pending);
+        assert!(journal.writer.write(&mut journal.pending).is_err());
+        let killed = memory.after(Crash::KeepWritten);
+        assert_eq!(records(&killed).expect("a whole journal").0.last, Sequence(10), "{fault:?}");
+        let mut again = Journal::open(&killed);
+        again.append(1);
+        again.write();
+        let (recovered, records) = records(&killed.after(Crash::LoseUnsynced)).expect("a whole journal");
+        assert_eq!((recovered.last, recovered.torn), (Sequence(11), None), "{fault:?}");
+        assert!(are_the_first(&records));
     }
 }
 
