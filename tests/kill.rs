@@ -1,15 +1,19 @@
 //! Kills the real process under load and proves from the outside what is there after the restart: holds, postings, and
 //! the answers that were given, whatever they said.
 //!
-//! `TURNPIKE_KILLS` says how often; half of the kills are in `fsync` mode, half in `async`.
+//! `TURNPIKE_KILLS` says how often; half of the kills are in `fsync` mode, half in `async`. Half of each come while
+//! snapshots are made one after the other, and segments are recycled behind them.
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
+use std::io::Read;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
@@ -67,12 +71,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn a_killed_daemon_has_what_it_answered_or_says_how_much_it_may_lose() {
     let kills: u64 = std::env::var("TURNPIKE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
-    let mut missing = 0;
+    let (mut missing, mut from_snapshots) = (0, 0);
     for kill in 0..kills {
         let reply = if kill % 2 == 0 { "fsync" } else { "async" };
-        missing += one_kill(kill, reply);
+        let (lost, from_snapshot) = one_kill(kill, reply);
+        missing += lost;
+        from_snapshots += u64::from(from_snapshot);
     }
-    println!("{kills} kills; in async mode {missing} answered approvals were missing in all");
+    println!(
+        "{kills} kills; in async mode {missing} answered approvals were missing in all; \
+         {from_snapshots} starts began with a snapshot"
+    );
+    assert!(from_snapshots >= kills / 4, "the ones with snapshots begin with them: {from_snapshots}");
 }
 
 /// One daemon, its directory and its addresses.
@@ -107,6 +117,7 @@ fn start(directory: &Path, http: SocketAddr) -> Child {
         .arg(directory.join("seed.csv"))
         .arg("--data-dir")
         .arg(directory.join("data"))
+        .env("NO_COLOR", "1")
         .stdout(Stdio::from(log.try_clone().expect("a log")))
         .stderr(Stdio::from(log))
         .spawn()
@@ -128,7 +139,7 @@ impl Daemon {
         let config = format!(
             "[admin]\nlisten = \"{http}\"\n\
              [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 400000\nclosed_per_slot = 128\n\
-             [journal]\nreply = \"{reply}\"\nsegment_mib = 8\nspare_segments = 1\n\
+             [journal]\nreply = \"{reply}\"\nsegment_mib = 1\nspare_segments = 1\nretained_segments = 1\n\
              max_unsynced_records = {UNSYNCED_MAX}\n\
              [links.visa]\ndialect = \"visa\"\nlisten = \"{visa}\"\n\
              [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{iso87}\"\n"
@@ -146,6 +157,30 @@ impl Daemon {
 
     fn restart(&mut self) {
         self.process = start(self.directory.path(), self.http);
+    }
+
+    /// Asks for one snapshot after the other until the daemon is gone. Returns how many were made.
+    fn keep_making_snapshots(&self) -> thread::JoinHandle<u64> {
+        let http = self.http;
+        thread::spawn(move || {
+            let mut made = 0;
+            while let Ok(mut socket) = TcpStream::connect(http) {
+                let request = "POST /v1/snapshots HTTP/1.1\r\nHost: turnpike\r\nConnection: close\r\n\r\n";
+                let mut answer = String::new();
+                let asked = socket.write_all(request.as_bytes());
+                if asked.is_ok() && socket.read_to_string(&mut answer).is_ok() {
+                    made += u64::from(answer.starts_with("HTTP/1.1 200"));
+                }
+            }
+            made
+        })
+    }
+
+    /// Whether the last start began with a snapshot.
+    fn began_with_a_snapshot(&self) -> bool {
+        let log = fs::read_to_string(self.directory.path().join("log")).expect("a log");
+        let start = log.lines().rfind(|line| line.contains("books rebuilt")).expect("it was told");
+        !start.contains("snapshot=0 ")
     }
 
     fn plan(&self, kill: u64, population: Population) -> Plan {
@@ -187,16 +222,22 @@ fn wait_for_records(http: SocketAddr, records: u64) {
     });
 }
 
-fn one_kill(kill: u64, reply: &str) -> u64 {
+/// Kills once. Returns how many answers are missing, and whether the start after it began with a snapshot.
+fn one_kill(kill: u64, reply: &str) -> (u64, bool) {
     let population =
         Population::generate(Composition { second_currency_every: 0, ..Composition::of(WALLETS, kill) });
     let mut daemon = Daemon::new(reply, &population);
     let plan = daemon.plan(kill, population);
     let again = plan.clone();
     let load = thread::spawn(move || block_on(drive::drive_keeping(plan)).expect("a report"));
+    let snapshots = (kill % 4 >= 2).then(|| daemon.keep_making_snapshots());
     // Not every record is an answer: wallets, cards, and declines on the way.
     wait_for_records(daemon.http, ANSWERS * 6 / 5 + 2 * u64::from(WALLETS) + kill * 7_919 % 3_000);
     daemon.kill();
+    if let Some(snapshots) = snapshots {
+        let made = snapshots.join().expect("it ends when the daemon does");
+        assert!(made >= 1, "kill {kill} {reply}: a snapshot was made before");
+    }
     let (report, acquirer) = load.join().expect("the load ends when the daemon does");
     assert!(report.measured.answered >= ANSWERS, "kill {kill} {reply}:\n{report}");
     assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "kill {kill} {reply}:\n{report}");
@@ -205,7 +246,7 @@ fn one_kill(kill: u64, reply: &str) -> u64 {
     let allowed = if reply == "fsync" { 0 } else { UNSYNCED_MAX };
     assert!(missing.len() as u64 <= allowed, "kill {kill} {reply}: {} answers are missing", missing.len());
     repeats(&daemon, again, acquirer, &missing, kill, reply);
-    missing.len() as u64
+    (missing.len() as u64, daemon.began_with_a_snapshot())
 }
 
 /// Compares wallets with what was answered; returns the approvals that are not there.
