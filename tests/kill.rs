@@ -242,6 +242,7 @@ fn one_kill(kill: u64, reply: &str) -> (u64, bool) {
     assert!(report.measured.answered >= ANSWERS, "kill {kill} {reply}:\n{report}");
     assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "kill {kill} {reply}:\n{report}");
     daemon.restart();
+    println!("kill {kill} {reply}: {} answers before it", report.measured.answered);
     let missing = block_on(compare(daemon.http, &acquirer, &again.run));
     let allowed = if reply == "fsync" { 0 } else { UNSYNCED_MAX };
     assert!(missing.len() as u64 <= allowed, "kill {kill} {reply}: {} answers are missing", missing.len());

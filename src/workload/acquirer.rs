@@ -143,7 +143,10 @@ impl Acquirer {
                 }
                 Next::Repeat(kind, original) => {
                     // One repeat of a message is in flight at most, so that its answers can be told apart.
-                    let fit = self.exchanges.get(original).is_some_and(|first| first.again == NONE);
+                    // What was reversed and not approved may have been refused: its repeat would be decided anew.
+                    let reversed = |first: &Exchange| first.has(REVERSAL_SENT) && !first.has(TOOK);
+                    let first = self.exchanges.get(original).filter(|first| first.again == NONE);
+                    let fit = first.is_some_and(|first| !reversed(first));
                     if fit {
                         return self.repeat(stream, kind, original, out);
                     }

@@ -227,6 +227,23 @@ impl Acquirer {
         self.exchanges.get(reversal).is_some_and(|reversal| reversal.expected == 1)
     }
 
+    /// Requests for money of which nobody knows what was decided: those without an answer, and those that were refused
+    /// and have a repeat without an answer, since a repeat of what was refused is decided anew.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = &Exchange> {
+        let asked = |open: &Exchange| match open.kind {
+            Kind::Repeat => self.exchanges.get(open.other).filter(|first| self.was_refused(first)),
+            _ => self.exchanges.get(open.number),
+        };
+        let asked = self.exchanges.unanswered().filter_map(asked);
+        asked.filter(|exchange| exchange.kind.takes())
+    }
+
+    /// Whether all that was answered to a request is that nothing was decided.
+    fn was_refused(&self, exchange: &Exchange) -> bool {
+        let codes = &self.networks[self.network_of(usize::from(exchange.stream))].codes;
+        exchange.has(DONE) && !exchange.has(TOOK) && codes.refusals.contains(&exchange.code)
+    }
+
     /// How many answers had each DE 39, those that came only.
     pub fn codes_seen(&self) -> impl Iterator<Item = ([u8; 2], u64)> {
         let seen = self.codes_seen.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -252,8 +269,7 @@ impl Acquirer {
             posted: (book.firm_posted, -book.posted),
         };
         let mut between: Vec<Between> = self.model.books().iter().map(of_answers).collect();
-        let open = self.exchanges.unanswered();
-        for exchange in open.filter(|exchange| exchange.kind.takes() && !exchange.has(RELEASED)) {
+        for exchange in self.undecided().filter(|exchange| !exchange.has(RELEASED)) {
             if let Some(account) = between.get_mut(exchange.account as usize) {
                 let range = if exchange.kind == Kind::Sale { &mut account.posted } else { &mut account.held };
                 range.1 += i64::from(exchange.amount);

@@ -154,9 +154,18 @@ fn each_planted_mistake_is_found() {
     }
 }
 
-#[test]
-fn r33_what_has_no_answer_is_settled_by_its_reversal() {
-    let (mut acquirer, mut issuer) = run(&traffic(everything(), 23), Planted::SaysNothing, &[40; 100]);
+/// Sends one more batch, whose answers are lost.
+fn lose_answers(acquirer: &mut Acquirer, issuer: &mut Issuer) {
+    let (mut frames, mut answers) = (Vec::new(), Vec::new());
+    for n in 0..60 {
+        acquirer.set_time(NOW.plus_ms(10_000_000 + n * 300));
+        let number = acquirer.compose(0, &mut frames);
+        acquirer.sent(number, n, n);
+    }
+    assert_eq!(issuer.answer(&dialects()[0], &frames, &mut answers), frames.len());
+}
+
+fn assert_between(acquirer: &Acquirer, issuer: &Issuer) {
     let accounts = acquirer.population().accounts();
     for (account, between) in accounts.iter().zip(acquirer.taken_between()) {
         let (balance, held) = issuer.accounts[&(account.wallet.0, account.currency)];
@@ -164,6 +173,25 @@ fn r33_what_has_no_answer_is_settled_by_its_reversal() {
             assert!(least <= taken && taken <= most, "wallet {}: {taken} {between:?}", account.wallet.0);
         }
     }
+}
+
+#[test]
+fn r33_a_repeat_without_an_answer_of_what_was_refused_may_have_taken_money() {
+    let mix = Mix::parse("purchase=30,sale=30,repeat=40").expect("a mix");
+    let mut refused = 0;
+    for seed in 0..20 {
+        let (mut acquirer, mut issuer) = run(&traffic(mix.clone(), seed), Planted::Refuses, &[40; 20]);
+        lose_answers(&mut acquirer, &mut issuer);
+        refused += acquirer.undecided().filter(|exchange| exchange.answers() > 0).count();
+        assert_between(&acquirer, &issuer);
+    }
+    assert!(refused > 5, "{refused}");
+}
+
+#[test]
+fn r33_what_has_no_answer_is_settled_by_its_reversal() {
+    let (mut acquirer, mut issuer) = run(&traffic(everything(), 23), Planted::SaysNothing, &[40; 100]);
+    assert_between(&acquirer, &issuer);
     let dialects = dialects();
     issuer.planted = Planted::Nothing;
     let mut open = Vec::new();
