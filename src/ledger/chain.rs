@@ -262,9 +262,10 @@ impl Shard {
         })
     }
 
-    /// Asks for what [`Shard::first_of`] will read first.
+    /// Asks for what [`Shard::first_of`] will read first, and for where an authorization would be put.
     pub fn prefetch_message(&self, fingerprint: u64) {
         self.messages.prefetch(fingerprint);
+        self.authorizations.prefetch_next();
     }
 
     /// What the first of this message left behind: same key and same DE 7; if there is none and the MTI says repeat,

@@ -4,20 +4,20 @@
 //! other, each is a wait for memory; asked for while other messages are worked on, they come side by side. A plain
 //! read cannot do this, since a locked instruction, of which every message has several, waits for it.
 
-/// Asks for the line that a value begins in. Never waits, never fails, changes nothing but what the caches hold.
+/// Asks for the line that an address is in. Never waits, never fails, changes nothing but what the caches hold.
 #[inline(always)]
 #[allow(
     unsafe_code,
     reason = "no safe spelling is stable; the whole path is 1.10 to 1.18 times as fast with it"
 )]
-pub(super) fn prefetch<T>(place: &T) {
+pub(super) fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction is part of every x86-64 processor, takes any address, and reads or writes nothing that
     // the program could observe.
     unsafe {
         use std::arch::x86_64::_MM_HINT_T0;
         use std::arch::x86_64::_mm_prefetch;
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _elsewhere = place;

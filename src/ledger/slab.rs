@@ -5,6 +5,8 @@ use super::prefetch::prefetch;
 /// No position: the end of a list.
 pub const NONE: u32 = u32::MAX;
 
+const CACHE_LINE_BYTES: usize = 64;
+
 /// A table of `T` whose memory is reserved once. Places that were given back are used again, last one first.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -102,6 +104,14 @@ impl<T> Slab<T> {
         if let Some(entry) = self.entries.get(position as usize) {
             prefetch(entry);
         }
+    }
+
+    /// Asks for the cache lines of the place that the next entry will be put in.
+    pub fn prefetch_next(&self) {
+        let next = self.free.last().map_or(self.entries.len(), |position| *position as usize);
+        let place = self.entries.as_ptr().wrapping_add(next);
+        prefetch(place);
+        prefetch(place.wrapping_byte_add(CACHE_LINE_BYTES));
     }
 
     /// Every entry that was ever put in and its position, those given back included; for tables that never give
