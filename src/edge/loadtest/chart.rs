@@ -5,7 +5,7 @@ use std::fmt::Write;
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 250;
 const LEFT: u64 = 76;
-const RIGHT: u64 = 14;
+const RIGHT: u64 = 30;
 const TOP: u64 = 12;
 const BOTTOM: u64 = 30;
 /// Lines of the grid at most, beside zero.

@@ -119,8 +119,8 @@ impl Report {
     fn write_knee(&self, page: &mut String) {
         let Some(knee) = &self.knee else { return };
         let _infallible = write!(page, "<h2>Knee</h2><p>{}</p>", escape(&knee.words()));
-        *page += "<table><tr><th>planned</th><th>sent</th><th>answered</th><th>p99.9</th><th>samples</th>\
-                  <th></th><th>limits met</th></tr>";
+        *page += "<table><tr class=\"head\"><th>planned</th><th>sent</th><th>answered</th><th>p99.9</th><th>samples</th>\
+                  <th></th><th class=\"words\">limits met</th></tr>";
         for step in &knee.steps {
             let limits: Vec<String> = step.limits.iter().map(ToString::to_string).collect();
             let (class, word) =
@@ -236,7 +236,7 @@ impl Report {
     }
 
     fn write_latencies(&self, page: &mut String) {
-        *page += "<h2>Latencies</h2><table><tr><th></th><th>from</th>";
+        *page += "<h2>Latencies</h2><table><tr class=\"head\"><th></th><th>from</th>";
         for (name, _) in PERCENTILES {
             let _infallible = write!(page, "<th>{name}</th>");
         }

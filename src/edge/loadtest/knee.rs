@@ -9,7 +9,7 @@ use crate::edge::loadtest::measure::together;
 use crate::edge::loadtest::schedule::Piece;
 use crate::edge::loadtest::text::time;
 
-/// A step holds while at least so many thousandths of what was planned are sent and answered.
+/// A step holds while at least so many thousandths of what was planned are sent, and answered with a decision.
 const HELD_PERMILLE: u64 = 990;
 /// Without a bound given, a step's 99.9th percentile may be so many times that of the first.
 const TIMES_FIRST: u64 = 10;
@@ -26,8 +26,8 @@ pub(super) const STOLEN_PERMILLE: u64 = 50;
 /// What a limit was met in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Limit {
-    /// The generator could not send or read any faster; thousandths of its time, and of messages that left late.
-    Generator(u64, u64),
+    /// The generator could not send any faster, or was not run in time; thousandths of messages that left late.
+    Generator(u64),
     /// The daemon answered "not now" (91) or "out of order" (96): journal or tables; thousandths of its answers.
     Refused(u64),
     /// A thread of the daemon; its name, and thousandths of its time.
@@ -44,12 +44,9 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
         match self {
-            Self::Generator(busy, late) => write!(
-                f,
-                "the generator: busy {} of the time, {} of messages left late; the knee is its own",
-                percent(*busy),
-                percent(*late)
-            ),
+            Self::Generator(late) => {
+                write!(f, "the generator: {} of messages left late, so the knee is its own", percent(*late))
+            }
             Self::Refused(part) => write!(
                 f,
                 "the daemon's gate: {} of answers were 91 or 96 (journal behind, or tables full)",
@@ -76,7 +73,7 @@ pub struct Step {
     pub planned: u64,
     /// Messages a second that were sent.
     pub sent: u64,
-    /// Answers a second.
+    /// Answers a second that were decisions, not "not now" or "out of order".
     pub answered: u64,
     /// 99.9th percentile from when messages were due, nanoseconds; all groups and links.
     pub p999: u64,
@@ -164,10 +161,9 @@ fn measure(recorded: &Recorded, piece: &Piece) -> Option<Step> {
         within().filter_map(|interval| interval.daemon.as_ref()).map(|daemon| daemon.busiest).sum();
     let latencies = together(recorded.merged(within()).iter());
     let per_second = |count: u64| per(count, 1_000_000_000, length);
-    let busy = (per(counts.busy, 1_000, length), per(counts.late, 1_000, counts.sent));
     let busiest = per(u64::try_from(busiest.as_nanos()).unwrap_or(u64::MAX), 1_000, length);
     let evidence = [
-        (busy.0 > BUSY_PERMILLE || busy.1 > LATE_PERMILLE).then_some(Limit::Generator(busy.0, busy.1)),
+        over(per(counts.late, 1_000, counts.sent), LATE_PERMILLE).map(Limit::Generator),
         over(per(refused, 1_000, counts.answered), REFUSED_PERMILLE).map(Limit::Refused),
         over(busiest, BUSY_PERMILLE)
             .map(|busy| Limit::Daemon(daemon.map_or(String::new(), |daemon| daemon.name.clone()), busy)),
@@ -177,7 +173,7 @@ fn measure(recorded: &Recorded, piece: &Piece) -> Option<Step> {
     Some(Step {
         planned: piece.rate,
         sent: per_second(counts.sent),
-        answered: per_second(counts.answered),
+        answered: per_second(counts.answered.saturating_sub(refused)),
         p999: latencies.as_ref().map_or(0, |all| all.response.value_at_quantile(0.999)),
         samples: latencies.as_ref().map_or(0, |all| all.response.len()),
         held: false,

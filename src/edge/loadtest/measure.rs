@@ -15,6 +15,7 @@ use crate::edge::loadtest::host::Cores;
 use crate::edge::loadtest::host::Daemon;
 use crate::edge::loadtest::host::Processor;
 use crate::edge::loadtest::host::Threads;
+use crate::edge::loadtest::knee::per;
 use crate::workload::answers::Group;
 
 /// Latencies above this count as this.
@@ -341,7 +342,10 @@ impl Recorder {
         let cut = self.current.min(self.intervals.len().saturating_sub(1));
         self.intervals.truncate(cut + 1);
         if let Some(last) = self.intervals.last_mut() {
+            let whole = last.end - last.start;
             last.end = last.end.min(at.max(last.start + 1));
+            // An interval has one rate.
+            last.planned = per(last.planned, last.end - last.start, whole);
         }
         let after =
             Interval { start: at, end: at, cells: vec![None; self.cell_count], ..Interval::default() };
@@ -454,6 +458,8 @@ mod tests {
         assert_eq!((all.response.len(), all.response.max(), all.service.min()), (4, 700, 99));
         assert!(together(counted[1..5].iter()).is_none());
         assert_eq!(recorded.intervals[1].codes, code(2));
+        let planned: Vec<u64> = recorded.intervals.iter().map(|one| one.planned).collect();
+        assert_eq!(planned, [10, 10, 1]);
     }
 
     #[test]

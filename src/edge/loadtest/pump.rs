@@ -213,7 +213,6 @@ impl<'p> Driver<'p> {
     /// Makes all frames of a prepared run.
     pub(super) fn prepare(&mut self) {
         let Some(messages) = self.plan.prepared_messages().filter(|_| self.plan.prepare) else { return };
-        self.messages = messages;
         let count = self.connections.len();
         self.prepared.resize_with(count, Prepared::default);
         let mut schedule = self.schedule.clone();
@@ -268,11 +267,21 @@ impl<'p> Driver<'p> {
         (due <= now && due < self.sending.end).then_some(due)
     }
 
+    /// When a connection's next messages are due as a group.
+    #[inline]
+    fn ripe(&self, place: usize) -> u64 {
+        let next = self.schedule.next(place).saturating_add(self.schedule.hold(place));
+        self.sending.start.saturating_add(next)
+    }
+
     /// Composes what is due on a connection. True when something was.
     #[inline]
     fn offer(&mut self, place: usize, now: u64) -> bool {
         let backlog = self.connections[place].has_output();
         let open = !matches!(self.plan.pace, Pace::Closed { .. });
+        if open && now < self.sending.end && now < self.ripe(place) {
+            return false;
+        }
         let mut any = false;
         while self.connections[place].has_room() {
             let Some(due) = self.due(place, now) else { break };
@@ -371,7 +380,7 @@ impl<'p> Driver<'p> {
                 self.expire(place, now);
             }
             let over = if sending {
-                self.stop.is_some() || self.offered >= self.messages || self.all_prepared_sent()
+                self.stop.is_some() || self.offered >= self.messages
             } else {
                 self.connections
                     .iter()
@@ -397,16 +406,11 @@ impl<'p> Driver<'p> {
         }
     }
 
-    fn all_prepared_sent(&self) -> bool {
-        !self.prepared.is_empty()
-            && self.prepared.iter().all(|prepared| prepared.next == prepared.messages.len())
-    }
-
     /// Until a socket is ready, or something is due.
     pub(super) async fn idle(&self, sending: bool, now: u64) {
         let mut limit = 20_000_000;
-        if sending && let Some((_, next)) = self.schedule.first() {
-            let wait = self.sending.start.saturating_add(next).saturating_sub(now);
+        if sending && let Some((place, _)) = self.schedule.first() {
+            let wait = self.ripe(place).saturating_sub(now);
             if wait < SPIN_NS {
                 return tokio::task::yield_now().await;
             }

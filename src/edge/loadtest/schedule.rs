@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// Where messages of a connection are due so often that several fall into this time, they leave together at its end: a
+/// write of its own for each would cost more than the messages.
+const GROUP_NS: u64 = 25_000;
+/// So many at least.
+const GROUP_MIN: u128 = 4;
 
 /// A time in which the rate is constant. Times are nanoseconds since sending began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +77,8 @@ struct Lane {
     piece: usize,
     /// When its next message is due; never is the largest number.
     next: u64,
+    /// How long after that it may wait for others; nanoseconds.
+    hold: u64,
 }
 
 /// The schedule of an open loop.
@@ -99,12 +106,16 @@ impl Schedule {
                 turn: taken[*target],
                 piece: 0,
                 next: 0,
+                hold: 0,
             });
             taken[*target] += 1;
         }
         let cycle = shares.iter().map(|share| u64::from(share.weight)).sum();
         let mut schedule = Self { pieces, cycle, lanes };
-        (0..places.len()).for_each(|place| schedule.settle(place));
+        for place in 0..places.len() {
+            schedule.settle(place);
+            schedule.regroup(place);
+        }
         schedule
     }
 
@@ -112,6 +123,12 @@ impl Schedule {
     #[inline]
     pub(super) fn next(&self, place: usize) -> u64 {
         self.lanes[place].next
+    }
+
+    /// How long after it is due a message may wait, so that it leaves together with others; nanoseconds.
+    #[inline]
+    pub(super) fn hold(&self, place: usize) -> u64 {
+        self.lanes[place].hold
     }
 
     /// The connection whose message is due first, and when; `None` when all are sent.
@@ -134,10 +151,23 @@ impl Schedule {
         let weight = lane.slots.len() as u64;
         let slot = u64::from(lane.slots[(lane.turn % weight) as usize]);
         let turn = lane.turn / weight * self.cycle + slot;
+        let before = lane.piece;
         while self.pieces.get(lane.piece).is_some_and(|piece| turn >= piece.until) {
             lane.piece += 1;
         }
         lane.next = self.pieces.get(lane.piece).map_or(NEVER, |piece| piece.due(turn));
+        if lane.piece != before {
+            self.regroup(place);
+        }
+    }
+
+    /// Decides by the rate of its piece whether a connection's messages leave in groups.
+    fn regroup(&mut self, place: usize) {
+        let lane = &mut self.lanes[place];
+        let Some(piece) = self.pieces.get(lane.piece) else { return };
+        let share = u128::from(piece.rate) * lane.slots.len() as u128;
+        let every = u128::from(self.cycle) * u128::from(lane.stride) * u128::from(SECOND_NS) / share.max(1);
+        lane.hold = if every * GROUP_MIN <= u128::from(GROUP_NS) { GROUP_NS } else { 0 };
     }
 }
 
@@ -207,6 +237,26 @@ mod tests {
                 assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{own:?}");
             }
         }
+    }
+
+    #[test]
+    fn messages_leave_in_groups_where_a_connection_has_many() {
+        let second = Duration::from_secs(1);
+        for (rate, connections, hold) in [
+            (1_000, 1, 0),
+            (159_000, 1, 0),
+            (160_000, 1, GROUP_NS),
+            (160_000, 4, 0),
+            (2_000_000, 4, GROUP_NS),
+        ] {
+            let shares = [Share { weight: 2, connections }];
+            let schedule = Schedule::new(pieces(&[(second, rate)]), &shares, &vec![0; connections]);
+            assert!((0..connections).all(|place| schedule.hold(place) == hold), "{rate} {connections}");
+        }
+        let parts = [(second, 1_000), (second, 1_000_000)];
+        let mut schedule = Schedule::new(pieces(&parts), &[Share { weight: 1, connections: 1 }], &[0]);
+        (0..1_000).for_each(|_| schedule.advance(0));
+        assert_eq!((schedule.next(0), schedule.hold(0)), (SECOND_NS, GROUP_NS));
     }
 
     #[test]

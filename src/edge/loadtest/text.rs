@@ -56,7 +56,7 @@ impl fmt::Display for Report {
         }
         for judged in &self.thresholds {
             let word = if judged.met { "met" } else { "FAILED" };
-            writeln!(f, "threshold {} {word}, measured {}", judged.threshold, judged.measured)?;
+            writeln!(f, "threshold {} {word}, measured {}", judged.threshold, judged.words())?;
         }
         for compared in &self.compared {
             let word = if compared.regressed { "REGRESSED" } else { "kept" };
