@@ -225,9 +225,10 @@ fn indented(text: &str) -> String {
 }
 
 async fn traffic(daemon: &Daemon, population: Population, length: Duration) -> Result<Report, u8> {
-    let targets = daemon.links.iter().filter_map(|(_, dialect, address)| {
-        Some(Target { dialect: Dialect::built_in(dialect)?, address: *address })
-    });
+    let targets = daemon
+        .links
+        .iter()
+        .filter_map(|(_, dialect, address)| Some(Target::new(Dialect::built_in(dialect)?, *address)));
     let run = Run::new(clock::now().seconds());
     let targets: Vec<Target> = targets.collect();
     let seconds = length.as_secs();

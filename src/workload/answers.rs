@@ -22,10 +22,17 @@ use crate::workload::reading::Reading;
 pub enum Group {
     /// 01xx and 02xx.
     Authorization,
-    /// 04xx.
+    /// 0400 and 0401.
     Reversal,
+    /// Advices: 0420 and 0421.
+    Advice,
     /// 08xx.
     Management,
+}
+
+impl Group {
+    /// How many there are.
+    pub const COUNT: usize = 4;
 }
 
 /// What became of a frame that came in.
@@ -291,8 +298,9 @@ pub struct Between {
 fn timed(exchange: &Exchange, now: u64) -> Received {
     let group = match answer_mti(exchange.kind) {
         110 | 210 => Group::Authorization,
+        410 => Group::Reversal,
         810 => Group::Management,
-        _ => Group::Reversal,
+        _ => Group::Advice,
     };
     if exchange.has(GIVEN_UP) {
         return Received::Stray;

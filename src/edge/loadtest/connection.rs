@@ -12,6 +12,7 @@ use tokio::io::AsyncRead;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
+use crate::edge::loadtest::plan::Target;
 use crate::iso8583::frame::Framing;
 use crate::iso8583::frame::Kind;
 
@@ -23,6 +24,8 @@ const OUTPUT_MAX: usize = 1 << 20;
 /// A connection to a target.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
+    /// The place of its target in the plan.
+    pub(super) target: usize,
     stream: TcpStream,
     framing: Framing,
     input: Vec<u8>,
@@ -32,18 +35,18 @@ pub(super) struct Connection {
     /// Exchanges in the order in which they were sent, until their answer comes or is given up.
     pub(super) waiting: VecDeque<u32>,
     pub(super) in_flight: usize,
-    /// Messages that were offered on it.
-    pub(super) offered: u64,
     /// It was closed, by either side.
     pub(super) closed: bool,
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr, framing: Framing, room: usize) -> io::Result<Self> {
+    pub(super) async fn open(target: usize, of: &Target, room: usize) -> io::Result<Self> {
+        let (address, framing) = (of.address, of.dialect.framing().clone());
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
             address,
+            target,
             stream,
             framing,
             input: vec![0; INPUT_BYTES],
@@ -52,7 +55,6 @@ impl Connection {
             written: 0,
             waiting: VecDeque::with_capacity(room),
             in_flight: 0,
-            offered: 0,
             closed: false,
         })
     }

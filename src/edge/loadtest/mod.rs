@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -11,12 +13,18 @@ use std::time::UNIX_EPOCH;
 use crate::config::seed::Seed;
 use crate::domain::time::Timestamp;
 use crate::edge::exit;
-use crate::edge::loadtest::drive::LoadError;
+use crate::edge::loadtest::baseline::Baseline;
+use crate::edge::loadtest::baseline::Tolerance;
 use crate::edge::loadtest::drive::drive;
+use crate::edge::loadtest::host::Threads;
 use crate::edge::loadtest::plan::Pace;
 use crate::edge::loadtest::plan::Plan;
 use crate::edge::loadtest::plan::Target;
 use crate::edge::loadtest::plan::duration;
+use crate::edge::loadtest::plan::tell_apart;
+use crate::edge::loadtest::profile::Ramp;
+use crate::edge::loadtest::profile::Steps;
+use crate::edge::loadtest::report::INTERRUPTED;
 use crate::edge::loadtest::report::Report;
 use crate::edge::loadtest::threshold::Threshold;
 use crate::workload::identity::Run;
@@ -26,41 +34,69 @@ use crate::workload::population::Population;
 use crate::workload::traffic::Mix;
 use crate::workload::traffic::Traffic;
 
+pub mod baseline;
+mod chart;
 mod connection;
 pub mod drive;
 pub mod echo;
+mod hlog;
+pub mod host;
+mod html;
 pub mod http;
+pub mod json;
+pub mod knee;
 pub mod measure;
 pub mod plan;
+pub mod profile;
+mod pump;
 pub mod report;
+mod schedule;
+mod settle;
+mod text;
 pub mod threshold;
 pub mod verify;
 
 /// Offers traffic to a running daemon, measures latencies, and compares the money at the end.
 ///
-/// Exit codes: 99 when a threshold failed, an answer was wrong or the money differs; 69 when a target cannot be
-/// reached; 65 when the seed file is wrong; 2 when the arguments are.
+/// The rate is constant (--rate), climbs evenly (--ramp) or in steps (--steps), or follows the answers (--window). A
+/// run that is interrupted, or whose peer goes away or falls silent, still writes its reports, marked as partial.
+///
+/// Exit codes: 99 when a threshold failed, a figure regressed, an answer was wrong or the money differs; 69 when a
+/// target cannot be reached, goes away or falls silent; 65 when the seed file or the baseline is wrong; 2 when the
+/// arguments are; 130 when it was interrupted.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LoadArgs {
-    /// A peer to call, such as visa=127.0.0.1:8583. Repeatable.
-    #[arg(long = "target", value_name = "DIALECT=ADDR", value_parser = Target::parse)]
+    /// A peer to call, such as visa=127.0.0.1:8583, and after commas name=, weight= and connections=. Repeatable.
+    #[arg(long = "target", value_name = "DIALECT=HOST:PORT", value_parser = Target::parse)]
     pub targets: Vec<Target>,
     /// Connections to each target.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub connections: u16,
-    /// Messages a second over all connections, however fast they are answered (open loop) [default: 1000].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "window")]
+    /// Messages a second over all connections, such as 50k, however fast they are answered (open loop) [default: 1000].
+    #[arg(long, value_name = "RATE", value_parser = profile::rate, group = "profile")]
     pub rate: Option<u64>,
+    /// An open loop whose rate changes evenly, such as 10k..200k, and finds the knee.
+    #[arg(long, value_name = "FROM..TO", value_parser = Ramp::parse, group = "profile")]
+    pub ramp: Option<Ramp>,
+    /// An open loop that holds one rate after the other, such as 50k,100k or 50k..500k/50k, and finds the knee.
+    #[arg(long, value_name = "RATES", value_parser = Steps::parse, group = "profile", conflicts_with = "length")]
+    pub steps: Option<Steps>,
+    /// How long each step is held.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "steps")]
+    pub step_for: Duration,
+    /// A step holds while its 99.9th percentile is within this [default: ten times that of the slowest step].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub knee_within: Option<Duration>,
     /// Messages in flight on each connection, instead of a rate (closed loop).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536), group = "profile")]
     pub window: Option<u32>,
     /// How long messages are sent.
-    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long = "for", id = "length", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub length: Duration,
     /// Stop earlier, after so many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4_000_000_000))]
     pub messages: Option<u64>,
-    /// Leave out latencies of so long at the beginning.
+    /// Leave so much of the beginning out of latencies and rates.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub warm_up: Duration,
     /// How long an answer is waited for.
@@ -84,7 +120,7 @@ pub struct LoadArgs {
     /// Keep about so many holds alive by reversing the oldest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500_000_000))]
     pub level: Option<u32>,
-    /// Make all frames before the first is sent; needs --messages or --rate.
+    /// Make all frames before the first is sent, for the highest rates; needs --messages or an open loop.
     #[arg(long)]
     pub prepare: bool,
     /// The daemon's HTTP face, where money is compared.
@@ -99,9 +135,24 @@ pub struct LoadArgs {
     /// What must hold, such as auth.p99<2ms, err<0.01%, ledger.mismatch==0. Repeatable.
     #[arg(long = "threshold", value_name = "CONDITION", value_parser = Threshold::parse)]
     pub thresholds: Vec<Threshold>,
+    /// An earlier report (--json) that rate and percentiles are compared with.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// How much worse than the baseline they may be.
+    #[arg(long, value_name = "PART", default_value = "5%", value_parser = Tolerance::parse, requires = "baseline")]
+    pub max_regress: Tolerance,
+    /// The daemon's process on this machine: its threads' processor time is watched, to say what saturates.
+    #[arg(long, value_name = "PID")]
+    pub daemon_pid: Option<u32>,
     /// Write the report as JSON to this file too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report as one HTML page with charts to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write latencies by interval as an HdrHistogram log to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub hlog: Option<PathBuf>,
     /// The peer is `turnpike echo`: answers are not judged.
     #[arg(long)]
     pub echo_peer: bool,
@@ -113,19 +164,47 @@ pub fn run(args: &LoadArgs) -> ExitCode {
     if let Some(wallets) = args.make_seed {
         return make_seed(wallets, args.seed);
     }
-    let plan = match plan_of(args) {
-        Ok(plan) => plan,
+    let (plan, baseline) = match plan_of(args).and_then(|plan| Ok((plan, baseline_of(args)?))) {
+        Ok(both) => both,
         Err((code, words)) => return fail(code, &words),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(exit::IO, &error.to_string()),
     };
+    watch_for_interrupts(&plan);
+    let conditions = Report::conditions(&plan);
     match runtime.block_on(drive(plan)) {
-        Ok(report) => finish(args, &report),
-        Err(error @ (LoadError::Unbounded | LoadError::Template(_))) => fail(exit::USAGE, &error.to_string()),
-        Err(error) => fail(exit::UNAVAILABLE, &error.to_string()),
+        Ok(mut report) => {
+            if let Some(baseline) = &baseline {
+                report.compare(baseline);
+            }
+            finish(args, &report)
+        }
+        Err(error) => {
+            let report = Report::not_begun(conditions, &error, now());
+            let written = write_files(args, &report);
+            let failed = fail(error.exit_code(), &error.to_string());
+            written.map_or_else(ExitCode::from, |()| failed)
+        }
     }
+}
+
+/// Ctrl-C ends the run early, and a second one the process. The generator never waits while it is busy, so that a
+/// thread of its own listens.
+fn watch_for_interrupts(plan: &Plan) {
+    let interrupted = Arc::clone(&plan.interrupted);
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if interrupted.swap(true, Ordering::Relaxed) {
+                    std::process::exit(INTERRUPTED.into());
+                }
+                eprintln!("turnpike load: interrupted; settling what is open (again to stop at once)");
+            }
+        });
+    });
 }
 
 fn fail(code: u8, words: &str) -> ExitCode {
@@ -135,12 +214,31 @@ fn fail(code: u8, words: &str) -> ExitCode {
 
 fn finish(args: &LoadArgs, report: &Report) -> ExitCode {
     print!("{report}");
-    if let Some(file) = &args.json
-        && let Err(error) = std::fs::write(file, format!("{:#}\n", report.to_json()))
-    {
-        return fail(exit::IO, &format!("{}: {error}", file.display()));
+    if let Some(partial) = &report.partial {
+        eprintln!("turnpike load: the report is partial: {}", partial.reason);
     }
-    ExitCode::from(report.exit_code())
+    match write_files(args, report) {
+        Ok(()) => ExitCode::from(report.exit_code()),
+        Err(code) => ExitCode::from(code),
+    }
+}
+
+/// Writes the files that were asked for; complains and returns the exit code otherwise.
+fn write_files(args: &LoadArgs, report: &Report) -> Result<(), u8> {
+    let mut outcome = Ok(());
+    let mut write = |file: &Option<PathBuf>, content: &dyn Fn() -> Result<Vec<u8>, String>| {
+        let Some(file) = file else { return };
+        let written =
+            content().and_then(|content| std::fs::write(file, content).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            eprintln!("turnpike load: {}: {error}", file.display());
+            outcome = Err(exit::IO);
+        }
+    };
+    write(&args.json, &|| Ok(format!("{:#}\n", report.to_json()).into_bytes()));
+    write(&args.html, &|| Ok(report.to_html().into_bytes()));
+    write(&args.hlog, &|| report.to_hlog());
+    outcome
 }
 
 fn make_seed(wallets: u32, seed: u64) -> ExitCode {
@@ -153,15 +251,41 @@ fn make_seed(wallets: u32, seed: u64) -> ExitCode {
     }
 }
 
-fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
+fn now() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_1970.as_nanos()).unwrap_or(0))
+}
+
+fn baseline_of(args: &LoadArgs) -> Result<Option<Baseline>, (u8, String)> {
+    let Some(file) = &args.baseline else { return Ok(None) };
+    let name = file.display().to_string();
+    let text = std::fs::read(file).map_err(|error| (exit::DATA, format!("{name}: {error}")))?;
+    Baseline::read(&name, &text, args.max_regress).map(Some).map_err(|words| (exit::DATA, words))
+}
+
+/// What is wrong with arguments that are each right.
+fn contradiction(args: &LoadArgs) -> Option<&'static str> {
+    let open = args.rate.is_some() || args.ramp.is_some() || args.steps.is_some();
     if args.targets.is_empty() {
-        return Err((exit::USAGE, "no --target is named; write --target visa=127.0.0.1:8583".to_owned()));
+        return Some("no --target is named; write --target visa=127.0.0.1:8583");
     }
-    if args.prepare && args.rate.is_none() && args.messages.is_none() {
-        return Err((exit::USAGE, "--prepare needs --messages or --rate".to_owned()));
+    if args.prepare && !open && args.messages.is_none() {
+        return Some("--prepare needs --messages, or a rate (--rate, --ramp or --steps)");
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(u64::try_from(now.as_nanos()).unwrap_or(0));
+    if args.window.is_some() && args.targets.iter().any(|target| target.weight != 1) {
+        return Some("weights divide a rate; with --window every connection goes as fast as it is answered");
+    }
+    if args.daemon_pid.is_some_and(|process| Threads::of(process).is_none()) {
+        return Some("--daemon-pid names no process of this machine");
+    }
+    None
+}
+
+fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
+    if let Some(words) = contradiction(args) {
+        return Err((exit::USAGE, words.to_owned()));
+    }
+    let now = now();
     let population = match &args.seed_file {
         None => Population::generate(Composition::of(args.wallets, args.seed)),
         Some(file) => {
@@ -170,12 +294,20 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
             population_of_seed(&name, &text, now).map_err(|words| (exit::DATA, words))?
         }
     };
-    let pace = match args.window {
-        Some(window) => Pace::Closed { window: window as usize },
-        None => Pace::Open { rate: args.rate.unwrap_or(1_000) },
+    let pace = match (args.window, args.ramp, &args.steps) {
+        (Some(window), _, _) => Pace::Closed { window: window as usize },
+        (_, Some(ramp), _) => Pace::Ramp(ramp),
+        (_, _, Some(steps)) => Pace::Steps { rates: steps.clone(), each: args.step_for },
+        _ => Pace::Open { rate: args.rate.unwrap_or(1_000) },
     };
     let run = Run::new(now.seconds());
-    let mut plan = Plan::new(args.targets.clone(), population, pace, args.length, run);
+    let mut targets = args.targets.clone();
+    tell_apart(&mut targets);
+    let mut plan = Plan::new(targets, population, pace, args.length, run);
+    if plan.sending().is_zero() || args.warm_up >= plan.sending() {
+        let words = "nothing would be measured: --for (or the steps) must be longer than --warm-up";
+        return Err((exit::USAGE, words.to_owned()));
+    }
     plan.connections = usize::from(args.connections);
     plan.messages = args.messages;
     plan.warm_up = args.warm_up;
@@ -189,6 +321,8 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
     plan.verify_wallets = args.verify_wallets as usize;
     plan.thresholds = args.thresholds.clone();
     plan.echo = args.echo_peer;
+    plan.knee_within = args.knee_within;
+    plan.daemon = args.daemon_pid;
     Ok(plan)
 }
 

@@ -1,42 +1,107 @@
 //! What a load test does: whom it calls, what it sends, how fast, how long, and what must hold at the end.
 
 use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
 use crate::edge::dialects;
+use crate::edge::loadtest::profile::Ramp;
+use crate::edge::loadtest::profile::Steps;
+use crate::edge::loadtest::schedule::Piece;
+use crate::edge::loadtest::schedule::pieces;
+use crate::edge::loadtest::schedule::planned;
 use crate::edge::loadtest::threshold::Threshold;
 use crate::edge::text::FileError;
 use crate::workload::identity::Run;
 use crate::workload::population::Population;
 use crate::workload::traffic::Traffic;
 
+/// Largest weight of a target.
+const WEIGHT_MAX: u32 = 1_000;
+/// Most connections of a target.
+const CONNECTIONS_MAX: usize = 4_096;
+
 /// One peer: a dialect and where it listens.
 #[derive(Clone, Debug)]
 pub struct Target {
+    /// What reports call it.
+    pub name: String,
     /// How it speaks.
     pub dialect: Dialect,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its share of an open loop's messages, beside the other targets' weights.
+    pub weight: u32,
+    /// Connections to it; `None` is as many as the plan says.
+    pub connections: Option<usize>,
 }
 
 impl Target {
-    /// A target from `dialect=address`, the dialect being built in or a dialect file.
+    /// A target called as its dialect, with a weight of one.
+    #[must_use]
+    pub fn new(dialect: Dialect, address: SocketAddr) -> Self {
+        Self { name: dialect.name().to_owned(), dialect, address, weight: 1, connections: None }
+    }
+
+    /// A target from `dialect=host:port`, the dialect being built in or a dialect file, and after commas
+    /// `name=`, `weight=` and `connections=`.
     ///
     /// # Errors
     /// What is wrong, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (dialect, address) =
+        let (dialect, rest) =
             text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form dialect=address"))?;
-        let address = address
-            .parse()
-            .map_err(|_| format!("`{address}` is not an address with a port, such as 127.0.0.1:8583"))?;
+        let mut words = rest.split(',');
+        let address = words.next().unwrap_or_default();
+        let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());
+        let address = found
+            .ok_or_else(|| format!("`{address}` is not an address with a port, such as 127.0.0.1:8583"))?;
         let dialect = match Dialect::built_in(dialect) {
             Some(dialect) => dialect,
             None => from_file(dialect)?,
         };
-        Ok(Self { dialect, address })
+        let mut target = Self::new(dialect, address);
+        for word in words {
+            target.set(word)?;
+        }
+        Ok(target)
+    }
+
+    fn set(&mut self, word: &str) -> Result<(), String> {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let range = |most: u32| {
+            let number: Option<u32> = value.parse().ok();
+            number
+                .filter(|number| (1..=most).contains(number))
+                .ok_or_else(|| format!("`{word}`: {key} is from 1 to {most}"))
+        };
+        match key {
+            "name" if !value.is_empty() && value.chars().all(plain) => value.clone_into(&mut self.name),
+            "name" => return Err(format!("`{word}`: a name has letters, digits, `-`, `_` and `.`")),
+            "weight" => self.weight = range(WEIGHT_MAX)?,
+            "connections" => self.connections = Some(range(CONNECTIONS_MAX as u32)? as usize),
+            _ => return Err(format!("`{word}` is none of name=, weight= and connections=")),
+        }
+        Ok(())
+    }
+}
+
+/// Gives targets of one name a number each, so that reports tell them apart.
+pub fn tell_apart(targets: &mut [Target]) {
+    for place in 1..targets.len() {
+        let (before, rest) = targets.split_at_mut(place);
+        let Some(target) = rest.first_mut() else { break };
+        let name = target.name.clone();
+        let mut number = 1;
+        while before.iter().any(|other| other.name == target.name) {
+            number += 1;
+            target.name = format!("{name}-{number}");
+        }
     }
 }
 
@@ -51,13 +116,22 @@ fn from_file(name: &str) -> Result<Dialect, String> {
 }
 
 /// How fast messages are offered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Pace {
     /// So many messages a second over all connections, whatever is answered (an open loop). Latency counts from when
     /// a message was due.
     Open {
         /// Messages a second.
         rate: u64,
+    },
+    /// An open loop whose rate changes evenly.
+    Ramp(Ramp),
+    /// An open loop whose rates are held one after the other.
+    Steps {
+        /// The rates.
+        rates: Steps,
+        /// How long each is held.
+        each: Duration,
     },
     /// So many messages in flight on each connection (a closed loop): as fast as they are answered.
     Closed {
@@ -66,20 +140,39 @@ pub enum Pace {
     },
 }
 
+impl Pace {
+    /// What reports call it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "constant",
+            Self::Ramp(_) => "ramp",
+            Self::Steps { .. } => "steps",
+            Self::Closed { .. } => "window",
+        }
+    }
+
+    /// Whether the rate changes, so that there is a knee to be found.
+    #[must_use]
+    pub const fn climbs(&self) -> bool {
+        matches!(self, Self::Ramp(_) | Self::Steps { .. })
+    }
+}
+
 /// A whole load test.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Whom it calls.
     pub targets: Vec<Target>,
-    /// Connections to each target.
+    /// Connections to each target that does not say so itself.
     pub connections: usize,
     /// How fast.
     pub pace: Pace,
-    /// How long messages are sent.
+    /// How long messages are sent. Steps are as long as they say.
     pub length: Duration,
     /// Stops earlier after so many messages.
     pub messages: Option<u64>,
-    /// Latencies of so long are left out at the beginning.
+    /// What is due so early counts neither as latency nor in rates.
     pub warm_up: Duration,
     /// How long an answer is waited for.
     pub timeout: Duration,
@@ -99,6 +192,12 @@ pub struct Plan {
     pub echo: bool,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
+    /// A step holds while its 99.9th percentile is not above this; `None` is ten times that of the first step.
+    pub knee_within: Option<Duration>,
+    /// The daemon's process on this machine, whose processor time is watched.
+    pub daemon: Option<u32>,
+    /// Set from outside to end the run early.
+    pub interrupted: Arc<AtomicBool>,
     /// Tells this run from others on the same daemon.
     pub run: Run,
 }
@@ -123,19 +222,56 @@ impl Plan {
             verify_wallets: 10_000,
             echo: false,
             thresholds: Vec::new(),
+            knee_within: None,
+            daemon: None,
+            interrupted: Arc::default(),
             run,
         }
+    }
+
+    /// The parts of an open loop with their rates; none for a closed one.
+    #[must_use]
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        match &self.pace {
+            Pace::Open { rate } => pieces(&[(self.length, *rate)]),
+            Pace::Ramp(ramp) => pieces(&ramp.pieces(self.length)),
+            Pace::Steps { rates, each } => {
+                let parts: Vec<(Duration, u64)> = rates.0.iter().map(|rate| (*each, *rate)).collect();
+                pieces(&parts)
+            }
+            Pace::Closed { .. } => Vec::new(),
+        }
+    }
+
+    /// How long messages are sent.
+    #[must_use]
+    pub fn sending(&self) -> Duration {
+        match &self.pace {
+            Pace::Steps { rates, each } => {
+                each.saturating_mul(u32::try_from(rates.0.len()).unwrap_or(u32::MAX))
+            }
+            _ => self.length,
+        }
+    }
+
+    /// The target of each connection. Connections of all targets alternate.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        let connections = |target: &Target| target.connections.unwrap_or(self.connections);
+        let most = self.targets.iter().map(connections).max().unwrap_or(0);
+        let all = 0..self.targets.len();
+        (0..most)
+            .flat_map(|round| all.clone().map(move |target| (target, round)))
+            .filter(|(target, round)| *round < connections(&self.targets[*target]))
+            .map(|(target, _)| target)
+            .collect()
     }
 
     /// Messages that a prepared run makes beforehand; `None` when nothing bounds them.
     #[must_use]
     pub fn prepared_messages(&self) -> Option<u64> {
-        let by_rate = match self.pace {
-            Pace::Open { rate } => {
-                Some(u64::try_from(u128::from(rate) * self.length.as_millis() / 1000).unwrap_or(u64::MAX))
-            }
-            Pace::Closed { .. } => None,
-        };
+        let pieces = self.pieces();
+        let by_rate = pieces.last().map(|last| planned(&pieces, 0, last.end));
         match (self.messages, by_rate) {
             (Some(messages), Some(by_rate)) => Some(messages.min(by_rate)),
             (messages, by_rate) => messages.or(by_rate),
@@ -179,8 +315,30 @@ mod tests {
             ("visa", "not of the form"),
             ("visa=localhost", "not an address"),
             ("amex=127.0.0.1:1", "no dialect `amex`; there are visa"),
+            ("visa=127.0.0.1:1,weight=0", "weight is from 1 to 1000"),
+            ("visa=127.0.0.1:1,connections=x", "connections is from 1 to 4096"),
+            ("visa=127.0.0.1:1,name=a b", "a name has letters"),
+            ("visa=127.0.0.1:1,color=red", "is none of"),
         ] {
             assert!(Target::parse(text).is_err_and(|error| error.contains(words)), "{text}");
         }
+    }
+
+    #[test]
+    fn targets_have_names_weights_and_connections_of_their_own() {
+        let target = |text: &str| Target::parse(text).expect(text);
+        let mut targets = vec![
+            target("visa=127.0.0.1:1,weight=3,connections=2"),
+            target("visa=127.0.0.1:2"),
+            target("visa=localhost:3,name=east"),
+        ];
+        tell_apart(&mut targets);
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        assert_eq!(names, ["visa", "visa-2", "east"]);
+        let pace = Pace::Open { rate: 10 };
+        let mut plan = Plan::new(targets, Population::default(), pace, Duration::from_secs(1), Run::new(1));
+        assert_eq!(plan.places(), [0, 1, 2, 0]);
+        plan.connections = 3;
+        assert_eq!(plan.places(), [0, 1, 2, 0, 1, 2, 1, 2]);
     }
 }

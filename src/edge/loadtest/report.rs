@@ -1,39 +1,67 @@
 //! What a load test found: for a person, for a machine, and as an exit code. Ratios are of integers, rounded down.
 
-use std::fmt;
-use std::fmt::Write;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde_json::Value;
-use serde_json::json;
 
 use crate::domain::time::Timestamp;
+use crate::edge::exit;
+use crate::edge::loadtest::baseline::Baseline;
+use crate::edge::loadtest::baseline::Compared;
+use crate::edge::loadtest::drive::LoadError;
+use crate::edge::loadtest::host::Cores;
+use crate::edge::loadtest::host::Host;
+use crate::edge::loadtest::host::Processor;
+use crate::edge::loadtest::knee;
+use crate::edge::loadtest::knee::Knee;
+use crate::edge::loadtest::knee::STOLEN_PERMILLE;
+use crate::edge::loadtest::knee::per;
+use crate::edge::loadtest::measure::Counts;
+use crate::edge::loadtest::measure::Interval;
 use crate::edge::loadtest::measure::Latencies;
-use crate::edge::loadtest::measure::Measured;
+use crate::edge::loadtest::measure::Recorded;
+use crate::edge::loadtest::measure::together;
 use crate::edge::loadtest::plan::Pace;
 use crate::edge::loadtest::plan::Plan;
+use crate::edge::loadtest::pump::Stop;
+use crate::edge::loadtest::text::time;
 use crate::edge::loadtest::threshold::Metric;
-use crate::edge::loadtest::threshold::Of;
 use crate::edge::loadtest::threshold::Percentile;
 use crate::edge::loadtest::threshold::Threshold;
 use crate::edge::loadtest::verify::Comparison;
 use crate::workload::acquirer::Acquirer;
+use crate::workload::answers::Group;
 use crate::workload::exchange::Kind;
 use crate::workload::model::Example;
 use crate::workload::model::Mistake;
 
 /// The exit code of a load test whose threshold failed, or whose money differs.
-pub const FAILED: u8 = 99;
+pub const FAILED: u8 = exit::THRESHOLD;
+
+/// The exit code of a run that was interrupted, as shells have it for SIGINT.
+pub const INTERRUPTED: u8 = 130;
 
 /// More than this many thousandths late, and the generator was the limit.
 const LATE_PERMILLE_MAX: u64 = 10;
-/// More than this many thousandths busy, and the generator was the limit.
+/// More than this many thousandths busy in a closed loop, and the generator was the limit.
 const BUSY_PERMILLE_MAX: u64 = 900;
+/// Had the generator less than this many thousandths of the time in which it was busy, others ran on its core.
+const OWN_PERMILLE_MIN: u64 = 800;
+/// Below this many thousandths busy that does not matter.
+const BUSY_PERMILLE_TOLD: u64 = 100;
+/// A run that achieves less than this many thousandths of its plan is looked into.
+const ACHIEVED_PERMILLE_MIN: u64 = 990;
 
-const GROUPS: [&str; 3] = ["auth", "reversal", "management"];
-const PERCENTILES: [(&str, u32); 5] =
-    [("p50", 50_000), ("p90", 90_000), ("p99", 99_000), ("p99.9", 99_900), ("max", 100_000)];
+/// What groups are called, in the order of [`Group`].
+pub const GROUPS: [&str; Group::COUNT] = ["auth", "reversal", "advice", "management"];
+pub(super) const PERCENTILES: [(&str, u32); 6] = [
+    ("p50", 50_000),
+    ("p90", 90_000),
+    ("p99", 99_000),
+    ("p99.9", 99_900),
+    ("p99.99", 99_990),
+    ("max", 100_000),
+];
 
 /// A threshold and how it went.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,17 +74,112 @@ pub struct Judged {
     pub met: bool,
 }
 
+impl Judged {
+    /// What was measured, in words.
+    pub(super) fn words(&self) -> String {
+        match self.threshold.metric {
+            Metric::Latency(..) => time(self.measured),
+            Metric::Errors | Metric::Achieved => {
+                format!("{}.{:04} %", self.measured / 10_000, self.measured % 10_000)
+            }
+            Metric::Mismatch | Metric::Unanswered | Metric::Rate => self.measured.to_string(),
+        }
+    }
+}
+
+/// A target as it was called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// What reports call it.
+    pub name: String,
+    /// Its dialect's name.
+    pub dialect: String,
+    /// Where it listens.
+    pub address: String,
+    /// Its share of an open loop.
+    pub weight: u32,
+    /// Connections to it.
+    pub connections: usize,
+}
+
+/// Under which conditions was measured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conditions {
+    /// The machine.
+    pub host: Host,
+    /// Whom it called.
+    pub links: Vec<Link>,
+    /// How fast messages were to be offered.
+    pub pace: Pace,
+    /// How long they were to be sent.
+    pub length: Duration,
+    /// What was left out at the beginning.
+    pub warm_up: Duration,
+    /// How long an answer was waited for.
+    pub timeout: Duration,
+    /// The seed of the traffic.
+    pub seed: u64,
+    /// Frames were made before the run.
+    pub prepared: bool,
+}
+
+impl Conditions {
+    fn of(plan: &Plan) -> Self {
+        let places = plan.places();
+        let link = |(place, target): (usize, &super::plan::Target)| Link {
+            name: target.name.clone(),
+            dialect: target.dialect.name().to_owned(),
+            address: target.address.to_string(),
+            weight: target.weight,
+            connections: places.iter().filter(|other| **other == place).count(),
+        };
+        Self {
+            host: Host::look(),
+            links: plan.targets.iter().enumerate().map(link).collect(),
+            pace: plan.pace.clone(),
+            length: plan.sending(),
+            warm_up: plan.warm_up,
+            timeout: plan.timeout,
+            seed: plan.traffic.seed,
+            prepared: plan.prepare,
+        }
+    }
+}
+
+/// Why a report is of a part only, and the exit code for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partial {
+    /// In words.
+    pub reason: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// What a run found out beside the answers themselves.
+pub(super) struct Found {
+    pub(super) began: Timestamp,
+    pub(super) recorded: Recorded,
+    pub(super) settled: u64,
+    pub(super) late_answers: u64,
+    pub(super) comparison: Option<Comparison>,
+    pub(super) stop: Option<Stop>,
+}
+
 /// What a load test found.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// When sending began.
     pub began: Timestamp,
-    /// How fast messages were to be offered.
-    pub pace: Pace,
-    /// Connections over all targets.
-    pub connections: usize,
-    /// What was measured.
-    pub measured: Measured,
+    /// Under which conditions.
+    pub conditions: Conditions,
+    /// What happened, the warm-up included.
+    pub measured: Counts,
+    /// The same by interval.
+    pub recorded: Recorded,
+    /// Latencies by link and group, without the warm-up.
+    pub cells: Vec<Option<Latencies>>,
+    /// Latencies by group over all links, without the warm-up.
+    pub groups: [Option<Latencies>; Group::COUNT],
     /// Messages that were sent, by kind.
     pub kinds: Vec<(&'static str, u64)>,
     /// Answers by DE 39.
@@ -81,17 +204,51 @@ pub struct Report {
     pub cards_left_out: u64,
     /// Nothing was judged: the peer sent frames back as they came.
     pub echo: bool,
+    /// Why it is of a part of a run only; `None` for a whole one.
+    pub partial: Option<Partial>,
+    /// The knee of a run whose rate climbed.
+    pub knee: Option<Knee>,
+    /// The comparison with an earlier report.
+    pub compared: Vec<Compared>,
 }
 
 impl Report {
-    pub(super) fn new(
-        plan: &Plan,
-        acquirer: &Acquirer,
-        measured: Measured,
-        settled: u64,
-        comparison: Option<Comparison>,
-        began: Timestamp,
-    ) -> Self {
+    /// The report of a run that could not even begin.
+    #[must_use]
+    pub fn not_begun(conditions: Conditions, error: &LoadError, now: Timestamp) -> Self {
+        let partial = Partial { reason: error.to_string(), code: error.exit_code() };
+        Self {
+            began: now,
+            conditions,
+            measured: Counts::default(),
+            recorded: Recorded::default(),
+            cells: Vec::new(),
+            groups: [const { None }; Group::COUNT],
+            kinds: Vec::new(),
+            codes: Vec::new(),
+            refused: 0,
+            late_answers: 0,
+            settled: 0,
+            unsettled: 0,
+            mistakes: [0; Mistake::ALL.len()],
+            examples: Vec::new(),
+            comparison: None,
+            thresholds: Vec::new(),
+            cards_left_out: 0,
+            echo: false,
+            partial: Some(partial),
+            knee: None,
+            compared: Vec::new(),
+        }
+    }
+
+    /// The conditions of a plan.
+    #[must_use]
+    pub fn conditions(plan: &Plan) -> Conditions {
+        Conditions::of(plan)
+    }
+
+    pub(super) fn new(plan: &Plan, acquirer: &Acquirer, found: Found) -> Self {
         let mut open = Vec::new();
         if plan.settle {
             acquirer.unsettled(&mut open);
@@ -99,23 +256,34 @@ impl Report {
         let others = [Kind::Late, Kind::Echo].map(|kind| (kind, kind.name()));
         let kinds = Kind::DRAWN.into_iter().chain(others).map(|(kind, name)| (name, acquirer.sent_by(kind)));
         let codes = acquirer.codes_seen().map(|(code, count)| (String::from_utf8_lossy(&code).into(), count));
+        let recorded = found.recorded;
+        let cells = recorded.merged(recorded.counted());
+        let group = |group| together(cells.iter().skip(group).step_by(Group::COUNT));
+        let groups = [group(0), group(1), group(2), group(3)];
+        let knee = plan.pace.climbs().then(|| knee::find(&recorded, &plan.pieces(), plan.knee_within));
+        let code = |stop| if stop == Stop::Interrupted { INTERRUPTED } else { exit::UNAVAILABLE };
         let mut report = Self {
-            began,
-            pace: plan.pace,
-            connections: plan.targets.len() * plan.connections,
-            measured,
+            began: found.began,
+            conditions: Conditions::of(plan),
+            measured: recorded.counts,
+            groups,
+            cells,
+            recorded,
             kinds: kinds.filter(|(_, count)| *count > 0).collect(),
             codes: codes.collect(),
             refused: acquirer.refusals_seen(),
-            late_answers: acquirer.late_answers(),
-            settled,
+            late_answers: found.late_answers,
+            settled: found.settled,
             unsettled: open.len() as u64,
             mistakes: *acquirer.model().mistakes(),
             examples: acquirer.model().examples().to_vec(),
-            comparison,
+            comparison: found.comparison,
             thresholds: Vec::new(),
             cards_left_out: acquirer.population().left_out(),
             echo: plan.echo,
+            partial: found.stop.map(|stop| Partial { reason: stop.to_string(), code: code(stop) }),
+            knee,
+            compared: Vec::new(),
         };
         report.thresholds = plan
             .thresholds
@@ -128,273 +296,167 @@ impl Report {
         report
     }
 
-    /// Messages that were answered a second, in the time in which messages were sent.
+    /// Compares it with an earlier one.
+    pub fn compare(&mut self, baseline: &Baseline) {
+        self.compared = baseline.compare(&self.to_json());
+    }
+
+    /// What happened after the warm-up while messages were sent, and how long that was.
+    #[must_use]
+    pub fn counted(&self) -> (Counts, Duration) {
+        let mut counts = Counts::default();
+        self.recorded.counted().for_each(|interval| counts.add(&interval.counts));
+        let length = self.recorded.counted().map(|interval| interval.end - interval.start).sum();
+        (counts, Duration::from_nanos(length))
+    }
+
+    /// Messages a second that were planned after the warm-up; `None` for a closed loop.
+    #[must_use]
+    pub fn planned_rate(&self) -> Option<u64> {
+        let planned = self.recorded.counted().map(|interval| interval.planned).sum();
+        let open = !matches!(self.conditions.pace, Pace::Closed { .. });
+        open.then(|| per_second(planned, self.counted().1))
+    }
+
+    /// Messages a second that were sent after the warm-up.
+    #[must_use]
+    pub fn sent_rate(&self) -> u64 {
+        let (counts, length) = self.counted();
+        per_second(counts.sent, length)
+    }
+
+    /// Answers a second after the warm-up, while messages were sent.
     #[must_use]
     pub fn rate(&self) -> u64 {
-        per_second(self.measured.answered, self.measured.sending)
+        let (counts, length) = self.counted();
+        per_second(counts.answered, length)
     }
 
     /// Mistakes, differences, and what could not be settled: anything above zero is wrong money or a wrong answer.
     #[must_use]
     pub fn mismatches(&self) -> u64 {
+        self.wrong() + self.unsettled
+    }
+
+    /// Mistakes and differences.
+    fn wrong(&self) -> u64 {
         let differences = self.comparison.as_ref().map_or(0, |comparison| comparison.differences);
-        self.mistakes.iter().sum::<u64>() + differences + self.unsettled
+        self.mistakes.iter().sum::<u64>() + differences
     }
 
     /// What a threshold looks at.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> u64 {
+        let millionths = |part, whole| per(part, 1_000_000, whole);
         match metric {
             Metric::Latency(of, percentile) => {
-                let group = match of {
-                    Of::Authorization => 0,
-                    Of::Reversal => 1,
-                    Of::Management => 2,
-                };
-                at(&self.measured.groups[group].response, percentile)
+                let latencies = self.groups.get(of as usize).and_then(Option::as_ref);
+                latencies.map_or(0, |latencies| at(&latencies.response, percentile))
             }
-            Metric::Errors => {
-                let errors = u128::from(self.refused + self.measured.given_up) * 1_000_000;
-                u64::try_from(errors / u128::from(self.measured.sent.max(1))).unwrap_or(u64::MAX)
-            }
+            Metric::Errors => millionths(self.refused + self.measured.given_up, self.measured.sent),
             Metric::Mismatch => self.mismatches(),
             Metric::Unanswered => self.measured.given_up,
             Metric::Rate => self.rate(),
+            Metric::Achieved => millionths(self.rate(), self.planned_rate().unwrap_or_else(|| self.rate())),
         }
     }
 
-    /// Why the figures say more about the generator than about the daemon, when they do.
+    /// Why the figures say more about the generator or the machine than about the daemon, where they do.
     #[must_use]
-    pub fn invalid(&self) -> Option<String> {
-        let late = permille(self.measured.late, self.measured.sent);
+    pub fn invalid(&self) -> Vec<String> {
+        let (counts, length) = self.counted();
+        let mut reasons = Vec::new();
+        let (late, busy) = (per(counts.late, 1_000, counts.sent), self.busy_permille());
+        let processor = u64::try_from(self.processor().all.as_nanos()).unwrap_or(u64::MAX);
+        let own = per(processor, 1_000, counts.busy);
         if late > LATE_PERMILLE_MAX {
-            return Some(format!("generator was the limit: {late} of 1000 messages left late"));
+            reasons.push(format!("the generator was the limit: {late} of 1000 messages left late"));
         }
-        let busy = self.busy_permille();
-        let closed = matches!(self.pace, Pace::Closed { .. });
-        (closed && busy > BUSY_PERMILLE_MAX)
-            .then(|| format!("generator was the limit: it was busy for {busy} of 1000 parts of the time"))
+        // An open loop sends what has become due meanwhile at once: it is always busy at a high rate, and late at its
+        // limit. A closed loop is never late.
+        let closed = matches!(self.conditions.pace, Pace::Closed { .. });
+        if closed && busy > BUSY_PERMILLE_MAX {
+            reasons.push(format!(
+                "the generator was the limit: it was busy for {busy} of 1000 parts of the time"
+            ));
+        }
+        if processor > 0 && busy > BUSY_PERMILLE_TOLD && own < OWN_PERMILLE_MIN {
+            reasons.push(format!(
+                "the generator did not have its core: it ran for {own} of 1000 parts of the time in which it was busy"
+            ));
+        }
+        let planned = self.planned_rate().unwrap_or(0);
+        let short = per(self.sent_rate(), 1_000, planned) < ACHIEVED_PERMILLE_MIN;
+        if planned > 0 && !length.is_zero() && short && counts.held_back == 0 && reasons.is_empty() {
+            reasons.push(format!(
+                "the generator was the limit: it sent {} of {planned} a second, and no peer held it back",
+                self.sent_rate()
+            ));
+        }
+        let stolen = self.stolen_permille();
+        if stolen > STOLEN_PERMILLE {
+            reasons.push(format!("the machine's host took {stolen} of 1000 parts of its time for others"));
+        }
+        reasons
     }
 
-    fn busy_permille(&self) -> u64 {
-        let part = u64::try_from(self.measured.busy.as_nanos()).unwrap_or(u64::MAX);
-        permille(part, u64::try_from(self.measured.sending.as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    /// 0, or 99 when a threshold failed, the money differs or an answer was wrong.
+    /// Thousandths of the time in which the generator had something to do.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        let met = self.thresholds.iter().all(|judged| judged.met);
-        if met && self.mismatches() == 0 { 0 } else { FAILED }
+    pub fn busy_permille(&self) -> u64 {
+        let (counts, length) = self.counted();
+        per(counts.busy, 1_000, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Everything, for a machine. Times are nanoseconds.
+    /// Thousandths of the machine's time that its host took.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        let measured = &self.measured;
-        let latencies: serde_json::Map<String, Value> = GROUPS
-            .iter()
-            .zip(&measured.groups)
-            .map(|(name, group)| ((*name).to_owned(), latencies_json(group)))
-            .collect();
-        let pairs = |pairs: Vec<(String, u64)>| -> Value {
-            pairs.into_iter().map(|(name, count)| (name, Value::from(count))).collect()
-        };
-        let mistakes = Mistake::ALL.iter().zip(self.mistakes);
-        let planned = match self.pace {
-            Pace::Open { rate } => json!({ "rate": rate }),
-            Pace::Closed { window } => json!({ "window": window }),
-        };
-        json!({
-            "schema": 1,
-            "began": self.began.to_string(),
-            "planned": planned,
-            "connections": self.connections,
-            "sending_ns": measured.sending.as_nanos() as u64,
-            "sent": measured.sent,
-            "answered": measured.answered,
-            "rate": self.rate(),
-            "unanswered": measured.given_up,
-            "late_answers": self.late_answers,
-            "settled": self.settled,
-            "unsettled": self.unsettled,
-            "lost_connections": measured.lost_connections,
-            "kinds": pairs(self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()),
-            "response_codes": pairs(self.codes.clone()),
-            "latency_ns": latencies,
-            "mismatches": self.mismatches(),
-            "mistakes": pairs(mistakes.map(|((_, name), count)| ((*name).to_owned(), count)).collect()),
-            "examples": self.examples.iter().map(example).collect::<Vec<String>>(),
-            "money": self.comparison.as_ref().map(comparison_json),
-            "generator": {
-                "busy_permille": self.busy_permille(),
-                "processor_ns": measured.processor.as_nanos() as u64,
-                "late": measured.late,
-                "held_back": measured.held_back,
-                "slip_max_ns": measured.slip_max.as_nanos() as u64,
-                "invalid": self.invalid(),
-            },
-            "thresholds": self.thresholds.iter().map(|judged| json!({
-                "threshold": judged.threshold.to_string(),
-                "measured": judged.measured,
-                "met": judged.met,
-            })).collect::<Vec<Value>>(),
-            "exit_code": self.exit_code(),
+    pub fn stolen_permille(&self) -> u64 {
+        let cores = self.recorded.counted().fold(Cores::default(), |sum, interval| Cores {
+            all: sum.all + interval.cores.all,
+            stolen: sum.stolen + interval.cores.stolen,
+        });
+        per(cores.stolen, 1_000, cores.all)
+    }
+
+    /// Processor time of the generator while messages were sent, without the warm-up.
+    #[must_use]
+    pub fn processor(&self) -> Processor {
+        self.recorded.counted().fold(Processor::default(), |sum, Interval { processor, .. }| Processor {
+            all: sum.all + processor.all,
+            user: sum.user + processor.user,
+            system: sum.system + processor.system,
         })
     }
-}
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measured = &self.measured;
-        match self.pace {
-            Pace::Open { rate } => write!(f, "planned {rate}/s")?,
-            Pace::Closed { window } => write!(f, "planned {window} in flight a connection")?,
-        }
-        let (seconds, ms) = (measured.sending.as_secs(), measured.sending.subsec_millis());
-        writeln!(f, " on {} connections for {seconds}.{ms:03} s", self.connections)?;
-        writeln!(f, "achieved {}/s: {} sent, {} answered", self.rate(), measured.sent, measured.answered)?;
-        let sent: Vec<String> = self.kinds.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        writeln!(f, "sent       {}", sent.join(", "))?;
-        let codes: Vec<String> = self.codes.iter().map(|(code, count)| format!("{code}: {count}")).collect();
-        writeln!(f, "DE 39      {}", codes.join(", "))?;
-        for (name, group) in
-            GROUPS.iter().zip(&measured.groups).filter(|(_, group)| !group.response.is_empty())
-        {
-            writeln!(f, "{name:<11}{} from due", latency_line(&group.response))?;
-            writeln!(f, "{:<11}{} from sent", "", latency_line(&group.service))?;
-        }
-        writeln!(
-            f,
-            "open       {} unanswered, {} late answers, {} settled, {} not settled, {} connections lost",
-            measured.given_up, self.late_answers, self.settled, self.unsettled, measured.lost_connections
-        )?;
-        self.write_money(f)?;
-        self.write_generator(f)?;
-        for judged in &self.thresholds {
-            let word = if judged.met { "met" } else { "FAILED" };
-            writeln!(f, "threshold {} {word}, measured {}", judged.threshold, judged.measured)?;
-        }
-        Ok(())
-    }
-}
-
-impl Report {
-    fn write_money(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.echo {
-            return writeln!(f, "money      not judged: the peer only sends back what it gets");
-        }
-        let mistakes: u64 = self.mistakes.iter().sum();
-        writeln!(f, "answers    {mistakes} wrong")?;
-        for ((_, name), count) in Mistake::ALL.iter().zip(self.mistakes).filter(|(_, count)| *count > 0) {
-            writeln!(f, "           {name} {count}")?;
-        }
-        for one in &self.examples {
-            writeln!(f, "           {}", example(one))?;
-        }
-        if self.cards_left_out > 0 {
-            writeln!(f, "           {} cards without 16 digits were left out", self.cards_left_out)?;
-        }
-        match &self.comparison {
-            None => writeln!(f, "money      not compared"),
-            Some(found) => {
-                writeln!(
-                    f,
-                    "money      {} differences in {} of {} wallets and the totals of all, at sequence {}",
-                    found.differences, found.wallets, found.of_wallets, found.sequence
-                )?;
-                found.told.iter().try_for_each(|words| writeln!(f, "           {words}"))
-            }
-        }
+    /// The longest time between due and sent, without the warm-up; nanoseconds.
+    #[must_use]
+    pub fn slip_max(&self) -> u64 {
+        self.recorded.counted().map(|interval| interval.slip).max().unwrap_or(0)
     }
 
-    fn write_generator(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measured = &self.measured;
-        let (busy, slip) = (self.busy_permille(), time(measured.slip_max.as_nanos() as u64));
-        writeln!(
-            f,
-            "generator  busy {}.{} % of the time, {} of processor time; {} messages late, {} held back by the peer, \
-             slip at most {slip}",
-            busy / 10,
-            busy % 10,
-            time(measured.processor.as_nanos() as u64),
-            measured.late,
-            measured.held_back
-        )?;
-        match self.invalid() {
-            Some(why) => writeln!(f, "invalid    {why}"),
-            None => Ok(()),
+    /// 99 when money or an answer was wrong; else what ended the run early; else 99 when a threshold failed or a
+    /// figure regressed; else 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.wrong() > 0 {
+            return FAILED;
         }
+        if let Some(partial) = &self.partial {
+            return partial.code;
+        }
+        let met = self.thresholds.iter().all(|judged| judged.met);
+        let kept = self.compared.iter().all(|compared| !compared.regressed);
+        if met && kept && self.unsettled == 0 { 0 } else { FAILED }
     }
-}
-
-fn example(example: &Example) -> String {
-    let mut words = example.mistake.name().to_owned();
-    if let Some(kind) = example.kind {
-        let _infallible = write!(words, ": {}", kind.name());
-    }
-    if let Some(number) = example.number {
-        let _infallible = write!(words, " {number}");
-    }
-    let _infallible = write!(words, " answered {}", String::from_utf8_lossy(&example.code));
-    words
-}
-
-fn comparison_json(found: &Comparison) -> Value {
-    json!({
-        "wallets": found.wallets,
-        "of_wallets": found.of_wallets,
-        "differences": found.differences,
-        "told": found.told,
-        "sequence": found.sequence,
-    })
-}
-
-fn latencies_json(latencies: &Latencies) -> Value {
-    let of = |histogram: &Histogram<u64>| {
-        let mut row: serde_json::Map<String, Value> = PERCENTILES
-            .iter()
-            .map(|(name, percentile)| {
-                ((*name).to_owned(), Value::from(at(histogram, Percentile(*percentile))))
-            })
-            .collect();
-        row.insert("samples".to_owned(), Value::from(histogram.len()));
-        Value::Object(row)
-    };
-    json!({ "from_due": of(&latencies.response), "from_sent": of(&latencies.service) })
-}
-
-fn latency_line(histogram: &Histogram<u64>) -> String {
-    let mut line = String::new();
-    for (name, percentile) in PERCENTILES {
-        let _infallible = write!(line, "{name} {}, ", time(at(histogram, Percentile(percentile))));
-    }
-    let _infallible = write!(line, "{} samples", histogram.len());
-    line
 }
 
 /// Nanoseconds at a percentile; the histogram counts quantiles in floating point.
-fn at(histogram: &Histogram<u64>, percentile: Percentile) -> u64 {
+pub(super) fn at(histogram: &Histogram<u64>, percentile: Percentile) -> u64 {
     if percentile.0 >= 100_000 {
         return histogram.max();
     }
     #[expect(clippy::float_arithmetic, reason = "a rank among samples, not money")]
     let quantile = f64::from(percentile.0) / 100_000.0;
     histogram.value_at_quantile(quantile)
-}
-
-/// A time with three digits or more in the unit that suits it.
-fn time(ns: u64) -> String {
-    match ns {
-        0..1_000 => format!("{ns} ns"),
-        1_000..1_000_000 => format!("{}.{} us", ns / 1_000, ns / 100 % 10),
-        1_000_000..1_000_000_000 => format!("{}.{:02} ms", ns / 1_000_000, ns / 10_000 % 100),
-        _ => format!("{}.{:02} s", ns / 1_000_000_000, ns / 10_000_000 % 100),
-    }
-}
-
-fn permille(part: u64, whole: u64) -> u64 {
-    u64::try_from(u128::from(part) * 1_000 / u128::from(whole.max(1))).unwrap_or(u64::MAX)
 }
 
 fn per_second(count: u64, time: Duration) -> u64 {

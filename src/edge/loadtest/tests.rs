@@ -32,7 +32,7 @@ impl Peer {
         let issuer = Rc::new(RefCell::new(Issuer::new(&population(), planted)));
         let frames = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let http = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let target = Target { dialect: dialect.clone(), address: frames.local_addr().expect("bound") };
+        let target = Target::new(dialect.clone(), frames.local_addr().expect("bound"));
         let address = http.local_addr().expect("bound");
         let books = Rc::clone(&issuer);
         tokio::task::spawn_local(async move {
@@ -124,10 +124,10 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 fn a_right_peer_passes_in_every_pace_and_dialect() {
     let paces = [Pace::Closed { window: 64 }, Pace::Open { rate: 20_000 }];
     for dialect in Dialect::built_in_names() {
-        for (pace, prepare) in paces.into_iter().flat_map(|pace| [(pace, false), (pace, true)]) {
+        for (pace, prepare) in paces.iter().flat_map(|pace| [(pace.clone(), false), (pace.clone(), true)]) {
             let report = block_on(async {
                 let peer = Peer::start(dialect, Planted::Nothing).await;
-                let mut plan = peer.plan(pace);
+                let mut plan = peer.plan(pace.clone());
                 plan.prepare = prepare;
                 plan.thresholds = ["ledger.mismatch==0", "err==0", "unanswered==0", "auth.max<60s"]
                     .iter()
@@ -190,7 +190,7 @@ fn an_echo_peer_is_measured_and_not_judged() {
         let framing = dialect.framing().clone();
         tokio::task::spawn_local(async move { echo::serve(listener, &framing).await });
         let pace = Pace::Closed { window: 64 };
-        let targets = vec![Target { dialect, address }];
+        let targets = vec![Target::new(dialect, address)];
         let mut plan = Plan::new(targets, population(), pace, Duration::from_secs(20), Run::new(5));
         (plan.messages, plan.echo) = (Some(5_000), true);
         drive(plan).await.expect("a report")
@@ -199,13 +199,226 @@ fn an_echo_peer_is_measured_and_not_judged() {
     assert!(report.to_string().contains("money      not judged"));
 }
 
+/// A peer that reads and says nothing after so many writes; zero is nothing at all. At the end of its patience it
+/// closes.
+async fn start_silent(answers: usize, patience: Duration) -> Target {
+    let dialect = Dialect::built_in("visa").expect("built in");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let target = Target::new(dialect.clone(), listener.local_addr().expect("bound"));
+    tokio::task::spawn_local(async move {
+        let issuer = Rc::new(RefCell::new(Issuer::new(&population(), Planted::Nothing)));
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (issuer, dialect) = (Rc::clone(&issuer), dialect.clone());
+            tokio::task::spawn_local(async move {
+                let (mut input, mut left) = (Vec::new(), answers);
+                let served = async {
+                    while stream.read_buf(&mut input).await.is_ok_and(|count| count > 0) {
+                        let mut output = Vec::new();
+                        let whole = issuer.borrow_mut().answer(&dialect, &input, &mut output);
+                        input.drain(..whole);
+                        if left > 0 && !output.is_empty() {
+                            left -= 1;
+                            stream.write_all(&output).await.expect("written");
+                        }
+                    }
+                };
+                let _closed_or_out_of_patience = tokio::time::timeout(patience, served).await;
+            });
+        }
+    });
+    target
+}
+
+#[test]
+fn a_run_that_its_peer_does_not_finish_is_reported_in_part() {
+    // How many writes are made, how long the peer stays, and what the report says.
+    let second = Duration::from_secs(1);
+    for (answers, patience, words, some) in [
+        (1, second * 60, "the peer fell silent: no answer for 0.", false),
+        (20, second * 60, "the peer fell silent: no answer for 0.", true),
+        (usize::MAX, second / 2, "the peer closed 1 of 1 connections", true),
+    ] {
+        let report = block_on(async {
+            let targets = vec![start_silent(answers, patience).await];
+            let pace = Pace::Open { rate: 500 };
+            let mut plan = Plan::new(targets, population(), pace, second * 30, Run::new(5));
+            plan.timeout = Duration::from_millis(300);
+            plan.thresholds = vec![Threshold::parse("unanswered==0").expect("a threshold")];
+            drive(plan).await.expect("a report")
+        });
+        let json = report.to_json();
+        assert_eq!((&json["partial"], &json["valid"]), (&true.into(), &false.into()), "{report}");
+        assert!(json["partial_reason"].as_str().is_some_and(|reason| reason.starts_with(words)), "{report}");
+        assert_eq!(report.exit_code(), exit::UNAVAILABLE, "{report}");
+        assert_eq!(report.measured.answered > 0, some, "{report}");
+        assert!(report.to_string().starts_with("PARTIAL    the peer"), "{report}");
+        assert!(report.to_html().contains("PARTIAL</b> the peer"));
+    }
+}
+
+#[test]
+fn a_peer_that_never_answers_is_named() {
+    let error = block_on(async {
+        let targets = vec![start_silent(0, Duration::from_secs(60)).await];
+        let pace = Pace::Open { rate: 500 };
+        let mut plan = Plan::new(targets, population(), pace, Duration::from_secs(30), Run::new(5));
+        plan.timeout = Duration::from_millis(200);
+        drive(plan).await.err()
+    });
+    let words = error.map(|error| error.to_string()).unwrap_or_default();
+    assert!(words.contains("does not answer a sign-on"), "{words}");
+}
+
+#[test]
+fn a_run_can_be_interrupted_and_still_settles() {
+    let report = block_on(async {
+        let peer = Peer::start("visa", Planted::Nothing).await;
+        let mut plan = peer.plan(Pace::Open { rate: 2_000 });
+        plan.messages = None;
+        let interrupted = Arc::clone(&plan.interrupted);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            interrupted.store(true, Ordering::Relaxed);
+        });
+        drive(plan).await.expect("a report")
+    });
+    assert_eq!((report.exit_code(), report.unsettled), (INTERRUPTED, 0), "{report}");
+    assert!(report.comparison.as_ref().is_some_and(|found| found.differences == 0), "{report}");
+    assert!(report.measured.sent < 40_000 && report.measured.answered > 0, "{report}");
+}
+
+#[test]
+fn several_links_share_a_rate_by_weight_and_are_told_apart() {
+    let (report, log) = block_on(async {
+        let (visa, iso) =
+            (Peer::start("visa", Planted::Nothing), Peer::start("iso87-ascii", Planted::Nothing));
+        let (visa, iso) = (visa.await, iso.await);
+        let mut plan = visa.plan(Pace::Open { rate: 1_000 });
+        plan.length = Duration::from_millis(2_500);
+        plan.warm_up = Duration::from_millis(500);
+        (plan.messages, plan.http) = (None, None);
+        plan.traffic.mix = Mix::purchases();
+        plan.targets = vec![visa.target.clone(), iso.target.clone(), visa.target.clone()];
+        plan.targets[0].weight = 3;
+        plan.targets[1].connections = Some(1);
+        plan::tell_apart(&mut plan.targets);
+        let report = drive(plan).await.expect("a report");
+        let log = report.to_hlog().expect("a log");
+        (report, log)
+    });
+    assert_eq!(report.exit_code(), 0, "{report}");
+    let json = report.to_json();
+    let samples = |link: &str| {
+        json["latency_ns_by_link"][link]["auth"]["from_due"]["samples"].as_u64().expect("samples")
+    };
+    // 1000/s for two seconds after the warm-up, three to one to one.
+    assert_eq!([samples("visa"), samples("iso87-ascii"), samples("visa-2")], [1_200, 400, 400], "{report}");
+    assert_eq!(json["latency_ns"]["auth"]["from_sent"]["samples"], 2_000);
+    assert_eq!((&json["sent"], &json["rate"]["planned"]), (&2_500.into(), &1_000.into()));
+    assert_eq!(json["intervals"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["intervals"][0]["warm_up"], true);
+    assert_eq!(json["schema_version"], json::SCHEMA_VERSION);
+    check_log(&log, &report);
+    let page = report.to_html();
+    assert!(page.contains("visa-2 auth") && !page.contains("http:") && !page.contains("<script"), "{page}");
+}
+
+/// The log holds every sample of the report, the warm-up under tags of its own.
+fn check_log(log: &[u8], report: &Report) {
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+    use hdrhistogram::serialization::interval_log::LogEntry;
+    let (mut counted, mut warm_up) = (0, 0);
+    for entry in IntervalLogIterator::new(log) {
+        let LogEntry::Interval(line) = entry.expect("an entry") else { continue };
+        let encoded = line.encoded_histogram();
+        let bytes = base64_bytes(encoded);
+        let histogram: hdrhistogram::Histogram<u64> =
+            Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
+        let tag = line.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
+        if tag.ends_with(".auth.due") {
+            *(if tag.starts_with("warm-up.") { &mut warm_up } else { &mut counted }) += histogram.len();
+        }
+    }
+    let all = report.groups[0].as_ref().map_or(0, |latencies| latencies.response.len());
+    assert_eq!((counted, warm_up), (all, 500));
+}
+
+fn base64_bytes(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let digits: Vec<u8> = text.bytes().filter_map(digit).collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let value =
+            four.iter().fold(0_u32, |value, digit| value << 6 | u32::from(*digit)) << (6 * (4 - four.len()));
+        value.to_be_bytes()[1..four.len()].to_vec()
+    });
+    bytes.collect()
+}
+
+#[test]
+fn steps_and_ramps_are_driven_and_judged() {
+    let paces = [
+        Pace::Steps { rates: Steps(vec![500, 1_000, 1_500]), each: Duration::from_millis(500) },
+        Pace::Ramp(Ramp { from: 200, to: 1_800 }),
+    ];
+    for pace in paces {
+        let report = block_on(async {
+            let peer = Peer::start("visa", Planted::Nothing).await;
+            let mut plan = peer.plan(pace.clone());
+            (plan.messages, plan.length) = (None, Duration::from_millis(1_500));
+            plan.knee_within = Some(Duration::from_secs(60));
+            drive(plan).await.expect("a report")
+        });
+        assert_eq!(report.exit_code(), 0, "{report}");
+        assert!(report.measured.sent.abs_diff(1_500) <= 20, "{report}");
+        let knee = report.knee.as_ref().expect("a knee");
+        assert_eq!(knee.steps.len(), if matches!(pace, Pace::Ramp(_)) { 20 } else { 3 });
+        assert!(knee.steps.windows(2).all(|two| two[0].planned < two[1].planned), "{report}");
+        let json = report.to_json();
+        assert_eq!(json["knee"]["steps"].as_array().map(Vec::len), Some(knee.steps.len()));
+        assert!(report.to_html().contains("<h2>Knee</h2>"));
+    }
+}
+
+#[test]
+fn a_run_is_compared_with_an_earlier_one() {
+    let run = || {
+        block_on(async {
+            let peer = Peer::start("visa", Planted::Nothing).await;
+            let mut plan = peer.plan(Pace::Open { rate: 5_000 });
+            plan.messages = Some(2_000);
+            drive(plan).await.expect("a report")
+        })
+    };
+    let before = run().to_json();
+    let tolerance = Tolerance::parse("5000000%").expect("a tolerance");
+    for (rate, code) in [(before["rate"]["answered"].clone(), 0), ((1_u64 << 60).into(), report::FAILED)] {
+        let mut earlier = before.clone();
+        earlier["rate"]["answered"] = rate;
+        let tolerance = if code == 0 { tolerance } else { Tolerance::parse("5%").expect("a tolerance") };
+        let baseline = Baseline::read("a", earlier.to_string().as_bytes(), tolerance).expect("a baseline");
+        let mut now = run();
+        now.compare(&baseline);
+        assert_eq!(now.exit_code(), code, "{now}");
+        assert_eq!(now.to_string().contains("rate REGRESSED"), code != 0, "{now}");
+        assert!(now.compared.iter().any(|compared| compared.name == "auth.p99"), "{now}");
+    }
+}
+
 #[test]
 fn a_peer_that_is_not_there_is_named() {
     let error = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
-        let target = Target { dialect: Dialect::built_in("visa").expect("built in"), address };
+        let target = Target::new(Dialect::built_in("visa").expect("built in"), address);
         let pace = Pace::Open { rate: 10 };
         drive(Plan::new(vec![target], population(), pace, Duration::from_secs(1), Run::new(5))).await.err()
     });
@@ -243,13 +456,29 @@ fn arguments_are_checked_before_anything_is_sent() {
         "--window 0",
         "--for 10",
         "--rate 5 --window 5",
+        "--rate 5 --ramp 1..2",
+        "--steps 5,6 --for 10s",
+        "--steps 5,0",
+        "--ramp 5",
+        "--max-regress 5",
+        "--baseline x --max-regress 5",
     ] {
         assert!(read(words).is_err_and(|error| error.exit_code() == 2), "{words}");
     }
     let plan = |words| plan_of(&read(words).expect("right").load).map_err(|(code, _)| code);
     assert_eq!(plan("").err(), Some(exit::USAGE));
     assert_eq!(plan("--target visa=127.0.0.1:1 --window 4 --prepare").err(), Some(exit::USAGE));
+    for words in [
+        "--target visa=127.0.0.1:1,weight=2 --window 5",
+        "--target visa=127.0.0.1:1 --warm-up 30s",
+        "--target visa=127.0.0.1:1 --for 0s",
+        "--target visa=127.0.0.1:1 --daemon-pid 4294967295",
+    ] {
+        assert_eq!(plan(words).err(), Some(exit::USAGE), "{words}");
+    }
     assert_eq!(plan("--target visa=127.0.0.1:1 --seed-file /nowhere.csv").err(), Some(exit::DATA));
     let right = plan("--target visa=127.0.0.1:1 --rate 5000 --for 2s --prepare").expect("a plan");
     assert_eq!(right.prepared_messages(), Some(10_000));
+    let steps = plan("--target visa=127.0.0.1:1 --steps 1k..3k/1k --step-for 2s").expect("a plan");
+    assert_eq!((steps.sending().as_secs(), steps.prepared_messages()), (6, Some(12_000)));
 }

@@ -15,6 +15,8 @@ pub enum Metric {
     Unanswered,
     /// Answers a second.
     Rate,
+    /// Answers in millionths of what was planned.
+    Achieved,
 }
 
 /// Whose latency.
@@ -22,8 +24,10 @@ pub enum Metric {
 pub enum Of {
     /// 01xx and 02xx.
     Authorization,
-    /// 04xx.
+    /// 0400 and 0401.
     Reversal,
+    /// Advices: 0420 and 0421.
+    Advice,
     /// 08xx.
     Management,
 }
@@ -80,12 +84,13 @@ impl Threshold {
             .ok_or_else(|| format!("`{text}` has no comparison; write it as auth.p99<2ms"))?;
         let metric = metric(name).ok_or_else(|| {
             format!(
-                "`{name}` is nothing that is measured; there are auth, reversal and management with .p50, .p90, \
-                 .p99, .p99.9 and .max, and err, ledger.mismatch, unanswered, rate"
+                "`{name}` is nothing that is measured; there are auth, reversal, advice and management with .p50, \
+                 .p90, .p99, .p99.9 and .max, and err, ledger.mismatch, unanswered, rate, achieved"
             )
         })?;
-        let limit = limit(metric, value)
-            .ok_or_else(|| format!("`{value}` is no limit for {name}; write 2ms for times, 0.01% for err"))?;
+        let limit = limit(metric, value).ok_or_else(|| {
+            format!("`{value}` is no limit for {name}; write 2ms for times, 0.01% for err and achieved")
+        })?;
         Ok(Self { text: text.to_owned(), metric, comparison, limit })
     }
 
@@ -108,12 +113,14 @@ fn metric(name: &str) -> Option<Metric> {
         "ledger.mismatch" => return Some(Metric::Mismatch),
         "unanswered" => return Some(Metric::Unanswered),
         "rate" => return Some(Metric::Rate),
+        "achieved" => return Some(Metric::Achieved),
         _ => {}
     }
     let (of, percentile) = name.split_once('.')?;
     let of = match of {
         "auth" => Of::Authorization,
         "reversal" => Of::Reversal,
+        "advice" => Of::Advice,
         "management" => Of::Management,
         _ => return None,
     };
@@ -133,8 +140,8 @@ fn limit(metric: Metric, value: &str) -> Option<u64> {
         (Metric::Latency(..), "us") => 1_000,
         (Metric::Latency(..), "ms") => 1_000_000,
         (Metric::Latency(..), "s") => 1_000_000_000,
-        (Metric::Errors, "%") => 10_000,
-        (Metric::Errors, "") => 1_000_000,
+        (Metric::Errors | Metric::Achieved, "%") => 10_000,
+        (Metric::Errors | Metric::Achieved, "") => 1_000_000,
         (Metric::Mismatch | Metric::Unanswered | Metric::Rate, "") => 1,
         _ => return None,
     };
@@ -142,7 +149,7 @@ fn limit(metric: Metric, value: &str) -> Option<u64> {
 }
 
 /// A decimal number of at most six places, in millionths.
-fn millionths(text: &str) -> Option<u64> {
+pub(super) fn millionths(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(part) || part.len() > 6 {
@@ -170,6 +177,8 @@ mod tests {
             ("unanswered==0", Metric::Unanswered, 0, 3),
             ("rate>=1000", Metric::Rate, 1_000, 999),
             ("rate>1000", Metric::Rate, 1_001, 1_000),
+            ("achieved>=99%", Metric::Achieved, 990_000, 989_999),
+            ("advice.p50<1us", latency(Of::Advice, 50_000), 999, 1_000),
         ];
         for (text, metric, met, missed) in table {
             let threshold = Threshold::parse(text).expect(text);
