@@ -102,6 +102,10 @@ pub struct JournalSettings {
     pub segment_mib: u32,
     /// Segment files that are kept ready.
     pub spare_segments: u32,
+    /// Room that is kept back for a full disk, mebibytes; 0 for none.
+    pub reserve_mib: u32,
+    /// With less than this free on the disk, requests are answered 91 (R2), mebibytes; 0 for no such bound.
+    pub disk_free_min_mib: u32,
 }
 
 impl Default for JournalSettings {
@@ -114,6 +118,8 @@ impl Default for JournalSettings {
             gather_us: 1_000,
             segment_mib: 64,
             spare_segments: 2,
+            reserve_mib: 64,
+            disk_free_min_mib: 256,
         }
     }
 }
@@ -142,6 +148,9 @@ impl JournalSettings {
         journal.segment_mib = config::integer_or(&section, "segment_mib", 1..=4_096, journal.segment_mib);
         journal.spare_segments =
             config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);
+        journal.reserve_mib = config::integer_or(&section, "reserve_mib", 0..=65_536, journal.reserve_mib);
+        journal.disk_free_min_mib =
+            config::integer_or(&section, "disk_free_min_mib", 0..=1_048_576, journal.disk_free_min_mib);
         section.finish();
         journal
     }

@@ -47,6 +47,7 @@ use crate::edge::link::Phase;
 use crate::edge::link::SocketLimits;
 use crate::edge::listen;
 use crate::edge::listen::Accepted;
+use crate::edge::reserve::Watch;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
 use crate::edge::tcp::Surroundings;
@@ -135,8 +136,8 @@ pub struct Daemon {
     workers: Vec<JoinHandle<()>>,
     writer: JoinHandle<Result<(), JournalError>>,
     drain_limit: Duration,
-    // Held, not read: the directory stays locked as long as this is here.
-    _disk: Disk,
+    // The directory stays locked as long as this is here.
+    disk: Disk,
 }
 
 /// What a drained daemon leaves behind.
@@ -187,6 +188,7 @@ impl Daemon {
         let rebuilt = rebuild(config, &disk, &keys)?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
         recycle(&disk, config, &rebuilt.recovered)?;
+        keep_reserve(&disk, config);
         make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
@@ -219,7 +221,7 @@ impl Daemon {
             workers,
             writer,
             drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
-            _disk: disk,
+            disk,
         };
         match daemon.open(config, seed, seeded, &surroundings, options).await {
             Ok(()) => Ok(daemon),
@@ -239,6 +241,10 @@ impl Daemon {
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
+        let watch = self.watch(config);
+        if watch.tell(&surroundings.pipeline) {
+            tokio::spawn(watch.run(Arc::downgrade(&surroundings.pipeline)));
+        }
         // 5. The configuration.
         let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
         let _ = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
@@ -295,6 +301,17 @@ impl Daemon {
         }
         self.runtimes.push((runtime, caller));
         Ok(())
+    }
+
+    fn watch(&self, config: &Config) -> Watch {
+        let bytes = |mib: u32| u64::from(mib) << 20;
+        Watch {
+            directory: config.daemon.data_dir.clone(),
+            reserve: Arc::clone(self.disk.reserve()),
+            reserve_bytes: bytes(config.journal.reserve_mib),
+            free_min_bytes: bytes(config.journal.disk_free_min_mib),
+            free: self.face.telemetry.disk_free.clone(),
+        }
     }
 
     fn announce(&self, config: &Config) {
@@ -509,6 +526,14 @@ fn spawn_writer(
 fn recycle(disk: &Disk, config: &Config, recovered: &Recovered) -> Result<usize, StorageError> {
     let (bytes, most) = (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
     segment::release(disk, &recovered.segments, Sequence(0), bytes, most)
+}
+
+/// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.
+fn keep_reserve(disk: &Disk, config: &Config) {
+    let bytes = u64::from(config.journal.reserve_mib) << 20;
+    if let Err(error) = disk.reserve().fill(bytes) {
+        tracing::warn!(bytes, "the reserve for a full disk cannot be set aside: {error}");
+    }
 }
 
 /// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done

@@ -13,6 +13,7 @@ pub mod link;
 pub mod link_api;
 pub mod listen;
 pub mod loadtest;
+pub mod reserve;
 pub mod seeding;
 pub mod tcp;
 pub mod telemetry;
