@@ -104,6 +104,10 @@ pub struct JournalSettings {
     pub spare_segments: u32,
     /// The newest segment files that are kept though snapshots cover them.
     pub retained_segments: u32,
+    /// Room that is kept back for a full disk, mebibytes; 0 for none.
+    pub reserve_mib: u32,
+    /// With less than this free on the disk, requests are answered 91 (R2), mebibytes; 0 for no such bound.
+    pub disk_free_min_mib: u32,
 }
 
 impl Default for JournalSettings {
@@ -117,6 +121,8 @@ impl Default for JournalSettings {
             segment_mib: 64,
             spare_segments: 2,
             retained_segments: 16,
+            reserve_mib: 64,
+            disk_free_min_mib: 256,
         }
     }
 }
@@ -147,6 +153,9 @@ impl JournalSettings {
             config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);
         journal.retained_segments =
             config::integer_or(&section, "retained_segments", 1..=16_777_216, journal.retained_segments);
+        journal.reserve_mib = config::integer_or(&section, "reserve_mib", 0..=65_536, journal.reserve_mib);
+        journal.disk_free_min_mib =
+            config::integer_or(&section, "disk_free_min_mib", 0..=1_048_576, journal.disk_free_min_mib);
         section.finish();
         journal
     }

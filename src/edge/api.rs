@@ -84,9 +84,16 @@ pub fn routes(face: Arc<Face>) -> Router {
 async fn ready(State(face): State<Arc<Face>>) -> Response {
     let serving = face.serving.load(Ordering::Acquire);
     let journal = !face.pipeline.has_failed();
-    let window = face.pipeline.admits(clock::now()) || !journal;
-    let status = if serving && journal && window { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let checks = json!({ "serving": serving, "journal": journal, "journal_within_bounds": window });
+    let window = face.pipeline.within_bounds(clock::now()) || !journal;
+    let room = !face.pipeline.is_short_of_room();
+    let ready = serving && journal && window && room;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let checks = json!({
+        "serving": serving,
+        "journal": journal,
+        "journal_within_bounds": window,
+        "disk_space": room,
+    });
     (status, Json(json!({ "ready": status == StatusCode::OK, "checks": checks }))).into_response()
 }
 

@@ -45,6 +45,7 @@ use crate::edge::link::Phase;
 use crate::edge::link::SocketLimits;
 use crate::edge::listen;
 use crate::edge::listen::Accepted;
+use crate::edge::reserve::Watch;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
 use crate::edge::snapshots;
@@ -181,6 +182,7 @@ impl Daemon {
         if let Err(error) = snapshots::release(&disk, &keys, &snapshots) {
             tracing::warn!("segments that snapshots cover were not recycled: {error}");
         }
+        keep_reserve(&disk, config);
         make_spares(&disk, config)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
@@ -240,6 +242,10 @@ impl Daemon {
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
+        let watch = self.watch(config);
+        if watch.tell(&surroundings.pipeline) {
+            tokio::spawn(watch.run(Arc::downgrade(&surroundings.pipeline)));
+        }
         // 5. The configuration.
         let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
         let _written = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
@@ -301,6 +307,17 @@ impl Daemon {
         }
         self.runtimes.push((runtime, caller));
         Ok(())
+    }
+
+    fn watch(&self, config: &Config) -> Watch {
+        let bytes = |mib: u32| u64::from(mib) << 20;
+        Watch {
+            directory: config.daemon.data_dir.clone(),
+            reserve: Arc::clone(self.disk.reserve()),
+            reserve_bytes: bytes(config.journal.reserve_mib),
+            free_min_bytes: bytes(config.journal.disk_free_min_mib),
+            free: self.face.telemetry.disk_free.clone(),
+        }
     }
 
     fn announce(&self, config: &Config) {
@@ -479,6 +496,14 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
+}
+
+/// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.
+fn keep_reserve(disk: &Disk, config: &Config) {
+    let bytes = u64::from(config.journal.reserve_mib) << 20;
+    if let Err(error) = disk.reserve().fill(bytes) {
+        tracing::warn!(bytes, "the reserve for a full disk cannot be set aside: {error}");
+    }
 }
 
 /// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done

@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
-use rustix::fs::fdatasync;
 use rustix::fs::flock;
 
+use crate::edge::reserve;
+use crate::edge::reserve::Reserve;
 use crate::journal::segment;
 use crate::journal::snapshot;
 use crate::journal::storage::Operation;
@@ -48,6 +49,7 @@ pub enum DiskError {
 pub struct Disk {
     directory: Arc<Path>,
     _lock: Option<Arc<File>>,
+    reserve: Arc<Reserve>,
 }
 
 impl Disk {
@@ -82,13 +84,20 @@ impl Disk {
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync(parent)?;
         }
-        Ok(Self { directory: directory.into(), _lock: Some(Arc::new(lock)) })
+        let reserve = Arc::new(Reserve::of(directory));
+        Ok(Self { directory: directory.into(), _lock: Some(Arc::new(lock)), reserve })
     }
 
     /// Looks at a data directory that a daemon may have open. Nothing may be written through it.
     #[must_use]
     pub fn look_at(directory: &Path) -> Self {
-        Self { directory: directory.into(), _lock: None }
+        Self { directory: directory.into(), _lock: None, reserve: Arc::new(Reserve::of(directory)) }
+    }
+
+    /// The room that is kept back for a full disk.
+    #[must_use]
+    pub fn reserve(&self) -> &Arc<Reserve> {
+        &self.reserve
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,15 +111,15 @@ impl Disk {
         options: &OpenOptions,
     ) -> Result<DiskFile, StorageError> {
         let path = self.path(name);
-        match options.open(&path) {
-            Ok(file) => Ok(DiskFile { file, path: path.into() }),
+        match self.reserve.relieve(|| options.open(&path)) {
+            Ok(file) => Ok(DiskFile { file, path: path.into(), reserve: Arc::clone(&self.reserve) }),
             Err(error) => Err(failed(operation, &path, &error)),
         }
     }
 }
 
 fn failed(operation: Operation, path: &Path, error: &io::Error) -> StorageError {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let full = reserve::is_full(error);
     StorageError { operation, file: path.display().to_string(), cause: error.to_string(), full }
 }
 
@@ -119,6 +128,7 @@ fn failed(operation: Operation, path: &Path, error: &io::Error) -> StorageError 
 pub struct DiskFile {
     file: File,
     path: Box<Path>,
+    reserve: Arc<Reserve>,
 }
 
 impl DiskFile {
@@ -160,7 +170,8 @@ impl Storage for Disk {
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
         let path = self.path(from);
-        std::fs::rename(&path, self.path(to)).map_err(|error| failed(Operation::Rename, &path, &error))
+        let renamed = self.reserve.relieve(|| std::fs::rename(&path, self.path(to)));
+        renamed.map_err(|error| failed(Operation::Rename, &path, &error))
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
@@ -194,11 +205,14 @@ impl StorageFile for DiskFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all_at(bytes, offset).map_err(self.failed(Operation::Write))
+        // A write that found no room has changed nothing but what it would write again: that it may be tried once more
+        // is no contradiction to a failed sync being the end.
+        let written = self.reserve.relieve(|| self.file.write_all_at(bytes, offset));
+        written.map_err(self.failed(Operation::Write))
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
-        fdatasync(&self.file).map_err(|errno| self.failed(Operation::Sync)(errno.into()))
+        self.file.sync_data().map_err(self.failed(Operation::Sync))
     }
 
     fn truncate(&mut self, length: u64) -> Result<(), StorageError> {

@@ -16,6 +16,7 @@ pub mod link;
 pub mod link_api;
 pub mod listen;
 pub mod loadtest;
+pub mod reserve;
 pub mod seeding;
 pub mod snapshots;
 pub mod tcp;

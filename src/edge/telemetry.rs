@@ -41,6 +41,8 @@ pub struct Telemetry {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     gauges: Gauges,
+    /// What is free where the data directory is, in bytes.
+    pub disk_free: Gauge,
 }
 
 struct Gauges {
@@ -79,7 +81,8 @@ impl Default for Telemetry {
             closed_shortened: gauge("turnpike_ledger_closed_window_shortened_total"),
             answers_shortened: gauge("turnpike_ledger_repeat_window_shortened_total"),
         };
-        Self { recorder: Arc::new(recorder), handle, gauges }
+        let disk_free = gauge("turnpike_disk_free_bytes");
+        Self { recorder: Arc::new(recorder), handle, gauges, disk_free }
     }
 }
 

@@ -85,6 +85,8 @@ struct Window {
     writer: AtomicU8,
     /// A write or a sync failed: nothing is durable from here on.
     failed: AtomicBool,
+    /// The disk is nearly full: the room that is left is for what must be taken.
+    short_of_room: AtomicBool,
     /// No more records will come.
     closing: AtomicBool,
 }
@@ -158,6 +160,7 @@ impl Pipeline {
                 writing_since: none(),
                 writer: AtomicU8::new(WriterState::Busy as u8),
                 failed: AtomicBool::new(false),
+                short_of_room: AtomicBool::new(false),
                 closing: AtomicBool::new(false),
             },
             parked: AtomicUsize::new(0),
@@ -198,13 +201,28 @@ impl Pipeline {
         Unsynced { records, age_ns }
     }
 
-    /// Whether new requests may touch the ledger (R2): the journal works and is within its bounds.
+    /// Whether the disk is nearly full, so that no new requests are taken.
+    #[must_use]
+    pub fn is_short_of_room(&self) -> bool {
+        self.window.short_of_room.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the disk is nearly full.
+    pub fn set_short_of_room(&self, short: bool) {
+        self.window.short_of_room.store(short, Ordering::Relaxed);
+    }
+
+    /// Whether no more is in memory, and for no longer, than may be.
+    #[must_use]
+    pub fn within_bounds(&self, now: Timestamp) -> bool {
+        let unsynced = self.unsynced(now);
+        unsynced.records < self.policy.max_unsynced_records && unsynced.age_ns <= self.policy.max_unsynced_ns
+    }
+
+    /// Whether new requests may touch the ledger (R2): the journal works, is within its bounds, and has room.
     #[must_use]
     pub fn admits(&self, now: Timestamp) -> bool {
-        let unsynced = self.unsynced(now);
-        !self.has_failed()
-            && unsynced.records < self.policy.max_unsynced_records
-            && unsynced.age_ns <= self.policy.max_unsynced_ns
+        !self.has_failed() && !self.is_short_of_room() && self.within_bounds(now)
     }
 
     /// How many answers wait in all.
