@@ -11,6 +11,8 @@ use turnpike::edge::decode;
 use turnpike::edge::decode::DecodeArgs;
 use turnpike::edge::demo;
 use turnpike::edge::exit;
+use turnpike::edge::export;
+use turnpike::edge::export::ExportArgs;
 use turnpike::edge::journal_commands;
 use turnpike::edge::loadtest;
 use turnpike::edge::loadtest::LoadArgs;
@@ -80,6 +82,8 @@ enum JournalVerb {
         #[arg(long)]
         batches: bool,
     },
+    /// Print records as lines of JSON or as CSV, card numbers masked. A daemon may be running.
+    Export(ExportArgs),
     /// Read every record, rebuild the books from them and check that they hold.
     Verify {
         /// Where the journal is.
@@ -112,6 +116,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
             journal_commands::inspect(&data_dir, batches)
         }
+        Verb::Journal(JournalVerb::Export(arguments)) => export::run(&arguments),
         Verb::Journal(JournalVerb::Verify { data_dir, key_file }) => {
             journal_commands::verify(&data_dir, key_file.as_deref())
         }

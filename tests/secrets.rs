@@ -355,6 +355,10 @@ fn no_card_data_leaves_the_daemon_but_in_answers_to_its_peers() {
     let data = data.to_str().expect("a path in UTF-8");
     places.push(("inspect".to_owned(), printed(&["journal", "inspect", "--batches", "--data-dir", data])));
     places.push(("verify".to_owned(), printed(&["journal", "verify", "--data-dir", data])));
+    for format in ["jsonl", "csv"] {
+        let export = printed(&["journal", "export", "--data-dir", data, "--format", format]);
+        places.push((format!("export as {format}"), export));
+    }
     for (place, bytes) in places {
         assert_eq!(found_in(&bytes), Vec::<&str>::new(), "in {place}");
     }

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod dialects;
 pub mod disk;
 pub mod exit;
+pub mod export;
 pub mod journal_commands;
 pub mod keys;
 pub mod link;

@@ -87,6 +87,30 @@ impl Kind {
         (Self::Unanswered, "unanswered"),
     ];
 
+    /// The kind of an event.
+    #[must_use]
+    pub const fn of(event: &Event) -> Self {
+        match event {
+            Event::Configured(_) => Self::Configured,
+            Event::Seeded(_) => Self::Seeded,
+            Event::CardOpened(_) => Self::CardOpened,
+            Event::AccountFunded(_) => Self::AccountFunded,
+            Event::Decided(_) => Self::Decided,
+            Event::Reversed(_) => Self::Reversed,
+            Event::WalletStatusSet(_) => Self::WalletStatusSet,
+            Event::Advised(_) => Self::Advised,
+            Event::Noted(_) => Self::Noted,
+            Event::Unanswered(_) => Self::Unanswered,
+        }
+    }
+
+    /// Its name in listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        // Kinds count from one.
+        Self::ALL[self as usize - 1].1
+    }
+
     /// The layout that is written now; older ones stay readable.
     const fn version(self) -> u8 {
         match self {

@@ -6,6 +6,7 @@
 //! power failed, nobody was told that it is durable, and it is cut.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::domain::card::PanSeal;
 use crate::domain::card::SealNonce;
@@ -237,9 +238,26 @@ pub fn recover<S: Storage>(
     storage: &S,
     opener: Opener<'_>,
     covered: Sequence,
-    feed: impl FnMut(Sequence, Timestamp, Event),
+    mut feed: impl FnMut(Sequence, Timestamp, Event),
 ) -> Result<Recovered, RecoverError> {
-    let mut decoding = Decoding { seal: opener.seal, time: Timestamp::default(), feed };
+    read(storage, opener, covered, |sequence, time, event| {
+        feed(sequence, time, event);
+        ControlFlow::Continue(())
+    })
+}
+
+/// Reads the journal as [`recover`] does, until `feed` breaks off; what is returned then ends with the batch in which
+/// it did so. A daemon may be writing: what it has not written whole is left out.
+///
+/// # Errors
+/// As [`recover`].
+pub fn read<S: Storage>(
+    storage: &S,
+    opener: Opener<'_>,
+    covered: Sequence,
+    feed: impl FnMut(Sequence, Timestamp, Event) -> ControlFlow<()>,
+) -> Result<Recovered, RecoverError> {
+    let mut decoding = Decoding { seal: opener.seal, time: Timestamp::default(), feed, goes_on: true };
     walk(storage, Some(opener.fingerprint), covered, &mut decoding)
 }
 
@@ -247,9 +265,10 @@ struct Decoding<'a, Feed> {
     seal: &'a dyn PanSeal,
     time: Timestamp,
     feed: Feed,
+    goes_on: bool,
 }
 
-impl<Feed: FnMut(Sequence, Timestamp, Event)> Visit for Decoding<'_, Feed> {
+impl<Feed: FnMut(Sequence, Timestamp, Event) -> ControlFlow<()>> Visit for Decoding<'_, Feed> {
     fn segment(&mut self, _: &str, _: &SegmentHeader) {}
 
     fn batch(&mut self, place: Place<'_>, header: &BatchHeader, body: &[u8]) -> Result<(), RecoverError> {
@@ -263,10 +282,17 @@ impl<Feed: FnMut(Sequence, Timestamp, Event)> Visit for Decoding<'_, Feed> {
                 return Err(place.broken("time at least", self.time.0.into(), frame.time.0.into()));
             }
             self.time = frame.time;
-            (self.feed)(sequence, frame.time, event);
+            if (self.feed)(sequence, frame.time, event).is_break() {
+                self.goes_on = false;
+                return Ok(());
+            }
             rest = &rest[frame.length..];
             sequence = sequence.next();
         }
         place.ends(header, rest, self.time)
+    }
+
+    fn goes_on(&self) -> bool {
+        self.goes_on
     }
 }

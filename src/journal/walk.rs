@@ -57,6 +57,11 @@ pub(crate) trait Visit {
 
     /// `body` is the records.
     fn batch(&mut self, place: Place<'_>, header: &BatchHeader, body: &[u8]) -> Result<(), RecoverError>;
+
+    /// Whether more is wanted. Otherwise the walk ends well behind the batch that was visited last.
+    fn goes_on(&self) -> bool {
+        true
+    }
 }
 
 /// Walks through all segments. `fingerprint` is that of the key, when there is one; records up to `covered` may be
@@ -92,7 +97,7 @@ pub(crate) fn walk<S: Storage>(
         window.forget();
         let content = storage.open(&file)?;
         let mut reading = Reading { file: &file, content, header, window: &mut window, unmarked: BLOCK };
-        let (end, fault) = reading.batches(&mut recovered, visit)?;
+        let Some((end, fault)) = reading.batches(&mut recovered, visit)? else { return Ok(recovered) };
         match headers.get(index + 1) {
             Some(next) => continues(next, &recovered, Place { file: &file, offset: end }, fault)?,
             None => recovered.torn = reading.tail(&recovered, end, fault)?,
@@ -201,12 +206,12 @@ struct Reading<'a, F> {
 }
 
 impl<F: StorageFile> Reading<'_, F> {
-    /// Visits whole batches until there is none, and returns where, and why.
+    /// Visits whole batches until there is none, and returns where, and why; `None` when no more is wanted.
     fn batches(
         &mut self,
         so_far: &mut Recovered,
         visit: &mut dyn Visit,
-    ) -> Result<(u64, BatchFault), RecoverError> {
+    ) -> Result<Option<(u64, BatchFault)>, RecoverError> {
         let mut offset = BLOCK;
         loop {
             let place = Place { file: self.file, offset };
@@ -216,7 +221,7 @@ impl<F: StorageFile> Reading<'_, F> {
                     so_far.chain = checksum;
                     header
                 }
-                Err(fault) => return Ok((offset, fault)),
+                Err(fault) => return Ok(Some((offset, fault))),
             };
             let batch = self.window.get(&self.content, offset, header.bytes_on_disk())?;
             let body = &batch[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + header.body_bytes as usize];
@@ -231,6 +236,9 @@ impl<F: StorageFile> Reading<'_, F> {
             so_far.batches += 1;
             so_far.marked = so_far.marked.max(header.durable);
             offset += header.bytes_on_disk() as u64;
+            if !visit.goes_on() {
+                return Ok(None);
+            }
         }
     }
 
@@ -269,6 +277,11 @@ impl<F: StorageFile> Reading<'_, F> {
                 torn_until = torn_until.max(length.min(offset + header.bytes_on_disk() as u64));
                 match self.batch(offset)? {
                     Ok((header, _)) if header.durable_batch >= missing => {
+                        // A daemon that is running may have written both since the missing one was read.
+                        self.window.forget();
+                        if self.batch(end)?.is_ok() {
+                            return Ok(None);
+                        }
                         let proof = Proof { file: self.file.to_owned(), offset };
                         return Err(damaged(Place { file: self.file, offset: end }, so_far, fault, proof));
                     }

@@ -1,0 +1,515 @@
+//! A record of the journal as a row: every field under a name of its own, in one order for all kinds.
+
+use std::fmt;
+
+use crate::dialect::describe::shown;
+use crate::domain::card::CardIdentity;
+use crate::domain::card::Verification;
+use crate::domain::event::AccountFunded;
+use crate::domain::event::Advised;
+use crate::domain::event::CardOpened;
+use crate::domain::event::Configured;
+use crate::domain::event::Decided;
+use crate::domain::event::Effect;
+use crate::domain::event::Event;
+use crate::domain::event::Noted;
+use crate::domain::event::Reversed;
+use crate::domain::event::Seeded;
+use crate::domain::event::Sequence;
+use crate::domain::event::Unanswered;
+use crate::domain::event::WalletStatusSet;
+use crate::domain::money::Money;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
+use crate::domain::request::MessageClass;
+use crate::domain::request::MessageKey;
+use crate::domain::request::OriginalData;
+use crate::domain::request::Presented;
+use crate::domain::request::ProcessingCode;
+use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
+
+macro_rules! columns {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// The fields of records, in the order in which they are written.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(super) enum Column {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Column {
+            /// The name of every field.
+            pub(super) const NAMES: &[&str] = &[$($text,)*];
+        }
+    };
+}
+
+columns! {
+    /// The record's number.
+    Sequence = "sequence";
+    /// When it was appended, RFC 3339 in UTC with nanoseconds.
+    Time = "time";
+    /// Which event.
+    Kind = "kind";
+    /// The slot; absent for a record that touches every slot or none.
+    Slot = "slot";
+    /// The wallet's number.
+    Wallet = "wallet";
+    /// The account's number in its wallet.
+    Account = "account";
+    /// The card's reference, the same in every record about it.
+    Card = "card";
+    /// The card number, first six and last four digits: where a card is opened, and of one that is not ours.
+    Pan = "pan";
+    /// YYMM.
+    Expiry = "expiry";
+    /// Of the card.
+    ServiceCode = "service_code";
+    /// Of the card or the wallet.
+    Status = "status";
+    /// What the card's product asks for.
+    Verification = "verification";
+    /// 01xx or 02xx.
+    Class = "class";
+    /// The MTI of a noted message.
+    Mti = "mti";
+    /// It came as a repeat.
+    Repeat = "repeat";
+    /// A reversal advice, not a request.
+    Advice = "advice";
+    /// The network's number.
+    Network = "network";
+    /// The link's number.
+    Link = "link";
+    /// DE 11.
+    Stan = "stan";
+    /// DE 7.
+    Transmission = "transmission";
+    /// DE 32.
+    Acquirer = "acquirer";
+    /// DE 37.
+    Rrn = "rrn";
+    /// DE 41.
+    Terminal = "terminal";
+    /// DE 42.
+    Merchant = "merchant";
+    /// The network's id of the transaction.
+    NetworkReference = "network_reference";
+    /// DE 3.
+    ProcessingCode = "processing_code";
+    /// DE 18.
+    Mcc = "mcc";
+    /// DE 19.
+    Country = "country";
+    /// DE 22.
+    EntryMode = "entry_mode";
+    /// DE 4, or what an account was funded with; minor units.
+    Amount = "amount";
+    /// DE 49, or the account's; ISO 4217 numeric.
+    Currency = "currency";
+    /// DE 6, minor units.
+    BillingAmount = "billing_amount";
+    /// DE 51.
+    BillingCurrency = "billing_currency";
+    /// What came to be verified, without its values.
+    Presented = "presented";
+    /// What was found out before the decision, as a number.
+    Facts = "facts";
+    /// The outcome by its name.
+    Action = "action";
+    /// What an advice tells was approved.
+    Approved = "approved";
+    /// DE 38.
+    ApprovalCode = "approval_code";
+    /// Why the message was sent.
+    Reason = "reason";
+    /// What was done to the account.
+    Effect = "effect";
+    /// How much of it, minor units of the account.
+    EffectAmount = "effect_amount";
+    /// The account's posted balance before.
+    PostedBefore = "posted_before";
+    /// What it had held before.
+    HeldBefore = "held_before";
+    /// How far below zero it may go.
+    Overdraft = "overdraft";
+    /// When the hold ends unless something ends it earlier.
+    HoldUntil = "hold_until";
+    /// DE 90: the original's class.
+    OriginalClass = "original_class";
+    /// DE 90: the original's DE 11.
+    OriginalStan = "original_stan";
+    /// DE 90: the original's DE 7.
+    OriginalTransmission = "original_transmission";
+    /// DE 90: the original's DE 32.
+    OriginalAcquirer = "original_acquirer";
+    /// The record of the authorization that a reversal undoes.
+    Undoes = "undoes";
+    /// Whose decision it undoes.
+    Legs = "legs";
+    /// The record of the authorization whose outcome an advice sets.
+    Sets = "sets";
+    /// The record of the authorization whose answer was not sent.
+    Unanswered = "unanswered";
+    /// The checksum of the configuration; its low half in records that were made under it.
+    Configuration = "configuration";
+    /// From the read of the last byte to the decision, microseconds.
+    DecidedAfterUs = "decided_after_us";
+    /// Of the seed file.
+    Checksum = "checksum";
+    /// Of the seed file, lines with data.
+    Lines = "lines";
+    /// Every line of the seed file is loaded.
+    Complete = "complete";
+    /// A bound of the ledger; so are the next four.
+    RepeatWindowS = "repeat_window_s";
+    /// Answered declines kept for each slot.
+    AnswersPerSlot = "answers_per_slot";
+    /// Closed authorizations kept for each slot.
+    ClosedPerSlot = "closed_per_slot";
+    /// For how long.
+    ClosedWindowS = "closed_window_s";
+    /// Authorizations of one card.
+    AuthorizationsPerCard = "authorizations_per_card";
+}
+
+/// One value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Cell {
+    /// A whole number.
+    Number(i128),
+    /// A text, fit for a terminal and without a card number.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Flag(flag) => flag.fmt(f),
+        }
+    }
+}
+
+/// One record.
+pub(super) struct Row {
+    cells: [Option<Cell>; Column::NAMES.len()],
+}
+
+impl Row {
+    /// The row of a record. `kind` is the name of its event.
+    #[must_use]
+    pub(super) fn of(sequence: Sequence, time: Timestamp, kind: &str, event: &Event) -> Self {
+        let mut row = Self { cells: [const { None }; Column::NAMES.len()] };
+        row.number(Column::Sequence, sequence.0);
+        row.text(Column::Time, rfc_3339(time));
+        row.text(Column::Kind, kind);
+        if let Some(slot) = event.slot() {
+            row.number(Column::Slot, slot.number());
+        }
+        match event {
+            Event::Configured(event) => row.configured(event),
+            Event::Seeded(event) => row.seeded(event),
+            Event::CardOpened(event) => row.card_opened(event),
+            Event::AccountFunded(event) => row.account_funded(event),
+            Event::Decided(event) => row.decided(event),
+            Event::Reversed(event) => row.reversed(event),
+            Event::WalletStatusSet(event) => row.wallet_status(event),
+            Event::Advised(event) => row.advised(event),
+            Event::Noted(event) => row.noted(event),
+            Event::Unanswered(event) => row.unanswered(event),
+        }
+        row
+    }
+
+    /// Every column in order; `None` where the record has no such field.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (&'static str, Option<&Cell>)> {
+        Column::NAMES.iter().copied().zip(self.cells.iter().map(Option::as_ref))
+    }
+
+    fn set(&mut self, column: Column, cell: Cell) {
+        self.cells[column as usize] = Some(cell);
+    }
+
+    fn number(&mut self, column: Column, number: impl Into<i128>) {
+        self.set(column, Cell::Number(number.into()));
+    }
+
+    fn text(&mut self, column: Column, text: impl Into<String>) {
+        self.set(column, Cell::Text(text.into()));
+    }
+
+    fn flag(&mut self, column: Column, flag: bool) {
+        self.set(column, Cell::Flag(flag));
+    }
+
+    /// Digits of a fixed width.
+    fn digits(&mut self, column: Column, number: impl fmt::Display, width: usize) {
+        self.text(column, format!("{number:0>width$}"));
+    }
+
+    /// What a message gave as free text; nothing when it gave none. Peers put card numbers into such fields.
+    fn given(&mut self, column: Column, text: &str) {
+        if !text.is_empty() {
+            self.text(column, shown(text));
+        }
+    }
+
+    /// A number in which zero stands for nothing.
+    fn unless_zero(&mut self, column: Column, number: u64) {
+        if number != 0 {
+            self.number(column, number);
+        }
+    }
+
+    fn configured(&mut self, event: &Configured) {
+        let Configured { version, bounds } = event;
+        self.text(Column::Configuration, format!("{version:016x}"));
+        self.number(Column::RepeatWindowS, bounds.repeat_window_s);
+        self.number(Column::AnswersPerSlot, bounds.answers_per_slot);
+        self.number(Column::ClosedPerSlot, bounds.closed_per_slot);
+        self.number(Column::ClosedWindowS, bounds.closed_window_s);
+        self.number(Column::AuthorizationsPerCard, bounds.authorizations_per_card);
+    }
+
+    fn seeded(&mut self, event: &Seeded) {
+        let Seeded { checksum, lines, complete } = event;
+        self.text(Column::Checksum, format!("{checksum:032x}"));
+        self.number(Column::Lines, *lines);
+        self.flag(Column::Complete, *complete);
+    }
+
+    fn card_opened(&mut self, event: &CardOpened) {
+        let CardOpened { slot: _, wallet, card, pan, expiry, service_code, status, verification } = event;
+        self.number(Column::Wallet, wallet.0);
+        self.number(Column::Card, card.0);
+        self.text(Column::Pan, pan.masked().to_string());
+        self.digits(Column::Expiry, expiry.digits(), 4);
+        self.digits(Column::ServiceCode, service_code.0, 3);
+        self.text(Column::Status, status.name());
+        let verification = match verification {
+            Verification::None => "none",
+            Verification::Required => "required",
+        };
+        self.text(Column::Verification, verification);
+    }
+
+    fn account_funded(&mut self, event: &AccountFunded) {
+        let AccountFunded { slot: _, wallet, account, currency, amount, overdraft } = event;
+        self.number(Column::Wallet, wallet.0);
+        self.number(Column::Account, *account);
+        self.money([Column::Amount, Column::Currency], Money::new(*amount, *currency));
+        self.number(Column::Overdraft, *overdraft);
+    }
+
+    fn wallet_status(&mut self, event: &WalletStatusSet) {
+        self.number(Column::Wallet, event.wallet.0);
+        self.text(Column::Status, event.status.name());
+    }
+
+    fn unanswered(&mut self, event: &Unanswered) {
+        self.number(Column::Card, event.card.0);
+        self.number(Column::Unanswered, event.authorization.0);
+    }
+
+    fn decided(&mut self, event: &Decided) {
+        if event.wallet.0 != 0 {
+            self.number(Column::Wallet, event.wallet.0);
+            self.number(Column::Account, event.account);
+        }
+        self.card(event.card);
+        self.key(&event.key);
+        self.class(Column::Class, event.class);
+        self.flag(Column::Repeat, event.repeat);
+        self.processing_code(event.processing_code);
+        for (column, number, width) in [
+            (Column::Mcc, event.mcc, 4),
+            (Column::Country, event.country, 3),
+            (Column::EntryMode, event.entry_mode, 3),
+        ] {
+            if number != 0 {
+                self.digits(column, number, width);
+            }
+        }
+        self.amounts(event.amount, event.billing);
+        self.presented(event.presented);
+        if event.facts.0 != 0 {
+            self.number(Column::Facts, event.facts.0);
+        }
+        self.text(Column::Action, event.action.name());
+        self.approval_code(event.approval_code);
+        self.effect(event.effect, event.hold_until_s);
+        self.number(Column::PostedBefore, event.posted_before);
+        self.number(Column::HeldBefore, event.held_before);
+        self.number(Column::Overdraft, event.overdraft);
+        self.handled(event.configuration, event.decided_after_us);
+    }
+
+    fn reversed(&mut self, event: &Reversed) {
+        self.card(event.card);
+        self.key(&event.key);
+        self.flag(Column::Advice, event.advice);
+        self.flag(Column::Repeat, event.repeat);
+        self.processing_code(event.processing_code);
+        self.amounts(event.amount, None);
+        if let Some(original) = &event.original {
+            self.original(original);
+        }
+        self.approval_code(event.approval_code);
+        self.unless_zero(Column::Undoes, event.undoes.0);
+        let legs = match event.legs {
+            Legs::Both => "both",
+            Legs::Ours => "ours",
+        };
+        self.text(Column::Legs, legs);
+        self.unless_zero(Column::Reason, event.reason.into());
+        self.handled(event.configuration, event.decided_after_us);
+    }
+
+    fn advised(&mut self, event: &Advised) {
+        if let CardIdentity::Known(_) = event.card {
+            self.number(Column::Account, event.account);
+        }
+        self.card(event.card);
+        self.key(&event.key);
+        self.class(Column::Class, event.class);
+        self.flag(Column::Repeat, event.repeat);
+        self.processing_code(event.processing_code);
+        self.amounts(event.amount, event.billing);
+        self.flag(Column::Approved, event.approved);
+        self.unless_zero(Column::Reason, event.reason.into());
+        self.approval_code(event.approval_code);
+        self.unless_zero(Column::Sets, event.sets.0);
+        self.text(Column::Action, event.action.name());
+        self.effect(event.effect, event.hold_until_s);
+        self.handled(event.configuration, event.decided_after_us);
+    }
+
+    fn noted(&mut self, event: &Noted) {
+        if let Some(card) = event.card {
+            self.card(card);
+        }
+        self.key(&event.key);
+        self.digits(Column::Mti, event.mti, 4);
+        self.unless_zero(Column::Reason, event.reason.into());
+    }
+
+    fn card(&mut self, card: CardIdentity) {
+        match card {
+            CardIdentity::Known(card) => self.number(Column::Card, card.0),
+            CardIdentity::Unknown(masked) => self.text(Column::Pan, masked.to_string()),
+        }
+    }
+
+    fn key(&mut self, key: &MessageKey) {
+        self.text(Column::Network, format!("{:08x}", key.network.0));
+        self.text(Column::Link, format!("{:08x}", key.link.0));
+        self.digits(Column::Stan, key.stan.0, 6);
+        self.transmission(Column::Transmission, key.transmission);
+        if key.acquirer.0 != 0 {
+            self.text(Column::Acquirer, key.acquirer.0.to_string());
+        }
+        self.given(Column::Rrn, &key.rrn.to_string());
+        self.given(Column::Terminal, &key.terminal.to_string());
+        self.given(Column::Merchant, &key.merchant.to_string());
+        if key.network_reference != 0 {
+            self.text(Column::NetworkReference, key.network_reference.to_string());
+        }
+    }
+
+    fn transmission(&mut self, column: Column, time: TransmissionTime) {
+        if time != TransmissionTime::default() {
+            self.digits(column, time.digits(), 10);
+        }
+    }
+
+    fn class(&mut self, column: Column, class: MessageClass) {
+        let name = match class {
+            MessageClass::Authorization => "authorization",
+            MessageClass::Financial => "financial",
+        };
+        self.text(column, name);
+    }
+
+    fn processing_code(&mut self, code: ProcessingCode) {
+        self.digits(Column::ProcessingCode, code.0, 6);
+    }
+
+    fn money(&mut self, [amount, currency]: [Column; 2], money: Money) {
+        self.number(amount, money.minor);
+        self.text(currency, money.currency.to_string());
+    }
+
+    fn amounts(&mut self, amount: Money, billing: Option<Money>) {
+        self.money([Column::Amount, Column::Currency], amount);
+        if let Some(billing) = billing {
+            self.money([Column::BillingAmount, Column::BillingCurrency], billing);
+        }
+    }
+
+    fn presented(&mut self, presented: Presented) {
+        let names = [
+            (Presented::PIN, "pin"),
+            (Presented::TRACK, "track"),
+            (Presented::CRYPTOGRAM, "cryptogram"),
+            (Presented::CVV2, "cvv2"),
+            (Presented::AUTHENTICATION, "authentication"),
+        ];
+        let came: Vec<&str> =
+            names.iter().filter(|(what, _)| presented.has(*what)).map(|(_, name)| *name).collect();
+        if !came.is_empty() {
+            self.text(Column::Presented, came.join(" "));
+        }
+    }
+
+    fn approval_code(&mut self, code: Option<ApprovalCode>) {
+        if let Some(code) = code {
+            self.given(Column::ApprovalCode, &code.to_string());
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, hold_until_s: u32) {
+        let name = match effect {
+            Effect::None => "none",
+            Effect::Hold(_) => "hold",
+            Effect::Post(_) => "post",
+            Effect::Pend(_) => "pend",
+        };
+        self.text(Column::Effect, name);
+        if effect != Effect::None {
+            self.number(Column::EffectAmount, effect.amount());
+        }
+        if hold_until_s != 0 {
+            self.text(Column::HoldUntil, rfc_3339(Timestamp::from_seconds(hold_until_s.into())));
+        }
+    }
+
+    fn original(&mut self, original: &OriginalData) {
+        let OriginalData { class, stan, transmission, acquirer } = original;
+        if let Some(class) = class {
+            self.class(Column::OriginalClass, *class);
+        }
+        self.digits(Column::OriginalStan, stan.0, 6);
+        if let Some(transmission) = transmission {
+            self.transmission(Column::OriginalTransmission, *transmission);
+        }
+        if acquirer.0 != 0 {
+            self.text(Column::OriginalAcquirer, acquirer.0.to_string());
+        }
+    }
+
+    fn handled(&mut self, configuration: u32, decided_after_us: u32) {
+        self.text(Column::Configuration, format!("{configuration:08x}"));
+        self.number(Column::DecidedAfterUs, decided_after_us);
+    }
+}
+
+/// With all nine decimals: records a microsecond apart are told apart.
+fn rfc_3339(time: Timestamp) -> String {
+    let milliseconds = time.to_string();
+    let (date, nanoseconds) = (milliseconds.trim_end_matches('Z'), time.0 % 1_000_000);
+    format!("{date}{nanoseconds:06}Z")
+}
