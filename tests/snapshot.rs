@@ -65,6 +65,7 @@ use turnpike::pipeline::gate::Reply;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
+use turnpike::pipeline::snapshot::Steps;
 use turnpike::recovery;
 use turnpike::recovery::RebuildError;
 use turnpike::recovery::Rebuilt;
@@ -289,7 +290,7 @@ impl House {
         let head = Head { number, salt, began: traffic.now, configured, seeded: None };
         let mut writer = SnapshotWriter::begin(&self.memory, &head, &self.keys.vault).expect("a good disk");
         let pipeline = &self.pipeline;
-        let copied = pipeline.copy_into(&mut writer, &mut |_| {
+        let copied = pipeline.copy_into(&mut writer, Steps::default(), &mut |_| {
             for _ in 0..traffic.random.below(4) {
                 traffic.step(pipeline);
             }
@@ -592,7 +593,7 @@ fn a_crash_while_a_snapshot_is_made_loses_nothing() {
         let head = Head { number: 2, salt: [2; 32], began: traffic.now, configured, seeded: None };
         house.memory.fail(operation, seed % 4);
         let tried = SnapshotWriter::begin(&house.memory, &head, &house.keys.vault).and_then(|mut writer| {
-            house.pipeline.copy_into(&mut writer, &mut |_| ())?;
+            house.pipeline.copy_into(&mut writer, Steps::default(), &mut |_| ())?;
             writer.end(Anchor::default())
         });
         if let Ok(unpublished) = tried {

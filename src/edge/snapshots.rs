@@ -31,8 +31,10 @@ use crate::journal::snapshot::SnapshotError;
 use crate::journal::snapshot::Tail;
 use crate::journal::snapshot_writer;
 use crate::journal::snapshot_writer::SnapshotWriter;
+use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::snapshot::Steps;
 
 /// So many snapshots are kept: when the newest turns out to be damaged, there is another.
 pub const KEPT: usize = 2;
@@ -254,7 +256,7 @@ impl Maker {
         let head = Head { number, salt, began: clock::now(), configured, seeded };
         let mut writer = SnapshotWriter::begin(&self.disk, &head, &self.keys.vault)?;
         let mut written = 0;
-        self.pipeline.copy_into(&mut writer, &mut |bytes| {
+        self.pipeline.copy_into(&mut writer, Steps::default(), &mut |bytes| {
             written += bytes as u64;
             self.pace(began, written);
         })?;
@@ -297,7 +299,10 @@ impl Maker {
 }
 
 /// The segment that is being written.
-fn anchor(disk: &Disk) -> Result<Anchor, RecoverError> {
+///
+/// # Errors
+/// The disk failed, or a segment is damaged.
+pub fn anchor<S: Storage>(disk: &S) -> Result<Anchor, RecoverError> {
     let last = segment::survey(disk)?.last().map(|last| last.header);
     Ok(last.map_or_else(Anchor::default, |header| Anchor {
         segment: header.number,
@@ -311,7 +316,7 @@ fn anchor(disk: &Disk) -> Result<Anchor, RecoverError> {
 ///
 /// # Errors
 /// The disk failed, or a file is damaged. What was released stays released.
-pub fn release(disk: &Disk, keys: &Keys, settings: &Settings) -> Result<usize, NotMade> {
+pub fn release<S: Storage>(disk: &S, keys: &Keys, settings: &Settings) -> Result<usize, NotMade> {
     let numbers = snapshot::list(disk)?;
     let [.., older, _newest] = numbers.as_slice() else { return Ok(0) };
     let tail = snapshot::read_tail(disk, *older, &keys.vault)?;

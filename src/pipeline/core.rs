@@ -35,6 +35,7 @@ use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::journal::buffer::Buffer;
+use crate::journal::buffer::Pending;
 use crate::journal::buffer::Start;
 use crate::journal::storage::Storage;
 use crate::journal::writer::JournalError;
@@ -468,26 +469,54 @@ impl Pipeline {
         writer: &mut Writer<S>,
         publish: &dyn Fn(Sequence),
     ) -> Result<(), JournalError> {
-        let mut pending = self.journal.lock().spare();
+        let mut pending = self.spare();
         loop {
-            let Some(taken) = self.take_pending(&mut pending) else { return Ok(()) };
+            let Some(taken) = self.await_gathered(&mut pending) else { return Ok(()) };
             let written = if taken { writer.write(&mut pending) } else { writer.write_mark() };
-            match written {
-                Ok(durable) => {
-                    self.window.writing_since.store(0, Ordering::Relaxed);
-                    self.window.durable.store(durable.0, Ordering::Release);
-                    if taken {
-                        publish(durable);
-                    }
-                }
-                Err(error) => {
-                    self.fail();
-                    publish(self.durable());
-                    return Err(error);
-                }
-            }
-            if self.has_failed() {
+            let written = self.written(written);
+            if taken || self.has_failed() {
                 publish(self.durable());
+            }
+            written?;
+        }
+    }
+
+    /// Memory for [`Self::take_gathered`].
+    #[must_use]
+    pub fn spare(&self) -> Pending {
+        self.journal.lock().spare()
+    }
+
+    /// Takes what has gathered, for the writer. False when nothing has.
+    pub fn take_gathered(&self, pending: &mut Pending) -> bool {
+        let mut journal = self.journal.lock();
+        let gathered = !journal.is_empty();
+        if gathered {
+            self.take(&mut journal, pending);
+        }
+        gathered
+    }
+
+    fn take(&self, journal: &mut Buffer, pending: &mut Pending) {
+        let since = self.window.filling_since.swap(0, Ordering::Relaxed);
+        self.window.writing_since.store(since, Ordering::Relaxed);
+        journal.take(pending);
+    }
+
+    /// What became of writing what was taken: from here on it is durable, or nothing is any more.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn written(&self, written: Result<Sequence, JournalError>) -> Result<(), JournalError> {
+        match written {
+            Ok(durable) => {
+                self.window.writing_since.store(0, Ordering::Relaxed);
+                self.window.durable.store(durable.0, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                self.fail();
+                Err(error)
             }
         }
     }
@@ -497,7 +526,7 @@ impl Pipeline {
     }
 
     /// Waits for records and takes them. False when none came for a while; `None` when none will come any more.
-    fn take_pending(&self, pending: &mut crate::journal::buffer::Pending) -> Option<bool> {
+    fn await_gathered(&self, pending: &mut Pending) -> Option<bool> {
         let mut journal = self.journal.lock();
         if journal.is_empty() {
             if self.window.closing.load(Ordering::Acquire) {
@@ -518,9 +547,7 @@ impl Pipeline {
             self.wake.wait_for(&mut journal, Duration::from_nanos(self.policy.gather_ns));
             self.set_writer(WriterState::Busy);
         }
-        let since = self.window.filling_since.swap(0, Ordering::Relaxed);
-        self.window.writing_since.store(since, Ordering::Relaxed);
-        journal.take(pending);
+        self.take(&mut journal, pending);
         Some(true)
     }
 }

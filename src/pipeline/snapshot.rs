@@ -9,10 +9,21 @@ use crate::journal::storage::StorageError;
 
 use super::core::Pipeline;
 
-/// So many bytes of images are made under one hold of a lock: about a hundred wallets, some tens of microseconds.
-const HOLD_BYTES: usize = 16 * 1024;
-/// A block is written once so many bytes of images have gathered.
-const BLOCK_BYTES: usize = 256 * 1024;
+/// How finely a copy is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Steps {
+    /// So many bytes of images are made under one hold of a lock.
+    pub hold_bytes: usize,
+    /// A block is written once so many bytes of images have gathered.
+    pub block_bytes: usize,
+}
+
+impl Default for Steps {
+    /// About a hundred wallets, some tens of microseconds, under one hold.
+    fn default() -> Self {
+        Self { hold_bytes: 16 * 1024, block_bytes: 256 * 1024 }
+    }
+}
 
 impl Pipeline {
     /// Copies every shard as of its own cut and writes the images. `pace` is told of the bytes of each block, outside
@@ -23,11 +34,12 @@ impl Pipeline {
     pub fn copy_into<S: Storage + Clone>(
         &self,
         writer: &mut SnapshotWriter<S>,
+        steps: Steps,
         pace: &mut dyn FnMut(usize),
     ) -> Result<(), StorageError> {
-        let mut images = Vec::with_capacity(BLOCK_BYTES + HOLD_BYTES);
+        let mut images = Vec::with_capacity(steps.block_bytes + steps.hold_bytes);
         let copied = (0..self.shards.len()).try_for_each(|shard| {
-            let copied = self.copy_shard(shard, writer, &mut images, pace);
+            let copied = self.copy_shard(shard, writer, steps, &mut images, pace);
             if copied.is_err() {
                 drop(self.shards[shard].lock().end_copy());
             }
@@ -42,6 +54,7 @@ impl Pipeline {
         &self,
         shard: usize,
         writer: &mut SnapshotWriter<S>,
+        steps: Steps,
         images: &mut Vec<u8>,
         pace: &mut dyn FnMut(usize),
     ) -> Result<(), StorageError> {
@@ -51,8 +64,8 @@ impl Pipeline {
         while more {
             images.clear();
             let mut wallets = 0;
-            while more && images.len() < BLOCK_BYTES {
-                let step = self.shards[shard].lock().copy_on(HOLD_BYTES, images);
+            while more && images.len() < steps.block_bytes {
+                let step = self.shards[shard].lock().copy_on(steps.hold_bytes, images);
                 wallets += step.wallets;
                 more = step.more;
             }

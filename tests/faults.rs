@@ -160,7 +160,7 @@ impl Drop for Naming {
     fn drop(&mut self) {
         if thread::panicking() {
             let Self(seed) = self;
-            eprintln!("seed {seed} failed; alone: TURNPIKE_SEED={seed} cargo test --test simulation");
+            eprintln!("seed {seed} failed; alone: TURNPIKE_SEED={seed} cargo test --test faults");
         }
     }
 }
