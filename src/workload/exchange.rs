@@ -261,9 +261,15 @@ impl Exchange {
     const fn is_owed_an_answer(&self) -> bool {
         self.has(SENT) && !self.has(DONE)
     }
+
+    /// Its reversal is under way: once that is acknowledged, what it took is given back.
+    const fn awaits_release(&self) -> bool {
+        self.has(TOOK) && self.has(REVERSAL_SENT) && !self.has(RELEASED)
+    }
 }
 
-/// The latest exchanges by number. Older ones that still wait for an answer are set aside.
+/// The latest exchanges by number. Older ones that still wait for an answer, of their own or of their reversal, are set
+/// aside.
 #[derive(Clone, Debug)]
 pub struct Exchanges {
     ring: Vec<Exchange>,
@@ -299,7 +305,7 @@ impl Exchanges {
     pub(super) fn push(&mut self, exchange: Exchange) {
         let place = self.place(exchange.number);
         let old = &self.ring[place];
-        if old.number != NONE && old.is_owed_an_answer() {
+        if old.number != NONE && (old.is_owed_an_answer() || old.awaits_release()) {
             self.aside.push(*old);
         }
         self.ring[place] = exchange;
@@ -350,13 +356,19 @@ mod tests {
         let mut exchanges = Exchanges::with_room(1);
         for number in 0..5_000 {
             let mut exchange = Exchange::new(number, Kind::Echo, 0);
-            exchange.flags = if number % 1_000 == 7 { SENT } else { SENT | DONE };
+            exchange.flags = match number % 1_000 {
+                7 => SENT,
+                8 => SENT | DONE | TOOK | REVERSAL_SENT,
+                9 => SENT | DONE | TOOK | REVERSAL_SENT | RELEASED,
+                _ => SENT | DONE | TOOK,
+            };
             exchanges.push(exchange);
         }
         let unanswered: Vec<u32> = exchanges.unanswered().map(Exchange::number).collect();
         assert_eq!(unanswered, [7, 1_007, 2_007, 3_007, 4_007]);
         assert_eq!(exchanges.get(7).map(Exchange::number), Some(7));
-        assert_eq!(exchanges.get(8), None);
+        assert_eq!(exchanges.get(1_008).map(Exchange::number), Some(1_008));
+        assert_eq!([exchanges.get(9), exchanges.get(10)], [None, None]);
         assert_eq!(exchanges.get(4_999).map(Exchange::number), Some(4_999));
         assert_eq!((exchanges.get(5_000), exchanges.get(NONE)), (None, None));
     }

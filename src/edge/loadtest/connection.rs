@@ -35,6 +35,8 @@ pub(super) struct Connection {
     /// Exchanges in the order in which they were sent, until their answer comes or is given up.
     pub(super) waiting: VecDeque<u32>,
     pub(super) in_flight: usize,
+    /// When the peer was last seen not to take what was there to be written; nanoseconds of the run.
+    pub(super) blocked: u64,
     /// It was closed, by either side.
     pub(super) closed: bool,
 }
@@ -55,6 +57,7 @@ impl Connection {
             written: 0,
             waiting: VecDeque::with_capacity(room),
             in_flight: 0,
+            blocked: 0,
             closed: false,
         })
     }

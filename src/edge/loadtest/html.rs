@@ -94,7 +94,7 @@ impl Report {
         let judged = self
             .thresholds
             .iter()
-            .map(|one| (one.threshold.to_string(), format!("measured {}", grouped(one.measured)), one.met));
+            .map(|one| (one.threshold.to_string(), format!("measured {}", one.words()), one.met));
         let compared = self.compared.iter().map(|one| {
             let words = format!("{} before, {} now", grouped(one.before), grouped(one.now));
             (format!("{} against the baseline", one.name), words, !one.regressed)
@@ -119,7 +119,8 @@ impl Report {
     fn write_knee(&self, page: &mut String) {
         let Some(knee) = &self.knee else { return };
         let _infallible = write!(page, "<h2>Knee</h2><p>{}</p>", escape(&knee.words()));
-        *page += "<table><tr class=\"head\"><th>planned</th><th>sent</th><th>answered</th><th>p99.9</th><th>samples</th>\
+        *page += "<table><tr class=\"head\"><th>planned</th><th>sent</th><th>answered</th><th>p99.9</th>\
+                  <th>samples</th>\
                   <th></th><th class=\"words\">limits met</th></tr>";
         for step in &knee.steps {
             let limits: Vec<String> = step.limits.iter().map(ToString::to_string).collect();
@@ -132,7 +133,7 @@ impl Report {
                 per_second(step.planned),
                 per_second(step.sent),
                 per_second(step.answered),
-                time(step.p999),
+                if step.samples > 0 { time(step.p999) } else { "none".to_owned() },
                 grouped(step.samples),
                 escape(&limits.join("; "))
             );

@@ -45,7 +45,7 @@ impl fmt::Display for Limit {
         let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
         match self {
             Self::Generator(late) => {
-                write!(f, "the generator: {} of messages left late, so the knee is its own", percent(*late))
+                write!(f, "the generator: {} of messages left late", percent(*late))
             }
             Self::Refused(part) => write!(
                 f,
@@ -162,9 +162,8 @@ fn measure(recorded: &Recorded, piece: &Piece) -> Option<Step> {
     let latencies = together(recorded.merged(within()).iter());
     let per_second = |count: u64| per(count, 1_000_000_000, length);
     let busiest = per(u64::try_from(busiest.as_nanos()).unwrap_or(u64::MAX), 1_000, length);
+    let own = gate_and_generator(per(refused, 1_000, counts.answered), per(counts.late, 1_000, counts.sent));
     let evidence = [
-        over(per(counts.late, 1_000, counts.sent), LATE_PERMILLE).map(Limit::Generator),
-        over(per(refused, 1_000, counts.answered), REFUSED_PERMILLE).map(Limit::Refused),
         over(busiest, BUSY_PERMILLE)
             .map(|busy| Limit::Daemon(daemon.map_or(String::new(), |daemon| daemon.name.clone()), busy)),
         over(per(counts.held_back, 1_000, counts.sent), HELD_BACK_PERMILLE).map(Limit::HeldBack),
@@ -177,8 +176,15 @@ fn measure(recorded: &Recorded, piece: &Piece) -> Option<Step> {
         p999: latencies.as_ref().map_or(0, |all| all.response.value_at_quantile(0.999)),
         samples: latencies.as_ref().map_or(0, |all| all.response.len()),
         held: false,
-        limits: evidence.into_iter().flatten().collect(),
+        limits: own.into_iter().chain(evidence).flatten().collect(),
     })
+}
+
+/// Both are thousandths; what spoiled more comes first.
+fn gate_and_generator(refused: u64, late: u64) -> [Option<Limit>; 2] {
+    let gate = over(refused, REFUSED_PERMILLE).map(Limit::Refused);
+    let generator = over(late, LATE_PERMILLE).map(Limit::Generator);
+    if refused > late { [gate, generator] } else { [generator, gate] }
 }
 
 fn over(value: u64, limit: u64) -> Option<u64> {
@@ -193,6 +199,21 @@ pub(super) fn per(part: u64, unit: u64, whole: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_spoiled_more_is_named_first() {
+        let (gate, generator) = (|n| Some(Limit::Refused(n)), |n| Some(Limit::Generator(n)));
+        for (refused, late, limits) in [
+            (0, 0, [None, None]),
+            (1, 10, [None, None]),
+            (72, 23, [gate(72), generator(23)]),
+            (23, 72, [generator(72), gate(23)]),
+            (2, 0, [gate(2), None]),
+            (0, 11, [generator(11), None]),
+        ] {
+            assert_eq!(gate_and_generator(refused, late), limits, "{refused} {late}");
+        }
+    }
 
     #[test]
     fn the_knee_is_the_highest_rate_that_was_held() {

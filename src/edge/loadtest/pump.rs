@@ -277,7 +277,6 @@ impl<'p> Driver<'p> {
     /// Composes what is due on a connection. True when something was.
     #[inline]
     fn offer(&mut self, place: usize, now: u64) -> bool {
-        let backlog = self.connections[place].has_output();
         let open = !matches!(self.plan.pace, Pace::Closed { .. });
         if open && now < self.sending.end && now < self.ripe(place) {
             return false;
@@ -307,7 +306,8 @@ impl<'p> Driver<'p> {
             recorder.counts.sent += 1;
             let slip = now - due;
             if slip > LATE_NS {
-                *(if backlog { &mut recorder.counts.held_back } else { &mut recorder.counts.late }) += 1;
+                let held_back = due <= connection.blocked;
+                *(if held_back { &mut recorder.counts.held_back } else { &mut recorder.counts.late }) += 1;
             }
             recorder.slip = recorder.slip.max(slip);
             any = true;
@@ -376,7 +376,11 @@ impl<'p> Driver<'p> {
                 if sending {
                     progress |= self.offer(place, now);
                 }
-                progress |= self.connections[place].flush();
+                let connection = &mut self.connections[place];
+                progress |= connection.flush();
+                if connection.has_output() {
+                    connection.blocked = now;
+                }
                 self.expire(place, now);
             }
             let over = if sending {

@@ -413,6 +413,36 @@ fn a_run_is_compared_with_an_earlier_one() {
 }
 
 #[test]
+fn what_the_peer_does_not_read_is_not_the_generators_fault() {
+    let report = block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(8_192).expect("a small buffer");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(1).expect("listens");
+        let dialect = Dialect::built_in("visa").expect("built in");
+        let target = Target::new(dialect, listener.local_addr().expect("bound"));
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            let mut input = vec![0; 1 << 16];
+            // The sign-on is answered; then it pauses until much more is due than sockets hold.
+            let mut pause = Some(Duration::from_millis(600));
+            while let Ok(count @ 1..) = stream.read(&mut input).await {
+                stream.write_all(&input[..count]).await.expect("written");
+                if let Some(pause) = pause.take() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        });
+        let pace = Pace::Open { rate: 100_000 };
+        let length = Duration::from_millis(800);
+        let mut plan = Plan::new(vec![target], population(), pace, length, Run::new(5));
+        (plan.echo, plan.prepare) = (true, true);
+        drive(plan).await.expect("a report")
+    });
+    assert!(report.counted().0.held_back > 1_000, "{report}");
+}
+
+#[test]
 fn a_peer_that_is_not_there_is_named() {
     let error = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
