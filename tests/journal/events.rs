@@ -409,8 +409,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
     });
     prop_oneof![
-        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => opened, 1 => funded, 1 => configured,
-        1 => seeded, 1 => status
+        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => opened,
+        1 => funded, 1 => configured, 1 => seeded, 1 => status
     ]
 }
 
