@@ -54,6 +54,8 @@ answers_per_slot = 64
 max_unsynced_ms = 60000
 segment_mib = 8
 spare_segments = 0
+reserve_mib = 1
+disk_free_min_mib = 0
 [links.visa]
 dialect = "visa"
 listen = "127.0.0.1:0"
