@@ -9,7 +9,6 @@ use std::io::ErrorKind;
 use std::io::StdoutLock;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
