@@ -255,6 +255,7 @@ fn measure(criterion: &mut Criterion, pipeline: &Pipeline, wallets: u64) {
                 let served = channel.receive(&settings, pipeline, seat, &|| NOW, buffer, &mut out);
                 assert_eq!(black_box(served), Ok(buffer.len()));
                 channel.release(pipeline, NOW, &mut out);
+                channel.written(NOW);
             },
             BatchSize::SmallInput,
         );

@@ -62,6 +62,15 @@ pub struct Face {
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
 
+impl Face {
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let status = self.snapshots.get().map(Snapshots::status);
+        self.telemetry.render(&self.pipeline, status.as_ref())
+    }
+}
+
 /// The routes.
 pub fn routes(face: Arc<Face>) -> Router {
     Router::new()
@@ -98,7 +107,7 @@ async fn ready(State(face): State<Arc<Face>>) -> Response {
 }
 
 async fn metrics(State(face): State<Arc<Face>>) -> Response {
-    let text = face.telemetry.render(&face.pipeline);
+    let text = face.metrics();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -45,6 +45,9 @@ use crate::edge::link::Phase;
 use crate::edge::link::SocketLimits;
 use crate::edge::listen;
 use crate::edge::listen::Accepted;
+use crate::edge::metered::Meter;
+use crate::edge::metered::Metered;
+use crate::edge::page::Facts;
 use crate::edge::reserve::Watch;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
@@ -52,6 +55,7 @@ use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
 use crate::edge::tcp::Surroundings;
+use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
@@ -189,7 +193,9 @@ impl Daemon {
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
             epoch_min: u32::try_from(clock::now().seconds()).unwrap_or(u32::MAX),
         };
-        let writer = Writer::begin(disk.clone(), &rebuilt.recovered, keys.vault.fingerprint(), settings)?;
+        let telemetry = Arc::new(Telemetry::new(rebuilt.facts));
+        let storage = Metered::new(disk.clone(), Arc::clone(&telemetry.meter));
+        let writer = Writer::begin(storage, &rebuilt.recovered, keys.vault.fingerprint(), settings)?;
         // 4. The writer.
         let authorizer = authorizer(config, &keys);
         let seeded = rebuilt.seeded;
@@ -203,12 +209,13 @@ impl Daemon {
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) =
             listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
-        let writer = spawn_writer(Arc::clone(&pipeline), writer, published)?;
+        let meter = Arc::clone(&telemetry.meter);
+        let writer = spawn_writer(Arc::clone(&pipeline), writer, published, meter)?;
         let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable };
         let mut daemon = Self {
             face: Arc::new(Face {
                 pipeline,
-                telemetry: Arc::default(),
+                telemetry,
                 links: OnceLock::new(),
                 serving: AtomicBool::new(false),
                 snapshots: OnceLock::new(),
@@ -408,6 +415,7 @@ struct Books {
     recovered: Recovered,
     seeded: Option<Seeded>,
     hash: (StateHash, Sequence),
+    facts: Facts,
 }
 
 fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartError> {
@@ -423,14 +431,23 @@ fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartErro
     for error in &damaged {
         tracing::error!("{error}; the books are rebuilt without it");
     }
-    let ms = began.elapsed().as_millis();
+    let facts = Facts {
+        started: clock::now(),
+        took: began.elapsed(),
+        records: recovered.records,
+        applied,
+        snapshot: snapshot.map_or(0, |(number, _)| number),
+        damaged: damaged.len() as u64,
+        torn_bytes: recovered.torn.as_ref().map_or(0, |torn| torn.bytes),
+        capacity: settings.capacity,
+    };
     let hash = books.state_hash();
     let live: u64 = books.shards.iter().map(|shard| shard.fill().open_authorizations).sum();
     tracing::info!(
-        snapshot = snapshot.map_or(0, |(number, _)| number),
-        records = recovered.records,
+        snapshot = facts.snapshot,
+        records = facts.records,
         applied,
-        ms = ms as u64,
+        ms = facts.took.as_millis() as u64,
         live_authorizations = live,
         %hash,
         "books rebuilt"
@@ -442,7 +459,7 @@ fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartErro
         tracing::warn!("cut {torn}");
     }
     let hash = (hash, recovered.last);
-    Ok(Books { books, recovered, seeded, hash })
+    Ok(Books { books, recovered, seeded, hash, facts })
 }
 
 fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
@@ -482,12 +499,16 @@ async fn bind(what: &str, address: SocketAddr, options: StartOptions) -> Result<
 
 fn spawn_writer(
     pipeline: Arc<Pipeline>,
-    mut writer: Writer<Disk>,
+    mut writer: Writer<Metered<Disk>>,
     published: watch::Sender<u64>,
+    meter: Arc<Meter>,
 ) -> Result<JoinHandle<Result<(), JournalError>>, StartError> {
     let write = move || {
         let result = pipeline.run_writer(&mut writer, &|durable| {
-            published.send_replace(durable.0);
+            let before = published.send_replace(durable.0);
+            if durable.0 > before {
+                meter.records.record(durable.0 - before);
+            }
         });
         if let Err(error) = &result {
             let (durable, appended) = (pipeline.durable().0, pipeline.appended().0);

@@ -86,6 +86,7 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         partial_since: None,
         quiet_since: None,
         lines: Window::default(),
+        shown_in_flight: 0,
     };
     let close = connection.run(socket).await;
     connection.end(&close);
@@ -137,6 +138,8 @@ struct Connection<'l> {
     partial_since: Option<Instant>,
     quiet_since: Option<Instant>,
     lines: Window,
+    /// What the link's gauge has of this socket.
+    shown_in_flight: usize,
 }
 
 impl Connection<'_> {
@@ -170,6 +173,7 @@ impl Connection<'_> {
                 _ = tick.tick() => self.after_tick(),
             };
             let written = self.write(&mut socket).await;
+            self.show_in_flight();
             if let Some(close) = close.or(written) {
                 return close;
             }
@@ -313,7 +317,18 @@ impl Connection<'_> {
             }
         }
         self.out.clear();
+        self.channel.written(clock::now());
         None
+    }
+
+    fn show_in_flight(&mut self) {
+        let in_flight = self.channel.waiting();
+        if in_flight != self.shown_in_flight {
+            let gauge = &self.link.metrics.in_flight;
+            gauge.increment(in_flight as f64);
+            gauge.decrement(self.shown_in_flight as f64);
+            self.shown_in_flight = in_flight;
+        }
     }
 
     /// Writes what the socket did not take at once. Answers that become durable meanwhile queue up behind it: a peer
@@ -364,6 +379,7 @@ impl Connection<'_> {
 
     fn end(&mut self, close: &Close) {
         self.channel.abandon(&self.surroundings.pipeline, clock::now());
+        self.show_in_flight();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         let (link, peer) = (self.link.name.as_str(), self.place.socket.peer);

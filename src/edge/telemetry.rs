@@ -1,6 +1,7 @@
 //! Metrics and diagnostics. Handles are resolved once; a batch of messages adds to them once.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use metrics::Counter;
 use metrics::Gauge;
@@ -13,13 +14,20 @@ use parking_lot::Mutex;
 use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
-use crate::edge::clock;
 use crate::edge::counters::PeerCounters;
+use crate::edge::histogram::Histogram;
+use crate::edge::histogram::Unit;
+use crate::edge::metered::Meter;
+use crate::edge::page::Facts;
+use crate::edge::page::Page;
+use crate::edge::snapshots::Status;
 use crate::link::session::Session;
 use crate::link::state::Advices;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::notice::RejectCode;
+use crate::pipeline::tally::Answers;
+use crate::pipeline::tally::MTIS;
 use crate::pipeline::tally::Tally;
 use crate::pipeline::unknown::UnknownElements;
 
@@ -40,79 +48,56 @@ pub fn start_diagnostics_at(level: &str) {
 pub struct Telemetry {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
-    gauges: Gauges,
     /// What is free where the data directory is, in bytes.
     pub disk_free: Gauge,
+    facts: Facts,
+    pub(super) meter: Arc<Meter>,
+    /// A link's histograms each.
+    stages: Mutex<Vec<Arc<Stages>>>,
 }
 
-struct Gauges {
-    appended: Gauge,
-    durable: Gauge,
-    unsynced_records: Gauge,
-    unsynced_seconds: Gauge,
-    journal_failed: Gauge,
-    parked: Gauge,
-    wallets: Gauge,
-    cards: Gauge,
-    authorizations: Gauge,
-    open_authorizations: Gauge,
-    authorizations_max: Gauge,
-    closed_shortened: Gauge,
-    answers_shortened: Gauge,
-}
+/// How long the stages of a link's messages take.
+struct Stages([Histogram; 3]);
 
-impl Default for Telemetry {
-    fn default() -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        let gauge = |name| recorder.register_gauge(&metrics::Key::from_name(name), &METADATA);
-        let gauges = Gauges {
-            appended: gauge("turnpike_journal_appended_sequence"),
-            durable: gauge("turnpike_journal_durable_sequence"),
-            unsynced_records: gauge("turnpike_journal_unsynced_records"),
-            unsynced_seconds: gauge("turnpike_journal_unsynced_seconds"),
-            journal_failed: gauge("turnpike_journal_failed"),
-            parked: gauge("turnpike_answers_parked"),
-            wallets: gauge("turnpike_ledger_wallets"),
-            cards: gauge("turnpike_ledger_cards"),
-            authorizations: gauge("turnpike_ledger_authorizations"),
-            open_authorizations: gauge("turnpike_ledger_authorizations_open"),
-            authorizations_max: gauge("turnpike_ledger_authorizations_max"),
-            closed_shortened: gauge("turnpike_ledger_closed_window_shortened_total"),
-            answers_shortened: gauge("turnpike_ledger_repeat_window_shortened_total"),
-        };
-        let disk_free = gauge("turnpike_disk_free_bytes");
-        Self { recorder: Arc::new(recorder), handle, gauges, disk_free }
+impl Stages {
+    fn of(link: &str) -> Self {
+        Self(["decided", "durable", "written"].map(|stage| {
+            let labels = [("link", link), ("stage", stage)];
+            Histogram::new("turnpike_message_stage_seconds", Unit::Seconds, &labels)
+        }))
     }
 }
 
 impl Telemetry {
-    /// The text that Prometheus reads. Gauges are read from the pipeline now.
+    /// Without a link, and with what the start has found.
     #[must_use]
-    pub fn render(&self, pipeline: &Pipeline) -> String {
-        let gauges = &self.gauges;
-        let unsynced = pipeline.unsynced(clock::now());
-        let (fill, shortened) = (pipeline.fill(), pipeline.shortened());
-        let readings = [
-            (&gauges.appended, pipeline.appended().0),
-            (&gauges.durable, pipeline.durable().0),
-            (&gauges.unsynced_records, unsynced.records),
-            (&gauges.journal_failed, u64::from(pipeline.has_failed())),
-            (&gauges.parked, pipeline.parked() as u64),
-            (&gauges.wallets, fill.wallets),
-            (&gauges.cards, fill.cards),
-            (&gauges.authorizations, fill.authorizations),
-            (&gauges.open_authorizations, fill.open_authorizations),
-            (&gauges.authorizations_max, fill.authorizations_max),
-            (&gauges.closed_shortened, shortened.closed),
-            (&gauges.answers_shortened, shortened.answers),
-        ];
-        for (gauge, reading) in readings {
-            gauge.set(reading as f64);
-        }
-        gauges.unsynced_seconds.set(std::time::Duration::from_nanos(unsynced.age_ns).as_secs_f64());
+    pub fn new(facts: Facts) -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let disk_free = metrics::Key::from_name("turnpike_disk_free_bytes");
+        let disk_free = recorder.register_gauge(&disk_free, &METADATA);
+        let (recorder, meter, stages) = (Arc::new(recorder), Arc::default(), Mutex::default());
+        Self { recorder, handle, disk_free, facts, meter, stages }
+    }
+
+    /// The text that Prometheus reads. State is read now.
+    #[must_use]
+    pub fn render(&self, pipeline: &Pipeline, snapshots: Option<&Status>) -> String {
         self.handle.run_upkeep();
-        self.handle.render()
+        let mut page = Page::after(self.handle.render());
+        let stages = self.stages.lock();
+        page.histograms(stages.iter().flat_map(|link| &link.0));
+        drop(stages);
+        let Meter { sync, bytes, records } = &*self.meter;
+        page.histograms([sync, bytes, records]);
+        page.journal(pipeline);
+        page.ledger(pipeline, &self.facts.capacity);
+        if let Some(status) = snapshots {
+            page.snapshots(status);
+        }
+        page.facts(&self.facts);
+        page.process();
+        page.into_text()
     }
 
     /// The handles of one link.
@@ -127,19 +112,21 @@ impl Telemetry {
             let labels = vec![metrics::Label::new("link", name.to_owned())];
             self.recorder.register_gauge(&metrics::Key::from_parts(metric, labels), &METADATA)
         };
-        let by_action = |&(action, text): &(ActionCode, &'static str)| {
-            (action, counter("turnpike_answers_total", Some(("action", text))))
-        };
         let by_reason =
             |&reason: &Reason| (reason, counter("turnpike_dropped_total", Some(("reason", reason.name()))));
         let recorder = || Arc::clone(&self.recorder);
+        let stages = Arc::new(Stages::of(name));
+        self.stages.lock().push(Arc::clone(&stages));
         Arc::new(LinkMetrics {
             frames: counter("turnpike_frames_total", None),
             keep_alives: counter("turnpike_keep_alives_total", None),
             unverified: counter("turnpike_verification_not_performed_total", None),
-            answers: ActionCode::ALL.iter().map(by_action).collect(),
+            answers: MTIS.map(|_| ActionCode::ALL.iter().map(|_| OnceLock::new()).collect()),
+            stages,
+            recorder: recorder(),
             dropped: Reason::ALL.iter().map(by_reason).collect(),
             connections: gauge("turnpike_connections"),
+            in_flight: gauge("turnpike_link_in_flight"),
             signed_on: gauge("turnpike_link_signed_on"),
             in_service: gauge("turnpike_link_in_service"),
             members_signed_on: gauge("turnpike_link_members_signed_on"),
@@ -164,10 +151,15 @@ pub struct LinkMetrics {
     frames: Counter,
     keep_alives: Counter,
     unverified: Counter,
-    answers: Vec<(ActionCode, Counter)>,
+    /// By type of message and outcome, made when the first such answer is counted.
+    answers: [Box<[OnceLock<Counter>]>; MTIS.len()],
+    stages: Arc<Stages>,
+    recorder: Arc<PrometheusRecorder>,
     dropped: Vec<(Reason, Counter)>,
     /// Sockets open now.
     pub connections: Gauge,
+    /// Requests that were read and whose answers wait for the disk.
+    pub in_flight: Gauge,
     signed_on: Gauge,
     in_service: Gauge,
     members_signed_on: Gauge,
@@ -248,12 +240,13 @@ impl LinkMetrics {
             self.unverified.increment(tally.unverified);
         }
         self.add_unknown(&tally.unknown);
-        for (action, counter) in &self.answers {
-            let count = tally.answers(*action);
-            if count > 0 {
-                counter.increment(count);
-            }
+        for answers in tally.answers() {
+            self.add_answers(answers);
         }
+        let Stages([decided, durable, written]) = &*self.stages;
+        decided.add(&mut tally.decided);
+        durable.add(&mut tally.durable);
+        written.add(&mut tally.written);
         for (reason, counter) in &self.dropped {
             let count = tally.dropped(*reason);
             if count > 0 {
@@ -261,6 +254,21 @@ impl LinkMetrics {
             }
         }
         tally.clear();
+    }
+
+    fn add_answers(&self, answers: &Answers) {
+        let (kind, action) = (usize::from(answers.kind), answers.action);
+        let Some(at) = ActionCode::ALL.iter().position(|(known, _)| *known == action) else { return };
+        let counter = self.answers[kind][at].get_or_init(|| {
+            let labels = vec![
+                metrics::Label::new("link", self.link.clone()),
+                metrics::Label::from_static_parts("mti", MTIS[kind].1),
+                metrics::Label::from_static_parts("action", action.name()),
+            ];
+            let key = metrics::Key::from_parts("turnpike_answers_total", labels);
+            self.recorder.register_counter(&key, &METADATA)
+        });
+        counter.increment(answers.count.into());
     }
 
     fn add_unknown(&self, seen: &UnknownElements) {

@@ -30,8 +30,10 @@ use crate::link::state::Step;
 use super::core::Admission;
 use super::core::Outcome;
 use super::core::Pipeline;
+use super::gate::Fate;
 use super::gate::Parked;
 use super::gate::Wait;
+use super::gate::Waiting;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::notice::Notice;
@@ -57,6 +59,9 @@ pub struct ChannelSettings {
 /// Notices kept between two looks at them; what comes beyond is only counted.
 const NOTICES_MAX: usize = 8;
 
+/// Reads that are told apart until their answers are written; what comes beyond counts with the last.
+const UNWRITTEN_MAX: usize = 64;
+
 /// One socket.
 #[derive(Debug, Default)]
 pub struct Channel {
@@ -66,6 +71,8 @@ pub struct Channel {
     notices: Vec<Notice>,
     rejections: Vec<Rejection>,
     sampling: Sampling,
+    /// When requests were read whose answers leave with the next write, and how many of each.
+    unwritten: Vec<(Timestamp, u32)>,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -76,6 +83,8 @@ struct Batch<'b> {
     pipeline: &'b Pipeline,
     seat: Seat<'b>,
     received: Timestamp,
+    /// When they are decided.
+    now: Timestamp,
 }
 
 /// A message that was read, or what is wrong with it.
@@ -132,18 +141,21 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Result<usize, FrameError> {
         let received = clock();
-        let batch = Batch { settings, pipeline, seat, received };
         let mut spans = self.spans.take().unwrap_or_default();
-        let (mut at, mut served) = (0, 0);
+        let (mut at, mut served, mut deciding) = (0, 0, 0);
         let result = loop {
             let mut group: Group<'_> = [const { None }; AHEAD];
             let stopped = read_group(settings, buffer, &mut at, &mut spans, &mut group);
             look_ahead(pipeline, &group);
             let now = clock();
+            // The group before this one was decided until now. No clock is read for it alone.
+            self.tally.decided.add(now.since(received), std::mem::take(&mut deciding));
+            let batch = Batch { settings, pipeline, seat, received, now };
             for message in group.iter().flatten() {
-                served += 1;
-                self.message(&batch, message, now, out);
+                deciding += 1;
+                self.message(&batch, message, out);
             }
+            served += deciding;
             match stopped {
                 None => {}
                 Some(Ok(Some(frame))) => {
@@ -156,6 +168,9 @@ impl Channel {
             }
         };
         self.spans = Some(spans);
+        if deciding > 0 {
+            self.tally.decided.add(clock().since(received), deciding);
+        }
         if served > 0 {
             pipeline.wake_writer();
         }
@@ -177,7 +192,7 @@ impl Channel {
         }
     }
 
-    fn message(&mut self, batch: &Batch<'_>, message: &Read<'_>, now: Timestamp, out: &mut Vec<u8>) {
+    fn message(&mut self, batch: &Batch<'_>, message: &Read<'_>, out: &mut Vec<u8>) {
         self.tally.frames += 1;
         match message {
             Ok(message) => {
@@ -186,13 +201,14 @@ impl Channel {
                     let dialect = &batch.settings.dialect;
                     dialect.unknown_elements(&message.view, |path| unknown.count(path, weight));
                 }
-                self.serve(batch, message, now, out);
+                self.serve(batch, message, out);
             }
             Err(malformed) => self.malformed(batch, malformed, out),
         }
     }
 
-    fn serve(&mut self, batch: &Batch<'_>, message: &Received<'_>, now: Timestamp, out: &mut Vec<u8>) {
+    fn serve(&mut self, batch: &Batch<'_>, message: &Received<'_>, out: &mut Vec<u8>) {
+        let now = batch.now;
         match &message.inbound {
             Inbound::Authorization(request) => {
                 let refused = batch.seat.station.refuses_requests();
@@ -279,9 +295,10 @@ impl Channel {
         let NetworkRequest { what, scope, stan, transmission, .. } = *request;
         let request = PeerRequest { what, scope, stan, transmission };
         let action = batch.seat.station.with(|session| session.peer_asks(request));
-        self.tally.answer(action);
-        if batch.settings.dialect.write_network_outcome(message, action, out).is_err() {
-            self.note(Reason::Unwritable, None, Some(message.view.mti()));
+        self.tally.answer(message.view.mti(), action);
+        match batch.settings.dialect.write_network_outcome(message, action, out) {
+            Ok(()) => self.leaves(batch.received),
+            Err(_) => self.note(Reason::Unwritable, None, Some(message.view.mti())),
         }
     }
 
@@ -324,12 +341,33 @@ impl Channel {
             self.note(Reason::Unwritable, None, Some(message.view.mti()));
             return;
         }
-        self.tally.answer(answer.action);
+        self.tally.answer(message.view.mti(), answer.action);
         if wait.record > batch.pipeline.durable() {
-            let deadline = batch.received.plus_ms(batch.settings.answer_deadline_ms);
-            self.parked.park(wait, deadline.0, out, from);
+            let Timestamp(deadline) = batch.received.plus_ms(batch.settings.answer_deadline_ms);
+            let (received, decided) = (batch.received.0, batch.now.0);
+            self.parked.park(Waiting { wait, received, decided, deadline }, out, from);
             batch.pipeline.count_parked(1);
+        } else {
+            self.leaves(batch.received);
         }
+    }
+
+    /// Counts an answer that leaves with the next write.
+    fn leaves(&mut self, received: Timestamp) {
+        leave(&mut self.unwritten, received);
+    }
+
+    /// Everything that was to leave was written to the socket.
+    pub fn written(&mut self, now: Timestamp) {
+        for (received, count) in self.unwritten.drain(..) {
+            self.tally.written.add(now.since(received), count);
+        }
+    }
+
+    /// How many answers wait for the disk.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.parked.len()
     }
 
     /// A request that is not served is refused, so that the peer need not wait for its timer; an advice, or what could
@@ -342,7 +380,8 @@ impl Channel {
         let function = mti / 10 % 10;
         let asks = (function == 0 || file_update && function == 2) && message.view.has(11);
         if asks && batch.settings.dialect.write_refusal(message, action, out).is_ok() {
-            self.tally.answer(action);
+            self.tally.answer(mti, action);
+            self.leaves(batch.received);
         }
         self.note(Reason::Unsupported, None, Some(mti));
     }
@@ -351,7 +390,9 @@ impl Channel {
         let answered = batch.settings.dialect.write_malformed(malformed, out);
         let reason = if answered { Reason::Malformed } else { Reason::MalformedUnanswered };
         if answered {
-            self.tally.answer(ActionCode::FormatError);
+            let mti = malformed.view.map_or(0, |view| view.mti());
+            self.tally.answer(mti, ActionCode::FormatError);
+            self.leaves(batch.received);
         }
         if let Some(path) = Path::of_fault(&malformed.fault) {
             self.tally.unknown.count(path, 1);
@@ -388,10 +429,17 @@ impl Channel {
     pub fn release(&mut self, pipeline: &Pipeline, now: Timestamp, out: &mut Vec<u8>) {
         let before = self.parked.len();
         let mut late = 0;
-        self.parked.release(pipeline.durable(), now.0, out, |wait| {
-            late += 1;
-            if let Some(card) = wait.authorizes {
-                pipeline.mark_unanswered(card, wait.record, now);
+        let (tally, unwritten) = (&mut self.tally, &mut self.unwritten);
+        self.parked.release(pipeline.durable(), now.0, out, |waiting, fate| match fate {
+            Fate::Leaves => {
+                tally.durable.add(now.0.saturating_sub(waiting.decided), 1);
+                leave(unwritten, Timestamp(waiting.received));
+            }
+            Fate::Late => {
+                late += 1;
+                if let Some(card) = waiting.wait.authorizes {
+                    pipeline.mark_unanswered(card, waiting.wait.record, now);
+                }
             }
         });
         let mut failed = 0;
@@ -446,6 +494,15 @@ impl Channel {
                 pipeline.mark_unanswered(card, wait.record, now);
             }
         });
+    }
+}
+
+/// Counts an answer that leaves with the next write by when its request was read.
+fn leave(unwritten: &mut Vec<(Timestamp, u32)>, received: Timestamp) {
+    let is_full = unwritten.len() >= UNWRITTEN_MAX;
+    match unwritten.last_mut() {
+        Some((known, count)) if *known == received || is_full => *count += 1,
+        _ => unwritten.push((received, 1)),
     }
 }
 

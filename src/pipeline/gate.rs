@@ -72,18 +72,32 @@ impl Policy {
 /// buffer, so that parking and letting go allocate nothing once it has grown.
 #[derive(Debug, Default)]
 pub struct Parked {
-    waiting: std::collections::VecDeque<Waiting>,
+    waiting: std::collections::VecDeque<(Waiting, usize)>,
     bytes: Vec<u8>,
     /// Where the first waiting answer begins.
     start: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    wait: Wait,
-    /// Nanoseconds since 1970; past it the answer is not sent (R3).
-    deadline: u64,
-    len: usize,
+/// One answer that waits. Times are nanoseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// What it waits for.
+    pub wait: Wait,
+    /// When its request was read.
+    pub received: u64,
+    /// When it was decided.
+    pub decided: u64,
+    /// Past it the answer is not sent (R3).
+    pub deadline: u64,
+}
+
+/// What becomes of an answer that has waited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Its record is durable.
+    Leaves,
+    /// Its deadline has passed (R3).
+    Late,
 }
 
 impl Parked {
@@ -102,29 +116,36 @@ impl Parked {
     /// When the first deadline is, nanoseconds since 1970.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        self.waiting.front().map(|waiting| waiting.deadline)
+        self.waiting.front().map(|(waiting, _)| waiting.deadline)
     }
 
     /// Parks the bytes from `from` on, and takes them out of `out`.
-    pub fn park(&mut self, wait: Wait, deadline: u64, out: &mut Vec<u8>, from: usize) {
-        self.waiting.push_back(Waiting { wait, deadline, len: out.len() - from });
+    pub fn park(&mut self, waiting: Waiting, out: &mut Vec<u8>, from: usize) {
+        self.waiting.push_back((waiting, out.len() - from));
         self.bytes.extend_from_slice(&out[from..]);
         out.truncate(from);
     }
 
-    /// Moves every answer whose record is durable to `out`, and drops those whose deadline has passed: `late` is told
-    /// what each of them waited for. An answer never overtakes one before it: records are durable in order, but a
-    /// repeat may depend on an earlier one.
-    pub fn release(&mut self, durable: Sequence, now: u64, out: &mut Vec<u8>, mut late: impl FnMut(Wait)) {
-        while let Some(first) = self.waiting.front().copied() {
+    /// Moves every answer whose record is durable to `out`, and drops those whose deadline has passed: `ended` is told
+    /// of each. An answer never overtakes one before it: records are durable in order, but a repeat may depend on an
+    /// earlier one.
+    pub fn release(
+        &mut self,
+        durable: Sequence,
+        now: u64,
+        out: &mut Vec<u8>,
+        mut ended: impl FnMut(&Waiting, Fate),
+    ) {
+        while let Some((first, len)) = self.waiting.front().copied() {
             if first.deadline < now {
-                late(first.wait);
+                ended(&first, Fate::Late);
             } else if first.wait.record <= durable {
-                out.extend_from_slice(&self.bytes[self.start..self.start + first.len]);
+                ended(&first, Fate::Leaves);
+                out.extend_from_slice(&self.bytes[self.start..self.start + len]);
             } else {
                 break;
             }
-            self.start += first.len;
+            self.start += len;
             self.waiting.pop_front();
         }
         if self.waiting.is_empty() {
@@ -138,7 +159,7 @@ impl Parked {
 
     /// Forgets all that waits; `unsent` is told what each of them waited for.
     pub fn drop_all(&mut self, unsent: impl FnMut(Wait)) {
-        self.waiting.drain(..).map(|waiting| waiting.wait).for_each(unsent);
+        self.waiting.drain(..).map(|(waiting, _)| waiting.wait).for_each(unsent);
         self.bytes.clear();
         self.start = 0;
     }
@@ -231,12 +252,17 @@ mod tests {
         let mut parked = Parked::default();
         for (sequence, deadline, text) in [(5, 100, "five"), (3, 110, "three"), (9, 120, "nine")] {
             let mut out = format!("sent{text}").into_bytes();
-            parked.park(Wait::until(Sequence(sequence)), deadline, &mut out, 4);
+            let wait = Wait::until(Sequence(sequence));
+            parked.park(Waiting { wait, received: 1, decided: 2, deadline }, &mut out, 4);
             assert_eq!(out, b"sent");
         }
         let (mut out, mut late) = (Vec::new(), Vec::new());
         let mut release = |durable, now, out: &mut Vec<u8>| {
-            parked.release(Sequence(durable), now, out, |wait| late.push(wait.record.0));
+            parked.release(Sequence(durable), now, out, |waiting, fate| {
+                if fate == Fate::Late {
+                    late.push(waiting.wait.record.0);
+                }
+            });
             (parked.len(), parked.deadline())
         };
         assert_eq!(release(4, 90, &mut out), (3, Some(100)));

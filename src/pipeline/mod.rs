@@ -11,6 +11,7 @@ mod lookahead;
 pub mod notice;
 pub mod seeding;
 pub mod snapshot;
+pub mod spread;
 pub mod station;
 pub mod tally;
 pub mod unknown;

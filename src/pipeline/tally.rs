@@ -1,15 +1,54 @@
-//! What a socket counts between two looks at it: messages, answers, and what was dropped.
+//! What a socket counts between two looks at it: messages, answers, what was dropped, and how long it took.
 
 use crate::domain::action::ActionCode;
 
 use super::notice::Reason;
+use super::spread::Times;
 use super::unknown::UnknownElements;
 
-/// Room for every [`ActionCode`].
-const ACTIONS: usize = 96;
+/// The types of messages that are told apart; every other one counts as the last. A peer cannot add to them.
+pub const MTIS: [(u16, &str); 19] = [
+    (100, "0100"),
+    (101, "0101"),
+    (120, "0120"),
+    (121, "0121"),
+    (200, "0200"),
+    (201, "0201"),
+    (220, "0220"),
+    (221, "0221"),
+    (302, "0302"),
+    (400, "0400"),
+    (401, "0401"),
+    (420, "0420"),
+    (421, "0421"),
+    (600, "0600"),
+    (620, "0620"),
+    (621, "0621"),
+    (800, "0800"),
+    (820, "0820"),
+    (0, "other"),
+];
+
+/// The place of a message's type in [`MTIS`].
+fn place_of(mti: u16) -> u8 {
+    let place = MTIS.iter().position(|(known, _)| *known == mti).unwrap_or(MTIS.len() - 1);
+    place as u8
+}
+
+/// Answers of one outcome to messages of one type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answers {
+    mti: u16,
+    /// The place of the message's type in [`MTIS`].
+    pub kind: u8,
+    /// The outcome.
+    pub action: ActionCode,
+    /// How many.
+    pub count: u32,
+}
 
 /// What a socket has counted since it was last asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Messages read.
     pub frames: u64,
@@ -21,29 +60,22 @@ pub struct Tally {
     pub unverified: u64,
     /// Elements that the dialect does not have.
     pub unknown: UnknownElements,
-    answers: [u32; ACTIONS],
+    /// From the read of a message to its decision.
+    pub decided: Times,
+    /// From the decision until the record was durable, of answers that waited for it.
+    pub durable: Times,
+    /// From the read of a message until its answer was written to the socket.
+    pub written: Times,
+    /// Few at a time: types and outcomes of one batch.
+    answers: Vec<Answers>,
     dropped: [u32; Reason::ALL.len()],
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            frames: 0,
-            keep_alives: 0,
-            management: 0,
-            unverified: 0,
-            unknown: UnknownElements::default(),
-            answers: [0; ACTIONS],
-            dropped: [0; Reason::ALL.len()],
-        }
-    }
-}
-
 impl Tally {
-    /// Answers of this outcome.
+    /// Answers by type of message and outcome.
     #[must_use]
-    pub fn answers(&self, action: ActionCode) -> u64 {
-        self.answers.get(action as usize).copied().unwrap_or(0).into()
+    pub fn answers(&self) -> &[Answers] {
+        &self.answers
     }
 
     /// Things dropped for this reason.
@@ -52,9 +84,15 @@ impl Tally {
         self.dropped[reason as usize].into()
     }
 
-    /// Counts from zero again.
+    /// Counts from zero again. What was counted over time is taken out by [`Times::drain`].
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.frames = 0;
+        self.keep_alives = 0;
+        self.management = 0;
+        self.unverified = 0;
+        self.unknown = UnknownElements::default();
+        self.answers.clear();
+        self.dropped = [0; Reason::ALL.len()];
     }
 
     /// Counts something that is dropped.
@@ -62,10 +100,46 @@ impl Tally {
         self.dropped[reason as usize] += 1;
     }
 
-    /// Counts an answer.
-    pub fn answer(&mut self, action: ActionCode) {
-        if let Some(count) = self.answers.get_mut(action as usize) {
-            *count += 1;
+    /// Counts an answer to a message of this type; zero for one that could not be read.
+    pub fn answer(&mut self, mti: u16, action: ActionCode) {
+        let known = |answers: &&mut Answers| answers.mti == mti && answers.action == action;
+        match self.answers.iter_mut().find(known) {
+            Some(answers) => answers.count += 1,
+            None => self.begin(mti, action),
         }
+    }
+
+    #[cold]
+    fn begin(&mut self, mti: u16, action: ActionCode) {
+        self.answers.push(Answers { mti, kind: place_of(mti), action, count: 1 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_apart_by_type_and_outcome() {
+        let mut tally = Tally::default();
+        for (mti, action) in [
+            (100, ActionCode::Approved),
+            (100, ActionCode::UnknownCard),
+            (100, ActionCode::Approved),
+            (9999, ActionCode::FormatError),
+        ] {
+            tally.answer(mti, action);
+        }
+        let counted = |answers: &Answers| (MTIS[usize::from(answers.kind)].1, answers.action, answers.count);
+        assert_eq!(
+            tally.answers().iter().map(counted).collect::<Vec<_>>(),
+            [
+                ("0100", ActionCode::Approved, 2),
+                ("0100", ActionCode::UnknownCard, 1),
+                ("other", ActionCode::FormatError, 1),
+            ]
+        );
+        tally.clear();
+        assert!(tally.answers().is_empty());
     }
 }

@@ -215,8 +215,7 @@ impl House {
 
     /// The reading of one metric, labels included; zero when there is none.
     pub(crate) fn metric(&self, metric: &str) -> u64 {
-        let face = &self.daemon().face;
-        reading(&face.telemetry.render(&face.pipeline), metric)
+        reading(&self.daemon().face.metrics(), metric)
     }
 
     pub(crate) fn dropped(&self, link: &str, reason: &str) -> u64 {
@@ -225,8 +224,7 @@ impl House {
 
     /// Everything of a link that was dropped, whatever the reason.
     pub(crate) fn dropped_in_all(&self, link: &str) -> u64 {
-        let face = &self.daemon().face;
-        let text = face.telemetry.render(&face.pipeline);
+        let text = self.daemon().face.metrics();
         let start = format!("turnpike_dropped_total{{link=\"{link}\",");
         let lines = text.lines().filter(|line| line.starts_with(&start));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()

@@ -61,7 +61,9 @@ impl World {
         while let Some(frame) = settings.dialect.frame(&bytes[at..]).expect("right framing") {
             let body = &bytes[at + frame.body.start..at + frame.body.end];
             at += frame.total;
-            let Read::Answer(seen) = messages::read(&settings.dialect, settings.context, body) else { continue };
+            let Read::Answer(seen) = messages::read(&settings.dialect, settings.context, body) else {
+                continue;
+            };
             if seen.mti == 810 {
                 continue;
             }
@@ -95,7 +97,11 @@ impl World {
         let exchange = self.exchange(number);
         assert!(told.is_possible(), "{told:?} to {exchange:?}");
         if told.is_refusal() {
-            assert_eq!(made(&entries).count(), 0, "91 changes nothing, and what is known gets its first answer");
+            assert_eq!(
+                made(&entries).count(),
+                0,
+                "91 changes nothing, and what is known gets its first answer"
+            );
             assert!(exchange.told.is_none(), "a repeat gets its first answer: {exchange:?}");
             exchange.refused = true;
             return;
@@ -152,7 +158,11 @@ impl World {
         let first = self.restored(one).unwrap_or_else(|error| panic!("the disk is not damaged: {error}"));
         let again = self.restored(other).unwrap_or_else(|error| panic!("the disk is not damaged: {error}"));
         let hash = first.books.state_hash();
-        assert_eq!(hash, again.books.state_hash(), "recovering twice is as once, with {one} and {other} shards");
+        assert_eq!(
+            hash,
+            again.books.state_hash(),
+            "recovering twice is as once, with {one} and {other} shards"
+        );
         assert_eq!(first.recovered, again.recovered);
         assert_eq!(first.books.audit(), Ok(()));
         for totals in first.books.totals() {
@@ -168,7 +178,11 @@ impl World {
         let whole = segments.first().is_none_or(|first| first.header.first == Sequence(1));
         if whole {
             let rebuilt = rebuild(&self.disk, self.opener(), self.settings(1)).expect("a whole journal");
-            assert_eq!(rebuilt.books.state_hash(), hash, "a snapshot and the rest tell what the whole journal tells");
+            assert_eq!(
+                rebuilt.books.state_hash(),
+                hash,
+                "a snapshot and the rest tell what the whole journal tells"
+            );
             let mut before = turnpike::domain::time::Timestamp(0);
             recover(&self.disk, self.opener(), Sequence(0), |sequence, time, _| {
                 assert!(time >= before, "the time of record {} goes back", sequence.0);

@@ -153,14 +153,8 @@ impl Daemon {
         let settings = &links[socket.link].settings;
         let seat =
             Seat { station: &self.stations[socket.link], socket: SocketId(id), moment: clock.moment() };
-        let served = socket.channel.receive(
-            settings,
-            &self.pipeline,
-            seat,
-            &|| clock.wall,
-            &socket.input,
-            &mut out,
-        );
+        let served =
+            socket.channel.receive(settings, &self.pipeline, seat, &|| clock.wall, &socket.input, &mut out);
         let served = served.expect("right framing");
         // Before what is released: of what was just decided in `fsync`, nothing may have left.
         self.sent(id, out);

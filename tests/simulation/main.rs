@@ -75,7 +75,9 @@ impl Drop for Naming {
     fn drop(&mut self) {
         if thread::panicking() {
             let Self(seed) = self;
-            eprintln!("seed {seed} failed; its story: TURNPIKE_SIMULATION_SEED={seed} cargo test --test simulation");
+            eprintln!(
+                "seed {seed} failed; its story: TURNPIKE_SIMULATION_SEED={seed} cargo test --test simulation"
+            );
         }
     }
 }

@@ -111,7 +111,10 @@ pub(crate) fn compose(dialect: &Dialect, message: &Message) -> Vec<u8> {
 }
 
 fn visa(message: &Message, values: &mut Values) {
-    let id = [vec![0x40, 0, 0, 0, 0, 0, 0, 0], bcd(&format!("{:016}", 300_000_000_000_000 + u64::from(message.number)))];
+    let id = [
+        vec![0x40, 0, 0, 0, 0, 0, 0, 0],
+        bcd(&format!("{:016}", 300_000_000_000_000 + u64::from(message.number))),
+    ];
     // 63.1 is the network; 63.3 and 63.4 say why a message was sent, and why it was decided elsewhere.
     let private: &[u8] = if message.timed_out {
         &[0xB0, 0, 0, 0, 0x02, 0x25, 0x02, 0x90, 0x20]
@@ -226,11 +229,16 @@ pub(crate) fn read(dialect: &Dialect, context: Context, body: &[u8]) -> Read {
                 use turnpike::domain::action::ActionCode;
                 let answer = |action| {
                     let mut frame = Vec::new();
-                    dialect.write_network_outcome(&received, action, &mut frame).expect("an answer that fits");
+                    dialect
+                        .write_network_outcome(&received, action, &mut frame)
+                        .expect("an answer that fits");
                     frame
                 };
                 let accepted = answer(ActionCode::Approved);
-                return Read::Asks(request, Answering { accepted, refused: answer(ActionCode::SystemMalfunction) });
+                return Read::Asks(
+                    request,
+                    Answering { accepted, refused: answer(ActionCode::SystemMalfunction) },
+                );
             }
             received.view
         }

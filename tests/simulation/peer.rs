@@ -124,7 +124,8 @@ impl World {
             let (link, settings) = (wire.link, &self.links[wire.link].settings);
             let Some(frame) = settings.dialect.frame(&wire.input).expect("right framing") else { return };
             let whole: Vec<u8> = wire.input.drain(..frame.total).collect();
-            let read = messages::read(&settings.dialect, settings.context, &whole[frame.body.start..frame.body.end]);
+            let read =
+                messages::read(&settings.dialect, settings.context, &whole[frame.body.start..frame.body.end]);
             match read {
                 Read::Answer(seen) if seen.mti == 810 => self.managed(link, &seen),
                 Read::Answer(seen) => {
@@ -135,9 +136,8 @@ impl World {
                 }
                 Read::Asks(request, answering) => {
                     let silent = !self.calm && self.random.one_in(12);
-                    let refuses = !self.calm
-                        && request.what == NetworkManagement::SignOn
-                        && self.random.one_in(8);
+                    let refuses =
+                        !self.calm && request.what == NetworkManagement::SignOn && self.random.one_in(8);
                     let answer = if refuses { answering.refused } else { answering.accepted };
                     let socket = self.any_socket(link).filter(|_| !silent);
                     if let Some(socket) = socket {
@@ -301,7 +301,8 @@ impl World {
 
     /// A reversal or an advice goes out, again and again until it is acknowledged.
     pub(crate) fn send_follow(&mut self, number: u32, which: Which) {
-        let Some(follow) = self.exchange(number).follow_mut(which).as_mut().filter(|follow| !follow.heard) else {
+        let Some(follow) = self.exchange(number).follow_mut(which).as_mut().filter(|follow| !follow.heard)
+        else {
             return;
         };
         let mut message = follow.message.clone();

@@ -100,37 +100,78 @@ pub(crate) enum End {
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// Bytes come out of the wire.
-    Arrive { connection: u64, end: End, bytes: Vec<u8> },
+    Arrive {
+        connection: u64,
+        end: End,
+        bytes: Vec<u8>,
+    },
     /// The peer's side of the stream has ended in order.
-    Finish { connection: u64 },
+    Finish {
+        connection: u64,
+    },
     /// The line is cut somewhere.
-    Break { connection: u64 },
+    Break {
+        connection: u64,
+    },
     /// One end learns of it.
-    Reset { connection: u64, end: End },
-    Tick { connection: u64 },
+    Reset {
+        connection: u64,
+        end: End,
+    },
+    Tick {
+        connection: u64,
+    },
     /// A peer wants one more socket.
-    Connect { link: usize },
-    SignOn { link: usize },
-    Echo { link: usize },
+    Connect {
+        link: usize,
+    },
+    SignOn {
+        link: usize,
+    },
+    Echo {
+        link: usize,
+    },
     /// A new purchase.
-    Shop { link: usize },
+    Shop {
+        link: usize,
+    },
     /// The request of a purchase goes out, perhaps once more.
-    Send { number: u32, repeat: bool },
+    Send {
+        number: u32,
+        repeat: bool,
+    },
     /// A network's timer for an answer.
-    Due { number: u32 },
+    Due {
+        number: u32,
+    },
     /// Something that is sent until it is acknowledged.
-    Follow { number: u32, which: Which },
+    Follow {
+        number: u32,
+        which: Which,
+    },
     /// A cardholder or a merchant thinks again.
-    Cancel { number: u32 },
-    Take { generation: u64 },
-    Written { generation: u64 },
-    Mark { generation: u64 },
+    Cancel {
+        number: u32,
+    },
+    Take {
+        generation: u64,
+    },
+    Written {
+        generation: u64,
+    },
+    Mark {
+        generation: u64,
+    },
     Crash,
     /// The operator restarts a daemon whose journal has failed.
-    Restart { generation: u64 },
+    Restart {
+        generation: u64,
+    },
     /// The operator stops the daemon in order, first with a sign-off.
     Stop,
-    Stopped { generation: u64 },
+    Stopped {
+        generation: u64,
+    },
     Start,
     Snapshot,
     Step,
@@ -457,7 +498,9 @@ impl World {
     }
 
     fn arrive(&mut self, connection: u64, end: End, bytes: Vec<u8>) {
-        let Some(wire) = self.wire.get_mut(&connection).filter(|wire| wire.open[end as usize]) else { return };
+        let Some(wire) = self.wire.get_mut(&connection).filter(|wire| wire.open[end as usize]) else {
+            return;
+        };
         match end {
             End::Daemon => {
                 self.drive(|daemon, links, clock| daemon.receive(connection, &bytes, links, clock));
@@ -493,7 +536,8 @@ impl World {
         let link = wire.link;
         match end {
             End::Daemon => {
-                let within_frame = self.daemon.as_ref().is_some_and(|daemon| daemon.is_within_frame(connection));
+                let within_frame =
+                    self.daemon.as_ref().is_some_and(|daemon| daemon.is_within_frame(connection));
                 if within_frame {
                     self.tale("requests cut in the middle");
                 }
@@ -555,7 +599,9 @@ impl World {
 
     fn take(&mut self, generation: u64) {
         let hashes = self.plan.hashes;
-        let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.generation == generation) else { return };
+        let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.generation == generation) else {
+            return;
+        };
         daemon.take_is_due = false;
         if !daemon.wants_to_write() || !daemon.pipeline.take_gathered(&mut daemon.pending) {
             return;
@@ -601,7 +647,9 @@ impl World {
     }
 
     fn mark(&mut self, generation: u64) {
-        let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.generation == generation) else { return };
+        let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.generation == generation) else {
+            return;
+        };
         let idle = !daemon.writing && !daemon.take_is_due && !daemon.wants_to_write();
         if idle && !daemon.pipeline.has_failed() {
             let marked = daemon.writer.write_mark();
@@ -747,7 +795,8 @@ impl World {
         let rebuilt = match self.restored(layout) {
             Ok(rebuilt) => rebuilt,
             Err(
-                RebuildError::Journal(RecoverError::Storage(_)) | RebuildError::Snapshot(SnapshotError::Storage(_)),
+                RebuildError::Journal(RecoverError::Storage(_))
+                | RebuildError::Snapshot(SnapshotError::Storage(_)),
             ) => return None,
             Err(error) => panic!("the disk is not damaged: {error}"),
         };
@@ -803,7 +852,9 @@ impl World {
             return;
         }
         self.after(self.plan.snapshots_every / 2, self.plan.snapshots_every * 2, Event::Snapshot);
-        let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.pipeline.has_failed()) else { return };
+        let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.pipeline.has_failed()) else {
+            return;
+        };
         let (pipeline, generation) = (Arc::clone(&daemon.pipeline), daemon.generation);
         self.copying = true;
         let made = self.copy(&pipeline, generation);
@@ -863,7 +914,8 @@ impl World {
     fn come_to_rest(&mut self) {
         self.calm = true;
         self.trace(|| "from here on nothing goes wrong".to_owned());
-        let failed = self.daemon.as_ref().is_some_and(|daemon| daemon.pipeline.has_failed() || daemon.draining);
+        let failed =
+            self.daemon.as_ref().is_some_and(|daemon| daemon.pipeline.has_failed() || daemon.draining);
         if failed {
             self.crash();
         }
