@@ -374,7 +374,13 @@ impl Model {
         let ranked = self.said.iter().enumerate().filter(|(_, said)| said.pan == pan && said.approved);
         let best = ranked
             .filter_map(|(at, said)| {
-                rank(said, reversal).map(|rank| (rank, said.closed_by.is_some() == reversal.repeat, at))
+                let undone = said.legs.both_undone || reversal.legs == Legs::Ours && said.legs.ours_undone;
+                let claim = match said.closed_by {
+                    Some(_) if reversal.repeat && undone => 2,
+                    Some(_) => 0,
+                    None => 1,
+                };
+                rank(said, reversal).map(|rank| (rank, claim, at))
             })
             .max();
         if let Some((_, _, at)) = best {
