@@ -284,6 +284,18 @@ fn r2_past_its_bounds_requests_get_91_until_the_disk_has_caught_up() {
 }
 
 #[test]
+fn r2_a_clock_that_is_set_back_does_not_widen_the_window() {
+    let mut house = House::new(policy(Reply::Async), 100, state::Settings::default());
+    assert_eq!(house.send(100, "000001", "000000001000"), ["00"]);
+    house.now = Timestamp(house.now.0 - 3_600_000_000_000);
+    assert_eq!(house.send(100, "000002", "000000001000"), ["91"], "nobody knows for how long it has waited");
+    house.sync();
+    assert_eq!(house.send(100, "000003", "000000001000"), ["00"]);
+    house.sync();
+    house.expect_replay();
+}
+
+#[test]
 fn r6_a_repeat_gets_its_first_answer_also_where_nothing_new_is_taken() {
     let refusing = state::Settings { decline_before_sign_on: true, ..state::Settings::default() };
     let mut house = House::new(policy(Reply::Async), 100, refusing);

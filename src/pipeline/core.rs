@@ -193,17 +193,26 @@ impl Pipeline {
     #[must_use]
     pub fn unsynced(&self, now: Timestamp) -> Unsynced {
         let records = self.appended().0.saturating_sub(self.durable().0);
-        let writing = self.window.writing_since.load(Ordering::Relaxed);
-        let since = if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) };
+        let since = self.oldest_unsynced();
         let age_ns = if since == 0 || records == 0 { 0 } else { now.0.saturating_sub(since) };
         Unsynced { records, age_ns }
+    }
+
+    /// The time of the oldest record that is not on disk; zero for none.
+    fn oldest_unsynced(&self) -> u64 {
+        let writing = self.window.writing_since.load(Ordering::Relaxed);
+        if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) }
     }
 
     /// Whether new requests may touch the ledger (R2): the journal works and is within its bounds.
     #[must_use]
     pub fn admits(&self, now: Timestamp) -> bool {
         let unsynced = self.unsynced(now);
+        // A clock that was set back says nothing of the age any more, until what there is has been written.
+        let set_back = unsynced.records > 0
+            && self.oldest_unsynced() > now.0.saturating_add(self.policy.max_unsynced_ns);
         !self.has_failed()
+            && !set_back
             && unsynced.records < self.policy.max_unsynced_records
             && unsynced.age_ns <= self.policy.max_unsynced_ns
     }
