@@ -130,6 +130,18 @@ fn r4_a_time_out_undoes_our_leg_only() {
         ],
     );
     run("visa", &[(420, &[timeout], "00", FREE), (420, &[plain], "00", FREE), (120, advice, "00", FREE)]);
+    // What is undone is the network's own outcome too when the reversal itself is lost and only its repeat comes.
+    run(
+        "visa",
+        &[
+            (100, &[], "00", HELD),
+            (420, &[timeout], "00", FREE),
+            (120, advice, "00", HELD),
+            (421, &[timeout], "00", HELD),
+            (421, &[plain], "00", FREE),
+            (421, &[plain], "00", FREE),
+        ],
+    );
 }
 
 #[test]

@@ -81,6 +81,9 @@ fn messages_of_every_kind(house: &House) {
     house.set_status(2, "frozen");
 }
 
+/// A kind of record, which one of it, and what some of its columns hold.
+type Expected<'e> = (&'e str, usize, &'e [(&'e str, &'e str)]);
+
 #[test]
 fn what_was_sent_is_printed_in_both_formats_without_a_card_number() {
     let (house, directory) = House::fresh(|_| {});
@@ -108,7 +111,7 @@ fn what_was_sent_is_printed_in_both_formats_without_a_card_number() {
         assert!(text.contains("378282*****0005") && text.contains("411111******1111"), "{text}");
     }
     let of = |kind: &str| -> Vec<_> { records.iter().filter(|record| record["kind"] == kind).collect() };
-    let expected: [(&str, usize, &[(&str, &str)]); 11] = [
+    let expected: [Expected<'_>; 11] = [
         ("configured", 0, &[("answers_per_slot", "64"), ("closed_per_slot", "16")]),
         ("seeded", 1, &[("lines", "8"), ("complete", "true")]),
         ("card-opened", 0, &[("wallet", "1"), ("pan", "411111******1111"), ("expiry", "3012")]),

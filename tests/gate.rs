@@ -113,6 +113,13 @@ impl House {
         house
     }
 
+    /// One in another dialect, with room at its gate.
+    fn with(dialect: &str, policy: Policy) -> Self {
+        let mut house = Self::new(policy, 100, state::Settings::default());
+        house.settings.dialect = Dialect::built_in(dialect).expect("a dialect that is compiled in");
+        house
+    }
+
     fn populate(&self) {
         let configured = Event::Configured(Configured { version: 1, bounds: Bounds::default() });
         self.pipeline.commit_to_all(&configured, START).expect("room");
@@ -141,6 +148,10 @@ impl House {
 
     /// Sends a message, and tells DE 39 of what is answered at once.
     fn send(&mut self, mti: u16, stan: &str, amount: &str) -> Vec<String> {
+        self.send_with(mti, stan, amount, &[])
+    }
+
+    fn send_with(&mut self, mti: u16, stan: &str, amount: &str, more: &[(u8, &str)]) -> Vec<String> {
         let (pan, rrn) = (PAN.to_string(), format!("REF{stan}000"));
         let values = [
             (2, pan.as_str()),
@@ -153,7 +164,9 @@ impl House {
             (41, "TERMID01"),
             (49, "840"),
         ];
-        let values: Vec<(u8, Value<'_>)> = values.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
+        let mut values: Vec<(u8, Value<'_>)> =
+            values.iter().chain(more).map(|(f, v)| (*f, Value::Text(v))).collect();
+        values.sort_by_key(|(field, _)| *field);
         let mut frame = Vec::new();
         self.settings.dialect.compose(mti, &values, &mut frame).expect("values that fit");
         let seat = Seat { station: &self.station, socket: SocketId(1), moment: Moment(1) };
@@ -271,6 +284,18 @@ fn r2_past_its_bounds_requests_get_91_until_the_disk_has_caught_up() {
 }
 
 #[test]
+fn r2_a_clock_that_is_set_back_does_not_widen_the_window() {
+    let mut house = House::new(policy(Reply::Async), 100, state::Settings::default());
+    assert_eq!(house.send(100, "000001", "000000001000"), ["00"]);
+    house.now = Timestamp(house.now.0 - 3_600_000_000_000);
+    assert_eq!(house.send(100, "000002", "000000001000"), ["91"], "nobody knows for how long it has waited");
+    house.sync();
+    assert_eq!(house.send(100, "000003", "000000001000"), ["00"]);
+    house.sync();
+    house.expect_replay();
+}
+
+#[test]
 fn r6_a_repeat_gets_its_first_answer_also_where_nothing_new_is_taken() {
     let refusing = state::Settings { decline_before_sign_on: true, ..state::Settings::default() };
     let mut house = House::new(policy(Reply::Async), 100, refusing);
@@ -318,6 +343,25 @@ fn a_full_gate_refuses_only_what_would_have_to_wait() {
     house.sync();
     assert_eq!(house.release(), ["00"]);
     house.expect_replay();
+}
+
+#[test]
+fn r1_a_reversal_of_the_second_leg_is_acknowledged_once_its_own_record_is_on_disk() {
+    // Of a request that has not come, and of one that the network's time-out has undone.
+    for came in [false, true] {
+        let mut house = House::with("mastercard", policy(Reply::Async));
+        if came {
+            assert_eq!(house.send(100, "000001", "000000001000"), ["00"]);
+        }
+        assert_eq!(house.send_with(420, "000001", "000000001000", &[(39, "82")]), NONE);
+        house.sync();
+        assert_eq!(house.release(), ["00"]);
+        assert_eq!(house.send(420, "000001", "000000001000"), NONE);
+        assert_eq!(house.send(421, "000001", "000000001000"), NONE, "its repeat must wait, too");
+        house.sync();
+        assert_eq!(house.release(), ["00", "00"]);
+        house.expect_replay();
+    }
 }
 
 #[test]

@@ -33,8 +33,11 @@ const WORD: &str = "ZYXWVUTS";
 /// Type and names of labels.
 type Shape = (String, BTreeSet<String>);
 
+/// A metric's name, its labels with their values, and its reading.
+type Series = (String, Vec<(String, String)>, String);
+
 /// Every series of a scrape: name, labels, value.
-fn series(text: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+fn series(text: &str) -> Vec<Series> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let series = lines.map(|line| {
         let (head, value) = line.rsplit_once(' ').expect("a value");

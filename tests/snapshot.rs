@@ -39,6 +39,7 @@ use turnpike::domain::seal::SnapshotKeys;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::edge::snapshots;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::Recovered;
 use turnpike::journal::recover::recover;
@@ -498,6 +499,33 @@ fn segments_go_once_two_snapshots_cover_them_and_a_start_does_not_miss_them() {
     // Both are damaged now, and the journal's beginning is gone.
     let refusal = restored(&house.memory, 7, 4).expect_err("nothing to begin with");
     assert!(matches!(refusal, RebuildError::Snapshot(SnapshotError::Damaged { .. })), "{refusal}");
+}
+
+#[test]
+fn a_snapshot_goes_before_the_segments_that_it_needs() {
+    let mut traffic = Traffic::new(5);
+    let mut house = House::new(16, &mut traffic);
+    // A process that ended after it had made its snapshot, and before it removed the oldest.
+    for number in 1..=3 {
+        for _ in 0..300 {
+            (0..5).for_each(|_| traffic.step(&house.pipeline));
+            house.sync();
+        }
+        house.snapshot(number, &mut traffic);
+    }
+    let settings = snapshots::Settings {
+        every: None,
+        bytes_per_s: 1,
+        retained_segments: 1,
+        spare_segments: 0,
+        segment_bytes: 1 << 20,
+    };
+    let released = snapshots::release(&house.memory, &house.keys, &settings).expect("a good disk");
+    assert!(released > 0);
+    assert_eq!(snapshot::list(&house.memory).expect("a good disk"), [2, 3]);
+    let found = verified(&house.memory);
+    assert_eq!(found.rebuilt.books.state_hash(), house.hash());
+    assert_eq!(found.compared.len(), 1, "the newer one with the older one and the journal");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::domain::party::Slot;
 use crate::domain::request::Legs;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
+use crate::ledger::authorization::Authorization;
+use crate::ledger::authorization::LegState;
 use crate::ledger::authorization::undone_by;
 use crate::ledger::chain::First;
 use crate::ledger::chain::REVERSAL_CLASS;
@@ -49,6 +51,11 @@ impl Authorizer {
         card: Option<&Card>,
     ) -> Option<Decision> {
         let done = |depends_on| Answer { depends_on, ..Answer::decline(ActionCode::Approved, depends_on) };
+        // Which record undid the second leg is not kept; it is not after the shard's last one.
+        let again = |entry: &Authorization| {
+            let later = entry.legs.has(LegState::UNDONE_LATER);
+            Decision::Repeat(done(if later { shard.applied() } else { entry.closed_by }))
+        };
         let event = |slot, card, undoes| {
             Event::Reversed(Reversed {
                 slot,
@@ -81,13 +88,13 @@ impl Authorizer {
         let slot = Slot::of_wallet(shard.wallet_of(card));
         if let Some(original) = shard.original_of(card, reversal) {
             if !original.state.is_open() && original.legs.has(undone_by(reversal.legs)) {
-                return Some(Decision::Repeat(done(original.closed_by)));
+                return Some(again(original));
             }
             return Some(Decision::New(event(slot, identity, original.sequence), done(Sequence(0))));
         }
         if let Some(tombstone) = shard.tombstone_of(card, reversal) {
             if tombstone.legs.has(undone_by(reversal.legs)) {
-                return Some(Decision::Repeat(done(tombstone.sequence)));
+                return Some(again(tombstone));
             }
             return Some(Decision::New(event(slot, identity, tombstone.sequence), done(Sequence(0))));
         }

@@ -268,7 +268,6 @@ impl Maker {
             return Err(error);
         }
         unpublished.publish(&self.keys.vault)?;
-        snapshot_writer::retire(&self.disk, KEPT)?;
         let released = release(&self.disk, &self.keys, &self.settings)?;
         Ok(Made { number, tail, bytes, took: began.elapsed(), at: Instant::now(), released })
     }
@@ -312,7 +311,8 @@ pub fn anchor<S: Storage>(disk: &S) -> Result<Anchor, RecoverError> {
     }))
 }
 
-/// Recycles the journal's segments that both kept snapshots cover. Returns how many.
+/// Removes all snapshots but the newest two, and recycles the journal's segments that both of them cover. Returns how
+/// many. A start does so, too: the last process may have ended between the two.
 ///
 /// # Errors
 /// The disk failed, or a file is damaged. What was released stays released.
@@ -320,6 +320,8 @@ pub fn release<S: Storage>(disk: &S, keys: &Keys, settings: &Settings) -> Result
     let numbers = snapshot::list(disk)?;
     let [.., older, _newest] = numbers.as_slice() else { return Ok(0) };
     let tail = snapshot::read_tail(disk, *older, &keys.vault)?;
+    // First: one that stays behind without its segments could not be told from one whose journal is lost.
+    snapshot_writer::retire(disk, KEPT)?;
     let segments = segment::survey(disk)?;
     let retained = segments.len().saturating_sub(settings.retained_segments);
     // The segments that snapshots are told by stay as long as they do.

@@ -353,7 +353,7 @@ impl Shard {
             let closed = self.closed_of(owner).find(|(_, entry)| entry.sequence == event.undoes);
             let position = closed.ok_or(ApplyError::NoSuchAuthorization)?.0;
             let place = self.authorizations.at_mut(position);
-            place.legs = place.legs.with(undone_by(event.legs));
+            place.legs = place.legs.with(undone_by(event.legs)).with(LegState::UNDONE_LATER);
             return Ok(());
         };
         let legs = entry.legs.with(undone_by(event.legs));

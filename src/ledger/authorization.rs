@@ -88,6 +88,8 @@ impl LegState {
     pub const BOTH_UNDONE: Self = Self(1 << 3);
     /// Our answer was too late and was not sent (R3). What it means is the network's to say.
     pub const UNANSWERED: Self = Self(1 << 4);
+    /// A reversal came after what closed it, and undid a leg that stood until then: it has a record of its own.
+    pub const UNDONE_LATER: Self = Self(1 << 5);
 
     /// Both together.
     #[must_use]

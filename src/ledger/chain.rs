@@ -3,7 +3,6 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::domain::card::CardIdentity;
-use crate::domain::card::CardRef;
 use crate::domain::event::Bounds;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
@@ -21,7 +20,7 @@ use crate::domain::time::TransmissionTime;
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
-use super::authorization::LegState;
+use super::authorization::undone_by;
 use super::shard::Card;
 use super::shard::Shard;
 use super::slab::NONE;
@@ -204,6 +203,17 @@ impl Match {
     }
 }
 
+/// Which of equal matches a reversal is about; greater comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Claim {
+    /// It has ended otherwise.
+    Closed,
+    /// It still holds, has posted, or pends.
+    Open,
+    /// The reversal is a repeat, and this one is undone as it says.
+    Again,
+}
+
 impl Shard {
     /// The seed of the shard's hashes.
     #[must_use]
@@ -236,14 +246,6 @@ impl Shard {
         open.find(|(_, entry)| entry.sequence == authorization).map(|(position, _)| position)
     }
 
-    /// Whether a card's authorization of this record is open and not yet marked as unanswered.
-    #[must_use]
-    pub fn answered_open(&self, card: CardRef, authorization: Sequence) -> bool {
-        let card = self.card_position(card);
-        let position = card.and_then(|card| self.open_position(card, authorization));
-        position.is_some_and(|at| !self.authorizations.at(at).legs.has(LegState::UNANSWERED))
-    }
-
     /// The closed authorizations and the tombstones of a card, oldest first.
     pub(super) fn closed_of(&self, card: &Card) -> impl Iterator<Item = (u32, &Authorization)> {
         self.list(card.closed_oldest)
@@ -260,12 +262,6 @@ impl Shard {
             position = authorization.chain_next;
             Some((here, authorization))
         })
-    }
-
-    /// Asks for what [`Shard::first_of`] will read first, and for where an authorization would be put.
-    pub fn prefetch_message(&self, fingerprint: u64) {
-        self.messages.prefetch(fingerprint);
-        self.authorizations.prefetch_next();
     }
 
     /// What the first of this message left behind: same key and same DE 7; if there is none and the MTI says repeat,
@@ -368,9 +364,10 @@ impl Shard {
         })
     }
 
-    /// The authorization that a reversal undoes (R7): the strongest match. Of equal ones a first message takes an open
-    /// one and a repeat a closed one, so that a repeat never undoes a second; then the newest. An authorization whose
-    /// network id differs from the reversal's never matches.
+    /// The authorization that a reversal undoes (R7): the strongest match. Of equal ones a repeat takes the one that
+    /// such a reversal has undone before, so that it never undoes a second; anything else an open one, since a closed
+    /// one may be our answer, of which a time-out was told, and the open one what the network decided by itself; then
+    /// the newest. An authorization whose network id differs from the reversal's never matches.
     #[must_use]
     pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
         let search = Search::of_reversal(reversal);
@@ -382,14 +379,16 @@ impl Shard {
                 return Some(authorization);
             }
         }
-        let open = self.strongest(self.open_of(card), &search);
-        let closed = self.strongest(self.closed_of(card), &search);
-        let best = match (open, closed) {
-            (Some(open), Some(closed)) if (closed.0, reversal.repeat) > (open.0, !reversal.repeat) => closed,
-            (Some(open), _) => open,
-            (None, closed) => closed?,
-        };
-        Some(best.1)
+        let again = |entry: &Authorization| reversal.repeat && entry.legs.has(undone_by(reversal.legs));
+        let open = self.matches(self.open_of(card), &search);
+        let closed = self.matches(self.closed_of(card), &search);
+        let ranked = open.map(|(strength, entry)| ((strength, Claim::Open, entry.sequence), entry)).chain(
+            closed.map(|(strength, entry)| {
+                let claim = if again(entry) { Claim::Again } else { Claim::Closed };
+                ((strength, claim, entry.sequence), entry)
+            }),
+        );
+        ranked.max_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
     }
 
     /// The authorization whose outcome an advice sets: an open one before a closed one, then the strongest match. The
@@ -408,9 +407,16 @@ impl Shard {
         list: impl Iterator<Item = (u32, &'s Authorization)>,
         search: &Search<'_>,
     ) -> Option<(Match, &'s Authorization)> {
+        self.matches(list, search).max_by_key(|(strength, entry)| (*strength, entry.sequence))
+    }
+
+    fn matches<'s>(
+        &'s self,
+        list: impl Iterator<Item = (u32, &'s Authorization)>,
+        search: &Search<'_>,
+    ) -> impl Iterator<Item = (Match, &'s Authorization)> {
         let authorizations = list.filter(|(_, entry)| entry.state != AuthorizationState::Tombstone);
-        let matches = authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)));
-        matches.max_by_key(|(strength, entry)| (*strength, entry.sequence))
+        authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)))
     }
 
     fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {

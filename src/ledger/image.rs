@@ -2,7 +2,7 @@
 //!
 //! The copy is as of one record, the cut, though it is made in steps with the shard's lock let go in between. At the
 //! cut the slots' own part is copied, which is small. Then wallets follow, some at a time. Whatever changes a wallet
-//! that has not been copied yet copies it first, as it was ([`Shard::preserve`]): the cost falls on the events of one
+//! that has not been copied yet copies it first, as it was (`Shard::preserve`): the cost falls on the events of one
 //! shard while it is copied, a wallet at most once.
 //!
 //! ```text

@@ -34,6 +34,12 @@ impl<'e> Need<'e> {
 }
 
 impl Shard {
+    /// Asks for what [`Shard::first_of`] will read first, and for where an authorization would be put.
+    pub fn prefetch_message(&self, fingerprint: u64) {
+        self.messages.prefetch(fingerprint);
+        self.authorizations.prefetch_next();
+    }
+
     /// The first step: where the card is looked up.
     pub(super) fn ask_for_index(&self, event: &Event) {
         if let Some(need) = Need::of(event) {

@@ -1,12 +1,14 @@
 //! What may be seen of a shard from outside, as plain values made under its lock.
 
 use crate::domain::card::CardRef;
+use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::authorization::LegState;
 use super::shard::Account;
 use super::shard::Shard;
 use super::shard::Shortened;
@@ -50,6 +52,14 @@ impl Fill {
 }
 
 impl Shard {
+    /// Whether a card's authorization of this record is open and not yet marked as unanswered.
+    #[must_use]
+    pub fn answered_open(&self, card: CardRef, authorization: Sequence) -> bool {
+        let card = self.card_position(card);
+        let position = card.and_then(|card| self.open_position(card, authorization));
+        position.is_some_and(|at| !self.authorizations.at(at).legs.has(LegState::UNANSWERED))
+    }
+
     /// Whether a wallet may be used; `None` when there is no such wallet here.
     #[must_use]
     pub fn wallet_status(&self, wallet: WalletId) -> Option<WalletStatus> {

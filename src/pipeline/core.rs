@@ -196,8 +196,7 @@ impl Pipeline {
     #[must_use]
     pub fn unsynced(&self, now: Timestamp) -> Unsynced {
         let records = self.appended().0.saturating_sub(self.durable().0);
-        let writing = self.window.writing_since.load(Ordering::Relaxed);
-        let since = if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) };
+        let since = self.oldest_unsynced();
         let age_ns = if since == 0 || records == 0 { 0 } else { now.0.saturating_sub(since) };
         Unsynced { records, age_ns }
     }
@@ -213,11 +212,22 @@ impl Pipeline {
         self.window.short_of_room.store(short, Ordering::Relaxed);
     }
 
+    /// The time of the oldest record that is not on disk; zero for none.
+    fn oldest_unsynced(&self) -> u64 {
+        let writing = self.window.writing_since.load(Ordering::Relaxed);
+        if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) }
+    }
+
     /// Whether no more is in memory, and for no longer, than may be.
     #[must_use]
     pub fn within_bounds(&self, now: Timestamp) -> bool {
         let unsynced = self.unsynced(now);
-        unsynced.records < self.policy.max_unsynced_records && unsynced.age_ns <= self.policy.max_unsynced_ns
+        // A clock that was set back says nothing of the age any more, until what there is has been written.
+        let set_back = unsynced.records > 0
+            && self.oldest_unsynced() > now.0.saturating_add(self.policy.max_unsynced_ns);
+        !set_back
+            && unsynced.records < self.policy.max_unsynced_records
+            && unsynced.age_ns <= self.policy.max_unsynced_ns
     }
 
     /// Whether new requests may touch the ledger (R2): the journal works, is within its bounds, and has room.

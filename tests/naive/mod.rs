@@ -54,6 +54,8 @@ struct Said {
     approved: bool,
     code: [u8; 6],
     closed_by: Option<u64>,
+    /// The record that undid the last of its legs.
+    undone_by: u64,
     legs: SaidLegs,
 }
 
@@ -93,7 +95,8 @@ struct Told {
 /// A reversal that found nothing.
 #[derive(Clone, Debug)]
 struct Waiting {
-    sequence: u64,
+    /// The record that undid the last of its legs.
+    undone_by: u64,
     pan: u64,
     reversal: ReversalRequest,
     both_undone: bool,
@@ -161,6 +164,7 @@ impl Model {
             approved: takes.is_some(),
             code: [0; 6],
             closed_by: None,
+            undone_by: 0,
             legs: SaidLegs::default(),
         });
         expected
@@ -359,6 +363,7 @@ impl Model {
                 approved: true,
                 code: advice.approval_code.map_or([0; 6], |code| code.0),
                 closed_by: None,
+                undone_by: 0,
                 legs: SaidLegs { network_approved: true, ..SaidLegs::default() },
             });
         }
@@ -368,23 +373,32 @@ impl Model {
         None
     }
 
-    /// The record that a reversal's answer depends on; `None` when it made a new one.
+    /// The record that a reversal's answer depends on at least; `None` when it made a new one.
     pub(crate) fn reverse(&mut self, sequence: u64, reversal: &ReversalRequest) -> Option<u64> {
         let pan = reversal.pan.value();
         let ranked = self.said.iter().enumerate().filter(|(_, said)| said.pan == pan && said.approved);
         let best = ranked
             .filter_map(|(at, said)| {
-                rank(said, reversal).map(|rank| (rank, said.closed_by.is_some() == reversal.repeat, at))
+                let undone = said.legs.both_undone || reversal.legs == Legs::Ours && said.legs.ours_undone;
+                let claim = match said.closed_by {
+                    Some(_) if reversal.repeat && undone => 2,
+                    Some(_) => 0,
+                    None => 1,
+                };
+                rank(said, reversal).map(|rank| (rank, claim, at))
             })
             .max();
         if let Some((_, _, at)) = best {
-            let legs = &mut self.said[at].legs;
+            let Said { legs, undone_by, .. } = &mut self.said[at];
             let known = legs.ours_undone && (legs.both_undone || reversal.legs == Legs::Ours);
+            if !known {
+                *undone_by = sequence;
+            }
             legs.ours_undone = true;
             legs.both_undone |= reversal.legs == Legs::Both;
             let stands = legs.network_approved && reversal.legs == Legs::Ours;
-            if let Some(closed_by) = self.said[at].closed_by {
-                return known.then_some(closed_by);
+            if let Said { closed_by: Some(closed_by), undone_by, .. } = self.said[at] {
+                return known.then_some(closed_by.max(undone_by));
             }
             if stands {
                 return None;
@@ -408,11 +422,12 @@ impl Model {
         if let Some(again) = again {
             if known && both_undone && !again.both_undone {
                 again.both_undone = true;
+                again.undone_by = sequence;
                 return None;
             }
-            return Some(again.sequence);
+            return Some(again.undone_by);
         }
-        self.waiting.push(Waiting { sequence, pan, reversal: *reversal, both_undone });
+        self.waiting.push(Waiting { undone_by: sequence, pan, reversal: *reversal, both_undone });
         None
     }
 

@@ -303,9 +303,10 @@ impl Daemon {
         }
     }
 
-    /// Whether requests of every link are served.
-    pub(crate) fn is_in_service(&self) -> bool {
-        self.stations.iter().all(|station| station.with(|session| session.signed_on()))
+    /// The links that are not signed on.
+    pub(crate) fn out_of_service(&self) -> Vec<usize> {
+        let off = |link: &usize| !self.stations[*link].with(|session| session.signed_on());
+        (0..self.stations.len()).filter(off).collect()
     }
 
     pub(crate) fn wants_to_write(&self) -> bool {

@@ -1,5 +1,5 @@
-//! One purchase as its network knows it: what was asked, what was told and to whom, and what the books must say of it in
-//! the end.
+//! One purchase as its network knows it: what was asked, what was told and to whom, and what the books must say of it
+//! in the end.
 //!
 //! This is the independent model. It knows messages and answers only, and its rules are these:
 //!

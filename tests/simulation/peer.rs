@@ -57,10 +57,9 @@ impl World {
     pub(crate) fn peer_connected(&mut self, link: usize, connection: u64) {
         let peer = &mut self.peers[link];
         peer.connections.push(connection);
-        if peer.connections.len() == 1 {
-            peer.signed_on = false;
-            self.after(0, 500 * MS, Event::SignOn { link });
-        }
+        // Another process may answer there, while an old socket has not yet told that the last one is gone.
+        peer.signed_on = false;
+        self.after(0, 500 * MS, Event::SignOn { link });
         if self.peers[link].connections.len() < self.peers[link].wanted {
             self.after(0, S, Event::Connect { link });
         }
@@ -95,6 +94,13 @@ impl World {
         self.after(3 * S, 5 * S, Event::SignOn { link });
     }
 
+    /// An echo on this very socket.
+    pub(crate) fn say_something(&mut self, link: usize, connection: u64) {
+        let named = self.name(link, 800);
+        let frame = messages::management(&self.links[link].settings.dialect, &named, Management::Echo);
+        self.send(connection, End::Daemon, &frame);
+    }
+
     fn manage(&mut self, link: usize, what: Management) {
         let named = self.name(link, 800);
         let frame = messages::management(&self.links[link].settings.dialect, &named, what);
@@ -112,6 +118,9 @@ impl World {
             peer.signed_on = false;
             self.manage(link, Management::SignOff);
             self.after(500 * MS, 3 * S, Event::SignOn { link });
+        } else if self.calm && peer.signs_on {
+            // A sign-off may have been overtaken by the sign-on after it.
+            self.manage(link, Management::SignOn);
         } else {
             self.manage(link, Management::Echo);
         }

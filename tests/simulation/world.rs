@@ -12,11 +12,8 @@ use turnpike::domain::seal::SnapshotKeys;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::snapshots;
 use turnpike::journal::recover::Opener;
-use turnpike::journal::recover::RecoverError;
 use turnpike::journal::snapshot;
 use turnpike::journal::snapshot::Head;
-use turnpike::journal::snapshot::SnapshotError;
-use turnpike::journal::snapshot_writer;
 use turnpike::journal::snapshot_writer::SnapshotWriter;
 use turnpike::journal::storage::Operation;
 use turnpike::journal::writer;
@@ -60,7 +57,7 @@ const TICK: u64 = 250 * MS;
 const IDLE_MARK: u64 = 50 * MS;
 /// The wall clock is never further from the truth than this, seconds.
 const OFFSET_MAX_S: i64 = 1_200;
-const LAYOUTS: [u16; 4] = [1, 2, 16, 1024];
+const LAYOUTS: [u16; 4] = [1, 2, 4, 8];
 /// A simulation that has not come to rest by then never will.
 const REST_LIMIT: u64 = 20 * 60 * S;
 
@@ -163,7 +160,7 @@ pub(crate) enum Event {
         generation: u64,
     },
     Crash,
-    /// The operator restarts a daemon whose journal has failed.
+    /// A process ends: its write is not lived to see, or an operator restarts one whose journal has failed.
     Restart {
         generation: u64,
     },
@@ -200,6 +197,7 @@ struct Plan {
     /// One write in so many fails.
     failures: u64,
     hashes: bool,
+    verifies: bool,
 }
 
 /// How often things happened.
@@ -225,7 +223,7 @@ pub(crate) struct World {
     pub(crate) keys: Arc<Keys>,
     /// When the wall clock was last set.
     pub(crate) stepped_at: u64,
-    traced: bool,
+    pub(crate) traced: bool,
     offset_ns: i64,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
@@ -233,6 +231,8 @@ pub(crate) struct World {
     next_connection: u64,
     generations: u64,
     copying: bool,
+    /// The next write is not lived to see.
+    doomed: bool,
     epoch: u32,
     /// Up to here the journal has been durable.
     pub(crate) floor: u64,
@@ -295,6 +295,7 @@ impl World {
             snapshots_every: random.between(4 * S, 30 * S),
             failures: random.between(500, 5_000),
             hashes: random.one_in(4),
+            verifies: random.one_in(4),
         };
         Self {
             disk: Memory::seeded(random.below(u64::MAX)),
@@ -319,6 +320,7 @@ impl World {
             next_connection: 0,
             generations: 0,
             copying: false,
+            doomed: false,
             epoch: 0,
             floor: 0,
             hashes: BTreeMap::new(),
@@ -386,7 +388,7 @@ impl World {
 
     pub(crate) fn trace(&self, line: impl FnOnce() -> String) {
         if self.traced {
-            eprintln!("{:>12.6} {}", self.now as f64 / S as f64, line());
+            eprintln!("{:>4}.{:06} {}", self.now / S, self.now % S, line());
         }
     }
 
@@ -417,7 +419,12 @@ impl World {
             Event::Mark { generation } => self.mark(generation),
             Event::Crash => {
                 if !self.calm {
-                    self.crash();
+                    // As a rule in the middle of a write.
+                    if self.random.one_in(3) {
+                        self.crash();
+                    } else {
+                        self.doomed = true;
+                    }
                     self.after(self.plan.crashes_every / 2, self.plan.crashes_every * 2, Event::Crash);
                 }
             }
@@ -472,13 +479,13 @@ impl World {
 
     /// Puts bytes on a wire: they arrive in order, in pieces, each when it likes.
     pub(crate) fn send(&mut self, connection: u64, end: End, bytes: &[u8]) {
-        let most = [bytes.len(), 300, 11][self.random.below(3) as usize].max(1);
-        let mut rest = bytes;
+        let most = [bytes.len().max(1), 400, 60][self.random.below(3) as usize] as u64;
+        let (mut rest, mut delay) = (bytes, self.delay());
         while !rest.is_empty() {
-            let piece = rest.len().min(1 + self.random.below(most as u64) as usize);
+            let piece = rest.len().min(1 + self.random.below(most) as usize);
             let (bytes, later) = rest.split_at(piece);
             rest = later;
-            let delay = self.delay();
+            delay += self.random.below(4 * MS);
             let Some(wire) = self.wire.get_mut(&connection) else { return };
             let arrives = &mut wire.arrives[end as usize];
             *arrives = (self.now + delay).max(*arrives);
@@ -490,9 +497,9 @@ impl World {
     fn delay(&mut self) -> u64 {
         let random = &mut self.random;
         match random.below(if self.calm { 50 } else { 1_000 }) {
-            990..=996 => random.between(500 * MS, 2 * S),
-            997..=999 => random.between(2 * S, 9 * S),
-            950..=989 => random.between(20 * MS, 500 * MS),
+            980..=992 => random.between(500 * MS, 2 * S),
+            993..=999 => random.between(2 * S, 9 * S),
+            950..=979 => random.between(20 * MS, 500 * MS),
             _ => random.between(200, 20 * MS),
         }
     }
@@ -524,8 +531,20 @@ impl World {
             self.at(time, Event::Finish { connection });
             return;
         }
-        self.after(0, 60 * MS, Event::Reset { connection, end: End::Daemon });
-        self.after(0, 3 * S, Event::Reset { connection, end: End::Peer });
+        let link = wire.link;
+        self.say_something(link, connection);
+        for (end, most) in [(End::Daemon, 60 * MS), (End::Peer, 3 * S)] {
+            // Most often in the middle of what is on its way.
+            let on_its_way = |event: &Event| match event {
+                Event::Arrive { connection: of, end: to, .. } => (*of, *to) == (connection, end),
+                _ => false,
+            };
+            let first = self.queue.iter().find(|(_, event)| on_its_way(event)).map(|((time, _), _)| *time);
+            match first {
+                Some(time) if !self.random.one_in(4) => self.at(time, Event::Reset { connection, end }),
+                _ => self.after(0, most, Event::Reset { connection, end }),
+            }
+        }
     }
 
     fn reset(&mut self, connection: u64, end: End) {
@@ -616,12 +635,15 @@ impl World {
         }
         let random = &mut self.random;
         let latency = match random.below(if self.calm { 400 } else { 420 }) {
-            0..=9 => random.between(20 * MS, 200 * MS),
+            0..=4 => random.between(20 * MS, 200 * MS),
             400..=417 => random.between(50 * MS, 500 * MS),
             418..=419 => random.between(500 * MS, 8 * S),
             _ => random.between(100, 3 * MS),
         };
         self.at(self.now + latency, Event::Written { generation });
+        if std::mem::take(&mut self.doomed) {
+            self.after(0, latency, Event::Restart { generation });
+        }
     }
 
     fn written(&mut self, generation: u64) {
@@ -747,7 +769,8 @@ impl World {
         }
         self.disk.mend();
         self.inspect();
-        if !self.calm && self.random.one_in(4) {
+        let harmed = !self.calm && self.random.one_in(4);
+        if harmed {
             let operations = [
                 Operation::List,
                 Operation::Open,
@@ -763,7 +786,7 @@ impl World {
             let operation = operations[self.random.below(10) as usize];
             self.disk.inject(operation, self.random.below(4), Fault::Error);
         }
-        let begun = self.begin();
+        let begun = self.begin(harmed);
         self.disk.mend();
         let Some(daemon) = begun else {
             self.tale("starts that failed");
@@ -789,15 +812,12 @@ impl World {
         }
     }
 
-    /// Recovers the books and begins an epoch.
-    fn begin(&mut self) -> Option<Daemon> {
+    /// Recovers the books and begins an epoch. A disk that was harmed may refuse anything.
+    fn begin(&mut self, harmed: bool) -> Option<Daemon> {
         let layout = self.layout();
         let rebuilt = match self.restored(layout) {
             Ok(rebuilt) => rebuilt,
-            Err(
-                RebuildError::Journal(RecoverError::Storage(_))
-                | RebuildError::Snapshot(SnapshotError::Storage(_)),
-            ) => return None,
+            Err(_) if harmed => return None,
             Err(error) => panic!("the disk is not damaged: {error}"),
         };
         assert_eq!(rebuilt.damaged, Vec::new());
@@ -902,7 +922,6 @@ impl World {
         let published = unpublished.publish(&keys.vault);
         disk.mend();
         published.ok()?;
-        snapshot_writer::retire(&disk, snapshots::KEPT).ok()?;
         let released = snapshots::release(&disk, &keys, &self.recycling()).expect("a good disk");
         *self.tales.entry("segments that were recycled").or_default() += released as u64;
         self.trace(|| format!("snapshot {number} is made; {released} segments are recycled"));
@@ -912,7 +931,7 @@ impl World {
     // ---- the end
 
     fn come_to_rest(&mut self) {
-        self.calm = true;
+        (self.calm, self.doomed) = (true, false);
         self.trace(|| "from here on nothing goes wrong".to_owned());
         let failed =
             self.daemon.as_ref().is_some_and(|daemon| daemon.pipeline.has_failed() || daemon.draining);
@@ -931,14 +950,14 @@ impl World {
         let pipeline = &daemon.pipeline;
         pipeline.parked() == 0
             && pipeline.appended() == pipeline.durable()
-            && daemon.is_in_service()
+            && daemon.out_of_service().is_empty()
             && self.exchanges.iter().all(Exchange::is_settled)
     }
 
     fn unrest(&self) -> String {
-        let service = self.daemon.as_ref().map(Daemon::is_in_service);
+        let off = self.daemon.as_ref().map(Daemon::out_of_service);
         let open = self.exchanges.iter().filter(|exchange| !exchange.is_settled());
-        format!("in service: {service:?}; {:?}", open.take(3).collect::<Vec<_>>())
+        format!("not signed on: {off:?}; not settled: {:?}", open.take(3).collect::<Vec<_>>())
     }
 
     /// The daemon goes, and what it leaves is what it was.
@@ -949,7 +968,9 @@ impl World {
         self.disk = self.disk.after(Crash::LoseUnsynced);
         self.floor = self.floor.max(daemon.pipeline.durable().0);
         self.inspect();
-        self.verify_snapshots();
+        if self.plan.verifies {
+            self.verify_snapshots();
+        }
         let large = self.exchanges.iter().filter(|exchange| exchange.request.amount > LARGE).count();
         *self.tales.entry("large amounts").or_default() += large as u64;
     }
