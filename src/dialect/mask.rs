@@ -62,7 +62,8 @@ pub(super) fn masked(secrecy: Secrecy, clear: &str, bytes: usize) -> String {
     }
 }
 
-/// First six and last four, of a number that is long enough; of a short one the last four.
+/// First six and last four, of a number that is long enough; of a short one the last four. What a peer put in place of
+/// digits is fit for a terminal too.
 fn mask_card_number(number: &str) -> String {
     let length = number.len();
     let first = if length >= *CARD_DIGITS.start() { 6 } else { 0 };
@@ -70,7 +71,11 @@ fn mask_card_number(number: &str) -> String {
     number
         .chars()
         .enumerate()
-        .map(|(at, digit)| if at < first || (at >= last && length > 4) { digit } else { '*' })
+        .map(|(at, digit)| match at < first || (at >= last && length > 4) {
+            true if digit.is_ascii_graphic() || digit == ' ' => digit,
+            true => '.',
+            false => '*',
+        })
         .collect()
 }
 
@@ -215,6 +220,18 @@ fn luhn(digits: &[u32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_place_of_a_card_number_is_fit_for_a_terminal() {
+        let table = [
+            ("4111111111111111", "411111******1111"),
+            ("\u{1b}[2J11111111\u{7}\u{1b}[m", ".[2J11******..[m"),
+            ("4\n11", "****"),
+        ];
+        for (clear, masked) in table {
+            assert_eq!(mask_card_number(clear), masked, "{clear:?}");
+        }
+    }
 
     const PAN: &str = "4111111111111111";
 
