@@ -10,6 +10,7 @@ use crate::dialect::inbound::Received;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::money::Currency;
+use crate::domain::request::Presented;
 use crate::domain::request::TransactionKind;
 use crate::iso8583::build::Builder;
 use crate::iso8583::frame::FrameError;
@@ -75,6 +76,7 @@ impl Added<'_> {
         if self.amount.is_some() { FieldSet::of(&[4, 6]) } else { FieldSet::EMPTY }
     }
 
+    #[inline(never)]
     fn write(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
         match field {
             4 => builder.number(4, self.amount.map_or(0, |(amount, _)| amount)),
@@ -100,14 +102,16 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let view = &received.view;
-        // 0100, 0101, 0200, 0201 ask; advices and reversals get neither a new DE 38 nor amounts (R8, R25).
-        let asks = matches!(view.mti(), 100 | 101 | 200 | 201);
-        let refund = matches!(&received.inbound, Inbound::Authorization(request)
-            if request.kind == TransactionKind::Refund);
+        // Advices and reversals get neither a new DE 38 nor amounts (R8, R25).
+        let request = match &received.inbound {
+            Inbound::Authorization(request) => Some(request),
+            _ => None,
+        };
+        let refund = request.is_some_and(|request| request.kind == TransactionKind::Refund);
         let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
         let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
-        if asks {
+        if let Some(request) = request {
             if answer.action.is_approval() {
                 added.approval_code = answer.approval_code.map(|code| code.0);
             }
@@ -115,14 +119,14 @@ impl Dialect {
             added.amount = answer
                 .partial
                 .map(|part| (part.amount.minor.unsigned_abs(), part.billing.minor.unsigned_abs()));
-            if self.cvv2_came(view) {
+            if request.presented.has(Presented::CVV2) {
                 match self.mapping {
                     Mapping::Mastercard => added.private = Some(self.cvc_not_processed()),
                     _ => added.response_data = CVV2_NOT_PROCESSED,
                 }
             }
         }
-        self.write_response(received.header, view, added, out)
+        self.write_response(received.header, view, received.open, &added, out)
     }
 
     /// Appends the whole frame of an answer with nothing but DE 39 and what is echoed, whatever the request is.
@@ -136,7 +140,7 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let added = Added::only(self.response_code(action));
-        self.write_response(received.header, &received.view, added, out)
+        self.write_response(received.header, &received.view, received.open, &added, out)
     }
 
     /// Appends the answer to a malformed request when it can be answered (R24), and tells whether it did.
@@ -160,19 +164,23 @@ impl Dialect {
         if self.name_malformed_field && field > 0 {
             added.response_data = &number;
         }
-        self.write_response(malformed.header, view, added, out).is_ok()
+        self.write_response(malformed.header, view, false, &added, out).is_ok()
     }
 
     pub(super) fn write_response(
         &self,
         request_header: &[u8],
         view: &View<'_>,
-        added: Added<'_>,
+        open: bool,
+        added: &Added<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let mti = response_mti(view.mti());
-        let fields = self.response_fields(mti).and(view.fields()).or(added.fields());
-        let (fields, guarded) = self.guard(view, fields, added.private);
+        let mut fields = self.response_fields(mti).and(view.fields()).or(added.fields());
+        let mut guarded = FieldSet::EMPTY;
+        if !open || added.private.is_some() {
+            (fields, guarded) = self.guard(view, fields, added.private);
+        }
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
         let like = if bitmaps.unannounced_second { bitmaps } else { Bitmaps::AS_NEEDED };
@@ -197,7 +205,7 @@ impl Dialect {
 
     /// Of the fields of an answer, those of which something is left when the parts that never go back are taken out;
     /// and those that must be written without these parts.
-    #[inline]
+    #[cold]
     fn guard(&self, view: &View<'_>, fields: FieldSet, added: Option<(u16, u8)>) -> (FieldSet, FieldSet) {
         let guarded = self.guarded.and(fields);
         let mut fields = fields;
@@ -210,6 +218,7 @@ impl Dialect {
         (fields, guarded)
     }
 
+    #[cold]
     fn write_guarded(
         &self,
         view: &View<'_>,

@@ -96,7 +96,7 @@ fn read_division(section: &Section<'_>, defaults: Defaults, encoding: Encoding) 
         section.report_at("withheld", "`withheld` goes with `form = \"tagged\"`, and only with it");
     }
     let withheld = withheld.into_iter().map(|id| id as u16).collect();
-    Some(Subfields { form: form?, parts, withheld })
+    Some(Subfields::new(form?, parts, withheld))
 }
 
 fn read_form(section: &Section<'_>, form: &str, defaults: Defaults, encoding: Encoding) -> Option<Form> {
@@ -158,5 +158,5 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
         parts
     });
     part.finish();
-    Some(Subfield { number: number?, name, spec: spec?, parts })
+    Some(Subfield::new(number?, name, spec?, parts))
 }

@@ -4,11 +4,13 @@ use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::shapes;
 use crate::iso8583::spec::Count;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Prefix;
+use crate::iso8583::spec::Row;
 use crate::iso8583::value;
 
 /// How the parts of a field stand in it.
@@ -53,6 +55,15 @@ pub struct Subfield {
     pub spec: FieldSpec,
     /// How it is divided itself.
     pub parts: Option<Subfields>,
+    row: Row,
+}
+
+impl Subfield {
+    /// A part, and how it is divided itself.
+    #[must_use]
+    pub fn new(number: u16, name: Box<str>, spec: FieldSpec, parts: Option<Subfields>) -> Self {
+        Self { number, name, spec, parts, row: Row::of(&spec) }
+    }
 }
 
 /// How one field is divided.
@@ -64,6 +75,8 @@ pub struct Subfields {
     pub parts: Vec<Subfield>,
     /// Ids of tagged elements that never go back to whom they came from.
     pub withheld: Vec<u16>,
+    /// Where the parts with low numbers stand in `parts`: no part has the last place.
+    places: [u8; 65],
 }
 
 /// One part that was found.
@@ -83,9 +96,7 @@ impl Part<'_, '_> {
     /// The part as a number; `None` when it is not all digits.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        // Other than a field's, a part's content was not checked when it was read.
-        content::check(&self.subfield.spec, self.content, self.units).ok()?;
-        content::number(&self.subfield.spec, self.content, self.units)
+        number_by_spec(&self.subfield.spec, self.content, self.units)
     }
 
     /// Writes the part's characters into `buffer` and returns those written.
@@ -117,51 +128,63 @@ pub struct Parts<'s, 'a> {
 }
 
 impl Subfields {
+    /// A division with its parts, by rising number.
+    #[must_use]
+    pub fn new(form: Form, parts: Vec<Subfield>, withheld: Vec<u16>) -> Self {
+        let mut places = [u8::MAX; 65];
+        for (part, place) in parts.iter().zip(0..u8::MAX) {
+            if let Some(known) = places.get_mut(usize::from(part.number)) {
+                *known = place;
+            }
+        }
+        Self { form, parts, withheld, places }
+    }
+
     /// Reads the parts of a field with a bitmap.
     #[inline]
     #[must_use]
     pub fn parts<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
         let width = if let Form::Bitmap(width) = self.form { usize::from(width.min(8)) } else { 0 };
-        let Some(bitmap) = content.get(..width) else {
-            return Parts { table: self, content, named: 0, at: 0, broken: true };
-        };
-        let named = match bitmap.first_chunk::<8>() {
-            Some(whole) => u64::from_be_bytes(*whole),
-            // The first part in the highest bit.
-            None => bitmap.iter().rev().fold(0, |named, byte| named >> 8 | u64::from(*byte) << 56),
-        };
-        Parts { table: self, content, named, at: width, broken: false }
+        match part_bitmap(content, width) {
+            Some(named) => Parts { table: self, content, named, at: width, broken: false },
+            None => Parts { table: self, content, named: 0, at: 0, broken: true },
+        }
     }
 
     /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
+    #[inline(always)]
     #[must_use]
     pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u16) -> Option<Part<'s, 'a>> {
         let mut parts = self.parts(content);
-        if parts.named & bit_of(number) == 0 {
+        let wanted = bit_of(number);
+        if parts.named & wanted == 0 {
             return None;
         }
-        for subfield in &self.parts {
-            let wanted = bit_of(subfield.number);
-            if parts.named & wanted == 0 {
-                continue;
-            }
-            // A part without a row stands in front of it, so that nobody knows where this one starts.
-            if subfield.number > number || parts.named > wanted | (wanted - 1) {
-                return None;
-            }
-            let part = parts.read_as(subfield)?;
-            if subfield.number == number {
-                return Some(part);
-            }
-            parts.named &= !wanted;
+        // Those that stand in front of it.
+        let mut before = parts.named & !(wanted | (wanted - 1));
+        while before != 0 {
+            let lead = before.leading_zeros();
+            before &= !(1 << 63 >> lead);
+            parts.read(lead as u16 + 1)?;
         }
-        None
+        parts.read(number)
+    }
+
+    /// The number in one part of a field with a bitmap; `None` when it is absent, cannot be read, or is no number.
+    #[must_use]
+    pub fn number(&self, content: &[u8], number: u16) -> Option<u64> {
+        let Part { subfield, content, units, .. } = self.find(content, number)?;
+        shapes::short_number(&subfield.row, content)
+            .or_else(|| number_by_spec(&subfield.spec, content, units))
     }
 
     /// The row of a part.
     #[must_use]
     pub fn row(&self, number: u16) -> Option<&Subfield> {
-        self.parts.iter().find(|part| part.number == number)
+        match self.places.get(usize::from(number)) {
+            Some(place) => self.parts.get(usize::from(*place)),
+            None => self.parts.iter().find(|part| part.number == number),
+        }
     }
 
     /// The value of a tagged element: by its row, else as text.
@@ -277,19 +300,6 @@ impl Tagging {
         Elements { tagging: self, content, at: self.lead(content).len() }
     }
 
-    /// The content of the first element with this id; `None` when there is none before they cannot be read.
-    #[inline]
-    #[must_use]
-    pub fn find(self, content: &[u8], id: u16) -> Option<&[u8]> {
-        let mut elements = self.elements(content);
-        loop {
-            let element = elements.read()?;
-            if element.id == id {
-                return Some(element.content);
-            }
-        }
-    }
-
     /// Appends the head of an element whose content of so many bytes follows.
     pub fn push_head(self, id: u16, length: usize, out: &mut Vec<u8>) {
         for (value, digits) in [(usize::from(id), self.id_digits), (length, self.length_digits)] {
@@ -303,6 +313,10 @@ impl<'a> Elements<'a> {
     fn digits(&self, from: usize, count: u8) -> Option<usize> {
         let zero = self.tagging.zero();
         let bytes = self.content.get(from..from + usize::from(count))?;
+        if let [tens, ones] = *bytes {
+            let (tens, ones) = (tens.wrapping_sub(zero), ones.wrapping_sub(zero));
+            return (tens < 10 && ones < 10).then_some(usize::from(tens) * 10 + usize::from(ones));
+        }
         bytes.iter().try_fold(0, |value, byte| {
             let digit = byte.wrapping_sub(zero);
             (digit < 10).then_some(value * 10 + usize::from(digit))
@@ -343,6 +357,23 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+#[inline(never)]
+fn number_by_spec(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
+    // Other than a field's, a part's content was not checked when it was read.
+    content::check(spec, content, units).ok()?;
+    content::number(spec, content, units)
+}
+
+/// The bitmap of so many bytes, 8 at most, that a content starts with, the first part in the highest bit.
+#[inline(always)]
+pub(crate) fn part_bitmap(content: &[u8], width: usize) -> Option<u64> {
+    let bitmap = content.get(..width)?;
+    Some(match bitmap.first_chunk::<8>() {
+        Some(whole) => u64::from_be_bytes(*whole),
+        None => bitmap.iter().rev().fold(0, |named, byte| named >> 8 | u64::from(*byte) << 56),
+    })
+}
+
 /// The bit of a part in its bitmap; none for a number that no bitmap has.
 const fn bit_of(number: u16) -> u64 {
     if number >= 1 && number <= 64 { 1 << (64 - number) } else { 0 }
@@ -379,30 +410,26 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 }
 
 impl<'s, 'a> Parts<'s, 'a> {
-    fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
-        self.read_as(self.table.row(number)?)
-    }
-
     #[inline(always)]
-    fn read_as(&mut self, subfield: &'s Subfield) -> Option<Part<'s, 'a>> {
+    fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
+        let subfield = self.table.row(number)?;
         let offset = self.at;
-        let mut at = self.at;
-        let units = match subfield.spec.length {
-            Length::Fixed(units) => usize::from(units),
-            Length::Variable { prefix, max } => {
-                let end = at + usize::from(prefix.width);
-                let units = content::length_value(prefix, self.content.get(at..end)?)?;
-                at = end;
-                if units > usize::from(max) {
-                    return None;
-                }
-                units
-            }
+        let (at, units) = match subfield.spec.length {
+            Length::Fixed(units) => (offset, usize::from(units)),
+            Length::Variable { prefix, max } => self.length(prefix, max)?,
         };
         let end = at.checked_add(subfield.spec.bytes(units))?;
         let content = self.content.get(at..end)?;
         self.at = end;
         Some(Part { subfield, content, units, offset })
+    }
+
+    /// Where the content of a part starts that has its length in front, and how long it is.
+    #[inline(never)]
+    fn length(&self, prefix: Prefix, max: u16) -> Option<(usize, usize)> {
+        let end = self.at + usize::from(prefix.width);
+        let units = content::length_value(prefix, self.content.get(self.at..end)?)?;
+        (units <= usize::from(max)).then_some((end, units))
     }
 }
 
@@ -423,7 +450,7 @@ mod tests {
             pad: Pad::Left,
             checked: true,
         };
-        Subfield { number, name: "part".into(), spec, parts: None }
+        Subfield::new(number, "part".into(), spec, None)
     }
 
     #[test]
@@ -434,7 +461,7 @@ mod tests {
             part(2, Length::Fixed(15), Encoding::Bcd),
             part(16, Length::Variable { prefix, max: 3 }, Encoding::Ascii),
         ];
-        let table = Subfields { form: Form::Bitmap(2), parts, withheld: Vec::new() };
+        let table = Subfields::new(Form::Bitmap(2), parts, Vec::new());
         let read = |hex: &str| -> Vec<Result<(u16, usize), u16>> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
             let parts = table.parts(&content);
@@ -499,10 +526,6 @@ mod tests {
                     .collect();
                 assert_eq!(read, *expected, "{text}");
                 assert_eq!(tagging.lead(content).len(), lead.len(), "{text}");
-                for (id, found) in expected.iter().flatten() {
-                    assert_eq!(tagging.find(content, *id).map(<[u8]>::len), Some(found.len()));
-                }
-                assert_eq!(tagging.find(content, 77), None);
                 let mut head = Vec::new();
                 tagging.push_head(7, 5, &mut head);
                 assert_eq!(head.len(), usize::from(tagging.id_digits + tagging.length_digits));
@@ -520,7 +543,7 @@ mod tests {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
             let withheld = vec![10, 11, 87, 92];
-            let table = Subfields { form: Form::Tagged(tagging), parts: Vec::new(), withheld };
+            let table = Subfields::new(Form::Tagged(tagging), Vec::new(), withheld);
             let mut out = Vec::new();
             table.append_open(text.as_bytes(), added, &mut out);
             let mut results = 0;
