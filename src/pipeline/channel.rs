@@ -34,7 +34,6 @@ use super::gate::Parked;
 use super::lookahead::AHEAD;
 use super::lookahead::Need;
 use super::station::Seat;
-use super::unknown::Sampling;
 use super::unknown::UnknownElements;
 
 /// What a socket is served with.
@@ -230,7 +229,6 @@ pub struct Channel {
     spans: Option<Box<[Spans; AHEAD]>>,
     parked: Parked,
     notices: Vec<Notice>,
-    sampling: Sampling,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -346,10 +344,9 @@ impl Channel {
         self.tally.frames += 1;
         match message {
             Ok(message) => {
-                if let Some(weight) = self.sampling.next_weight() {
-                    let unknown = &mut self.tally.unknown;
-                    let dialect = &batch.settings.dialect;
-                    dialect.unknown_elements(&message.view, |path| unknown.count(path, weight));
+                if message.strange {
+                    let (dialect, unknown) = (&batch.settings.dialect, &mut self.tally.unknown);
+                    dialect.unknown_elements(&message.view, |path| unknown.count(path));
                 }
                 self.serve(batch, message, now, out);
             }
@@ -511,7 +508,7 @@ impl Channel {
             self.tally.answer(ActionCode::FormatError);
         }
         if let Some(path) = Path::of_fault(&malformed.fault) {
-            self.tally.unknown.count(path, 1);
+            self.tally.unknown.count(path);
         }
         self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
     }
