@@ -1,11 +1,18 @@
-//! What one Visa authorization costs in the codec: bytes to domain, and the answer to bytes.
+//! What one authorization costs in the codec: bytes to domain, and the answer to bytes. Beside it, what the crate
+//! `iso8583_rs` takes for a message that it can read, in the same run.
+
+#![expect(clippy::expect_used, reason = "a benchmark that cannot go on ends where it stands")]
 
 use std::hint::black_box;
+use std::process::Command;
+use std::process::ExitCode;
 
+use criterion::BatchSize;
 use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
-use criterion::criterion_main;
+use iso8583_rs::iso8583::iso_spec::spec;
+use oracle_spec::SPECIFICATION;
 use turnpike::dialect::Dialect;
 use turnpike::dialect::inbound::Context;
 use turnpike::domain::action::ActionCode;
@@ -13,9 +20,14 @@ use turnpike::domain::answer::Answer;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::party::NameId;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::iso8583::build::Builder;
+use turnpike::iso8583::spec::Bitmaps;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 use turnpike::iso8583::view::View;
+
+#[path = "../tests/oracle_spec/mod.rs"]
+mod oracle_spec;
 
 /// A chip purchase with the fields that a Visa acquirer sends.
 const VISA_PURCHASE: &[(u8, &str)] = &[
@@ -152,21 +164,60 @@ fn codec(criterion: &mut Criterion) {
                 out.len()
             });
         });
-        group.bench_function("decode, look for unknown elements, and answer", |bencher| {
-            bencher.iter(|| {
-                out.clear();
-                let mut unknown = 0;
-                if let Ok(received) = &dialect.decode(black_box(&body), context, &mut spans) {
-                    dialect.unknown_elements(&received.view, |_| unknown += 1);
-                    let written = dialect.write_answer(received, black_box(&answer), &mut out);
-                    black_box(written.is_ok());
-                }
-                out.len() + unknown
-            });
-        });
         group.finish();
     }
 }
 
-criterion_group!(benches, codec);
-criterion_main!(benches);
+/// The same message read and written again, by ours and by the other codec. Ours reads in place and copies into a
+/// buffer that is used again; the other keeps each value by itself.
+fn beside_another_codec(criterion: &mut Criterion) {
+    let dialect = oracle_spec::ours();
+    let values: Vec<(u8, Value<'_>)> = ISO87_PURCHASE.iter().map(|(f, v)| (*f, Value::Text(v))).collect();
+    let mut message = Vec::new();
+    dialect.compose_message(100, &values, Bitmaps::AS_NEEDED, &mut message).expect("a right message");
+    let mut group = criterion.benchmark_group("the same message decoded and encoded");
+    group.throughput(Throughput::Elements(1));
+    let (mut spans, mut out) = (Spans::default(), Vec::with_capacity(4096));
+    let again = |message: &[u8], spans: &mut Spans, out: &mut Vec<u8>| {
+        out.clear();
+        let Ok(view) = View::parse(dialect.layout(), message, spans) else { return };
+        let mut builder =
+            Builder::begin(dialect.layout(), out, view.mti(), view.fields(), Bitmaps::AS_NEEDED);
+        let written = view.fields().iter().all(|field| builder.copy(&view, field).is_ok());
+        black_box(written);
+        builder.finish();
+    };
+    again(&message, &mut spans, &mut out);
+    assert_eq!(out, message);
+    group.bench_function("turnpike", |bencher| {
+        bencher.iter(|| {
+            again(black_box(&message), &mut spans, &mut out);
+            out.len()
+        });
+    });
+    let oracle = spec("");
+    let theirs = |mut owned: Vec<u8>| oracle.parse(&mut owned).ok().and_then(|read| read.assemble().ok());
+    assert_eq!(theirs(message.clone()), Some(message.clone()));
+    group.bench_function("iso8583_rs", |bencher| {
+        bencher.iter_batched(|| message.clone(), theirs, BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, codec, beside_another_codec);
+
+/// The other codec reads its specification once a process, from the file that an environment variable names: the
+/// benchmark runs itself again with that variable set.
+fn main() -> ExitCode {
+    if std::env::var_os(SPECIFICATION).is_some() {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
+        return ExitCode::SUCCESS;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("specification.yaml");
+    std::fs::write(&file, oracle_spec::specification(&oracle_spec::ours())).expect("a file");
+    let mut again = Command::new(std::env::current_exe().expect("this benchmark"));
+    let status = again.args(std::env::args_os().skip(1)).env(SPECIFICATION, &file).status().expect("it runs");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
