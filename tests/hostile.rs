@@ -297,13 +297,15 @@ fn peers_that_never_read_are_closed_and_take_no_room_at_the_gate() {
     assert_eq!(closed, 24);
 }
 
+/// DE 55 with a tag of four bytes.
+fn chip(link: &str, tag: u32) -> String {
+    let tags = format!("82023900{tag:04X}04C0FFEE77");
+    if link == "visa" { format!("01{:04X}{tags}", tags.len() / 2) } else { tags }
+}
+
 #[test]
 fn an_unknown_element_is_counted_by_its_path_and_shown_once_without_its_value() {
     let process = Process::start("async");
-    let chip = |link, tag: u32| {
-        let tags = format!("82023900{tag:04X}04C0FFEE77");
-        if link == "visa" { format!("01{:04X}{tags}", tags.len() / 2) } else { tags }
-    };
     // A field of which the dialect knows nothing.
     let mut peer = process.peer("visa");
     let unknown = with(PURCHASE, &[(4, "000000000001"), (11, "900000"), (129, "C0FFEE")]);
@@ -328,6 +330,28 @@ fn an_unknown_element_is_counted_by_its_path_and_shown_once_without_its_value() 
     let lines = log.lines().filter(|line| line.contains("DE55.9F51")).count();
     assert_eq!(lines, LINKS.len(), "once for each link");
     assert!(!log.to_uppercase().contains("C0FFEE"), "never with its value");
+}
+
+#[test]
+fn an_element_that_is_new_to_an_old_socket_is_counted_and_shown_as_well() {
+    let process = Process::start("async");
+    for (link, _) in LINKS {
+        let mut peer = process.peer(link);
+        for n in 0..301 {
+            let tag = if n == 300 { 0x9f51 } else { 0x9f26 };
+            let (stan, chip) = (format!("{n:06}"), chip(link, tag));
+            let answer = peer.ask(100, &with(PURCHASE, &[(4, "000000000001"), (11, &stan), (55, &chip)]));
+            assert_eq!(answer.outcome(), (110, "00"), "{link} {n}");
+        }
+        let metric = format!("turnpike_unknown_elements_total{{link=\"{link}\",path=\"DE55.9F51\"}}");
+        assert_eq!(process.metric(&metric), 1, "{link}");
+    }
+    let log = fs::read_to_string(process.directory.path().join("log")).expect("a log");
+    assert_eq!(
+        log.lines().filter(|line| line.contains("DE55.9F51")).count(),
+        LINKS.len(),
+        "once for each link"
+    );
 }
 
 #[test]

@@ -83,5 +83,7 @@ fn parts(table: &Subfields, content: &[u8]) {
         let part = table.find(content, number).map(|part| (part.subfield.number, part.offset, part.units));
         let known = found.iter().find(|(known, _, _)| *known == number).copied();
         assert_eq!(part, known, "part {number}");
+        let value = table.find(content, number).and_then(|part| part.number());
+        assert_eq!(table.number(content, number), value, "the number in part {number}");
     }
 }

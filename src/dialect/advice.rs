@@ -22,6 +22,7 @@ use super::Mapping;
 use super::decode;
 use super::decode::Texts;
 use super::decode::Track2;
+use super::elements::Elements;
 use super::inbound::Context;
 use super::inbound::Fault;
 
@@ -29,12 +30,17 @@ use super::inbound::Fault;
 const MASTERCARD_TIMEOUT: &[u8; 2] = b"82";
 
 impl Dialect {
-    pub(super) fn advice(&self, view: &View<'_>, context: Context) -> Result<Advice, Fault> {
+    pub(super) fn advice(
+        &self,
+        view: &View<'_>,
+        context: Context,
+        elements: &Elements<'_>,
+    ) -> Result<Advice, Fault> {
         let mti = view.mti();
         let texts = Texts::of(view);
         let (transmission, stan) = (decode::transmission(view)?, Stan(decode::required(view, 11)? as u32));
         Ok(Advice {
-            key: self.key(view, context, stan, transmission, &texts)?,
+            key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan: decode::pan(view, Track2::of(view).as_ref())?,
@@ -87,16 +93,20 @@ impl Dialect {
 
     /// A part of Visa's DE 63.
     pub(super) fn private_use(&self, view: &View<'_>, number: u16) -> Option<u16> {
-        let part = self.subfields(63)?.find(view.content(63)?, number)?;
-        u16::try_from(part.number()?).ok()
+        u16::try_from(self.subfields(63)?.number(view.content(63)?, number)?).ok()
     }
 
     /// What a message says of a request of theirs whose answer did not arrive: the answer itself in a reject frame, or
     /// a 0190 that names it by the same keys. `None` when it does not name a card and a message.
-    pub(super) fn undelivered(&self, view: &View<'_>, context: Context) -> Option<ReversalRequest> {
+    pub(super) fn undelivered(
+        &self,
+        view: &View<'_>,
+        context: Context,
+        elements: &Elements<'_>,
+    ) -> Option<ReversalRequest> {
         let stan = Stan(view.number(11)? as u32);
         let transmission = decode::transmission(view).ok()?;
-        let key = self.key(view, context, stan, transmission, &Texts::of(view)).ok()?;
+        let key = self.key(view, context, elements, stan, transmission, &Texts::of(view)).ok()?;
         let class = match view.mti() / 100 {
             2 => MessageClass::Financial,
             _ => MessageClass::Authorization,
@@ -124,6 +134,7 @@ impl Dialect {
         &self,
         view: &View<'_>,
         context: Context,
+        elements: &Elements<'_>,
     ) -> Result<AdministrativeAdvice, Fault> {
         let stan = Stan(decode::required(view, 11)? as u32);
         let transmission = view.number(7).and_then(|digits| TransmissionTime::new(digits as u32));
@@ -138,7 +149,7 @@ impl Dialect {
                 rrn,
                 terminal,
                 merchant,
-                network_reference: self.network_reference(view).unwrap_or(0),
+                network_reference: self.network_reference(view, elements).unwrap_or(0),
             },
             mti: view.mti(),
             pan: decode::pan(view, None).ok(),

@@ -11,6 +11,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::answer::PartialApproval;
 use crate::domain::money::Currency;
+use crate::domain::request::Presented;
 use crate::domain::request::TransactionKind;
 use crate::iso8583::build::Builder;
 use crate::iso8583::frame::FrameError;
@@ -87,6 +88,7 @@ impl Added<'_> {
         if self.amounts_replaced.is_some() { FieldSet::of(&[4, 5, 6]) } else { FieldSet::EMPTY }
     }
 
+    #[inline(never)]
     fn write(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
         match field {
             4..=6 => {
@@ -114,34 +116,36 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let view = &received.view;
-        // 0100, 0101, 0200, 0201 ask; advices and reversals get neither a new DE 38 nor amounts (R8, R25).
-        let asks = matches!(view.mti(), 100 | 101 | 200 | 201);
-        let refund = matches!(&received.inbound, Inbound::Authorization(request)
-            if request.kind == TransactionKind::Refund);
+        // Advices and reversals get neither a new DE 38 nor amounts (R8, R25).
+        let request = match &received.inbound {
+            Inbound::Authorization(request) => Some(request),
+            _ => None,
+        };
+        let refund = request.is_some_and(|request| request.kind == TransactionKind::Refund);
         let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
         let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
         let mut results = NOT_VERIFIED;
-        if asks {
+        if let Some(request) = request {
             if answer.action.is_approval() {
                 added.approval_code = answer.approval_code.map(|code| code.0);
             }
             added.amounts = additional_amounts(view, answer, &mut amounts);
             added.amounts_replaced = answer.partial.as_ref().map(|part| replaced(view, part));
+            let cvv2 = request.presented.has(Presented::CVV2);
             if self.mapping == Mapping::Mastercard {
-                added.private = self.cvv2_came(view).then(|| self.cvc_not_processed());
+                added.private = cvv2.then(|| self.cvc_not_processed());
             } else if self.mapping == Mapping::Visa && view.has(126) {
-                added.response_data = self.not_verified(view, &mut results);
+                added.response_data = self.not_verified(view, cvv2, &mut results);
             }
         }
-        self.write_response(received.header, view, added, out)
+        self.write_response(received.header, view, received.open, &added, out)
     }
 
     /// Visa DE 44 about a CVV2 and a CAVV, of which nothing was verified; empty when neither came.
-    fn not_verified<'t>(&self, view: &View<'_>, results: &'t mut [u8; 15]) -> &'t [u8] {
+    fn not_verified<'t>(&self, view: &View<'_>, cvv2: bool, results: &'t mut [u8; 15]) -> &'t [u8] {
         let mut length = 0;
-        for (came, at, result) in
-            [(self.cvv2_came(view), CVV2_RESULT_AT, b'P'), (self.cavv_came(view), CAVV_RESULT_AT, b'6')]
+        for (came, at, result) in [(cvv2, CVV2_RESULT_AT, b'P'), (self.cavv_came(view), CAVV_RESULT_AT, b'6')]
         {
             if came {
                 results[at] = result;
@@ -162,7 +166,7 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let added = Added::only(self.response_code(action));
-        self.write_response(received.header, &received.view, added, out)
+        self.write_response(received.header, &received.view, received.open, &added, out)
     }
 
     /// Appends the answer to a malformed request when it can be answered (R24), and tells whether it did.
@@ -186,19 +190,23 @@ impl Dialect {
         if self.name_malformed_field && field > 0 {
             added.response_data = &number;
         }
-        self.write_response(malformed.header, view, added, out).is_ok()
+        self.write_response(malformed.header, view, false, &added, out).is_ok()
     }
 
     pub(super) fn write_response(
         &self,
         request_header: &[u8],
         view: &View<'_>,
-        added: Added<'_>,
+        open: bool,
+        added: &Added<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let mti = response_mti(view.mti());
-        let fields = self.response_fields(mti).and(view.fields()).or(added.fields());
-        let (fields, guarded) = self.guard(view, fields, added.private);
+        let mut fields = self.response_fields(mti).and(view.fields()).or(added.fields());
+        let mut guarded = FieldSet::EMPTY;
+        if !open || added.private.is_some() {
+            (fields, guarded) = self.guard(view, fields, added.private);
+        }
         let start = self.framing.begin(out);
         let bitmaps = view.bitmaps();
         let lower_case = bitmaps.lower_case;
@@ -225,7 +233,7 @@ impl Dialect {
 
     /// Of the fields of an answer, those of which something is left when the parts that never go back are taken out;
     /// and those that must be written without these parts.
-    #[inline]
+    #[cold]
     fn guard(&self, view: &View<'_>, fields: FieldSet, added: Option<(u16, u8)>) -> (FieldSet, FieldSet) {
         let guarded = self.guarded.and(fields);
         let mut fields = fields;
@@ -238,6 +246,7 @@ impl Dialect {
         (fields, guarded)
     }
 
+    #[cold]
     fn write_guarded(
         &self,
         view: &View<'_>,

@@ -9,7 +9,7 @@ use crate::iso8583::subfields::Form;
 use crate::iso8583::tlv;
 
 /// Application cryptogram.
-const CRYPTOGRAM_TAG: u32 = 0x9f26;
+pub(super) const CRYPTOGRAM_TAG: u32 = 0x9f26;
 /// How deep a template may lie in others.
 const DEPTH_MAX: usize = 4;
 /// The longest chip data that is read where it is written in hex.

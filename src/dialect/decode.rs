@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::chip;
+use crate::dialect::elements::Elements;
 use crate::dialect::header;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Fault;
@@ -81,35 +81,40 @@ impl Dialect {
                 return Err(Malformed { header, view: Some(broken.view), fault });
             }
         };
+        let elements = self.elements(&view);
         let inbound = if split.rejected {
             // Whatever the network sent back: the code counts, and the message as far as it can be read.
             let stan = view.number(11).map(|stan| Stan(stan as u32));
             let mti = view.mti();
             // An answer of ours that the network did not take.
-            let answer = if matches!(mti, 110 | 210) { self.undelivered(&view, context) } else { None };
+            let answer =
+                if matches!(mti, 110 | 210) { self.undelivered(&view, context, &elements) } else { None };
             Ok(Inbound::Reject(Reject { code: split.reject_code, mti, stan, answer }))
         } else {
-            self.meaning(&view, context)
+            self.meaning(&view, context, &elements)
         };
         match inbound {
-            Ok(inbound) => Ok(Received { header, view, inbound }),
+            Ok(inbound) => {
+                let Elements { strange, open, .. } = elements;
+                Ok(Received { header, view, strange, open, inbound })
+            }
             Err(fault) => Err(Malformed { header, view: Some(view), fault }),
         }
     }
 
     #[inline(always)]
-    fn meaning(&self, view: &View<'_>, context: Context) -> Result<Inbound, Fault> {
+    fn meaning(&self, view: &View<'_>, context: Context, elements: &Elements<'_>) -> Result<Inbound, Fault> {
         let mti = view.mti();
         match mti {
-            100 | 101 | 200 | 201 => Ok(Inbound::Authorization(self.authorization(view, context)?)),
-            120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context)?)),
-            190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context))),
-            620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context)?)),
+            100 | 101 | 200 | 201 => Ok(Inbound::Authorization(self.authorization(view, context, elements)?)),
+            120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context, elements)?)),
+            190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context, elements))),
+            620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context, elements)?)),
             // A part of the amount stays; carried out as a whole it would give too much back.
             400 | 401 | 420 | 421 if view.has(REPLACEMENT_AMOUNTS) && self.replaces_amount(view) => {
                 Ok(Inbound::Unsupported { mti })
             }
-            400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context)?)),
+            400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context, elements)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
             // The third digit of an answer is odd.
@@ -119,7 +124,12 @@ impl Dialect {
     }
 
     #[inline(always)]
-    fn authorization(&self, view: &View<'_>, context: Context) -> Result<AuthorizationRequest, Fault> {
+    fn authorization(
+        &self,
+        view: &View<'_>,
+        context: Context,
+        elements: &Elements<'_>,
+    ) -> Result<AuthorizationRequest, Fault> {
         let mti = view.mti();
         let mut texts = Texts { rrn: Text::BLANK, terminal: Text::BLANK, merchant: Text::BLANK };
         Texts::read(view, &mut texts);
@@ -133,10 +143,10 @@ impl Dialect {
         let amount = amount(view, inquiry)?;
         let billing = billing(view)?;
         dates(view)?;
-        let partial_supported = self.partial_supported(view);
+        let partial_supported = self.partial_supported(view, elements);
         let kind = self.kind(view, processing_code, amount);
         Ok(AuthorizationRequest {
-            key: self.key(view, context, stan, transmission, &texts)?,
+            key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan,
@@ -149,12 +159,17 @@ impl Dialect {
             country: small(view, 19)?,
             entry_mode: small(view, 22)?,
             partial_supported,
-            merchant_initiated: partial_supported && self.merchant_initiated(view),
-            presented: self.presented(view),
+            merchant_initiated: partial_supported && self.merchant_initiated(view, elements),
+            presented: self.presented(view, elements),
         })
     }
 
-    fn reversal(&self, view: &View<'_>, context: Context) -> Result<ReversalRequest, Fault> {
+    fn reversal(
+        &self,
+        view: &View<'_>,
+        context: Context,
+        elements: &Elements<'_>,
+    ) -> Result<ReversalRequest, Fault> {
         let mti = view.mti();
         let mut texts = Texts { rrn: Text::BLANK, terminal: Text::BLANK, merchant: Text::BLANK };
         Texts::read(view, &mut texts);
@@ -165,7 +180,7 @@ impl Dialect {
         let stan = Stan(required(view, 11)? as u32);
         let (reason, legs) = self.reversal_reason(view);
         Ok(ReversalRequest {
-            key: self.key(view, context, stan, transmission, &texts)?,
+            key: self.key(view, context, elements, stan, transmission, &texts)?,
             advice: mti >= 420,
             repeat: mti % 2 == 1,
             pan,
@@ -195,6 +210,7 @@ impl Dialect {
         &self,
         view: &View<'_>,
         context: Context,
+        elements: &Elements<'_>,
         stan: Stan,
         transmission: TransmissionTime,
         texts: &Texts,
@@ -208,7 +224,7 @@ impl Dialect {
             rrn: texts.rrn,
             terminal: texts.terminal,
             merchant: texts.merchant,
-            network_reference: self.network_reference(view).unwrap_or(0),
+            network_reference: self.network_reference(view, elements).unwrap_or(0),
         })
     }
 
@@ -231,22 +247,22 @@ impl Dialect {
     }
 
     /// The network's own id of the transaction: Visa DE 62.2, the transaction identifier; Mastercard's trace id.
-    pub(super) fn network_reference(&self, view: &View<'_>) -> Option<u64> {
+    pub(super) fn network_reference(&self, view: &View<'_>, elements: &Elements<'_>) -> Option<u64> {
         match self.mapping {
-            Mapping::Visa => self.subfields(62)?.find(view.content(62)?, 2)?.number(),
-            Mapping::Mastercard => self.mastercard_reference(view),
+            Mapping::Visa => self.subfields(62)?.number(view.content(62)?, 2),
+            Mapping::Mastercard => self.mastercard_reference(view, &elements.private),
             Mapping::Iso87 => None,
         }
     }
 
     /// Visa DE 60.10: 1 is "can take a part", 3 is that and "the amount is estimated". Mastercard DE 48 SE 61 (R12).
-    fn partial_supported(&self, view: &View<'_>) -> bool {
+    fn partial_supported(&self, view: &View<'_>, elements: &Elements<'_>) -> bool {
         match self.mapping {
             Mapping::Visa => {
                 let indicators = view.content(60).and_then(|content| content.get(ADDITIONAL_INDICATORS));
                 indicators.is_some_and(|byte| matches!(byte & 0x0f, 1 | 3))
             }
-            Mapping::Mastercard => self.mastercard_partial(view),
+            Mapping::Mastercard => self.mastercard_partial(&elements.private),
             Mapping::Iso87 => false,
         }
     }
@@ -254,7 +270,7 @@ impl Dialect {
     /// Visa DE 126.13 (recurring, installment, credential on file) and 63.3 (3900 to 3904); Mastercard DE 48 SE 22 and
     /// DE 61 (R12).
     #[cold]
-    fn merchant_initiated(&self, view: &View<'_>) -> bool {
+    fn merchant_initiated(&self, view: &View<'_>, elements: &Elements<'_>) -> bool {
         match self.mapping {
             Mapping::Visa => {
                 let environment = || {
@@ -264,7 +280,7 @@ impl Dialect {
                 matches!(environment(), Some(b'R' | b'I' | b'C'))
                     || self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_MERCHANT_REASONS)
             }
-            Mapping::Mastercard => self.mastercard_merchant_initiated(view),
+            Mapping::Mastercard => self.mastercard_merchant_initiated(view, &elements.private),
             Mapping::Iso87 => false,
         }
     }
@@ -295,33 +311,22 @@ impl Dialect {
         tells && content && whole && !self.name_malformed_field && view.fields().includes(needed)
     }
 
-    fn presented(&self, view: &View<'_>) -> Presented {
-        let mut presented = Presented::default();
+    fn presented(&self, view: &View<'_>, elements: &Elements<'_>) -> Presented {
+        let mut presented = elements.private.presented();
         if view.has(52) {
             presented = presented.with(Presented::PIN);
         }
         if view.has(35) || view.has(45) {
             presented = presented.with(Presented::TRACK);
         }
-        if self.has_cryptogram(view) {
+        // Visa's third bitmap carried a cryptogram before DE 55 did.
+        if elements.cryptogram || self.mapping == Mapping::Visa && view.has(136) {
             presented = presented.with(Presented::CRYPTOGRAM);
         }
-        if self.mapping == Mapping::Mastercard {
-            return presented.with(self.mastercard_presented(view));
-        }
-        if self.cvv2_came(view) {
+        if self.mapping == Mapping::Visa && self.has_visa_cvv2(view) {
             presented = presented.with(Presented::CVV2);
         }
         presented
-    }
-
-    fn has_cryptogram(&self, view: &View<'_>) -> bool {
-        // Visa's third bitmap carried it before DE 55 did.
-        if self.mapping == Mapping::Visa && view.has(136) {
-            return true;
-        }
-        let Some((spec, content)) = self.layout.field(55).zip(view.content(55)) else { return false };
-        chip::has_cryptogram(spec, self.subfields(55).map(|subfields| subfields.form), content)
     }
 
     /// Visa DE 126.9: what 3-D Secure gave.
@@ -330,15 +335,9 @@ impl Dialect {
         self.mapping == Mapping::Visa && found().is_some()
     }
 
-    /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one). Mastercard DE 48
-    /// SE 92.
-    pub(super) fn cvv2_came(&self, view: &View<'_>) -> bool {
-        match self.mapping {
-            Mapping::Visa => {}
-            Mapping::Mastercard => return self.cvc2_came(view),
-            Mapping::Iso87 => return false,
-        }
-        let (Some(subfields), Some(content)) = (self.subfields(126), view.content(126)) else { return false };
+    /// Visa DE 126.10: its first character says that a CVV2 is present (1, or 3 for a dynamic one).
+    fn has_visa_cvv2(&self, view: &View<'_>) -> bool {
+        let (Some(content), Some(subfields)) = (view.content(126), self.subfields(126)) else { return false };
         let mut buffer = [0; 6];
         let Some(part) = subfields.find(content, 10) else { return false };
         matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
@@ -457,14 +456,14 @@ pub(super) fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
     digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))
 }
 
-/// Card number and expiry of DE 35. It lives on the stack of one decoding only.
+/// Of card number and expiry what only DE 35 has. It lives on the stack of one decoding only.
 pub(super) struct Track2 {
     pan: Option<Pan>,
     expiry: Option<Expiry>,
 }
 
 impl Track2 {
-    #[inline]
+    #[inline(never)]
     pub(super) fn of(view: &View<'_>) -> Option<Self> {
         if view.has(2) && view.has(14) || !view.has(35) {
             return None;
@@ -472,7 +471,7 @@ impl Track2 {
         let mut buffer = [0; 40];
         let track = view.text(35, &mut buffer)?;
         let separator = track.iter().position(|character| !character.is_ascii_digit())?;
-        let pan = Pan::from_ascii(track.get(..separator)?).ok();
+        let pan = if view.has(2) { None } else { Pan::from_ascii(track.get(..separator)?).ok() };
         let date = track.get(separator + 1..separator + 5);
         let expiry = date.and_then(|date| {
             let digits = date.iter().map(|byte| byte.wrapping_sub(b'0'));

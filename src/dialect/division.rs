@@ -107,7 +107,7 @@ fn read_division(
     }
     let withheld = withheld.into_iter().map(|id| id as u16).collect();
     let without_bitmap = read_without_bitmap(section, form, &parts);
-    Some(Subfields { form: form?, parts, withheld, without_bitmap })
+    Some(Subfields::new(form?, parts, withheld, without_bitmap))
 }
 
 /// The parts of a content that came without its bitmap.
@@ -199,5 +199,5 @@ fn read_part(section: &Section<'_>, key: &str, defaults: Defaults, form: Option<
     });
     let secret = part.flag_or("secret", false);
     part.finish();
-    Some(Subfield { number: number?, name, spec: spec?, parts, secret })
+    Some(Subfield::new(number?, name, spec?, parts, secret))
 }

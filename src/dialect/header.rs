@@ -144,12 +144,15 @@ pub(super) fn begin_answer(
 
 fn begin_visa_answer(request: &[u8], own: Option<u32>, out: &mut Vec<u8>) {
     if let Some(header) = request.first_chunk::<VISA_HEADER_BYTES>() {
-        let [_, format, text, _, _, d1, d2, d3, s1, s2, s3, round_trip @ ..] = *header;
-        let [o1, o2, o3] = own.map_or([d1, d2, d3], station);
-        let format = format & !ANOTHER_FOLLOWS;
+        let mut header = *header;
+        let [length, format, _, length_high, length_low, d1, d2, d3, s1, s2, s3, ..] = &mut header;
+        *length = VISA_HEADER_BYTES as u8;
+        *format &= !ANOTHER_FOLLOWS;
         // H4, the length, is filled in at the end.
-        out.extend_from_slice(&[VISA_HEADER_BYTES as u8, format, text, 0, 0, s1, s2, s3, o1, o2, o3]);
-        out.extend_from_slice(&round_trip);
+        (*length_high, *length_low) = (0, 0);
+        let from = own.map_or([*d1, *d2, *d3], station);
+        ([*d1, *d2, *d3], [*s1, *s2, *s3]) = ([*s1, *s2, *s3], from);
+        out.extend_from_slice(&header);
     }
 }
 

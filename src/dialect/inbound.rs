@@ -100,6 +100,10 @@ pub struct Received<'a> {
     pub header: &'a [u8],
     /// The message's fields.
     pub view: View<'a>,
+    /// It has elements that the dialect's table lacks; [`crate::dialect::Dialect::unknown_elements`] names them.
+    pub strange: bool,
+    /// None of its elements is withheld from answers, and all can be read.
+    pub(super) open: bool,
     /// What it asks for.
     pub inbound: Inbound,
 }

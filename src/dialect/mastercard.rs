@@ -9,6 +9,8 @@ use crate::domain::request::ProcessingCode;
 use crate::domain::request::TransactionKind;
 use crate::iso8583::digits;
 use crate::iso8583::spec::Encoding;
+use crate::iso8583::subfields::Element;
+use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
 use crate::iso8583::view::View;
 
@@ -44,6 +46,27 @@ const STATUS_AT: usize = 6;
 
 /// Base of the digits of a reference: 0-9 and A-Z.
 const ALPHANUMERIC: u64 = 36;
+/// Not one of them. No digit has its bit.
+const NO_DIGIT: u8 = 0x80;
+/// The digits' values by their characters.
+const ASCII_DIGITS: [u8; 256] = digits_of(false);
+const EBCDIC_DIGITS: [u8; 256] = digits_of(true);
+
+const fn digits_of(ebcdic: bool) -> [u8; 256] {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < ALPHANUMERIC as u8 {
+        let character = if value < 10 { b'0' + value } else { b'A' + value - 10 };
+        let byte = if ebcdic { digits::to_ebcdic(character) } else { character };
+        digits[byte as usize] = value;
+        value += 1;
+    }
+    digits
+}
+
+/// Characters of a network code with its reference, and of a day.
+const NAME: usize = 9;
+const DATE: usize = 4;
 /// Days of a year of twelve months with 31 each.
 const DAYS: u64 = 12 * 31;
 /// Marks a reference that is a hash: too long, or with other characters.
@@ -51,55 +74,62 @@ const HASHED: u64 = 1 << 63;
 /// Characters of DE 63 that count.
 const NETWORK_DATA_MAX: usize = 28;
 
-impl Dialect {
-    fn private_tagging(&self) -> Option<Tagging> {
-        self.subfields(PRIVATE_DATA)?.tagging()
+/// What DE 48 says. Of elements that come twice the first one counts, but anything that was presented is kept.
+#[derive(Clone, Copy)]
+pub(super) struct PrivateData<'a> {
+    conditions: Option<&'a [u8]>,
+    initiator: Option<&'a [u8]>,
+    trace_id: Option<&'a [u8]>,
+    presented: Presented,
+}
+
+impl<'a> PrivateData<'a> {
+    /// Of a message without it.
+    pub(super) const NONE: Self =
+        Self { conditions: None, initiator: None, trace_id: None, presented: Presented(0) };
+
+    #[inline(always)]
+    pub(super) fn take(&mut self, element: &Element<'a>) {
+        match element.id {
+            EXTENDED_CONDITIONS => _ = self.conditions.get_or_insert(element.content),
+            MERCHANT_INDICATOR => _ = self.initiator.get_or_insert(element.content),
+            TRACE_ID => _ = self.trace_id.get_or_insert(element.content),
+            CVC2 if !element.content.is_empty() => self.presented = self.presented.with(Presented::CVV2),
+            UCAF if !element.content.is_empty() => {
+                self.presented = self.presented.with(Presented::AUTHENTICATION);
+            }
+            _ => {}
+        }
     }
 
-    /// One subelement of DE 48.
-    fn private<'a>(&self, view: &View<'a>, id: u16) -> Option<&'a [u8]> {
-        self.private_tagging()?.find(view.content(PRIVATE_DATA)?, id)
+    /// A CVC 2 and what 3-D Secure gave, when something is in them.
+    pub(super) const fn presented(&self) -> Presented {
+        self.presented
+    }
+}
+
+impl Dialect {
+    fn private_is_ebcdic(&self) -> bool {
+        let tagging = self.subfields(PRIVATE_DATA).and_then(Subfields::tagging);
+        tagging.is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic)
     }
 
     /// SE 61, subfield 1: the terminal can take a part of the amount (R12).
-    pub(super) fn mastercard_partial(&self, view: &View<'_>) -> bool {
-        let ebcdic = self.private_tagging().is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic);
-        let yes = if ebcdic { 0xf1 } else { b'1' };
-        self.private(view, EXTENDED_CONDITIONS).and_then(<[u8]>::first) == Some(&yes)
+    pub(super) fn mastercard_partial(&self, private: &PrivateData<'_>) -> bool {
+        let Some(first) = private.conditions.and_then(<[u8]>::first) else { return false };
+        *first == if self.private_is_ebcdic() { digits::to_ebcdic(b'1') } else { b'1' }
     }
 
     /// SE 22, subfield 5, begins with M; or DE 61, subfield 4, says that a payment recurs (R12).
-    pub(super) fn mastercard_merchant_initiated(&self, view: &View<'_>) -> bool {
+    pub(super) fn mastercard_merchant_initiated(&self, view: &View<'_>, private: &PrivateData<'_>) -> bool {
         let indicator = || {
-            let tagging = self.private_tagging()?;
+            let tagging = self.subfields(PRIVATE_DATA)?.tagging()?;
             let parts = Tagging { lead: 0, ..tagging };
-            let first = *parts.find(self.private(view, MERCHANT_INDICATOR)?, INITIATED_BY)?.first()?;
+            let mut elements = parts.elements(private.initiator?).map_while(Result::ok);
+            let first = *elements.find(|element| element.id == INITIATED_BY)?.content.first()?;
             Some(if tagging.encoding == Encoding::Ebcdic { digits::from_ebcdic(first) } else { first })
         };
-        let mut buffer = [0; PRESENCE_AT + 1];
-        let presence = view.text(POINT_OF_SERVICE, &mut buffer).and_then(|text| text.get(PRESENCE_AT));
-        indicator() == Some(b'M') || presence == Some(&b'4')
-    }
-
-    /// SE 92 came with something in it.
-    pub(super) fn cvc2_came(&self, view: &View<'_>) -> bool {
-        self.private(view, CVC2).is_some_and(|code| !code.is_empty())
-    }
-
-    /// A CVC 2 and what 3-D Secure gave.
-    pub(super) fn mastercard_presented(&self, view: &View<'_>) -> Presented {
-        let mut presented = Presented::default();
-        let Some((tagging, content)) = self.private_tagging().zip(view.content(PRIVATE_DATA)) else {
-            return presented;
-        };
-        for element in tagging.elements(content).flatten().filter(|element| !element.content.is_empty()) {
-            match element.id {
-                CVC2 => presented = presented.with(Presented::CVV2),
-                UCAF => presented = presented.with(Presented::AUTHENTICATION),
-                _ => {}
-            }
-        }
-        presented
+        indicator() == Some(b'M') || view.character(POINT_OF_SERVICE, PRESENCE_AT) == Some(b'4')
     }
 
     /// DE 61, subfield 7: 8 asks for the account's status, for no amount; 9 for a token (R16).
@@ -116,12 +146,12 @@ impl Dialect {
     ///
     /// A request that is no increment names another transaction in SE 63, the first of a series for instance. Its own
     /// id is what a later reversal of it will name, so that goes first.
-    pub(super) fn mastercard_reference(&self, view: &View<'_>) -> Option<u64> {
+    pub(super) fn mastercard_reference(&self, view: &View<'_>, private: &PrivateData<'_>) -> Option<u64> {
         let own = || own_reference(view);
         let named = || {
             let mut buffer = [0; 40];
-            let content = self.private(view, TRACE_ID)?;
-            let ebcdic = self.private_tagging()?.encoding == Encoding::Ebcdic;
+            let content = private.trace_id?;
+            let ebcdic = self.private_is_ebcdic();
             for (to, from) in buffer.iter_mut().zip(content) {
                 *to = if ebcdic { digits::from_ebcdic(*from) } else { *from };
             }
@@ -133,26 +163,36 @@ impl Dialect {
 
     /// SE 87 of an answer to a message with a CVC 2: P, not processed (R28).
     pub(super) fn cvc_not_processed(&self) -> (u16, u8) {
-        let ebcdic = self.private_tagging().is_some_and(|tagging| tagging.encoding == Encoding::Ebcdic);
-        (CVC_RESULT, if ebcdic { digits::to_ebcdic(b'P') } else { b'P' })
+        (CVC_RESULT, if self.private_is_ebcdic() { digits::to_ebcdic(b'P') } else { b'P' })
     }
 }
 
 /// DE 61, subfield 7: the transaction status.
 fn status(view: &View<'_>) -> Option<u8> {
-    let mut buffer = [0; STATUS_AT + 1];
-    view.text(POINT_OF_SERVICE, &mut buffer)?.get(STATUS_AT).copied()
+    view.character(POINT_OF_SERVICE, STATUS_AT)
 }
 
 fn own_reference(view: &View<'_>) -> Option<u64> {
-    let mut buffer = [0; NETWORK_DATA_MAX + 4];
+    // Without its day a reference means another transaction on every day.
+    let date = view.number(SETTLEMENT_DATE)?;
+    let content = view.content(NETWORK_DATA)?;
+    // A name without padding, as it comes nearly always.
+    if let (Ok(name), Some(DATE)) = (<&[u8; NAME]>::try_from(content), view.units(SETTLEMENT_DATE)) {
+        let packed = match view.layout().field(NETWORK_DATA)?.encoding {
+            Encoding::Ascii => pack(name, &ASCII_DIGITS, date / 100, date % 100),
+            Encoding::Ebcdic => pack(name, &EBCDIC_DIGITS, date / 100, date % 100),
+            _ => None,
+        };
+        if packed.is_some() {
+            return packed;
+        }
+    }
+    let mut buffer = [0; NETWORK_DATA_MAX + DATE];
     let (data, date) = buffer.split_at_mut(NETWORK_DATA_MAX);
     let length = view.text(NETWORK_DATA, data)?.len();
-    // Without its day a reference means another transaction on every day.
-    view.number(SETTLEMENT_DATE)?;
     view.text(SETTLEMENT_DATE, date)?;
     buffer.copy_within(NETWORK_DATA_MAX.., length);
-    reference(buffer.get(..length + 4)?)
+    reference(buffer.get(..length + DATE)?)
 }
 
 /// A trace id as a number that is never zero; `None` when nothing but spaces and zeros is in it.
@@ -174,23 +214,25 @@ fn reference(text: &[u8]) -> Option<u64> {
 }
 
 fn packed(text: &[u8]) -> Option<u64> {
-    let (name, date) = text.split_first_chunk::<9>()?;
+    let (name, date) = text.split_first_chunk::<NAME>()?;
     let [m1, m2, d1, d2] = *date else { return None };
     let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-    let month = digit(m1)? * 10 + digit(m2)?;
-    let day = digit(d1)? * 10 + digit(d2)?;
+    pack(name, &ASCII_DIGITS, digit(m1)? * 10 + digit(m2)?, digit(d1)? * 10 + digit(d2)?)
+}
+
+/// A name of letters and digits and a day as one number.
+#[inline(never)]
+fn pack(name: &[u8; NAME], digits: &[u8; 256], month: u64, day: u64) -> Option<u64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    let name = name.iter().try_fold(0, |value, byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'A'..=b'Z' => byte - b'A' + 10,
-            _ => return None,
-        };
-        Some(value * ALPHANUMERIC + u64::from(digit))
-    })?;
-    Some(1 + name * DAYS + (month - 1) * 31 + day - 1)
+    let (mut number, mut wrong) = (0, 0);
+    for byte in name {
+        let digit = digits[usize::from(*byte)];
+        wrong |= digit;
+        number = number * ALPHANUMERIC + u64::from(digit);
+    }
+    (wrong < NO_DIGIT).then_some(1 + number * DAYS + (month - 1) * 31 + day - 1)
 }
 
 #[cfg(test)]

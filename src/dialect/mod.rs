@@ -27,6 +27,7 @@ mod decode;
 pub mod describe;
 mod division;
 mod edit;
+mod elements;
 pub mod framing;
 pub mod guess;
 pub mod header;

@@ -155,7 +155,7 @@ impl Dialect {
     ) -> Result<(), WriteError> {
         let refused = self.network_codes.refused.filter(|_| outcome == ActionCode::InvalidTransaction);
         let code = refused.unwrap_or_else(|| self.response_code(outcome));
-        self.write_response(received.header, &received.view, Added::only(code), out)
+        self.write_response(received.header, &received.view, received.open, &Added::only(code), out)
     }
 
     /// Whether the table has a code for this, so that it can be sent.

@@ -7,6 +7,17 @@ pub const PAN_DIGITS_MIN: usize = 8;
 /// Most digits of a primary account number (DE 2 is `n..19`).
 pub const PAN_DIGITS_MAX: usize = 19;
 
+/// Powers of ten by their number of zeros.
+const POWERS: [u64; PAN_DIGITS_MAX + 1] = {
+    let mut powers = [1; PAN_DIGITS_MAX + 1];
+    let mut zeros = 1;
+    while zeros < powers.len() {
+        powers[zeros] = powers[zeros - 1] * 10;
+        zeros += 1;
+    }
+    powers
+};
+
 /// A primary account number (DE 2). It has no `Display` and no serialization, and its `Debug` masks it.
 ///
 /// Held as its value and its number of digits: nineteen digits fit an unsigned 64-bit integer.
@@ -55,7 +66,7 @@ impl Pan {
         if (digits as usize) < PAN_DIGITS_MIN || digits as usize > PAN_DIGITS_MAX {
             return Err(PanError::Length);
         }
-        if value >= 10_u64.pow(digits as u32) {
+        if value >= POWERS[digits as usize] {
             return Err(PanError::Length);
         }
         Ok(Self { value, digits })

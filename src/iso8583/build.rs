@@ -37,11 +37,12 @@ impl<'o> Builder<'o> {
         fields: FieldSet,
         like: Bitmaps,
     ) -> Self {
-        let number = [mti / 1000 % 10, mti / 100 % 10, mti / 10 % 10, mti % 10].map(|digit| digit as u8);
+        let [high, low] = [mti / 100, mti].map(|pair| digits::bcd_pair((pair % 100) as u8));
+        let zoned = |zone: u8| [high >> 4, high & 0x0f, low >> 4, low & 0x0f].map(|digit| zone | digit);
         match layout.mti() {
-            Encoding::Bcd => out.extend_from_slice(&[number[0] << 4 | number[1], number[2] << 4 | number[3]]),
-            Encoding::Ebcdic => out.extend_from_slice(&number.map(|digit| 0xf0 + digit)),
-            _ => out.extend_from_slice(&number.map(|digit| b'0' + digit)),
+            Encoding::Bcd => out.extend_from_slice(&[high, low]),
+            Encoding::Ebcdic => out.extend_from_slice(&zoned(digits::EBCDIC_ZERO)),
+            _ => out.extend_from_slice(&zoned(digits::ASCII_ZERO)),
         }
         let bitmap_at = out.len();
         let bitmaps = fields.bitmaps().max(usize::from(like.count.min(3)));
@@ -114,23 +115,22 @@ impl<'o> Builder<'o> {
     ) -> Result<(), (u8, ValueError)> {
         let named = from.named();
         for word in 0..3 {
-            let base = 1 + 64 * word as u8;
-            let (mut rest, new) = (fields.0[word], new.0[word]);
-            let breaks = (named.0[word] & !rest) | new;
+            let (mut rest, base) = (fields.0[word], 1 + 64 * word as u8);
+            // No run goes on past these.
+            let breaks = (named.0[word] & !rest) | new.0[word];
             while rest != 0 {
-                let first = rest.trailing_zeros();
-                let field = base + (first & 63) as u8;
-                if new >> first & 1 == 1 {
+                let first = rest.trailing_zeros() & 63;
+                let field = base + first as u8;
+                let stop = breaks & u64::MAX << first;
+                let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
+                if run == 0 {
                     rest &= rest - 1;
+                    self.last = field - 1;
                     write(field, self).map_err(|error| (field, error))?;
                     continue;
                 }
-                // All up to the next field that is not copied.
-                let stop = breaks & u64::MAX << first;
-                let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
-                rest &= !run;
-                self.last = base + (63 - run.leading_zeros().min(63)) as u8;
-                self.append(from, field, self.last);
+                rest ^= run;
+                self.append(from, field, base + (run.ilog2() & 63) as u8);
             }
         }
         self.named = self.named.or(fields);
@@ -140,23 +140,16 @@ impl<'o> Builder<'o> {
     /// Appends what stands from the first of these fields to the last.
     #[inline(always)]
     fn append(&mut self, from: &View<'_>, first: u8, last: u8) {
-        let (raw, more) = from.raw_and_more(first, last);
-        if let Some(more) = more
-            && raw.len() <= more.len()
-        {
-            let end = self.out.len() + raw.len();
-            self.out.extend_from_slice(more);
-            self.out.truncate(end);
-        } else if let (Some(head), Some(tail), ..=32) =
-            (raw.first_chunk::<16>(), raw.last_chunk::<16>(), raw.len())
-        {
-            // The last fields of the message: two halves of constant size that overlap.
-            let end = self.out.len() + raw.len();
-            self.out.extend_from_slice(head);
-            self.out.truncate(end - tail.len());
-            self.out.extend_from_slice(tail);
-        } else {
-            self.out.extend_from_slice(raw);
+        let (start, end) = from.range(first, last);
+        let body = from.body();
+        // A copy of constant size, and what is too much taken back, is cheaper than the exact one.
+        match body.get(start..start + 32).and_then(<[u8]>::first_chunk::<32>) {
+            Some(more) if end.wrapping_sub(start) <= more.len() => {
+                let length = self.out.len() + end.wrapping_sub(start);
+                self.out.extend_from_slice(more);
+                self.out.truncate(length);
+            }
+            _ => self.out.extend_from_slice(body.get(start..end).unwrap_or_default()),
         }
     }
 
@@ -182,22 +175,32 @@ impl<'o> Builder<'o> {
         self.unless_failed(field, written)
     }
 
-    /// Writes as many ASCII characters as the field has, without padding and without a check where it takes any.
+    /// Writes a field of an answer, while [`Builder::echo`] says that it is its turn: as many ASCII characters as the
+    /// field has, without padding and without a check where it takes any.
     ///
     /// # Errors
-    /// The field is unknown, out of order, or cannot hold them.
+    /// The field is unknown or cannot hold them.
     #[inline(always)]
     pub(crate) fn exact_text<const N: usize>(&mut self, field: u8, text: &[u8; N]) -> Result<(), ValueError> {
-        let spec = self.name(field)?;
+        let spec = self.layout.field(field).ok_or(ValueError::UnknownField)?;
         if spec.length != Length::Fixed(N as u16) || spec.content != Content::Text {
-            let written = value::encode_characters(spec, text, self.out);
-            return self.unless_failed(field, written);
+            return value::encode_characters(spec, text, self.out);
         }
         match spec.encoding {
-            Encoding::Ebcdic => self.out.extend_from_slice(&text.map(digits::to_ebcdic)),
+            Encoding::Ebcdic => self.extend_short(text.iter().map(|character| digits::to_ebcdic(*character))),
             _ => self.out.extend_from_slice(text),
         }
         Ok(())
+    }
+
+    /// Appends up to eight bytes. They are put together in a register: what is written byte by byte cannot be read at
+    /// once for a while.
+    #[inline(always)]
+    fn extend_short(&mut self, bytes: impl ExactSizeIterator<Item = u8>) {
+        let length = self.out.len() + bytes.len();
+        let word = bytes.zip(0_u32..8).fold(0, |word, (byte, place)| word | u64::from(byte) << (8 * place));
+        self.out.extend_from_slice(&word.to_le_bytes());
+        self.out.truncate(length);
     }
 
     /// Writes a value.

@@ -82,12 +82,16 @@ pub fn characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mut [
         }
         Encoding::Bcd if spec.content == Content::Signed => signed_characters(spec, content, units, buffer),
         Encoding::Binary | Encoding::Bcd => {
-            let odd = spec.encoding == Encoding::Bcd && units % 2 == 1;
-            let nibbles = content.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-            let skip = usize::from(odd && spec.pad == Pad::Left);
-            let length = (content.len() * 2).saturating_sub(usize::from(odd)).min(buffer.len());
-            for (to, nibble) in buffer[..length].iter_mut().zip(nibbles.skip(skip)) {
-                *to = digits::nibble_character(nibble);
+            let (skip, length) = digits_in(spec, content, units);
+            let length = length.min(buffer.len());
+            let (half, whole) = buffer[..length].split_at_mut(skip.min(length));
+            for (to, byte) in half.iter_mut().zip(content) {
+                *to = digits::nibble_character(byte & 0x0f);
+            }
+            for (to, byte) in whole.chunks_mut(2).zip(content.iter().skip(skip)) {
+                for (to, nibble) in to.iter_mut().zip([byte >> 4, byte & 0x0f]) {
+                    *to = digits::nibble_character(nibble);
+                }
             }
             length
         }
@@ -102,6 +106,32 @@ fn signed_characters(spec: &FieldSpec, content: &[u8], units: usize, buffer: &mu
     };
     *first = *sign;
     1 + characters(&FieldSpec { content: Content::Numeric, ..*spec }, digits, units - 1, rest)
+}
+
+/// One of the characters that [`characters`] writes.
+#[inline]
+pub(crate) fn character(spec: &FieldSpec, content: &[u8], units: usize, place: usize) -> Option<u8> {
+    match spec.encoding {
+        Encoding::Ascii | Encoding::Hex => content.get(place).copied(),
+        Encoding::Ebcdic => content.get(place).map(|byte| digits::from_ebcdic(*byte)),
+        Encoding::Bcd if spec.content == Content::Signed => {
+            let (sign, digits) = content.split_first()?;
+            let digit = FieldSpec { content: Content::Numeric, ..*spec };
+            place.checked_sub(1).map_or(Some(*sign), |place| character(&digit, digits, units - 1, place))
+        }
+        Encoding::Binary | Encoding::Bcd => {
+            let (skip, length) = digits_in(spec, content, units);
+            let byte = content.get((place + skip) / 2).filter(|_| place < length)?;
+            let nibble = if (place + skip).is_multiple_of(2) { byte >> 4 } else { byte & 0x0f };
+            Some(digits::nibble_character(nibble))
+        }
+    }
+}
+
+/// Of the nibbles of a content, how many are left out in front, and how many count.
+fn digits_in(spec: &FieldSpec, content: &[u8], units: usize) -> (usize, usize) {
+    let odd = spec.encoding == Encoding::Bcd && units % 2 == 1;
+    (usize::from(odd && spec.pad == Pad::Left), (content.len() * 2).saturating_sub(usize::from(odd)))
 }
 
 /// What a length says; `None` when it is not made of digits.

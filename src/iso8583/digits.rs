@@ -1,5 +1,7 @@
 //! Digits and characters as bytes: BCD, ASCII and EBCDIC, checked and converted eight bytes at a time.
 
+use std::hint::cold_path;
+
 /// Code page 500 to Latin-1. The two are one-to-one, so any byte survives the way there and back.
 const FROM_EBCDIC: [u8; 256] = [
     0x00, 0x01, 0x02, 0x03, 0x9c, 0x09, 0x86, 0x7f, 0x97, 0x8d, 0x8e, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
@@ -71,8 +73,26 @@ fn load(bytes: &[u8]) -> u64 {
 /// The eight bytes that end where a field ends, of which the field is the last ones: every message has so many in
 /// front of its first field. `None` past the end of the bytes.
 #[inline(always)]
-fn load_before(bytes: &[u8], end: usize) -> Option<u64> {
+pub(crate) fn load_before(bytes: &[u8], end: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(..end)?.last_chunk::<8>()?))
+}
+
+/// The eight bytes from `at` on, the first one lowest, with zeros for those behind the end.
+#[inline(always)]
+pub(crate) fn load_from(bytes: &[u8], at: u32) -> u64 {
+    let at = at as usize;
+    match bytes.get(at..at + 8).and_then(<[u8]>::first_chunk::<8>) {
+        Some(whole) => u64::from_le_bytes(*whole),
+        None => {
+            cold_path();
+            load_end(bytes.get(at..).unwrap_or_default())
+        }
+    }
+}
+
+#[inline(never)]
+fn load_end(bytes: &[u8]) -> u64 {
+    load(bytes).checked_shl(64 - 8 * bytes.len() as u32).unwrap_or(0).swap_bytes()
 }
 
 /// The lowest nibbles of a number, 0 to 16 of them.
@@ -126,6 +146,13 @@ pub(crate) fn zoned_before(bytes: &[u8], end: usize, digits: usize) -> Option<u6
     Some(join_digits(last_nibbles(high, 2 * (digits - 8))) * 100_000_000 + join_digits(x))
 }
 
+/// The number of 9 to 16 zoned digits that end at `end`; `mask` leaves the digits of those in front of the last eight.
+#[inline(always)]
+pub(crate) fn wide_before(bytes: &[u8], end: usize, mask: u64) -> Option<u64> {
+    let (low, high) = (load_before(bytes, end)?, load_before(bytes, end.checked_sub(8)?)?);
+    Some(join_digits(high & mask) * 100_000_000 + join_digits(low & each(0x0f)))
+}
+
 /// Whether every nibble is a decimal digit: none has its highest bit together with one of the two in the middle.
 #[inline]
 const fn nibbles_are_digits(x: u64) -> bool {
@@ -144,6 +171,29 @@ const fn nibbles_are_track(x: u64) -> bool {
 pub(crate) fn is_bcd_track(bytes: &[u8]) -> bool {
     let (head, tail) = bytes.split_at(bytes.len() % 8);
     nibbles_are_track(load(head)) && tail.chunks_exact(8).all(|chunk| nibbles_are_track(load(chunk)))
+}
+
+/// Whether every byte is a digit of the zone that starts at `zero`, or what separates the parts of a track: D or `=`.
+#[inline]
+pub(crate) fn is_zoned_track(bytes: &[u8], zero: u8) -> bool {
+    let separators = if zero == EBCDIC_ZERO { [to_ebcdic(b'D'), to_ebcdic(b'=')] } else { *b"D=" };
+    let [d, equals] = separators.map(each);
+    let right = |x: u64| {
+        let digits = x ^ each(zero);
+        // Most have nothing but digits in them. A byte that is none of the three keeps its highest bit.
+        bytes_are_digits(digits)
+            || no_digits(digits) & not_zero(x ^ d) & not_zero(x ^ equals) & each(0x80) == 0
+    };
+    let (chunks, end) = bytes.as_chunks::<8>();
+    // Zeros in front of the last bytes: the zone's own zero stands there.
+    let last = load(end) | each(zero).checked_shl(8 * end.len() as u32).unwrap_or(0);
+    right(last) && chunks.iter().all(|chunk| right(u64::from_be_bytes(*chunk)))
+}
+
+/// The highest bit of each byte that is not zero. The other bits mean nothing.
+#[inline(always)]
+const fn not_zero(x: u64) -> u64 {
+    x | ((x & each(0x7f)) + each(0x7f))
 }
 
 /// Whether every nibble is a decimal digit.
@@ -169,7 +219,13 @@ fn chunk_is_zoned(bytes: &[u8], zero: u8) -> bool {
 /// Whether every byte is 0 to 9.
 #[inline]
 const fn bytes_are_digits(x: u64) -> bool {
-    (x | ((x & each(0x7f)) + each(0x76))) & each(0x80) == 0
+    no_digits(x) & each(0x80) == 0
+}
+
+/// The highest bit of each byte that is not 0 to 9. The other bits mean nothing.
+#[inline(always)]
+const fn no_digits(x: u64) -> u64 {
+    x | ((x & each(0x7f)) + each(0x76))
 }
 
 /// Whether every byte is a digit of the zone that starts at `zero` (ASCII or EBCDIC).
@@ -184,7 +240,7 @@ pub(crate) fn is_zoned(bytes: &[u8], zero: u8) -> bool {
 
 /// Eight digits, one in each byte, the first in the highest.
 #[inline]
-const fn join_digits(x: u64) -> u64 {
+pub(crate) const fn join_digits(x: u64) -> u64 {
     // A lane of two halves holds high * 2^8 + low, and is to hold high * 10 + low.
     join_pairs(x - (x >> 8 & 0x00ff_00ff_00ff_00ff) * (256 - 10))
 }
@@ -196,9 +252,37 @@ const fn join_pairs(x: u64) -> u64 {
     fours - (fours >> 32) * ((1 << 32) - 10_000)
 }
 
+/// Up to four BCD digits as a number.
+#[inline(always)]
+pub(crate) const fn join_few_bcd(x: u32) -> u64 {
+    let pairs = x - (x >> 4 & 0x0f0f) * (16 - 10);
+    (pairs - (pairs >> 8) * (256 - 100)) as u64
+}
+
+/// Up to four digits, one in each byte, as a number.
+#[inline(always)]
+pub(crate) const fn join_few_digits(x: u32) -> u64 {
+    let pairs = x - (x >> 8 & 0x00ff_00ff) * (256 - 10);
+    (pairs - (pairs >> 16) * (65_536 - 100)) as u64
+}
+
+/// Four BCD digits as a number; `None` when one is none.
+#[inline(always)]
+pub(crate) const fn four_bcd(bytes: [u8; 2]) -> Option<u16> {
+    let x = u16::from_be_bytes(bytes) as u64;
+    if nibbles_are_digits(x) { Some(join_few_bcd(x as u32) as u16) } else { None }
+}
+
+/// Four zoned digits as a number; `None` when one is none.
+#[inline(always)]
+pub(crate) const fn four_zoned(bytes: [u8; 4], zero: u8) -> Option<u16> {
+    let x = u32::from_be_bytes(bytes) ^ each(zero) as u32;
+    if bytes_are_digits(x as u64) { Some(join_few_digits(x) as u16) } else { None }
+}
+
 /// Up to sixteen BCD digits as a number.
 #[inline]
-const fn join_bcd(x: u64) -> u64 {
+pub(crate) const fn join_bcd(x: u64) -> u64 {
     // Each lane loses what its higher half is worth too much.
     let pairs = x - (x >> 4 & each(0x0f)) * (16 - 10);
     let fours = pairs - (pairs >> 8 & 0x00ff_00ff_00ff_00ff) * (256 - 100);
@@ -227,6 +311,13 @@ pub(crate) fn zoned_value(bytes: &[u8]) -> Option<u64> {
         value = value.checked_mul(100_000_000)?.checked_add(digits(chunk))?;
     }
     Some(value)
+}
+
+/// A number below 100 as two BCD digits.
+#[inline(always)]
+pub(crate) const fn bcd_pair(number: u8) -> u8 {
+    // 103 / 1024 is a tenth, near enough.
+    number + 6 * ((number as u16 * 103) >> 10) as u8
 }
 
 /// The character of a nibble: 0-9, then A-F. In a track, D is the separator.
@@ -316,6 +407,52 @@ mod tests {
     }
 
     #[test]
+    fn pairs_and_four_digits_are_written_and_read() {
+        for number in 0..10_000_u16 {
+            let [high, low] = [number / 100, number % 100].map(|pair| bcd_pair(pair as u8));
+            assert_eq!(four_bcd([high, low]), Some(number));
+            let nibbles = [high >> 4, high & 0x0f, low >> 4, low & 0x0f];
+            for zero in [ASCII_ZERO, EBCDIC_ZERO] {
+                let zoned = nibbles.map(|nibble| zero | nibble);
+                assert_eq!(four_zoned(zoned, zero), Some(number));
+                assert_eq!(four_zoned(zoned, zero ^ 0x10), None);
+            }
+        }
+        assert_eq!((four_bcd([0x0a, 0]), four_zoned(*b"01:0", ASCII_ZERO)), (None, None));
+    }
+
+    #[test]
+    fn tracks_are_checked_at_every_length() {
+        for zero in [ASCII_ZERO, EBCDIC_ZERO] {
+            let wire = |text: &[u8]| -> Vec<u8> {
+                text.iter().map(|byte| if zero == EBCDIC_ZERO { to_ebcdic(*byte) } else { *byte }).collect()
+            };
+            for length in 0..=24 {
+                let track = wire(&b"0123456789=D987654321=D0"[..length]);
+                assert!(is_zoned_track(&track, zero), "{length}");
+                for at in 0..length {
+                    for wrong in 0..=255_u8 {
+                        let mut spoiled = track.clone();
+                        spoiled[at] = wrong;
+                        let right = wire(b"0123456789=D").contains(&wrong);
+                        assert_eq!(is_zoned_track(&spoiled, zero), right, "{length} {at} {wrong:02x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_behind_the_end_is_zero() {
+        let bytes: Vec<u8> = (1..=11).collect();
+        for at in 0..14_u32 {
+            let expected =
+                (0..8).map(|n| u64::from(bytes.get(at as usize + n).copied().unwrap_or(0)) << (8 * n));
+            assert_eq!(load_from(&bytes, at), expected.sum::<u64>(), "{at}");
+        }
+    }
+
+    #[test]
     fn digits_are_checked_and_read_from_their_end() {
         let front = [0xff; 8];
         for count in 0..=16_usize {
@@ -346,6 +483,11 @@ mod tests {
                     front.into_iter().chain(digits.iter().map(|digit| digit | zero)).collect();
                 assert_eq!(zoned_before(&zoned, zoned.len(), count), Some(value));
                 assert!(is_zoned_before(&zoned, zoned.len(), count, zero));
+                if count > 8 {
+                    let mask = u64::MAX.checked_shr(8 * (16 - count) as u32).unwrap_or(0) & each(0x0f);
+                    assert_eq!(wide_before(&zoned, zoned.len(), mask), Some(value));
+                    assert_eq!(wide_before(&zoned, 7, mask), None);
+                }
                 for at in 8..zoned.len() {
                     for wrong in 0..=255_u8 {
                         let mut spoiled = zoned.clone();

@@ -8,6 +8,7 @@ pub mod build;
 pub mod content;
 pub mod digits;
 pub mod frame;
+mod read;
 mod shapes;
 pub mod spec;
 pub mod subfields;

@@ -1,81 +1,87 @@
 //! Fields of a frequent shape, read without a look at their table row.
 
 use crate::iso8583::digits;
+use crate::iso8583::read::Span;
+use crate::iso8583::spec::Inside;
 use crate::iso8583::spec::Row;
 use crate::iso8583::spec::Shape;
-use crate::iso8583::view::Span;
 
-/// Reads a field of a frequent shape and says where it ends; `None` when it has another or anything is wrong with it.
+/// How many units a field has, and where its content starts. `None` when its length cannot be read or it has another
+/// shape.
 #[inline(always)]
-pub(super) fn quick(row: &Row, body: &[u8], at: usize) -> Option<(Span, usize)> {
-    // More than half of all fields: a branch of its own is foretold better than a jump to one of many places.
-    if row.shape == Shape::Bcd {
-        let bytes = usize::from(row.bytes);
-        let end = at + bytes;
-        return digits::is_bcd_before(body, end, bytes, row.pad).then_some((Span::fixed(at, row), end));
-    }
+pub(super) fn length(row: &Row, body: &[u8], at: usize) -> Option<(usize, usize)> {
     match row.shape {
-        Shape::Other | Shape::Bcd => None,
-        Shape::Plain => {
-            let end = at + usize::from(row.bytes);
-            (end <= body.len()).then_some((Span::fixed(at, row), end))
+        Shape::Counted => Some((usize::from(*body.get(at)?), at + 1)),
+        Shape::TwoDigits => {
+            let [tens, ones] = body.get(at..at + 2)?.first_chunk::<2>()?.map(|byte| byte ^ row.prefix_zero);
+            (tens <= 9 && ones <= 9).then_some((usize::from(tens) * 10 + usize::from(ones), at + 2))
         }
-        Shape::Zoned => {
-            let end = at + usize::from(row.bytes);
-            let right = digits::is_zoned_before(body, end, usize::from(row.units), row.zero);
-            right.then_some((Span::fixed(at, row), end))
+        Shape::ThreeDigits => {
+            let digits = body.get(at..at + 3)?.first_chunk::<3>()?.map(|byte| byte ^ row.prefix_zero);
+            let [hundreds, tens, ones] = digits.map(usize::from);
+            let right = hundreds <= 9 && tens <= 9 && ones <= 9;
+            right.then_some((hundreds * 100 + tens * 10 + ones, at + 3))
         }
-        Shape::CountedPlain => {
-            let units = usize::from(*body.get(at)?);
-            let end = at + 1 + units;
-            let right = units <= usize::from(row.units) && end <= body.len();
-            right.then_some((Span::new(at, at + 1, end, units), end))
-        }
-        Shape::CountedBcd => {
-            let units = usize::from(*body.get(at)?);
-            let bytes = units.div_ceil(2);
-            let end = at + 1 + bytes;
-            let right = units <= usize::from(row.units.min(16))
-                && units > 0
-                && digits::is_bcd_before(body, end, bytes, digits::odd_pad(units));
-            right.then_some((Span::new(at, at + 1, end, units), end))
-        }
-        Shape::CountedTrack => {
-            let units = usize::from(*body.get(at)?);
-            let end = at + 1 + units.div_ceil(2);
-            let bytes = body.get(at + 1..end)?;
-            let right = units <= usize::from(row.units)
-                && bytes.first()? >> 4 & digits::odd_pad(units) == 0
-                && digits::is_bcd_track(bytes);
-            right.then_some((Span::new(at, at + 1, end, units), end))
-        }
-        Shape::LengthPlain | Shape::LengthZoned => {
-            let content = at + usize::from(row.prefix);
-            let units = zoned_length(body.get(at..content)?, row.prefix_zero)?;
-            let end = content + units;
-            let right = units <= usize::from(row.units)
-                && if row.shape == Shape::LengthPlain {
-                    end <= body.len()
-                } else {
-                    // Sixteen digits and less are looked at in one piece: there is always so much in front of them.
-                    match units {
-                        1..=16 => digits::is_zoned_before(body, end, units, row.zero),
-                        _ => digits::is_zoned(body.get(content..end)?, row.zero),
-                    }
-                };
-            right.then_some((Span::new(at, content, end, units), end))
-        }
+        Shape::Fixed | Shape::Wide => Some((usize::from(row.units), at)),
+        Shape::Other => None,
     }
 }
 
-/// A length of two or three digits of one byte each.
+/// Reads a field of a frequent shape and says where it ends; `None` when it has another or anything is wrong with it.
+/// Every message has at least eight bytes in front of its first field.
+#[inline(never)]
+pub(super) fn read(row: &Row, body: &[u8], at: usize, span: &mut Span) -> Option<u32> {
+    let (units, content) = length(row, body, at)?;
+    // BCD digits take half a byte each.
+    let half = usize::from(matches!(row.inside, Inside::Bcd | Inside::BcdTrack));
+    let end = content + ((units + half) >> half);
+    let bytes = body.get(content..end)?;
+    let right = units <= usize::from(row.units)
+        && match row.inside {
+            Inside::Anything => true,
+            // Sixteen digits and less are looked at in one piece.
+            Inside::Bcd if (1..=16).contains(&units) => {
+                digits::is_bcd_before(body, end, bytes.len(), digits::odd_pad(units))
+            }
+            Inside::Zoned if (1..=16).contains(&units) => digits::is_zoned_before(body, end, units, row.zero),
+            _ => is_right(row, bytes, units),
+        };
+    *span = Span::new(at, content, end, units);
+    if right { Some(end as u32) } else { None }
+}
+
+/// Whether the content of a field is what it must be, whatever its length.
+#[inline(never)]
+fn is_right(row: &Row, bytes: &[u8], units: usize) -> bool {
+    match row.inside {
+        Inside::Anything => true,
+        Inside::Bcd => pad_is_right(bytes, units) && digits::is_bcd(bytes),
+        Inside::Zoned => digits::is_zoned(bytes, row.zero),
+        Inside::BcdTrack => pad_is_right(bytes, units) && digits::is_bcd_track(bytes),
+        Inside::ZonedTrack => digits::is_zoned_track(bytes, row.zero),
+    }
+}
+
+fn pad_is_right(bytes: &[u8], units: usize) -> bool {
+    bytes.first().is_none_or(|first| first >> 4 & digits::odd_pad(units) == 0)
+}
+
+/// The digits of a field of at most eight bytes, right-aligned, as a number.
 #[inline(always)]
-fn zoned_length(bytes: &[u8], zero: u8) -> Option<usize> {
-    let (tens, ones, hundreds) = match *bytes {
-        [tens, ones] => (tens ^ zero, ones ^ zero, 0),
-        [hundreds, tens, ones] => (tens ^ zero, ones ^ zero, hundreds ^ zero),
-        _ => return None,
-    };
-    let digits = tens <= 9 && ones <= 9 && hundreds <= 9;
-    digits.then(|| usize::from(hundreds) * 100 + usize::from(tens) * 10 + usize::from(ones))
+pub(super) const fn join(row: &Row, digits: u64) -> u64 {
+    match row.inside {
+        Inside::Zoned if row.bytes <= 4 => digits::join_few_digits(digits as u32),
+        Inside::Zoned => digits::join_digits(digits),
+        _ if row.bytes <= 2 => digits::join_few_bcd(digits as u32),
+        _ => digits::join_bcd(digits),
+    }
+}
+
+/// The number in a content that is not checked yet; `None` when it is wrong, or needs a look at its table row.
+#[inline(always)]
+pub(super) fn short_number(row: &Row, content: &[u8]) -> Option<u64> {
+    let start = digits::load_from(content, 0);
+    let short = row.shape == Shape::Fixed && row.digits != 0 && content.len() == usize::from(row.bytes);
+    let right = short && row.check.is_right(start);
+    right.then(|| join(row, start.swap_bytes().wrapping_shr(64 - 8 * u32::from(row.bytes)) & row.digits))
 }

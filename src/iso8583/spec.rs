@@ -150,19 +150,6 @@ impl FieldSpec {
         }
     }
 
-    fn takes_any_bytes(&self) -> bool {
-        let plain = matches!(self.content, Content::Text | Content::Binary) && self.encoding != Encoding::Hex;
-        plain || !self.checked
-    }
-
-    fn is_left_bcd(&self) -> bool {
-        self.encoding == Encoding::Bcd && self.count == Count::Digits && self.pad == Pad::Left
-    }
-
-    fn is_zoned(&self) -> bool {
-        matches!(self.encoding, Encoding::Ascii | Encoding::Ebcdic)
-    }
-
     /// The most units that it may have.
     #[must_use]
     pub const fn max(&self) -> u16 {
@@ -173,106 +160,186 @@ impl FieldSpec {
     }
 }
 
-/// The few ways of writing a field that nearly all fields are written in, each read without a look at its table row.
+/// Where a field ends: one of the few ways in which nearly all fields say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Shape {
+    /// Its length is fixed, and its first eight bytes tell whether it is right.
+    Fixed,
+    /// Its length is fixed: 9 to 16 digits of one byte each.
+    Wide,
+    /// A length of one binary byte stands in front.
+    Counted,
+    /// A length of two digits of one byte each.
+    TwoDigits,
+    /// A length of three digits of one byte each.
+    ThreeDigits,
     /// Any other way, and no field at all: the table row says.
     Other,
-    /// Fixed; whatever the bytes are.
-    Plain,
-    /// Fixed; 1 to 16 BCD digits, the spare nibble in front.
-    Bcd,
-    /// Fixed; 1 to 16 digits of one byte each.
+}
+
+/// What is in a field that has one of these shapes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Inside {
+    /// Whatever the bytes are.
+    Anything,
+    /// Digits of one byte each.
     Zoned,
-    /// A length of one binary byte, then whatever the bytes are.
-    CountedPlain,
-    /// A length of one binary byte, then BCD digits, the spare nibble in front.
-    CountedBcd,
-    /// A length of one binary byte, then BCD digits and separators, the spare nibble in front.
-    CountedTrack,
-    /// A length of two or three digits of one byte each, then whatever the bytes are.
-    LengthPlain,
-    /// A length of two or three digits of one byte each, then digits of one byte each.
-    LengthZoned,
+    /// Digits and separators of one byte each.
+    ZonedTrack,
+    /// BCD digits, the spare nibble in front.
+    Bcd,
+    /// BCD digits and separators, the spare nibble in front.
+    BcdTrack,
+}
+
+/// What the first eight bytes of a field must be, as masks, so that fields of all kinds are checked alike and without
+/// a branch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Check {
+    /// The high nibbles of digits that have a byte each.
+    zone: u64,
+    /// Bits that must be as in `zone`.
+    fixed: u64,
+    /// The highest bit of each nibble that must be a decimal digit.
+    digits: u64,
+}
+
+impl Check {
+    const NONE: Self = Self { zone: 0, fixed: 0, digits: 0 };
+
+    fn bcd(digits: u16) -> Self {
+        let spare = if digits % 2 == 1 { 0xf0 } else { 0 };
+        Self { zone: 0, fixed: spare, digits: first_bytes(digits.div_ceil(2), 0x88) }
+    }
+
+    fn zoned(digits: u16, zero: u8) -> Self {
+        let of = |byte| first_bytes(digits, byte);
+        Self { zone: of(zero), fixed: of(0xf0), digits: of(0x08) }
+    }
+
+    /// Whether a field that starts with these bytes, the first one lowest, is right.
+    #[inline(always)]
+    pub(crate) const fn is_right(&self, start: u64) -> bool {
+        let x = start ^ self.zone;
+        // No digit has its highest bit together with one of the two in the middle.
+        x & (self.fixed | (x << 1 | x << 2) & self.digits) == 0
+    }
+}
+
+/// Up to eight times the same byte, from the lowest on.
+fn first_bytes(count: u16, byte: u8) -> u64 {
+    (0..count.min(8)).fold(0, |bytes, _| bytes << 8 | u64::from(byte))
 }
 
 /// A table row in short: what reading a field of a frequent shape needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Row {
-    /// How it is written.
+    /// Where it ends.
     pub(crate) shape: Shape,
-    /// Bytes of its length.
-    pub(crate) prefix: u8,
+    /// What is in it.
+    pub(crate) inside: Inside,
     /// The byte of the digit zero, when it is zoned.
     pub(crate) zero: u8,
     /// The same of its length.
     pub(crate) prefix_zero: u8,
-    /// The bits that must be zero in front of an odd number of BCD digits, right-aligned.
-    pub(crate) pad: u8,
     /// Its length, or the longest that is accepted.
     pub(crate) units: u16,
     /// Bytes on the wire, when it is fixed.
     pub(crate) bytes: u16,
     /// `units` in the highest sixteen bits and `bytes` in those below.
     pub(crate) span: u64,
+    /// What its first bytes must be.
+    pub(crate) check: Check,
+    /// Of the eight bytes that end with it, the bits of its digits, when its length is fixed; of a wide one, of the
+    /// eight bytes in front of its last eight. Zero for all others.
+    pub(crate) digits: u64,
 }
 
 impl Row {
-    const OTHER: Self =
-        Self { shape: Shape::Other, prefix: 0, zero: 0, prefix_zero: 0, pad: 0, units: 0, bytes: 0, span: 0 };
+    const OTHER: Self = Self {
+        shape: Shape::Other,
+        inside: Inside::Anything,
+        zero: 0,
+        prefix_zero: 0,
+        units: 0,
+        bytes: 0,
+        span: 0,
+        check: Check::NONE,
+        digits: 0,
+    };
 
-    fn of(spec: &FieldSpec) -> Self {
-        let (shape, prefix, prefix_encoding) = match spec.length {
-            Length::Fixed(_) => (Self::fixed(spec), 0, Encoding::Binary),
-            Length::Variable { prefix, .. } => (Self::variable(spec, prefix), prefix.width, prefix.encoding),
-        };
+    pub(crate) fn of(spec: &FieldSpec) -> Self {
+        let Some(inside) = Inside::of(spec) else { return Self::OTHER };
         let zero_of = |encoding| if encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO };
-        let bytes = spec.bytes(usize::from(spec.max())).min(usize::from(u16::MAX)) as u16;
-        Self {
-            shape,
-            prefix,
-            zero: zero_of(spec.encoding),
-            prefix_zero: zero_of(prefix_encoding),
-            pad: if spec.max() % 2 == 1 { 0x0f } else { 0 },
-            units: spec.max(),
-            bytes,
-            span: u64::from(spec.max()) << 48 | u64::from(bytes) << 32,
-        }
+        let (units, zero) = (spec.max(), zero_of(spec.encoding));
+        let bytes = spec.bytes(usize::from(units)).min(usize::from(u16::MAX)) as u16;
+        let (shape, prefix_zero) = match spec.length {
+            Length::Fixed(_) => (Self::fixed(inside, units), 0),
+            Length::Variable { prefix, .. } => (Self::variable(prefix), zero_of(prefix.encoding)),
+        };
+        let check = match inside {
+            Inside::Bcd => Check::bcd(units),
+            Inside::Zoned => Check::zoned(units, zero),
+            _ => Check::NONE,
+        };
+        let span = u64::from(units) << 48 | u64::from(bytes) << 32;
+        let digits = match (shape, inside) {
+            (Shape::Fixed, Inside::Bcd) => first_bytes(bytes, 0xff),
+            (Shape::Fixed, Inside::Zoned) => first_bytes(bytes, 0x0f),
+            (Shape::Wide, _) => first_bytes(bytes - 8, 0x0f),
+            _ => 0,
+        };
+        Self { shape, inside, zero, prefix_zero, units, bytes, span, check, digits }
     }
 
-    fn fixed(spec: &FieldSpec) -> Shape {
-        let short_number = spec.checked && spec.content == Content::Numeric && (1..=16).contains(&spec.max());
-        if short_number && spec.is_left_bcd() {
-            Shape::Bcd
-        } else if short_number && spec.is_zoned() {
-            Shape::Zoned
-        } else if spec.takes_any_bytes() {
-            Shape::Plain
-        } else {
-            Shape::Other
-        }
-    }
-
-    fn variable(spec: &FieldSpec, prefix: Prefix) -> Shape {
-        let plain = spec.takes_any_bytes() && spec.bytes(2) == 2;
-        match (prefix.encoding, prefix.width, spec.content) {
-            (Encoding::Binary, 1, _) if plain => Shape::CountedPlain,
-            (Encoding::Binary, 1, Content::Numeric) if spec.checked && spec.is_left_bcd() => {
-                Shape::CountedBcd
-            }
-            (Encoding::Binary, 1, Content::Track) if spec.checked && spec.is_left_bcd() => {
-                Shape::CountedTrack
-            }
-            (Encoding::Ascii | Encoding::Ebcdic, 2..=3, _) if plain => Shape::LengthPlain,
-            (Encoding::Ascii | Encoding::Ebcdic, 2..=3, Content::Numeric)
-                if spec.checked && spec.is_zoned() =>
-            {
-                Shape::LengthZoned
-            }
+    fn fixed(inside: Inside, units: u16) -> Shape {
+        match (inside, units) {
+            (Inside::Anything, _) | (Inside::Bcd, 1..=16) | (Inside::Zoned, 1..=8) => Shape::Fixed,
+            (Inside::Zoned, 9..=16) => Shape::Wide,
             _ => Shape::Other,
         }
     }
+
+    fn variable(prefix: Prefix) -> Shape {
+        match (prefix.encoding, prefix.width) {
+            (Encoding::Binary, 1) => Shape::Counted,
+            (Encoding::Ascii | Encoding::Ebcdic, 2) => Shape::TwoDigits,
+            (Encoding::Ascii | Encoding::Ebcdic, 3) => Shape::ThreeDigits,
+            _ => Shape::Other,
+        }
+    }
+}
+
+impl Inside {
+    /// `None` for what is read by its table row only.
+    fn of(spec: &FieldSpec) -> Option<Self> {
+        // Its content says how many digits it has.
+        if spec.encoding == Encoding::Bcd && spec.count == Count::Bytes {
+            return None;
+        }
+        let bcd = spec.encoding == Encoding::Bcd && spec.pad == Pad::Left;
+        let zoned = matches!(spec.encoding, Encoding::Ascii | Encoding::Ebcdic);
+        let plain = matches!(spec.content, Content::Text | Content::Binary) && spec.encoding != Encoding::Hex;
+        match spec.content {
+            _ if plain || !spec.checked => {
+                let fixed = matches!(spec.length, Length::Fixed(_));
+                (fixed || spec.bytes(2) == 2).then_some(Self::Anything)
+            }
+            Content::Numeric if bcd => Some(Self::Bcd),
+            Content::Numeric if zoned => Some(Self::Zoned),
+            Content::Track if bcd => Some(Self::BcdTrack),
+            Content::Track if zoned => Some(Self::ZonedTrack),
+            _ => None,
+        }
+    }
+}
+
+/// Where a field stands in tables that begin with field 1, as bitmaps do.
+#[inline(always)]
+pub(crate) const fn place(field: u8) -> usize {
+    field.wrapping_sub(1) as usize
 }
 
 /// A dialect's whole field table.
@@ -282,7 +349,7 @@ pub struct Layout {
     bitmap: Encoding,
     unannounced_second: bool,
     fields: Box<[Option<FieldSpec>; HIGHEST_FIELD as usize + 1]>,
-    /// One for every number that a byte can hold, so that no look at it has to be checked.
+    /// By their places. One for every number that a byte can hold, so that no look at it has to be checked.
     rows: Box<[Row; 256]>,
 }
 
@@ -314,7 +381,7 @@ impl Layout {
             && let Some(slot) = self.fields.get_mut(usize::from(field))
         {
             *slot = Some(spec);
-            self.rows[usize::from(field)] = Row::of(&spec);
+            self.rows[place(field)] = Row::of(&spec);
         }
     }
 
@@ -325,7 +392,7 @@ impl Layout {
         self.fields.get(usize::from(field))?.as_ref()
     }
 
-    /// The table rows in short, by the field's number.
+    /// The table rows in short, by the field's place.
     #[inline(always)]
     pub(crate) const fn rows(&self) -> &[Row; 256] {
         &self.rows
@@ -409,6 +476,12 @@ impl FieldSet {
             self.0[later] = 0;
             later += 1;
         }
+    }
+
+    /// The fields of one bitmap, from 0; none from 3 on.
+    #[inline(always)]
+    pub(crate) fn word(&self, bitmap: usize) -> u64 {
+        self.0.get(bitmap).copied().unwrap_or(0)
     }
 
     /// Whether a field is in the set.
@@ -497,6 +570,35 @@ impl Iterator for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A field of so many digits, each encoding, with one byte that may be anything.
+    #[test]
+    fn a_check_takes_digits_and_their_pad() {
+        for digits in 1..=16_u16 {
+            let width = usize::from(digits.div_ceil(2));
+            let bcd = Check::bcd(digits);
+            for (at, wrong) in (0..8).flat_map(|at| (0..=255).map(move |wrong| (at, wrong))) {
+                let mut bytes = [0xff; 8];
+                bytes[..width].fill(0x12);
+                if digits % 2 == 1 {
+                    bytes[0] = 0x02;
+                }
+                assert!(bcd.is_right(u64::from_le_bytes(bytes)), "{digits}");
+                bytes[at] = wrong;
+                let padded = at > 0 || digits % 2 == 0 || wrong >> 4 == 0;
+                let right = at >= width || padded && wrong >> 4 < 10 && wrong & 15 < 10;
+                assert_eq!(bcd.is_right(u64::from_le_bytes(bytes)), right, "{digits} {at} {wrong:02x}");
+                for zero in [ASCII_ZERO, EBCDIC_ZERO] {
+                    let mut bytes = [0x0f; 8];
+                    bytes[..usize::from(digits.min(8))].fill(zero | 7);
+                    bytes[at] = wrong;
+                    let right = at >= usize::from(digits) || wrong & 0xf0 == zero && wrong & 15 < 10;
+                    let check = Check::zoned(digits, zero);
+                    assert_eq!(check.is_right(u64::from_le_bytes(bytes)), right, "{digits} {at} {wrong:02x}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn sets_of_fields() {

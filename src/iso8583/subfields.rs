@@ -4,10 +4,12 @@ use crate::iso8583::content;
 use crate::iso8583::digits;
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::shapes;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Prefix;
+use crate::iso8583::spec::Row;
 use crate::iso8583::value;
 
 /// How the parts of a field stand in it.
@@ -54,6 +56,15 @@ pub struct Subfield {
     pub parts: Option<Subfields>,
     /// It is never shown.
     pub secret: bool,
+    row: Row,
+}
+
+impl Subfield {
+    /// A part, and how it is divided itself.
+    #[must_use]
+    pub fn new(number: u16, name: Box<str>, spec: FieldSpec, parts: Option<Subfields>, secret: bool) -> Self {
+        Self { number, name, spec, parts, secret, row: Row::of(&spec) }
+    }
 }
 
 /// How one field is divided.
@@ -67,6 +78,10 @@ pub struct Subfields {
     pub withheld: Vec<u16>,
     /// What a content without its bitmap consists of (Visa DE 62 in its older form): parts of fixed length, in order.
     pub without_bitmap: Vec<u16>,
+    /// The lengths that such a content can have, a bit for each; the last one is for those from 63 on.
+    lengths_without_bitmap: u64,
+    /// Where the parts with low numbers stand in `parts`: no part has the last place.
+    places: [u8; 65],
 }
 
 /// One part that was found.
@@ -86,9 +101,7 @@ impl Part<'_, '_> {
     /// The part as a number; `None` when it is not all digits.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        // Other than a field's, a part's content was not checked when it was read.
-        content::check(&self.subfield.spec, self.content, self.units).ok()?;
-        content::number(&self.subfield.spec, self.content, self.units)
+        number_by_spec(&self.subfield.spec, self.content, self.units)
     }
 
     /// Writes the part's characters into `buffer` and returns those written.
@@ -122,11 +135,28 @@ pub struct Parts<'s, 'a> {
 }
 
 impl Subfields {
+    /// A division with its parts, by rising number.
+    #[must_use]
+    pub fn new(form: Form, parts: Vec<Subfield>, withheld: Vec<u16>, without_bitmap: Vec<u16>) -> Self {
+        let mut places = [u8::MAX; 65];
+        for (part, place) in parts.iter().zip(0..u8::MAX) {
+            if let Some(known) = places.get_mut(usize::from(part.number)) {
+                *known = place;
+            }
+        }
+        let (mut lengths_without_bitmap, mut end) = (0, 0);
+        for part in without_bitmap.iter().filter_map(|number| parts.iter().find(|p| p.number == *number)) {
+            end += part.spec.bytes(usize::from(part.spec.max()));
+            lengths_without_bitmap |= 1 << end.min(63);
+        }
+        Self { form, parts, withheld, without_bitmap, lengths_without_bitmap, places }
+    }
+
     /// Reads the parts of a field with a bitmap.
     #[inline]
     #[must_use]
     pub fn parts<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
-        if !self.without_bitmap.is_empty()
+        if self.lengths_without_bitmap >> content.len().min(63) & 1 == 1
             && let Some(named) = self.named_without_bitmap(content)
         {
             return Parts { table: self, content, named, at: 0, broken: false };
@@ -135,7 +165,7 @@ impl Subfields {
     }
 
     /// The parts of a content that has no bitmap; `None` when it has one. The end may be missing.
-    #[inline]
+    #[cold]
     fn named_without_bitmap(&self, content: &[u8]) -> Option<u64> {
         let (mut named, mut end) = (0, 0);
         for subfield in self.without_bitmap.iter().filter_map(|number| self.row(*number)) {
@@ -151,48 +181,53 @@ impl Subfields {
     #[inline]
     fn mapped<'s, 'a>(&'s self, content: &'a [u8]) -> Parts<'s, 'a> {
         let width = if let Form::Bitmap(width) = self.form { usize::from(width.min(8)) } else { 0 };
-        let Some(bitmap) = content.get(..width) else {
-            return Parts { table: self, content, named: 0, at: 0, broken: true };
-        };
-        let named = match bitmap.first_chunk::<8>() {
-            Some(whole) => u64::from_be_bytes(*whole),
-            // The first part in the highest bit.
-            None => bitmap.iter().rev().fold(0, |named, byte| named >> 8 | u64::from(*byte) << 56),
-        };
-        Parts { table: self, content, named, at: width, broken: false }
+        match part_bitmap(content, width) {
+            Some(named) => Parts { table: self, content, named, at: width, broken: false },
+            None => Parts { table: self, content, named: 0, at: 0, broken: true },
+        }
     }
 
     /// One part of a field with a bitmap; `None` when it is absent or cannot be read.
+    #[inline(always)]
     #[must_use]
     pub fn find<'s, 'a>(&'s self, content: &'a [u8], number: u16) -> Option<Part<'s, 'a>> {
         let mut parts = self.parts(content);
-        if parts.named & bit_of(number) == 0 {
+        let wanted = bit_of(number);
+        if parts.named & wanted == 0 {
             return None;
         }
-        for subfield in &self.parts {
-            let wanted = bit_of(subfield.number);
-            if parts.named & wanted == 0 {
-                continue;
+        // Those that stand in front of it.
+        let mut before = parts.named & !(wanted | (wanted - 1));
+        while before != 0 {
+            let lead = before.leading_zeros();
+            before &= !(1 << 63 >> lead);
+            if parts.read(lead as u16 + 1).is_none() {
+                return self.find_behind_unknown(content, number);
             }
-            if subfield.number > number {
-                return None;
-            }
-            if parts.named > wanted | (wanted - 1) {
-                return parts.find_behind_unknown(number);
-            }
-            let part = parts.read_as(subfield)?;
-            if subfield.number == number {
-                return Some(part);
-            }
-            parts.named &= !wanted;
         }
-        None
+        parts.read(number)
+    }
+
+    #[cold]
+    fn find_behind_unknown<'s, 'a>(&'s self, content: &'a [u8], number: u16) -> Option<Part<'s, 'a>> {
+        self.parts(content).flatten().find(|part| part.subfield.number == number)
+    }
+
+    /// The number in one part of a field with a bitmap; `None` when it is absent, cannot be read, or is no number.
+    #[must_use]
+    pub fn number(&self, content: &[u8], number: u16) -> Option<u64> {
+        let Part { subfield, content, units, .. } = self.find(content, number)?;
+        shapes::short_number(&subfield.row, content)
+            .or_else(|| number_by_spec(&subfield.spec, content, units))
     }
 
     /// The row of a part.
     #[must_use]
     pub fn row(&self, number: u16) -> Option<&Subfield> {
-        self.parts.iter().find(|part| part.number == number)
+        match self.places.get(usize::from(number)) {
+            Some(place) => self.parts.get(usize::from(*place)),
+            None => self.parts.iter().find(|part| part.number == number),
+        }
     }
 
     /// The value of a tagged element: by its row, else as text.
@@ -308,19 +343,6 @@ impl Tagging {
         Elements { tagging: self, content, at: self.lead(content).len() }
     }
 
-    /// The content of the first element with this id; `None` when there is none before they cannot be read.
-    #[inline]
-    #[must_use]
-    pub fn find(self, content: &[u8], id: u16) -> Option<&[u8]> {
-        let mut elements = self.elements(content);
-        loop {
-            let element = elements.read()?;
-            if element.id == id {
-                return Some(element.content);
-            }
-        }
-    }
-
     /// Appends the head of an element whose content of so many bytes follows.
     pub fn push_head(self, id: u16, length: usize, out: &mut Vec<u8>) {
         for (value, digits) in [(usize::from(id), self.id_digits), (length, self.length_digits)] {
@@ -334,6 +356,10 @@ impl<'a> Elements<'a> {
     fn digits(&self, from: usize, count: u8) -> Option<usize> {
         let zero = self.tagging.zero();
         let bytes = self.content.get(from..from + usize::from(count))?;
+        if let [tens, ones] = *bytes {
+            let (tens, ones) = (tens.wrapping_sub(zero), ones.wrapping_sub(zero));
+            return (tens < 10 && ones < 10).then_some(usize::from(tens) * 10 + usize::from(ones));
+        }
         bytes.iter().try_fold(0, |value, byte| {
             let digit = byte.wrapping_sub(zero);
             (digit < 10).then_some(value * 10 + usize::from(digit))
@@ -372,6 +398,23 @@ impl<'a> Iterator for Elements<'a> {
             }
         }
     }
+}
+
+#[inline(never)]
+fn number_by_spec(spec: &FieldSpec, content: &[u8], units: usize) -> Option<u64> {
+    // Other than a field's, a part's content was not checked when it was read.
+    content::check(spec, content, units).ok()?;
+    content::number(spec, content, units)
+}
+
+/// The bitmap of so many bytes, 8 at most, that a content starts with, the first part in the highest bit.
+#[inline(always)]
+pub(crate) fn part_bitmap(content: &[u8], width: usize) -> Option<u64> {
+    let bitmap = content.get(..width)?;
+    Some(match bitmap.first_chunk::<8>() {
+        Some(whole) => u64::from_be_bytes(*whole),
+        None => bitmap.iter().rev().fold(0, |named, byte| named >> 8 | u64::from(*byte) << 56),
+    })
 }
 
 /// The bit of a part in its bitmap; none for a number that no bitmap has.
@@ -414,10 +457,6 @@ impl<'s, 'a> Iterator for Parts<'s, 'a> {
 }
 
 impl<'s, 'a> Parts<'s, 'a> {
-    fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
-        self.read_as(self.table.row(number)?)
-    }
-
     /// How long a part without a row is: what those behind it leave, when there are some and all are of fixed length.
     #[cold]
     fn unknown_length(&self, number: u16) -> Option<usize> {
@@ -435,32 +474,27 @@ impl<'s, 'a> Parts<'s, 'a> {
         self.content.len().checked_sub(self.at + behind)
     }
 
-    #[cold]
-    fn find_behind_unknown(self, number: u16) -> Option<Part<'s, 'a>> {
-        self.flatten().find(|part| part.subfield.number == number)
-    }
-
     #[inline(always)]
-    fn read_as(&mut self, subfield: &'s Subfield) -> Option<Part<'s, 'a>> {
+    fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
+        let subfield = self.table.row(number)?;
         let offset = self.at;
-        let mut at = self.at;
-        let units = match subfield.spec.length {
-            Length::Fixed(units) => usize::from(units),
-            Length::Variable { prefix, max } => {
-                let end = at + usize::from(prefix.width);
-                let units = content::length_value(prefix, self.content.get(at..end)?)?;
-                at = end;
-                if units > usize::from(max) {
-                    return None;
-                }
-                units
-            }
+        let (at, units) = match subfield.spec.length {
+            Length::Fixed(units) => (offset, usize::from(units)),
+            Length::Variable { prefix, max } => self.length(prefix, max)?,
         };
         let end = at.checked_add(subfield.spec.bytes(units))?;
         let content = self.content.get(at..end)?;
         let units = content::units(&subfield.spec, content, units);
         self.at = end;
         Some(Part { subfield, content, units, offset })
+    }
+
+    /// Where the content of a part starts that has its length in front, and how long it is.
+    #[inline(never)]
+    fn length(&self, prefix: Prefix, max: u16) -> Option<(usize, usize)> {
+        let end = self.at + usize::from(prefix.width);
+        let units = content::length_value(prefix, self.content.get(self.at..end)?)?;
+        (units <= usize::from(max)).then_some((end, units))
     }
 }
 
@@ -482,7 +516,7 @@ mod tests {
             pad: Pad::Left,
             checked: true,
         };
-        Subfield { number, name: "part".into(), spec, parts: None, secret: false }
+        Subfield::new(number, "part".into(), spec, None, false)
     }
 
     #[test]
@@ -493,8 +527,7 @@ mod tests {
             part(2, Length::Fixed(15), Encoding::Bcd),
             part(16, Length::Variable { prefix, max: 3 }, Encoding::Ascii),
         ];
-        let table =
-            Subfields { form: Form::Bitmap(2), parts, withheld: Vec::new(), without_bitmap: Vec::new() };
+        let table = Subfields::new(Form::Bitmap(2), parts, Vec::new(), Vec::new());
         let read = |hex: &str| -> Vec<Result<(u16, usize), u16>> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
             let parts = table.parts(&content);
@@ -517,8 +550,7 @@ mod tests {
         // A part without a row, and one behind it: what is left is the one without.
         let parts =
             vec![part(2, Length::Fixed(3), Encoding::Bcd), part(4, Length::Fixed(1), Encoding::Ebcdic)];
-        let gap =
-            Subfields { form: Form::Bitmap(1), parts, withheld: Vec::new(), without_bitmap: vec![2, 4] };
+        let gap = Subfields::new(Form::Bitmap(1), parts, Vec::new(), vec![2, 4]);
         type Found = Result<(u16, usize), (u16, Option<usize>)>;
         let gaps = |hex: &str| -> Vec<Found> {
             let content = hex_bytes(hex.as_bytes()).expect("hex");
@@ -590,10 +622,6 @@ mod tests {
                     .collect();
                 assert_eq!(read, *expected, "{text}");
                 assert_eq!(tagging.lead(content).len(), lead.len(), "{text}");
-                for (id, found) in expected.iter().flatten() {
-                    assert_eq!(tagging.find(content, *id).map(<[u8]>::len), Some(found.len()));
-                }
-                assert_eq!(tagging.find(content, 77), None);
                 let mut head = Vec::new();
                 tagging.push_head(7, 5, &mut head);
                 assert_eq!(head.len(), usize::from(tagging.id_digits + tagging.length_digits));
@@ -611,8 +639,7 @@ mod tests {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
             let withheld = vec![10, 11, 87, 92];
-            let (form, parts, without_bitmap) = (Form::Tagged(tagging), Vec::new(), Vec::new());
-            let table = Subfields { form, parts, withheld, without_bitmap };
+            let table = Subfields::new(Form::Tagged(tagging), Vec::new(), withheld, Vec::new());
             let mut out = Vec::new();
             table.append_open(text.as_bytes(), added, &mut out);
             let mut results = 0;

@@ -33,87 +33,48 @@ pub struct TagError {
 /// The tags of a content, one after the other. Zero bytes between tags are passed over (EMV book 3, annex B).
 #[derive(Clone, Debug)]
 pub struct Tags<'a> {
-    content: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Bytes of the whole content.
+    length: usize,
 }
 
 /// Reads BER-TLV.
 #[must_use]
 pub const fn tags(content: &[u8]) -> Tags<'_> {
-    Tags { content, at: 0 }
+    Tags { rest: content, length: content.len() }
 }
 
 /// The value of the first tag with this number; `None` when there is none before the tags cannot be read.
 #[must_use]
 pub fn find(content: &[u8], tag: u32) -> Option<&[u8]> {
-    let mut rest = content;
-    loop {
-        // A tag of one or two bytes with a short length, as nearly all are.
-        let (found, length, after) = match *rest {
-            [0, ref after @ ..] => {
-                rest = after;
-                continue;
-            }
-            [first, length, ref after @ ..] if first & 0x1f != 0x1f && length < 0x80 => {
-                (u32::from(first), length, after)
-            }
-            [first, second, length, ref after @ ..]
-                if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 =>
-            {
-                (u32::from(first) << 8 | u32::from(second), length, after)
-            }
-            _ => {
-                let mut tags = tags(rest);
-                let long = tags.read()?;
-                if long.tag == tag {
-                    return Some(long.value);
-                }
-                rest = rest.get(tags.at..)?;
-                continue;
-            }
-        };
-        let (value, after) = after.split_at_checked(usize::from(length))?;
-        if found == tag {
-            return Some(value);
-        }
-        rest = after;
-    }
+    tags(content).map_while(Result::ok).find(|found| found.tag == tag).map(|found| found.value)
 }
 
 impl<'a> Tags<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.content.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+    /// What was not read yet.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
-    /// A tag of one or two bytes with a short length, as nearly all are.
-    #[inline]
-    fn read_short(&mut self) -> Option<Tag<'a>> {
-        let offset = self.at;
-        let (tag, length, head) = match *self.content.get(offset..)? {
-            [tag, length, ..] if tag & 0x1f != 0x1f && length < 0x80 => (u32::from(tag), length, 2),
-            [first, second, length, ..] if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 => {
-                (u32::from(first) << 8 | u32::from(second), length, 3)
-            }
-            _ => return None,
-        };
-        let start = offset + head;
-        let value = self.content.get(start..start + usize::from(length))?;
-        self.at = start + value.len();
-        Some(Tag { tag, value, offset, value_offset: start })
+    /// A tag with the value that was read last.
+    #[inline(always)]
+    const fn tag(&self, tag: u32, value: &'a [u8], offset: usize) -> Tag<'a> {
+        Tag { tag, value, offset, value_offset: self.length - self.rest.len() - value.len() }
     }
 
+    /// A tag of any length with a length of any width, behind its offset.
     #[inline(never)]
-    fn read(&mut self) -> Option<Tag<'a>> {
-        let offset = self.at;
-        let first = self.byte()?;
+    fn read_long(&mut self) -> Option<(u32, &'a [u8])> {
+        let mut rest = self.rest.iter();
+        let mut byte = || rest.next().copied();
+        let first = byte()?;
         let mut tag = u32::from(first);
         if first & 0x1f == 0x1f {
             let mut more = true;
             let mut bytes = 1;
             while more {
-                let next = self.byte()?;
+                let next = byte()?;
                 bytes += 1;
                 if bytes > 4 {
                     return None;
@@ -122,43 +83,60 @@ impl<'a> Tags<'a> {
                 more = next & 0x80 != 0;
             }
         }
-        let length = match self.byte()? {
+        let length = match byte()? {
             short @ 0..=0x7f => usize::from(short),
             long @ 0x81..=0x83 => {
                 let mut length = 0;
                 for _ in 0..long & 0x0f {
-                    length = length << 8 | usize::from(self.byte()?);
+                    length = length << 8 | usize::from(byte()?);
                 }
                 length
             }
             _ => return None,
         };
-        let value_offset = self.at;
-        let end = value_offset.checked_add(length)?;
-        let value = self.content.get(value_offset..end)?;
-        self.at = end;
-        Some(Tag { tag, value, offset, value_offset })
+        let (value, rest) = rest.as_slice().split_at_checked(length)?;
+        self.rest = rest;
+        Some((tag, value))
     }
 }
 
 impl<'a> Iterator for Tags<'a> {
     type Item = Result<Tag<'a>, TagError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.content.get(self.at) == Some(&0) {
-            self.at += 1;
-        }
-        if self.at >= self.content.len() {
-            return None;
-        }
-        let offset = self.at;
-        match self.read_short().or_else(|| self.read()) {
-            Some(tag) => Some(Ok(tag)),
-            None => {
-                self.at = self.content.len();
-                Some(Err(TagError { offset }))
+        loop {
+            let offset = self.length - self.rest.len();
+            // A tag of one or two bytes with a short length, as nearly all are.
+            let short = match *self.rest {
+                [] => return None,
+                [0, ref rest @ ..] => {
+                    self.rest = rest;
+                    continue;
+                }
+                [tag, length, ref rest @ ..] if tag & 0x1f != 0x1f && length < 0x80 => {
+                    Some((u32::from(tag), length, rest))
+                }
+                [first, second, length, ref rest @ ..]
+                    if first & 0x1f == 0x1f && second < 0x80 && length < 0x80 =>
+                {
+                    Some((u32::from(first) << 8 | u32::from(second), length, rest))
+                }
+                _ => None,
+            };
+            if let Some((tag, length, rest)) = short
+                && let Some((value, rest)) = rest.split_at_checked(usize::from(length))
+            {
+                self.rest = rest;
+                return Some(Ok(self.tag(tag, value, offset)));
             }
+            return Some(match self.read_long() {
+                Some((tag, value)) => Ok(self.tag(tag, value, offset)),
+                None => {
+                    self.rest = &[];
+                    Err(TagError { offset })
+                }
+            });
         }
     }
 }

@@ -4,17 +4,17 @@ use std::fmt;
 
 use crate::iso8583::content;
 use crate::iso8583::digits;
-use crate::iso8583::digits::ASCII_ZERO;
-use crate::iso8583::digits::EBCDIC_ZERO;
-use crate::iso8583::shapes::quick;
+use crate::iso8583::read;
+use crate::iso8583::read::Head;
+use crate::iso8583::read::Span;
+use crate::iso8583::shapes;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::Inside;
 use crate::iso8583::spec::Layout;
-use crate::iso8583::spec::Length;
-use crate::iso8583::spec::Prefix;
-use crate::iso8583::spec::Row;
 use crate::iso8583::spec::Shape;
+use crate::iso8583::spec::place;
 
 /// What a message breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -91,54 +91,17 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Where one field stands: its start with the length, its content, its end, and its length as its table row counts.
-/// Sixteen bits each, in one number, so that it is written and read at once.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Span(u64);
-
-impl Span {
-    #[inline(always)]
-    pub(super) const fn new(start: usize, content: usize, end: usize, units: usize) -> Self {
-        Self(start as u64 | (content as u64) << 16 | (end as u64) << 32 | (units as u64) << 48)
-    }
-
-    /// The span of a field of fixed length that starts here.
-    #[inline(always)]
-    pub(super) const fn fixed(start: usize, row: &Row) -> Self {
-        // Start, content and end at once, and what the row adds to them: no sum is above the message's length.
-        Self((start as u64 * 0x0001_0001_0001).wrapping_add(row.span))
-    }
-
-    #[inline(always)]
-    const fn start(self) -> usize {
-        (self.0 & 0xffff) as usize
-    }
-
-    #[inline(always)]
-    const fn content(self) -> usize {
-        (self.0 >> 16 & 0xffff) as usize
-    }
-
-    #[inline(always)]
-    const fn end(self) -> usize {
-        (self.0 >> 32 & 0xffff) as usize
-    }
-
-    #[inline(always)]
-    const fn units(self) -> usize {
-        (self.0 >> 48) as usize
-    }
-}
-
-/// The offsets of one message's fields. It is reused from message to message and need not be cleared.
-///
-/// There is one for every number that a byte can hold, so that no look at it has to be checked.
+/// What one message has where. It is reused from message to message and need not be cleared.
 #[derive(Clone, Debug)]
-pub struct Spans([Span; 256]);
+pub struct Spans {
+    pub(super) head: Head,
+    /// By their places. There is one for every number that a byte can hold, so that no look at it has to be checked.
+    pub(super) fields: [Span; 256],
+}
 
 impl Default for Spans {
     fn default() -> Self {
-        Self([Span::default(); 256])
+        Self { head: Head::begin(false), fields: [Span::default(); 256] }
     }
 }
 
@@ -148,10 +111,6 @@ pub struct View<'a> {
     layout: &'a Layout,
     body: &'a [u8],
     spans: &'a Spans,
-    named: FieldSet,
-    read: FieldSet,
-    mti: u16,
-    bitmaps: Bitmaps,
 }
 
 /// A message with a mistake, and what could be read of it.
@@ -173,12 +132,9 @@ impl<'a> View<'a> {
     /// The first mistake, with a view of the fields that are right.
     #[inline(always)]
     pub fn parse(layout: &'a Layout, body: &'a [u8], spans: &'a mut Spans) -> Result<View<'a>, Broken<'a>> {
-        let mut outcome = attempt(layout, body, spans, false);
-        if layout.unannounced_second() && outcome.error.is_some() {
-            outcome = attempt_second(layout, body, spans);
-        }
-        let Outcome { mti, named, read, bitmaps, error } = outcome;
-        let view = View { layout, body, spans, named, read, mti, bitmaps };
+        let error =
+            if read::at_once(layout, body, false, spans) { None } else { read::again(layout, body, spans) };
+        let view = View { layout, body, spans };
         match error {
             None => Ok(view),
             Some(error) => Err(Broken { view, error }),
@@ -189,28 +145,28 @@ impl<'a> View<'a> {
     #[inline]
     #[must_use]
     pub const fn mti(&self) -> u16 {
-        self.mti
+        self.spans.head.mti
     }
 
     /// The fields that the bitmaps name, without 1 and 65.
     #[inline]
     #[must_use]
     pub const fn named(&self) -> FieldSet {
-        self.named
+        self.spans.head.named
     }
 
     /// The fields that were read and are right. Of a message without a mistake these are all that are named.
     #[inline]
     #[must_use]
     pub const fn fields(&self) -> FieldSet {
-        self.read
+        self.spans.head.read
     }
 
     /// The bitmaps that the message has.
     #[inline]
     #[must_use]
     pub const fn bitmaps(&self) -> Bitmaps {
-        self.bitmaps
+        self.spans.head.bitmaps
     }
 
     /// The field table that it was read with.
@@ -224,12 +180,12 @@ impl<'a> View<'a> {
     #[inline(always)]
     #[must_use]
     pub const fn has(&self, field: u8) -> bool {
-        self.read.has(field)
+        self.spans.head.read.has(field)
     }
 
     #[inline(always)]
     fn span(&self, field: u8) -> Option<Span> {
-        if self.read.has(field) { Some(self.spans.0[usize::from(field)]) } else { None }
+        if self.has(field) { Some(self.spans.fields[place(field)]) } else { None }
     }
 
     /// The field as it is on the wire, with its length.
@@ -240,14 +196,16 @@ impl<'a> View<'a> {
         self.body.get(span.start()..span.end())
     }
 
-    /// What stands on the wire from one field, which was read, to another, and the 32 bytes from its start on when
-    /// there are so many: a copy of constant size is cheaper than one that is exact.
+    /// The bytes of the message.
     #[inline(always)]
-    pub(crate) fn raw_and_more(&self, first: u8, last: u8) -> (&'a [u8], Option<&'a [u8; 32]>) {
-        let (start, end) = (self.spans.0[usize::from(first)].start(), self.spans.0[usize::from(last)].end());
-        let rest = self.body.get(start..).unwrap_or_default();
-        let raw = rest.get(..end.wrapping_sub(start)).unwrap_or_default();
-        (raw, rest.first_chunk::<32>())
+    pub(crate) const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Where one field starts in the message, with its length, and where another one ends. Both were read.
+    #[inline(always)]
+    pub(crate) fn range(&self, first: u8, last: u8) -> (usize, usize) {
+        (self.spans.fields[place(first)].start(), self.spans.fields[place(last)].end())
     }
 
     /// The field's content as it is on the wire, without its length.
@@ -278,21 +236,28 @@ impl<'a> View<'a> {
     pub fn number(&self, field: u8) -> Option<u64> {
         // The mapping names its fields as constants: inlined, most of this is decided when it is compiled.
         let span = self.span(field)?;
-        if self.layout.rows()[usize::from(field)].shape == Shape::Bcd {
-            return digits::bcd_before(self.body, span.end(), span.units());
+        let row = &self.layout.rows()[place(field)];
+        match (row.shape, row.digits) {
+            (_, 0) => self.number_of(field, span),
+            (Shape::Wide, mask) => digits::wide_before(self.body, span.end(), mask),
+            (_, mask) => Some(shapes::join(row, digits::load_before(self.body, span.end())? & mask)),
         }
-        self.number_of(field, span)
     }
 
     #[inline(never)]
     fn number_of(&self, field: u8, span: Span) -> Option<u64> {
         let (end, units) = (span.end(), span.units());
-        match self.layout.rows()[usize::from(field)].shape {
-            Shape::CountedBcd if units <= 16 => digits::bcd_before(self.body, end, units),
-            Shape::Zoned => digits::zoned_before(self.body, end, units),
-            Shape::LengthZoned if units <= 16 => digits::zoned_before(self.body, end, units),
-            _ => content::number(self.layout.field(field)?, self.body.get(span.content()..end)?, units),
+        match (self.layout.rows()[place(field)].inside, units) {
+            (Inside::Bcd, 1..=16) => digits::bcd_before(self.body, end, units),
+            (Inside::Zoned, 1..=16) => digits::zoned_before(self.body, end, units),
+            _ => self.number_by_spec(field, span),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn number_by_spec(&self, field: u8, span: Span) -> Option<u64> {
+        content::number(self.layout.field(field)?, self.body.get(span.content()..span.end())?, span.units())
     }
 
     /// Writes the field's characters into `to` when there are exactly `N` and each is one byte; tells whether it did.
@@ -313,6 +278,13 @@ impl<'a> View<'a> {
         true
     }
 
+    /// One of the field's characters, as [`View::text`] would write it.
+    #[inline]
+    #[must_use]
+    pub fn character(&self, field: u8, place: usize) -> Option<u8> {
+        content::character(self.layout.field(field)?, self.content(field)?, self.units(field)?, place)
+    }
+
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
     /// What does not fit is left out; `None` when the field is absent.
     #[inline]
@@ -324,225 +296,15 @@ impl<'a> View<'a> {
     }
 }
 
-/// One reading of a message from its start.
-struct Outcome {
-    mti: u16,
-    named: FieldSet,
-    read: FieldSet,
-    bitmaps: Bitmaps,
-    error: Option<ParseError>,
-}
-
-/// A host that always sends two bitmaps: only one of the two readings fits to the last byte.
-#[cold]
-fn attempt_second(layout: &Layout, body: &[u8], spans: &mut Spans) -> Outcome {
-    let second = attempt(layout, body, spans, true);
-    if second.error.is_none() { second } else { attempt(layout, body, spans, false) }
-}
-
-#[inline(always)]
-fn attempt(layout: &Layout, body: &[u8], spans: &mut Spans, unannounced_second: bool) -> Outcome {
-    let mut reader = Reader { layout, body, at: 0, lower_case: false, error: None };
-    let mut outcome = Outcome {
-        mti: 0,
-        named: FieldSet::EMPTY,
-        read: FieldSet::EMPTY,
-        bitmaps: Bitmaps { count: 0, unannounced_second, lower_case: false },
-        error: None,
-    };
-    let ended = match reader.head(&mut outcome) {
-        Ok(()) => reader.fields(outcome.named, spans, &mut outcome.read),
-        Err(error) => Err(error),
-    };
-    outcome.bitmaps.lower_case = reader.lower_case;
-    outcome.error = reader.error.or(ended.err());
-    outcome
-}
-
-struct Reader<'a> {
-    layout: &'a Layout,
-    body: &'a [u8],
-    at: usize,
-    /// A bitmap has hex digits from a to f.
-    lower_case: bool,
-    error: Option<ParseError>,
-}
-
-impl<'a> Reader<'a> {
-    #[cold]
-    fn fault(&self, field: Option<u8>, rule: Rule) -> ParseError {
-        ParseError { field, offset: self.at.min(usize::from(u16::MAX)) as u16, rule }
-    }
-
-    #[inline(always)]
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(length)?;
-        let bytes = self.body.get(self.at..end)?;
-        self.at = end;
-        Some(bytes)
-    }
-
-    #[inline(always)]
-    fn head(&mut self, head: &mut Outcome) -> Result<(), ParseError> {
-        if self.body.len() > usize::from(u16::MAX) {
-            return Err(self.fault(None, Rule::MessageTooLong));
-        }
-        head.mti = self.mti()?;
-        let first = self.bitmap()?;
-        head.named.0[0] = (first & !(1 << 63)).reverse_bits();
-        head.bitmaps.count = 1;
-        if first >> 63 == 1 {
-            head.bitmaps.unannounced_second = false;
-            let second = self.bitmap()?;
-            head.named.0[1] = (second & !(1 << 63)).reverse_bits();
-            head.bitmaps.count = 2;
-            if second >> 63 == 1 {
-                head.named.0[2] = self.bitmap()?.reverse_bits();
-                head.bitmaps.count = 3;
-            }
-        } else if head.bitmaps.unannounced_second {
-            let second = self.bitmap()?;
-            if second >> 63 == 1 {
-                return Err(self.fault(None, Rule::UnknownField));
-            }
-            head.named.0[1] = second.reverse_bits();
-            head.bitmaps.count = 2;
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn mti(&mut self) -> Result<u16, ParseError> {
-        let encoding = self.layout.mti();
-        let width = if encoding == Encoding::Bcd { 2 } else { 4 };
-        let Some(bytes) = self.take(width) else { return Err(self.fault(None, Rule::MtiCutOff)) };
-        let value = match encoding {
-            Encoding::Bcd if digits::is_bcd(bytes) => digits::bcd_value(bytes),
-            Encoding::Ascii => content::zoned(bytes, ASCII_ZERO, false),
-            Encoding::Ebcdic => content::zoned(bytes, EBCDIC_ZERO, false),
-            _ => None,
-        };
-        let Some(mti) = value else {
-            self.at = 0;
-            return Err(self.fault(None, Rule::MtiNotDigits));
-        };
-        Ok(mti as u16)
-    }
-
-    /// A bitmap as it is on the wire, with the first field in the highest bit.
-    #[inline(always)]
-    fn bitmap(&mut self) -> Result<u64, ParseError> {
-        if self.layout.bitmap() == Encoding::Binary {
-            return match self.take(8).and_then(|bytes| bytes.first_chunk::<8>()) {
-                Some(bytes) => Ok(u64::from_be_bytes(*bytes)),
-                None => Err(self.fault(None, Rule::BitmapCutOff)),
-            };
-        }
-        self.hex_bitmap()
-    }
-
-    #[inline(never)]
-    fn hex_bitmap(&mut self) -> Result<u64, ParseError> {
-        let start = self.at;
-        let Some(bytes) = self.take(16) else { return Err(self.fault(None, Rule::BitmapCutOff)) };
-        let ebcdic = self.layout.bitmap() == Encoding::Ebcdic;
-        let mut bits = 0;
-        for &byte in bytes {
-            let character = if ebcdic { digits::from_ebcdic(byte) } else { byte };
-            let Some(nibble) = digits::hex_nibble(character) else {
-                self.at = start;
-                return Err(self.fault(None, Rule::BitmapNotHex));
-            };
-            self.lower_case |= character.is_ascii_lowercase();
-            bits = bits << 4 | u64::from(nibble);
-        }
-        Ok(bits)
-    }
-
-    #[inline(always)]
-    fn fields(&mut self, named: FieldSet, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
-        *read = named;
-        let (rows, body) = (self.layout.rows(), self.body);
-        let mut at = self.at;
-        for word in 0..3 {
-            let (mut rest, base) = (named.0[word], 1 + 64 * word as u8);
-            while rest != 0 {
-                let field = base + (rest.trailing_zeros() & 63) as u8;
-                rest &= rest - 1;
-                if let Some((span, end)) = quick(&rows[usize::from(field)], body, at) {
-                    spans.0[usize::from(field)] = span;
-                    at = end;
-                    continue;
-                }
-                self.at = at;
-                if let Err(error) = self.by_spec(field, spans, read) {
-                    // Nothing from here on has a place.
-                    read.keep_below(field);
-                    return Err(error);
-                }
-                at = self.at;
-            }
-        }
-        self.at = at;
-        if at != body.len() {
-            return Err(self.fault(None, Rule::TrailingBytes));
-        }
-        Ok(())
-    }
-
-    /// Reads a field of any shape, and tells what is wrong with it.
-    #[inline(never)]
-    fn by_spec(&mut self, field: u8, spans: &mut Spans, read: &mut FieldSet) -> Result<(), ParseError> {
-        let Some(spec) = self.layout.field(field) else {
-            return Err(self.fault(Some(field), Rule::UnknownField));
-        };
-        let start = self.at;
-        let units = match spec.length {
-            Length::Fixed(units) => usize::from(units),
-            Length::Variable { prefix, max } => {
-                let units = self.length(field, prefix)?;
-                if units > usize::from(max) {
-                    self.at = start;
-                    return Err(self.fault(Some(field), Rule::TooLong));
-                }
-                units
-            }
-        };
-        let content = self.at;
-        let Some(bytes) = self.take(spec.bytes(units)) else {
-            return Err(self.fault(Some(field), Rule::CutOff));
-        };
-        let units = content::units(spec, bytes, units);
-        spans.0[usize::from(field)] = Span::new(start, content, self.at, units);
-        if let Err(rule) = if spec.checked { content::check(spec, bytes, units) } else { Ok(()) } {
-            read.remove(field);
-            let error = ParseError { field: Some(field), offset: content as u16, rule };
-            self.error.get_or_insert(error);
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn length(&mut self, field: u8, prefix: Prefix) -> Result<usize, ParseError> {
-        let start = self.at;
-        let Some(bytes) = self.take(usize::from(prefix.width)) else {
-            return Err(self.fault(Some(field), Rule::LengthCutOff));
-        };
-        let Some(value) = content::length_value(prefix, bytes) else {
-            self.at = start;
-            return Err(self.fault(Some(field), Rule::LengthNotDigits));
-        };
-        Ok(value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::iso8583::spec::Content;
     use crate::iso8583::spec::Count;
     use crate::iso8583::spec::FieldSpec;
+    use crate::iso8583::spec::Length;
     use crate::iso8583::spec::Pad;
+    use crate::iso8583::spec::Prefix;
 
     fn layout() -> Layout {
         let mut layout = Layout::new(Encoding::Bcd, Encoding::Binary);

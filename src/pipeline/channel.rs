@@ -41,7 +41,6 @@ use super::notice::Reason;
 use super::notice::Rejection;
 use super::station::Seat;
 use super::tally::Tally;
-use super::unknown::Sampling;
 
 /// What a socket is served with.
 #[derive(Debug)]
@@ -70,7 +69,6 @@ pub struct Channel {
     parked: Parked,
     notices: Vec<Notice>,
     rejections: Vec<Rejection>,
-    sampling: Sampling,
     /// When requests were read whose answers leave with the next write, and how many of each.
     unwritten: Vec<(Timestamp, u32)>,
     /// What it has counted.
@@ -196,10 +194,9 @@ impl Channel {
         self.tally.frames += 1;
         match message {
             Ok(message) => {
-                if let Some(weight) = self.sampling.next_weight() {
-                    let unknown = &mut self.tally.unknown;
-                    let dialect = &batch.settings.dialect;
-                    dialect.unknown_elements(&message.view, |path| unknown.count(path, weight));
+                if message.strange {
+                    let (dialect, unknown) = (&batch.settings.dialect, &mut self.tally.unknown);
+                    dialect.unknown_elements(&message.view, |path| unknown.count(path));
                 }
                 self.serve(batch, message, out);
             }
@@ -395,7 +392,7 @@ impl Channel {
             self.leaves(batch.received);
         }
         if let Some(path) = Path::of_fault(&malformed.fault) {
-            self.tally.unknown.count(path, 1);
+            self.tally.unknown.count(path);
         }
         self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
     }

@@ -1,0 +1,333 @@
+//! Reads a message from its start: MTI, bitmaps, then field by field, as offsets into its bytes.
+
+use std::hint::cold_path;
+
+use crate::iso8583::content;
+use crate::iso8583::digits;
+use crate::iso8583::digits::ASCII_ZERO;
+use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::shapes;
+use crate::iso8583::spec::Bitmaps;
+use crate::iso8583::spec::Encoding;
+use crate::iso8583::spec::FieldSet;
+use crate::iso8583::spec::Inside;
+use crate::iso8583::spec::Layout;
+use crate::iso8583::spec::Length;
+use crate::iso8583::spec::Prefix;
+use crate::iso8583::spec::Row;
+use crate::iso8583::spec::Shape;
+use crate::iso8583::spec::place;
+use crate::iso8583::view::ParseError;
+use crate::iso8583::view::Rule;
+use crate::iso8583::view::Spans;
+
+/// Where one field stands: its start with the length, its content, its end, and its length as its table row counts.
+/// Sixteen bits each, in one number, so that it is written and read at once.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Span(u64);
+
+impl Span {
+    #[inline(always)]
+    pub(super) const fn new(start: usize, content: usize, end: usize, units: usize) -> Self {
+        Self(start as u64 | (content as u64) << 16 | (end as u64) << 32 | (units as u64) << 48)
+    }
+
+    /// The span of a field of fixed length that starts here.
+    #[inline(always)]
+    pub(super) const fn fixed(start: usize, row: &Row) -> Self {
+        // Start, content and end at once, and what the row adds to them: no sum is above the message's length.
+        Self((start as u64 * 0x0001_0001_0001).wrapping_add(row.span))
+    }
+
+    #[inline(always)]
+    pub(super) const fn start(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn content(self) -> usize {
+        (self.0 >> 16 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn end(self) -> usize {
+        (self.0 >> 32 & 0xffff) as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn units(self) -> usize {
+        (self.0 >> 48) as usize
+    }
+}
+
+/// What stands in front of the fields, and which of them are there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) mti: u16,
+    pub(super) bitmaps: Bitmaps,
+    pub(super) named: FieldSet,
+    /// Those of them that were read and are right.
+    pub(super) read: FieldSet,
+    /// Where the first field starts, or what cannot be read.
+    at: usize,
+}
+
+impl Head {
+    pub(super) const fn begin(unannounced_second: bool) -> Self {
+        let bitmaps = Bitmaps { count: 0, unannounced_second, lower_case: false };
+        Self { mti: 0, bitmaps, named: FieldSet::EMPTY, read: FieldSet::EMPTY, at: 0 }
+    }
+
+    #[inline(always)]
+    fn read(&mut self, layout: &Layout, body: &[u8]) -> Result<(), Rule> {
+        if body.len() > usize::from(u16::MAX) {
+            return Err(Rule::MessageTooLong);
+        }
+        self.read_mti(layout.mti(), body)?;
+        let first = self.read_bitmap(layout, body)?;
+        self.named.0[0] = first & !1;
+        self.bitmaps.count = 1;
+        if first & 1 == 1 {
+            self.bitmaps.unannounced_second = false;
+            let second = self.read_bitmap(layout, body)?;
+            self.named.0[1] = second & !1;
+            self.bitmaps.count = 2;
+            if second & 1 == 1 {
+                self.named.0[2] = self.read_bitmap(layout, body)?;
+                self.bitmaps.count = 3;
+            }
+        } else if self.bitmaps.unannounced_second {
+            let second = self.read_bitmap(layout, body)?;
+            if second & 1 == 1 {
+                return Err(Rule::UnknownField);
+            }
+            self.named.0[1] = second;
+            self.bitmaps.count = 2;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_mti(&mut self, encoding: Encoding, body: &[u8]) -> Result<(), Rule> {
+        let (value, width) = if encoding == Encoding::Bcd {
+            (digits::four_bcd(*body.first_chunk().ok_or(Rule::MtiCutOff)?), 2)
+        } else {
+            let zero = if encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO };
+            (digits::four_zoned(*body.first_chunk().ok_or(Rule::MtiCutOff)?, zero), 4)
+        };
+        self.mti = value.ok_or(Rule::MtiNotDigits)?;
+        self.at = width;
+        Ok(())
+    }
+
+    /// A bitmap with the first field in the lowest bit.
+    #[inline(always)]
+    fn read_bitmap(&mut self, layout: &Layout, body: &[u8]) -> Result<u64, Rule> {
+        let rest = body.get(self.at..).unwrap_or_default();
+        if layout.bitmap() == Encoding::Binary {
+            let bitmap = rest.first_chunk::<8>().ok_or(Rule::BitmapCutOff)?;
+            self.at += bitmap.len();
+            return Ok(u64::from_be_bytes(*bitmap).reverse_bits());
+        }
+        let bitmap = rest.first_chunk::<16>().ok_or(Rule::BitmapCutOff)?;
+        let bits = self.read_hex(bitmap, layout.bitmap()).ok_or(Rule::BitmapNotHex)?;
+        self.at += bitmap.len();
+        Ok(bits)
+    }
+
+    #[inline(never)]
+    fn read_hex(&mut self, bitmap: &[u8; 16], encoding: Encoding) -> Option<u64> {
+        let mut bits = 0;
+        for &byte in bitmap {
+            let character = if encoding == Encoding::Ebcdic { digits::from_ebcdic(byte) } else { byte };
+            self.bitmaps.lower_case |= character.is_ascii_lowercase();
+            bits = bits << 4 | u64::from(digits::hex_nibble(character)?);
+        }
+        Some(bits.reverse_bits())
+    }
+}
+
+/// Reads a message that has no mistake, and a second bitmap that nothing announces when `unannounced_second` says so.
+/// False when there is a mistake, wherever it is.
+#[inline(never)]
+pub(super) fn at_once(layout: &Layout, body: &[u8], unannounced_second: bool, spans: &mut Spans) -> bool {
+    let mut head = Head::begin(unannounced_second);
+    if head.read(layout, body).is_err() {
+        return false;
+    }
+    head.read = head.named;
+    spans.head = head;
+    fields_are_right(layout, body, head.at, head.named, &mut spans.fields)
+}
+
+/// Reads these fields from `start` to the end of the message. The loop is what most of the time of reading goes into:
+/// what a field needs is in its short table row, and no branch but one depends on what is in a field of fixed length.
+#[inline(always)]
+fn fields_are_right(
+    layout: &Layout,
+    body: &[u8],
+    start: usize,
+    named: FieldSet,
+    spans: &mut [Span; 256],
+) -> bool {
+    // The sum of all fields' lengths fits by far.
+    let mut at = start as u32;
+    let (rows, spans) = (layout.rows().as_chunks::<64>().0, spans.as_chunks_mut::<64>().0);
+    for (word, (rows, spans)) in rows.iter().zip(spans).enumerate() {
+        let mut rest = named.word(word);
+        while rest != 0 {
+            let place = (rest.trailing_zeros() & 63) as usize;
+            rest &= rest - 1;
+            let (row, span) = (&rows[place], &mut spans[place]);
+            // More than half of all fields, and then those in which any bytes are right.
+            if row.shape == Shape::Fixed && row.check.is_right(digits::load_from(body, at)) {
+                *span = Span::fixed(at as usize, row);
+                at += u32::from(row.bytes);
+                continue;
+            }
+            if row.shape == Shape::Wide {
+                // Two loads that overlap.
+                let end = at + u32::from(row.bytes);
+                let (first, last) = (digits::load_from(body, at), digits::load_from(body, end - 8));
+                if row.check.is_right(first) && row.check.is_right(last) {
+                    *span = Span::fixed(at as usize, row);
+                    at = end;
+                    continue;
+                }
+            }
+            let from = at as usize;
+            if row.inside == Inside::Anything
+                && let Some((units, content)) = shapes::length(row, body, from)
+                && units <= usize::from(row.units)
+                && content + units <= body.len()
+            {
+                *span = Span::new(from, content, content + units, units);
+                at = (content + units) as u32;
+                continue;
+            }
+            if let Some(end) = shapes::read(row, body, from, span) {
+                at = end;
+                continue;
+            }
+            cold_path();
+            let mut reader = Reader { layout, body, at: from, error: None };
+            let Ok((read, true)) = reader.one((64 * word + place + 1) as u8) else { return false };
+            *span = read;
+            at = read.end() as u32;
+        }
+    }
+    at as usize == body.len()
+}
+
+/// Reads a message that is not right at first sight: it has a second bitmap that nothing announces, or a mistake, which
+/// is returned.
+#[cold]
+#[inline(never)]
+pub(super) fn again(layout: &Layout, body: &[u8], spans: &mut Spans) -> Option<ParseError> {
+    // A host that always sends two bitmaps: only one of the two readings fits to the last byte.
+    if layout.unannounced_second() && at_once(layout, body, true, spans) {
+        return None;
+    }
+    let mut head = Head::begin(false);
+    let begun = head.read(layout, body);
+    let mut reader = Reader { layout, body, at: head.at, error: None };
+    let ended = match begun {
+        Ok(()) => {
+            head.read = head.named;
+            reader.one_by_one(&mut spans.fields, &mut head.read)
+        }
+        Err(rule) => Err(reader.fault(None, rule)),
+    };
+    spans.head = head;
+    reader.error.or(ended.err())
+}
+
+/// Reads field by field, and says what is wrong with one.
+struct Reader<'a> {
+    layout: &'a Layout,
+    body: &'a [u8],
+    at: usize,
+    error: Option<ParseError>,
+}
+
+impl<'a> Reader<'a> {
+    #[cold]
+    fn fault(&self, field: Option<u8>, rule: Rule) -> ParseError {
+        ParseError { field, offset: self.at.min(usize::from(u16::MAX)) as u16, rule }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(length)?;
+        let bytes = self.body.get(self.at..end)?;
+        self.at = end;
+        Some(bytes)
+    }
+
+    /// Reads these fields as far as they have a place, and leaves those that are right.
+    fn one_by_one(&mut self, spans: &mut [Span; 256], fields: &mut FieldSet) -> Result<(), ParseError> {
+        for field in fields.iter() {
+            match self.one(field) {
+                Ok((span, right)) => {
+                    spans[place(field)] = span;
+                    if !right {
+                        fields.remove(field);
+                    }
+                }
+                Err(error) => {
+                    // Nothing from here on has a place.
+                    fields.keep_below(field);
+                    return Err(error);
+                }
+            }
+        }
+        if self.at != self.body.len() {
+            return Err(self.fault(None, Rule::TrailingBytes));
+        }
+        Ok(())
+    }
+
+    /// Reads a field of any shape and tells whether its content is right. The first mistake is kept.
+    #[inline(never)]
+    fn one(&mut self, field: u8) -> Result<(Span, bool), ParseError> {
+        let Some(spec) = self.layout.field(field) else {
+            return Err(self.fault(Some(field), Rule::UnknownField));
+        };
+        let start = self.at;
+        let units = match spec.length {
+            Length::Fixed(units) => usize::from(units),
+            Length::Variable { prefix, max } => {
+                let units = self.length(field, prefix)?;
+                if units > usize::from(max) {
+                    self.at = start;
+                    return Err(self.fault(Some(field), Rule::TooLong));
+                }
+                units
+            }
+        };
+        let content = self.at;
+        let Some(bytes) = self.take(spec.bytes(units)) else {
+            return Err(self.fault(Some(field), Rule::CutOff));
+        };
+        let units = content::units(spec, bytes, units);
+        let checked = if spec.checked { content::check(spec, bytes, units) } else { Ok(()) };
+        if let Err(rule) = checked {
+            let error = ParseError { field: Some(field), offset: content as u16, rule };
+            self.error.get_or_insert(error);
+        }
+        Ok((Span::new(start, content, self.at, units), checked.is_ok()))
+    }
+
+    #[inline(always)]
+    fn length(&mut self, field: u8, prefix: Prefix) -> Result<usize, ParseError> {
+        let start = self.at;
+        let Some(bytes) = self.take(usize::from(prefix.width)) else {
+            return Err(self.fault(Some(field), Rule::LengthCutOff));
+        };
+        let Some(value) = content::length_value(prefix, bytes) else {
+            self.at = start;
+            return Err(self.fault(Some(field), Rule::LengthNotDigits));
+        };
+        Ok(value)
+    }
+}
