@@ -88,15 +88,6 @@ const fn civil_from_days(days: i64) -> (i32, u32, u32) {
     (year, month, day)
 }
 
-const fn days_in_month(year: i32, month: u32) -> u32 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
 /// Transmission date and time (DE 7): MMDDhhmmss in UTC, without a year.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TransmissionTime(u32);
@@ -113,8 +104,10 @@ impl TransmissionTime {
     /// Whether four digits, MMDD (DE 13), are a date. 29 February is one.
     #[must_use]
     pub const fn is_date(mmdd: u32) -> bool {
+        /// Days by month of a year with 29 February; none where there is no month.
+        const DAYS: [u32; 16] = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0];
         let (month, day) = (mmdd / 100, mmdd % 100);
-        month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(2000, month)
+        month < 16 && day >= 1 && day <= DAYS[month as usize]
     }
 
     /// The ten digits as a number.

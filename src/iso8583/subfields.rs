@@ -10,6 +10,7 @@ use crate::iso8583::spec::FieldSpec;
 use crate::iso8583::spec::Length;
 use crate::iso8583::spec::Prefix;
 use crate::iso8583::spec::Row;
+use crate::iso8583::spec::Shape;
 use crate::iso8583::value;
 
 /// How the parts of a field stand in it.
@@ -57,13 +58,17 @@ pub struct Subfield {
     /// It is never shown.
     pub secret: bool,
     row: Row,
+    /// Bytes on the wire, when its length is fixed and its content need not be asked how many digits it has.
+    bytes: Option<u16>,
 }
 
 impl Subfield {
     /// A part, and how it is divided itself.
     #[must_use]
     pub fn new(number: u16, name: Box<str>, spec: FieldSpec, parts: Option<Subfields>, secret: bool) -> Self {
-        Self { number, name, spec, parts, secret, row: Row::of(&spec) }
+        let row = Row::of(&spec);
+        let bytes = matches!(row.shape, Shape::Fixed | Shape::Wide).then_some(row.bytes);
+        Self { number, name, spec, parts, secret, row, bytes }
     }
 }
 
@@ -478,6 +483,12 @@ impl<'s, 'a> Parts<'s, 'a> {
     fn read(&mut self, number: u16) -> Option<Part<'s, 'a>> {
         let subfield = self.table.row(number)?;
         let offset = self.at;
+        if let Some(bytes) = subfield.bytes {
+            let end = offset + usize::from(bytes);
+            let content = self.content.get(offset..end)?;
+            self.at = end;
+            return Some(Part { subfield, content, units: usize::from(subfield.row.units), offset });
+        }
         let (at, units) = match subfield.spec.length {
             Length::Fixed(units) => (offset, usize::from(units)),
             Length::Variable { prefix, max } => self.length(prefix, max)?,
