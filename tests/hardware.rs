@@ -86,6 +86,10 @@ fn free_ports() -> [SocketAddr; 2] {
 impl Daemon {
     /// Starts with these settings of `[journal]` and waits until it answers.
     fn start(journal: &str, wrapper: Option<String>) -> Self {
+        Self::start_with(journal, 1_000, wrapper)
+    }
+
+    fn start_with(journal: &str, answer_deadline_ms: u32, wrapper: Option<String>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let [admin, link] = free_ports();
         let config = format!(
@@ -94,7 +98,8 @@ impl Daemon {
              [ledger]\nwallets_max = 100\ncards_max = 100\nauthorizations_max = 40000\nclosed_per_slot = 16\n\
              authorizations_per_card = 5000\n\
              [journal]\nspare_segments = 0\n{journal}\n\
-             [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{link}\"\nanswer_deadline_ms = 1000\n"
+             [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{link}\"\n\
+             answer_deadline_ms = {answer_deadline_ms}\n"
         );
         fs::write(directory.path().join("turnpike.toml"), config).expect("written");
         fs::write(directory.path().join("seed.csv"), format!("{HEADING}{SEED}")).expect("written");
@@ -358,11 +363,11 @@ const CROWD: u64 = 10_000;
 const PARKED_MAX: u64 = 4_096;
 
 /// A daemon that syncs nothing, and a socket on which more was sent than may wait.
-fn crowded(max_unsynced_ms: u32) -> (Daemon, Peer) {
+fn crowded(max_unsynced_ms: u32, answer_deadline_ms: u32) -> (Daemon, Peer) {
     let settings = format!(
         "reply = \"fsync\"\nmax_unsynced_ms = {max_unsynced_ms}\nreserve_mib = 0\ndisk_free_min_mib = 0"
     );
-    let daemon = Daemon::start(&settings, None);
+    let daemon = Daemon::start_with(&settings, answer_deadline_ms, None);
     daemon.inject("fdatasync 600000 journal/");
     let peer = daemon.connect();
     let purchase = |number: u64| {
@@ -379,7 +384,7 @@ fn crowded(max_unsynced_ms: u32) -> (Daemon, Peer) {
 
 #[test]
 fn r3_a_socket_that_is_left_unread_is_read_again_once_nothing_waits() {
-    let (mut daemon, mut peer) = crowded(60_000);
+    let (mut daemon, mut peer) = crowded(60_000, 1_000);
     // Nothing becomes durable: answers are dropped when they are late, and make room each time.
     eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
     assert!(daemon.dropped("late") >= CROWD - PARKED_MAX, "{}", daemon.dropped("late"));
@@ -399,7 +404,7 @@ fn r3_a_socket_that_is_left_unread_is_read_again_once_nothing_waits() {
 
 #[test]
 fn r2_past_the_bounds_a_socket_is_read_and_answered_91() {
-    let (daemon, mut peer) = crowded(300);
+    let (daemon, mut peer) = crowded(300, 60_000);
     assert_eq!(peer.receive().expect("an answer").outcome(), (110, "91"));
     eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
 }

@@ -12,6 +12,8 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +31,8 @@ use turnpike::config::money::Reply;
 use turnpike::edge::link::LinkRuntime;
 use turnpike::edge::tcp::TURN_BYTES;
 
+/// Memory is the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 /// Sockets that flood.
 const FLOODERS: usize = 4;
 /// Bytes that a flooder's own system may keep unsent.
@@ -83,6 +87,7 @@ fn newest(house: &House, wallet: u64) -> u64 {
 
 #[test]
 fn a_flood_has_one_turn_before_whoever_else_waits() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (house, _directory) = House::fresh(one_worker);
     let mut flooders: Vec<Peer> = (0..FLOODERS).map(|_| house.connect("visa")).collect();
     let mut polite = [house.connect("visa"), house.connect("packed")];
@@ -104,14 +109,14 @@ fn a_flood_has_one_turn_before_whoever_else_waits() {
     // While this thread has the session of a third link, the worker waits for it with that link's echo in its hands.
     let before = of_name(&house, "iso87").station.with(|_| {
         waiting.write(&echo);
-        std::thread::sleep(Duration::from_millis(50));
-        let before = house.daemon().face.pipeline.appended().0;
+        std::thread::sleep(Duration::from_millis(300));
         for (n, flooder) in flooders.iter_mut().enumerate() {
             let burst = requests(flooder, 100_000 + n * 20_000, 20_000);
             let sent = fill(&mut flooder.socket, &burst);
             assert!(sent > 2 * TURN_BYTES, "more than a turn waits: {sent} bytes");
             assert!(sent < 1 << 20, "what is not read is bounded: {sent} bytes");
         }
+        let before = house.daemon().face.pipeline.appended().0;
         for (peer, pan, currency) in [(0, "4222222222222220", "840"), (1, "4000000000000085", "978")] {
             let own = with(PURCHASE, &[(2, pan), (4, "000000000001"), (49, currency)]);
             polite[peer].send(100, &own);
@@ -156,6 +161,7 @@ fn flood(peer: &Peer, bytes: &[u8], stop: &AtomicBool) {
 
 #[test]
 fn whoever_is_polite_gets_every_answer_while_others_flood_and_memory_is_bounded() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for reply in [Reply::Async, Reply::Fsync] {
         let (house, _directory) = House::fresh(|config| {
             one_worker(config);

@@ -1,5 +1,5 @@
-//! The keys of `[links.NAME]` for what the system itself does on a socket: finds out that a peer is gone, and keeps what
-//! was not read yet.
+//! The keys of `[links.NAME]` for what the system itself does on a socket: it finds out that a peer is gone, and keeps
+//! what was not read yet.
 
 use core::time::Duration;
 
@@ -14,7 +14,8 @@ pub struct TcpSettings {
     /// How long bytes of ours may stay unacknowledged; `None` for as long as the system thinks right. Where keep-alive
     /// is on it is no shorter than [`KeepAlive::whole`]: Linux ends its probes by this time too.
     pub user_timeout: Option<Duration>,
-    /// Bytes that the system keeps of what a socket has not read yet (SO_RCVBUF); `None` for as many as it thinks right.
+    /// Bytes that the system keeps of what a socket has not read yet (SO_RCVBUF); `None` for as many as it thinks
+    /// right. It no longer grows with the round trip then, so that a far peer's rate is bounded by it.
     pub receive_buffer: Option<usize>,
 }
 

@@ -43,8 +43,8 @@ const INPUT_BYTES_MAX: usize = TURN_BYTES + u16::MAX as usize + 16;
 const INPUT_BYTES_MIN: usize = 1024;
 /// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
-/// How soon a socket that is left unread is looked at again though nothing has become durable: the journal may have come
-/// to be past its bounds.
+/// How soon a socket that is left unread is looked at again though nothing has become durable: the journal may be past
+/// its bounds by then.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Lines about messages that one socket may log in a window of time, so that it leaves some to the others of its link.
 const LINES_MAX_PER_SOCKET: u32 = 20;
@@ -215,8 +215,8 @@ impl Connection<'_> {
     }
 
     /// Whether so many answers wait that more requests are better left unread: read, they would be answered 91. A
-    /// journal that is past its bounds may not catch up; then they are read and answered so (R2). Only a socket that has
-    /// answers waiting is left, and each of them leaves or is dropped by its deadline, so that it is read again.
+    /// journal that is past its bounds may not catch up; then they are read and answered so (R2). Only a socket that
+    /// has answers waiting is left, and each of them leaves or is dropped by its deadline, so that it is read again.
     fn is_full(&self) -> bool {
         // A quarter is left for what one more turn brings, and for sockets that have nothing waiting.
         let near = |most: usize| most - most / 4;
