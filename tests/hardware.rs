@@ -10,6 +10,7 @@
 mod harness;
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::path::Path;
@@ -85,6 +86,10 @@ fn free_ports() -> [SocketAddr; 2] {
 impl Daemon {
     /// Starts with these settings of `[journal]` and waits until it answers.
     fn start(journal: &str, wrapper: Option<String>) -> Self {
+        Self::start_with(journal, 1_000, wrapper)
+    }
+
+    fn start_with(journal: &str, answer_deadline_ms: u32, wrapper: Option<String>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let [admin, link] = free_ports();
         let config = format!(
@@ -93,7 +98,8 @@ impl Daemon {
              [ledger]\nwallets_max = 100\ncards_max = 100\nauthorizations_max = 40000\nclosed_per_slot = 16\n\
              authorizations_per_card = 5000\n\
              [journal]\nspare_segments = 0\n{journal}\n\
-             [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{link}\"\nanswer_deadline_ms = 1000\n"
+             [links.iso87]\ndialect = \"iso87-ascii\"\nlisten = \"{link}\"\n\
+             answer_deadline_ms = {answer_deadline_ms}\n"
         );
         fs::write(directory.path().join("turnpike.toml"), config).expect("written");
         fs::write(directory.path().join("seed.csv"), format!("{HEADING}{SEED}")).expect("written");
@@ -351,6 +357,58 @@ fn r3_a_stalled_disk_is_a_degraded_state() {
     daemon.expect_whole();
 }
 
+/// Purchases of 0.01 that are sent at once to a disk that stalls: several times what may wait for it on one socket.
+const CROWD: u64 = 10_000;
+/// What may wait for the disk on one socket, by default.
+const PARKED_MAX: u64 = 4_096;
+
+/// A daemon that syncs nothing, and a socket on which more was sent than may wait.
+fn crowded(max_unsynced_ms: u32, answer_deadline_ms: u32) -> (Daemon, Peer) {
+    let settings = format!(
+        "reply = \"fsync\"\nmax_unsynced_ms = {max_unsynced_ms}\nreserve_mib = 0\ndisk_free_min_mib = 0"
+    );
+    let daemon = Daemon::start_with(&settings, answer_deadline_ms, None);
+    daemon.inject("fdatasync 600000 journal/");
+    let peer = daemon.connect();
+    let purchase = |number: u64| {
+        let (stan, rrn) = (format!("{number:06}"), format!("REF{number:09}"));
+        let own = [(4, "000000000001"), (11, stan.as_str()), (37, rrn.as_str())];
+        harness::frame(&peer.dialect, 100, &with(PURCHASE, &own))
+    };
+    let crowd: Vec<u8> = (0..CROWD).flat_map(purchase).collect();
+    let mut socket = peer.socket.try_clone().expect("a socket");
+    // It blocks for as long as the daemon does not read.
+    thread::spawn(move || socket.write_all(&crowd).expect("the daemon reads"));
+    (daemon, peer)
+}
+
+#[test]
+fn r3_a_socket_that_is_left_unread_is_read_again_once_nothing_waits() {
+    let (mut daemon, mut peer) = crowded(60_000, 1_000);
+    // Nothing becomes durable: answers are dropped when they are late, and make room each time.
+    eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
+    assert!(daemon.dropped("late") >= CROWD - PARKED_MAX, "{}", daemon.dropped("late"));
+    daemon.inject("");
+    let echo = harness::echo_frame(&peer.dialect, "999999");
+    peer.write(&echo);
+    let last = loop {
+        let answer = peer.receive().expect("an answer");
+        assert_ne!(answer.outcome(), (110, "91"), "what could not be served was left unread");
+        if answer.mti == 810 {
+            break answer;
+        }
+    };
+    assert_eq!(last.outcome(), (810, "00"));
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn r2_past_the_bounds_a_socket_is_read_and_answered_91() {
+    let (daemon, mut peer) = crowded(300, 60_000);
+    assert_eq!(peer.receive().expect("an answer").outcome(), (110, "91"));
+    eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
+}
+
 #[test]
 fn r2_the_reserve_is_given_back_on_a_full_disk() {
     let journal = "reply = \"fsync\"\nsegment_mib = 1\nreserve_mib = 1\ndisk_free_min_mib = 0";
@@ -442,7 +500,6 @@ fn r2_a_small_file_system_runs_full() {
 
 /// Takes all the room that is left.
 fn fill(file: &Path) {
-    use std::io::Write;
     let mut file = fs::File::create(file).expect("a name");
     while file.write(&[1; 4096]).is_ok() {}
 }

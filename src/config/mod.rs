@@ -308,6 +308,7 @@ mod tests {
             (link("idle_s = 30\necho_s = 30"), 5, "by `idle_s`, which is 30"),
             (link("tcp_keep_alive_interval_s = 0"), 4, "between 1 and"),
             (link("tcp_user_timeout_s = 59"), 4, "the keep-alive, which gives up after 60 s"),
+            (link("receive_buffer_kib = 100000"), 4, "between 0 and"),
             (link("forwarding_id = \"123456789012\""), 4, "1 to 11 digits"),
             (link("service_indicator = \"\""), 4, "printable"),
             (link("security_code = \"\u{e4}\""), 4, "printable"),

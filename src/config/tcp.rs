@@ -1,4 +1,5 @@
-//! The keys of `[links.NAME]` by which the system itself finds out that a peer is gone.
+//! The keys of `[links.NAME]` for what the system itself does on a socket: it finds out that a peer is gone, and keeps
+//! what was not read yet.
 
 use core::time::Duration;
 
@@ -13,6 +14,9 @@ pub struct TcpSettings {
     /// How long bytes of ours may stay unacknowledged; `None` for as long as the system thinks right. Where keep-alive
     /// is on it is no shorter than [`KeepAlive::whole`]: Linux ends its probes by this time too.
     pub user_timeout: Option<Duration>,
+    /// Bytes that the system keeps of what a socket has not read yet (SO_RCVBUF); `None` for as many as it thinks
+    /// right. It no longer grows with the round trip then, so that a far peer's rate is bounded by it.
+    pub receive_buffer: Option<usize>,
 }
 
 /// Probes of a peer that says nothing (SO_KEEPALIVE).
@@ -50,6 +54,11 @@ impl TcpSettings {
             let message = format!("shorter than the keep-alive, which gives up after {} s", whole.as_secs());
             section.report_at("tcp_user_timeout_s", message);
         }
-        Self { keep_alive, user_timeout: Some(user_timeout).filter(|timeout| !timeout.is_zero()) }
+        let receive_buffer_kib = section.integer_or("receive_buffer_kib", 0..=65_536, 128) as usize;
+        Self {
+            keep_alive,
+            user_timeout: Some(user_timeout).filter(|timeout| !timeout.is_zero()),
+            receive_buffer: Some(receive_buffer_kib << 10).filter(|bytes| *bytes > 0),
+        }
     }
 }

@@ -54,6 +54,7 @@ use crate::edge::seeding::SeedError;
 use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
+use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
@@ -305,11 +306,17 @@ impl Daemon {
         let (runtime, caller) =
             LinkRuntime::new(&link.name, &link.dialect, channel, limits, session, metrics);
         let listener = bind(&format!("link {}", link.name), link.listen, options).await?;
+        if let Err(error) = tcp::bound_unread(&listener, &link.tcp) {
+            tracing::warn!(link = link.name, %error, "the system does not bound what is not read yet");
+        }
         let address = listener.local_addr().unwrap_or(link.listen);
         self.links.push((link.name.clone(), link.dialect.clone(), address));
         if let Some(calls) = runtime.calls() {
             let accepting = Arc::clone(&runtime);
-            let (surroundings, senders) = (surroundings.clone(), self.senders.clone());
+            let (surroundings, mut senders) = (surroundings.clone(), self.senders.clone());
+            // Links with a socket each do not all begin with the same worker.
+            let first = self.runtimes.len() % senders.len();
+            senders.rotate_left(first);
             tokio::spawn(listen::accept(listener, accepting, calls, surroundings, senders));
         }
         self.runtimes.push((runtime, caller));

@@ -1,9 +1,12 @@
 //! Sockets: one large read, every complete frame served, one write.
 //!
-//! A socket's task never hands a message to another thread. A peer that does not read its answers is not read either;
-//! one that stops in the middle of a frame, says nothing for too long, or breaks the framing is closed, with a reason
-//! that is counted. One that has shut down its writing side is closed once what it asked before is answered.
+//! A socket's task never hands a message to another thread. It serves so many bytes in a turn and then lets the
+//! other sockets of its thread have theirs; what it has not read stays with the system, in a buffer that is bounded
+//! too. A peer that does not read its answers is not read either; one that stops in the middle of a frame, says
+//! nothing for too long, or breaks the framing is closed, with a reason that is counted. One that has shut down its
+//! writing side is closed once what it asked before is answered.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,13 +34,18 @@ use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
-/// Bytes read at once under load, some hundred messages, the more the cheaper each; and room for a frame whose end has
-/// not come yet.
-const INPUT_BYTES_MAX: usize = 128 * 1024 + u16::MAX as usize + 16;
+/// Bytes that a socket serves in its turn under load: some hundred messages, since a read and a write are shared by all
+/// of them, and no more, since every other socket of the thread waits for it.
+pub const TURN_BYTES: usize = 64 * 1024;
+/// A turn, and room for a frame whose end has not come yet.
+const INPUT_BYTES_MAX: usize = TURN_BYTES + u16::MAX as usize + 16;
 /// What a socket reads into until it needs more: most of a thousand idle ones cost little.
 const INPUT_BYTES_MIN: usize = 1024;
 /// How long nothing must have come before what has grown is given back: longer than any lull of a busy link.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
+/// How soon a socket that is left unread is looked at again though nothing has become durable: the journal may be past
+/// its bounds by then.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Lines about messages that one socket may log in a window of time, so that it leaves some to the others of its link.
 const LINES_MAX_PER_SOCKET: u32 = 20;
 
@@ -87,6 +95,8 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         quiet_since: None,
         lines: Window::default(),
         shown_in_flight: 0,
+        turn_is_over: false,
+        is_unread: false,
     };
     let close = connection.run(socket).await;
     connection.end(&close);
@@ -99,6 +109,15 @@ pub(super) fn may_log(link: &LinkRuntime) -> bool {
         tracing::warn!(link = link.name, left_out, "lines were left out; the counters have all");
     }
     left_out.is_some()
+}
+
+/// Bounds what the system keeps of a socket that is not read: unread requests must not grow old there. Sockets that a
+/// listening one accepts have its bound.
+pub(super) fn bound_unread(socket: impl AsFd, tcp: &TcpSettings) -> std::io::Result<()> {
+    match tcp.receive_buffer {
+        Some(bytes) => Ok(sockopt::set_socket_recv_buffer_size(socket, bytes)?),
+        None => Ok(()),
+    }
 }
 
 /// Has the system find out when the peer is gone without a word, so that its socket does not stay open for ever.
@@ -140,6 +159,10 @@ struct Connection<'l> {
     lines: Window,
     /// What the link's gauge has of this socket.
     shown_in_flight: usize,
+    /// It has read all that it may in one turn, and more seems to wait.
+    turn_is_over: bool,
+    /// What the peer sends is left with the system for now, so that its silence says nothing.
+    is_unread: bool,
 }
 
 impl Connection<'_> {
@@ -159,6 +182,9 @@ impl Connection<'_> {
         self.surroundings.durable.mark_unchanged();
         loop {
             let waits = self.channel.waits();
+            self.is_unread = self.is_full();
+            let reads = !self.half_closed && !self.is_unread;
+            let turn = self.input.len().min(self.filled + TURN_BYTES);
             let close = tokio::select! {
                 biased;
                 changed = self.calls.changed() => match changed {
@@ -169,8 +195,9 @@ impl Connection<'_> {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },
-                read = socket.read(&mut self.input[self.filled..]), if !self.half_closed => self.after_read(read),
+                read = socket.read(&mut self.input[self.filled..turn]), if reads => self.after_read(read, turn),
                 _ = tick.tick() => self.after_tick(),
+                () = tokio::time::sleep(LOOK_AGAIN), if self.is_unread => None,
             };
             let written = self.write(&mut socket).await;
             self.show_in_flight();
@@ -181,14 +208,30 @@ impl Connection<'_> {
             if self.half_closed && !self.channel.waits() {
                 return Close::ByPeer;
             }
+            if std::mem::take(&mut self.turn_is_over) {
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// Whether so many answers wait that more requests are better left unread: read, they would be answered 91. A
+    /// journal that is past its bounds may not catch up; then they are read and answered so (R2). Only a socket that
+    /// has answers waiting is left, and each of them leaves or is dropped by its deadline, so that it is read again.
+    fn is_full(&self) -> bool {
+        // A quarter is left for what one more turn brings, and for sockets that have nothing waiting.
+        let near = |most: usize| most - most / 4;
+        let (waiting, pipeline) = (self.channel.waiting(), &self.surroundings.pipeline);
+        let full = waiting >= near(self.link.channel.parked_max)
+            || waiting > 0 && pipeline.parked() >= near(pipeline.policy().parked_max);
+        full && pipeline.admits(clock::now())
     }
 
     fn release(&mut self) {
         self.channel.release(&self.surroundings.pipeline, clock::now(), &mut self.out);
     }
 
-    fn after_read(&mut self, read: std::io::Result<usize>) -> Option<Close> {
+    /// `turn` is up to where `input` was free to be filled.
+    fn after_read(&mut self, read: std::io::Result<usize>, turn: usize) -> Option<Close> {
         let bytes = match read {
             Ok(0) => {
                 self.half_closed = true;
@@ -200,7 +243,7 @@ impl Connection<'_> {
         self.filled += bytes;
         self.rests = false;
         self.last_read = Instant::now();
-        let was_full = self.filled == self.input.len();
+        self.turn_is_over = self.filled == turn;
         let served = self.channel.receive(
             &self.link.channel,
             &self.surroundings.pipeline,
@@ -232,7 +275,7 @@ impl Connection<'_> {
         self.input.copy_within(served..self.filled, 0);
         self.filled -= served;
         // Room for the rest of a frame, and for more at once when more seems to wait.
-        if (was_full || self.filled > self.input.len() / 2) && self.input.len() < INPUT_BYTES_MAX {
+        if (self.turn_is_over || self.filled > self.input.len() / 2) && self.input.len() < INPUT_BYTES_MAX {
             self.input.resize(INPUT_BYTES_MAX.min(self.input.len() * 4), 0);
         }
         match (self.filled > 0, self.partial_since, served > 0) {
@@ -274,6 +317,11 @@ impl Connection<'_> {
         self.link.metrics.add(&mut self.channel.tally);
         if self.half_closed {
             return None;
+        }
+        if self.is_unread {
+            self.last_read = self.last_tick;
+            self.last_message = self.last_tick;
+            self.partial_since = self.partial_since.map(|_| self.last_tick);
         }
         if !self.rests && self.last_read.elapsed() >= RESTS_AFTER {
             self.rest();
@@ -415,12 +463,16 @@ mod tests {
             let address = listener.local_addr().expect("bound");
             let _peer = TcpStream::connect(address).await.expect("it listens");
             let (socket, _) = listener.accept().await.expect("a connection");
-            watch_peer(&socket, &TcpSettings { keep_alive: None, user_timeout: None })
+            watch_peer(&socket, &TcpSettings { keep_alive: None, user_timeout: None, receive_buffer: None })
                 .expect("nothing to do");
             assert_eq!(sockopt::socket_keepalive(&socket), Ok(false));
             let seconds = Duration::from_secs;
             let keep_alive = KeepAlive { after: seconds(31), interval: seconds(11), probes: 4 };
-            let tcp = TcpSettings { keep_alive: Some(keep_alive), user_timeout: Some(seconds(75)) };
+            let tcp = TcpSettings {
+                keep_alive: Some(keep_alive),
+                user_timeout: Some(seconds(75)),
+                receive_buffer: Some(48 << 10),
+            };
             watch_peer(&socket, &tcp).expect("the system can do so");
             assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
             assert_eq!(sockopt::tcp_keepidle(&socket), Ok(keep_alive.after));
@@ -428,6 +480,12 @@ mod tests {
             assert_eq!(sockopt::tcp_keepcnt(&socket), Ok(keep_alive.probes));
             #[cfg(target_os = "linux")]
             assert_eq!(sockopt::tcp_user_timeout(&socket), Ok(75_000));
+            bound_unread(&listener, &tcp).expect("the system can do so");
+            let _peer = TcpStream::connect(address).await.expect("it listens");
+            let (socket, _) = listener.accept().await.expect("a connection");
+            let bytes = sockopt::socket_recv_buffer_size(&socket).expect("a size");
+            // Linux keeps its own records in as much again.
+            assert!([48 << 10, 96 << 10].contains(&bytes), "{bytes}");
         });
     }
 }
