@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use turnpike::dialect::Dialect;
 
+pub mod de48;
 pub mod dialect_file;
 pub mod frames;
 pub mod journal;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "iso87", run: frames::iso87, seeds: frames::iso87_seeds },
     Target { name: "mastercard", run: frames::mastercard, seeds: frames::mastercard_seeds },
     Target { name: "iso87_binary", run: frames::iso87_binary, seeds: frames::iso87_binary_seeds },
+    Target { name: "de48", run: de48::run, seeds: de48::seeds },
     Target { name: "tags", run: tags::run, seeds: tags::seeds },
     Target { name: "subfields", run: subfields::run, seeds: subfields::seeds },
     Target { name: "dialect_file", run: dialect_file::run, seeds: dialect_file::seeds },
