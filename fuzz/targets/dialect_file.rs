@@ -1,7 +1,7 @@
 //! A dialect's table that a user wrote: it is refused with findings, or it can be used without a panic.
 //!
-//! An input is a whole table, or `@visa` or `@iso87-ascii` and then lines of a number and a text, each of which takes
-//! the place of that line in the built-in table: small inputs reach deep.
+//! An input is a whole table, or `@` with the name of a built-in one and then lines of a number and a text, each of which
+//! takes the place of that line in it: small inputs reach deep.
 
 use turnpike::dialect::Dialect;
 use turnpike::dialect::describe::describe;
@@ -15,9 +15,11 @@ use turnpike::domain::request::ApprovalCode;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 
-const TABLES: [(&str, &str); 2] = [
+const TABLES: [(&str, &str); 4] = [
     ("visa", include_str!("../../src/dialect/tables/visa.toml")),
     ("iso87-ascii", include_str!("../../src/dialect/tables/iso87-ascii.toml")),
+    ("mastercard", include_str!("../../src/dialect/tables/mastercard.toml")),
+    ("iso87-binary", include_str!("../../src/dialect/tables/iso87-binary.toml")),
 ];
 
 pub fn run(bytes: &[u8]) {

@@ -1,5 +1,7 @@
 //! A message as a peer sends it: whatever decodes can be described, answered and written again.
 
+use std::ops::Range;
+
 use turnpike::dialect::Dialect;
 use turnpike::dialect::Mapping;
 use turnpike::dialect::MessageHeader;
@@ -8,6 +10,8 @@ use turnpike::dialect::describe::describe;
 use turnpike::dialect::inbound::Context;
 use turnpike::dialect::inbound::Inbound;
 use turnpike::dialect::inbound::Received;
+use turnpike::dialect::tree;
+use turnpike::dialect::tree::Node;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::answer::Balances;
@@ -65,7 +69,8 @@ pub fn iso87_seeds() -> Vec<Vec<u8>> {
     bodies(&super::ISO87)
 }
 
-fn context() -> Context {
+/// Where every message of these targets comes from.
+pub fn context() -> Context {
     Context { network: NameId::of("network"), link: NameId::of("link") }
 }
 
@@ -183,6 +188,7 @@ pub fn body(dialect: &Dialect, body: &[u8]) {
     let frame = dialect.frame(&framed).expect("it was framed here").expect("it is whole");
     assert_eq!((frame.total, &framed[frame.body.clone()], frame.kind), (framed.len(), body, Kind::Message));
     let text = describe(dialect, &framed);
+    is_shown_in_order(dialect, &framed);
     let mut spans = Spans::default();
     match dialect.decode(body, context(), &mut spans) {
         Ok(received) => {
@@ -205,6 +211,24 @@ pub fn body(dialect: &Dialect, body: &[u8]) {
                 is_an_answer(dialect, &view, &out);
             }
         }
+    }
+}
+
+/// What is shown of a message lies within it, each part within what it is a part of, and in order.
+pub fn is_shown_in_order(dialect: &Dialect, bytes: &[u8]) {
+    tree::messages(dialect, bytes)
+        .iter()
+        .for_each(|message| parts_lie_within(&message.nodes, 0..bytes.len()));
+}
+
+fn parts_lie_within(nodes: &[Node], whole: Range<usize>) {
+    let mut from = whole.start;
+    for node in nodes {
+        let Some(offset) = node.offset else { continue };
+        let end = offset + node.length;
+        assert!(offset >= from && end <= whole.end, "{} at {offset}, {} bytes", node.id, node.length);
+        from = offset;
+        parts_lie_within(&node.parts, offset..end);
     }
 }
 

@@ -25,7 +25,11 @@ use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
 use turnpike::recovery;
 
+use super::frames;
 use super::memory::Memory;
+use super::play;
+use super::session::Setting;
+use super::session::Step;
 
 const EPOCH: u32 = 7;
 const FINGERPRINT: [u8; 8] = *b"somebody";
@@ -163,9 +167,22 @@ fn push_batch(header: &mut BatchHeader, records: &[u8], file: &mut Vec<u8>) -> u
     checksum
 }
 
+/// The records of a session with a bit of everything.
+fn records() -> Vec<Vec<u8>> {
+    let setting = Setting::of(&[1]);
+    let steps = [Step::Sends(0, frames::frames(setting.dialect).concat())];
+    let events = play::played(&setting, &steps, false).house.events();
+    let encoded = |(sequence, time, event): &(Sequence, Timestamp, Event)| {
+        let mut record = [0; RECORD_BYTES_MAX];
+        let length = record::encode(event, *time, *sequence, EPOCH, &Plain, &mut record);
+        record[..length].to_vec()
+    };
+    events.iter().map(encoded).collect()
+}
+
 /// The records of a session, behind each way of making batches.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let records = super::session::records(&Plain, EPOCH);
+    let records = records();
     let mut seeds = Vec::new();
     for count in [1, 2, 4, 8, 12] {
         let end = records.iter().take(count).map(Vec::len).sum();

@@ -7,10 +7,13 @@ use std::sync::LazyLock;
 
 use turnpike::dialect::Dialect;
 
+pub mod de48;
 pub mod dialect_file;
 pub mod frames;
+pub mod house;
 pub mod journal;
 pub mod memory;
+pub mod play;
 pub mod session;
 pub mod subfields;
 pub mod tags;
@@ -31,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "iso87", run: frames::iso87, seeds: frames::iso87_seeds },
     Target { name: "mastercard", run: frames::mastercard, seeds: frames::mastercard_seeds },
     Target { name: "iso87_binary", run: frames::iso87_binary, seeds: frames::iso87_binary_seeds },
+    Target { name: "de48", run: de48::run, seeds: de48::seeds },
     Target { name: "tags", run: tags::run, seeds: tags::seeds },
     Target { name: "subfields", run: subfields::run, seeds: subfields::seeds },
     Target { name: "dialect_file", run: dialect_file::run, seeds: dialect_file::seeds },
