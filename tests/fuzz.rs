@@ -20,7 +20,7 @@ mod targets;
 /// Bytes of a kept input: larger ones say nothing that a small one does not.
 const INPUT_BYTES_MAX: u64 = 16 * 1024;
 /// Inputs that are kept for all targets together.
-const INPUTS_MAX: usize = 500;
+const INPUTS_MAX: usize = 1_000;
 
 fn folder(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name)

@@ -456,7 +456,9 @@ impl Play<'_> {
         }
         if !self.promised.is_empty() {
             let events = self.house.events();
-            self.promised.iter().for_each(|promise| assert!(promise.is_kept(&events), "00 without a record"));
+            self.promised.iter().for_each(|promise| {
+                assert!(promise.is_kept(&events), "{:04} to {:?} without a record", promise.mti, promise.stan)
+            });
         }
         Played { sent: self.sent, house: self.house }
     }
@@ -505,10 +507,12 @@ impl Promise {
                     matches!(self.mti, 110 | 210) && event.class == class && event.action.is_approval();
                 fits && event.key.stan == self.stan
             }
+            // What is undone already is so by a record with the key of another reversal, or of an advice.
             Event::Advised(event) => {
-                matches!(self.mti, 130 | 230) && event.class == class && event.key.stan == self.stan
+                let fits = matches!(self.mti, 130 | 230) && event.class == class;
+                fits && event.key.stan == self.stan || matches!(self.mti, 410 | 430)
             }
-            Event::Reversed(event) => matches!(self.mti, 410 | 430) && event.key.stan == self.stan,
+            Event::Reversed(_) => matches!(self.mti, 410 | 430),
             Event::Noted(event) => self.mti == 630 && event.key.stan == self.stan,
             _ => false,
         })
