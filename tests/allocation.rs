@@ -40,6 +40,30 @@ const WALLETS: u64 = 256;
 /// How many rounds a hold lives before it is reversed.
 const LIVE_ROUNDS: usize = 8;
 
+/// Chip data in plain tags.
+const CHIP: &str = "82023900950500000000009F26081122334455667788";
+
+/// What networks send besides, by the dialect's name: chip data, and elements inside private fields.
+fn private(dialect: &str) -> &'static [(u8, &'static str)] {
+    match dialect {
+        "visa" => &[
+            (55, "01001682023900950500000000009F26081122334455667788"),
+            (60, "050000400000"),
+            (62, "C000000000000000E80123456789012345"),
+            (63, "8000000002"),
+        ],
+        // Extended condition codes, and a card verification code, to which the answer has a result.
+        "mastercard" => &[
+            (15, "0604"),
+            (48, "R6105100009203123"),
+            (55, CHIP),
+            (61, "0000000000800840902101234"),
+            (63, "MCS01106L"),
+        ],
+        _ => &[(55, CHIP)],
+    }
+}
+
 /// The system's allocator, with a count of what the daemon's threads ask for while it is wanted.
 struct Counting;
 
@@ -179,6 +203,7 @@ impl Load {
             let (pan, stan) = (pan(n % WALLETS + 1), format!("{:06}", n % 1_000_000));
             let rrn = format!("{n:012}");
             let values = with(PURCHASE, &[(2, &pan), (11, &stan), (37, &rrn)]);
+            let values = with(&values, private(self.peer.dialect.name()));
             purchases.stream.extend(frame(&self.peer.dialect, 100, &values));
             let original = format!("0100{stan}06041234561234567890100000000000");
             let values = with(&values, &[(14, ""), (90, &original)]);
