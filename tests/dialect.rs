@@ -497,6 +497,7 @@ fn r25_a_mastercard_answer_repeats_its_private_data_without_secrets() {
         ("3801Z", Some("3801Z")),
         ("R9203123", Some("R8701P")),
         ("9203123", Some("8701P")),
+        ("R92009203123", Some("R8701P")),
         ("P6313MWB39479908228701M9203000", Some("P6313MWB39479908228701P")),
         ("R3801Z92031239501X", Some("R3801Z8701P9501X")),
         ("R8701M", Some("R")),

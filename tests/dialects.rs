@@ -152,7 +152,7 @@ fn check_names_file_line_and_column() {
         ("header_answer = \"echo\"", "header_answer = \"turn\"".to_owned(), 17, "must be one of echo, set"),
         ("header_text = \"ISO025000070\"", "header_text = \"\"".to_owned(), 15, "1 to 64 characters"),
         ("header = \"literal\"", "header = \"none\"".to_owned(), 15, "goes with `header = \"literal\"`"),
-        ("trailer = \"03\"", "trailer = \"3\"".to_owned(), 11, "one to four bytes in hex"),
+        ("trailer = \"03\"", "trailer = \"3\"".to_owned(), 11, "1 to 4 bytes in hex"),
         ("length_bytes = 2", "length_bytes = 0".to_owned(), 19, "this says nothing"),
     ];
     for (from, to, column, expected) in table {
@@ -199,7 +199,7 @@ fn check_names_the_mistakes_of_a_configuration_and_of_its_dialects_at_once() {
         ("turnpike.toml", "24:1", "`links.f.listen` is missing"),
         ("turnpike.toml", "27:1", "`links.g.dialect` is missing"),
         // Named once, whoever uses it.
-        ("mine.toml", &trailer, "one to four bytes in hex"),
+        ("mine.toml", &trailer, "1 to 4 bytes in hex"),
     ];
     assert_eq!((output.status.code(), said.lines().count()), (Some(78), table.len()), "{said}");
     for ((file, place, words), line) in table.into_iter().zip(said.lines()) {
@@ -274,6 +274,9 @@ fn the_document_names_every_key_that_a_table_has() {
     for key in [
         "before",
         "after",
+        "before_bytes",
+        "after_bytes",
+        "check",
         "tpdu",
         "trailer_counted",
         "stored_advices_stop",

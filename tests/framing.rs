@@ -24,6 +24,7 @@ use harness::with;
 use turnpike::config::Config;
 use turnpike::config::link::LinkSettings;
 
+const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
 
 /// One way: the link's framing in TOML, the bytes before and after a message of a request and of its answer, and a
@@ -35,13 +36,15 @@ struct Way {
     around: fn(usize, bool) -> (Vec<u8>, Vec<u8>),
     poll: &'static [u8],
     polled: &'static [u8],
+    /// A byte behind all: the exclusive or of the message and what stands after it.
+    check: bool,
     /// Changes of the built-in table, for what is no part of a link's framing.
     table: &'static [(&'static str, &'static str)],
 }
 
 impl Way {
     const fn of(name: &'static str, framing: &'static str, around: fn(usize, bool) -> Around) -> Self {
-        Self { name, framing, around, poll: &[], polled: &[], table: &[] }
+        Self { name, framing, around, poll: &[], polled: &[], check: false, table: &[] }
     }
 
     const fn polled_with(self, poll: &'static [u8]) -> Self {
@@ -68,6 +71,8 @@ fn bcd(length: usize) -> Vec<u8> {
     vec![pair(length / 100), pair(length % 100)]
 }
 
+const RESERVED: &str = "before_bytes = \"6001\", length_bytes = 2, after_bytes = \"FF\"";
+const SERIAL: &str = "before_bytes = \"02\", length_bytes = 0, trailer = \"03\", check = true";
 const TPDU_SWAP: &str = "length_bytes = 2, tpdu = \"swap\"";
 const IGNORES: &[(&str, &str)] = &[("keep_alive = \"echo\"", "keep_alive = \"ignore\"")];
 const LITERAL: &[(&str, &str)] =
@@ -138,6 +143,15 @@ fn ways() -> Vec<Way> {
         ),
         Way::of("no length, up to ETX", "length_bytes = 0, trailer = \"03\"", |_, _| (vec![], tail(&[ETX])))
             .polled_with(&[ETX]),
+        Way::of("a protocol's id, 2 bytes, and one that is always set", RESERVED, |n, _| {
+            ([vec![0x60, 0x01], be(n, 2), vec![0xff]].concat(), vec![])
+        })
+        .polled_with(&[0x60, 0x01, 0, 0, 0xff]),
+        Way {
+            check: true,
+            ..Way::of("STX, ETX and a check", SERIAL, |_, _| (vec![STX], tail(&[ETX])))
+                .polled_with(&[STX, ETX, ETX])
+        },
         Way::of("a TPDU that is swapped", TPDU_SWAP, |n, answer| {
             ([be(n + 5, 2), tpdu(answer, true).to_vec()].concat(), vec![])
         })
@@ -217,7 +231,13 @@ impl Wire<'_> {
         let framed = frame(&iso87, 100, &with(PURCHASE, &[(4, "000000000001"), (11, stan)]));
         let message = &framed[2..];
         let (head, tail) = (self.way.around)(message.len(), false);
-        [&head, message, &tail].concat()
+        [&head, message, &tail, &self.check(message, &tail)].concat()
+    }
+
+    /// What stands behind all.
+    fn check(&self, message: &[u8], tail: &[u8]) -> Vec<u8> {
+        let check = message.iter().chain(tail).fold(0, |check, byte| check ^ byte);
+        if self.way.check { vec![check] } else { vec![] }
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
@@ -232,6 +252,8 @@ impl Wire<'_> {
         assert_eq!(self.take(head.len()), head, "{}: before the answer", self.way.name);
         let message = self.take(length);
         assert_eq!(self.take(tail.len()), tail, "{}: after the answer", self.way.name);
+        let check = self.check(&message, &tail);
+        assert_eq!(self.take(check.len()), check, "{}: the answer's check", self.way.name);
         let message = read(&dialect("iso87-ascii"), &message);
         assert_eq!((message.outcome(), message.value(11)), ((110, "00"), stan), "{}", self.way.name);
     }
@@ -289,8 +311,11 @@ fn framing_that_does_not_go_together_is_refused_with_its_place() {
         ("length_bytes = 7", "must be between 0 and 6"),
         ("length_encoding = \"latin\"", "must be one of ascii, ebcdic, bcd, binary, hex"),
         ("length_encoding = \"ascii\", little_endian = true", "only a binary length"),
-        ("trailer = \"\"", "one to four bytes in hex"),
-        ("trailer = \"3\"", "one to four bytes in hex"),
+        ("trailer = \"\"", "1 to 4 bytes in hex"),
+        ("trailer = \"3\"", "1 to 4 bytes in hex"),
+        ("before = 1, before_bytes = \"02\"", "in place of `before`"),
+        ("after_bytes = \"0\"", "1 to 16 bytes in hex"),
+        ("check = true", "without a length"),
         ("trailer_counted = false", "there is no trailer"),
         ("tpdu = \"turn\"", "must be one of swap, keep"),
         ("session_control = true", "the last of four bytes"),

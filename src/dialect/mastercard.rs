@@ -125,8 +125,7 @@ impl Dialect {
         let indicator = || {
             let tagging = self.subfields(PRIVATE_DATA)?.tagging()?;
             let parts = Tagging { lead: 0, ..tagging };
-            let mut elements = parts.elements(private.initiator?).map_while(Result::ok);
-            let first = *elements.find(|element| element.id == INITIATED_BY)?.content.first()?;
+            let first = *parts.find(private.initiator?, INITIATED_BY)?.first()?;
             Some(if tagging.encoding == Encoding::Ebcdic { digits::from_ebcdic(first) } else { first })
         };
         indicator() == Some(b'M') || view.character(POINT_OF_SERVICE, PRESENCE_AT) == Some(b'4')

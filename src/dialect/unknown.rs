@@ -357,13 +357,15 @@ impl Dialect {
         }
         for (field, known) in &self.known.ids {
             let content = view.content(*field).unwrap_or_default();
-            for element in known.unknown(content) {
-                found(*field, Part::Subfield(element.id));
-            }
-            for outer in known.tagging.elements(content).map_while(Result::ok) {
-                let Some(inside) = known.inside(outer.id, known.marks(outer.id)) else { continue };
-                for element in inside.unknown(outer.content) {
-                    found(*field, Part::Inner(outer.id, element.id));
+            for element in known.tagging.elements(content).map_while(Result::ok) {
+                let marks = known.marks(element.id);
+                if marks & KNOWN == 0 {
+                    found(*field, Part::Subfield(element.id));
+                }
+                for inner in
+                    known.inside(element.id, marks).iter().flat_map(|inside| inside.unknown(element.content))
+                {
+                    found(*field, Part::Inner(element.id, inner.id));
                 }
             }
         }

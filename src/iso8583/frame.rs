@@ -22,7 +22,7 @@ pub enum Tpdu {
 /// How messages are told apart in a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Framing {
-    /// Bytes in front of the length that mean nothing to us; written as zeros.
+    /// Bytes in front of the length that mean nothing to us; written as zeros, or as `reserved` says.
     pub before: u8,
     /// How the length is written. A width of zero is no length: a message goes on until its trailer.
     pub length: Prefix,
@@ -30,12 +30,18 @@ pub struct Framing {
     pub little_endian: bool,
     /// The length counts itself and what stands beside it.
     pub inclusive: bool,
-    /// Bytes between the length and the message; written as zeros.
+    /// Bytes between the length and the message; written as zeros, or as `reserved` says.
     pub after: u8,
+    /// What the bytes before and after the length are: a protocol's id, or STX. Empty for zeros. They are not looked
+    /// at, but for a message without a length, which must begin with them.
+    pub reserved: Vec<u8>,
     /// The fourth byte's high nibble 2 marks session control (Visa's 4-byte header).
     pub session_control: bool,
     /// What every message ends with.
     pub trailer: Vec<u8>,
+    /// Behind the trailer of a message without a length stands the longitudinal redundancy check: the exclusive or of
+    /// all bytes from the message's first to the trailer's last.
+    pub check: bool,
     /// The length counts the trailer.
     pub trailer_counted: bool,
     /// Five bytes with two addresses stand at the start of every message, and the length counts them.
@@ -86,6 +92,12 @@ pub enum FrameError {
     /// The frame does not end with its trailer.
     #[error("the frame does not end with its trailer")]
     NoTrailer,
+    /// A message without a length does not begin with the bytes that are reserved for that.
+    #[error("the frame does not begin as all must")]
+    WrongBegin,
+    /// The longitudinal redundancy check does not fit the bytes.
+    #[error("the frame's check byte does not fit its bytes")]
+    WrongCheck,
     /// A message without a length has the trailer's bytes in it, so that nobody could find its end.
     #[error("the message has its own trailer inside")]
     TrailerInside,
@@ -100,8 +112,10 @@ impl Default for Framing {
             little_endian: false,
             inclusive: false,
             after: 0,
+            reserved: Vec::new(),
             session_control: false,
             trailer: Vec::new(),
+            check: false,
             trailer_counted: true,
             tpdu: None,
             max: 4096,
@@ -164,14 +178,26 @@ impl Framing {
     fn next_delimited(&self, buffer: &[u8]) -> Result<Option<Frame>, FrameError> {
         let (prefix, max) = (self.prefix_bytes(), self.max as usize);
         let width = self.trailer.len();
+        let (begun, expected) = (&buffer[..buffer.len().min(prefix)], &self.reserved);
+        if !expected.is_empty() && !expected.starts_with(begun) {
+            return Err(FrameError::WrongBegin);
+        }
         let Some(rest) = buffer.get(prefix..) else { return Ok(None) };
         let searched = rest.get(..max + width).unwrap_or(rest);
         let found =
             if width == 0 { None } else { searched.windows(width).position(|end| end == self.trailer) };
         match found {
             Some(body) => {
+                let checked = &rest[..body + width];
+                if self.check {
+                    let Some(check) = rest.get(checked.len()) else { return Ok(None) };
+                    if *check != redundancy(checked) {
+                        return Err(FrameError::WrongCheck);
+                    }
+                }
                 let kind = if body == 0 { Kind::KeepAlive } else { Kind::Message };
-                Ok(Some(Frame { total: prefix + body + width, body: prefix..prefix + body, kind }))
+                let total = prefix + checked.len() + usize::from(self.check);
+                Ok(Some(Frame { total, body: prefix..prefix + body, kind }))
             }
             None if rest.len() >= max + width => Err(FrameError::TooLong {
                 length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
@@ -212,7 +238,20 @@ impl Framing {
         } else {
             out.resize(start + prefix, 0);
         }
+        if !self.reserved.is_empty() {
+            self.write_reserved(&mut out[start..]);
+        }
         start
+    }
+
+    #[cold]
+    fn write_reserved(&self, head: &mut [u8]) {
+        let (before, rest) = head.split_at_mut(usize::from(self.before));
+        for (byte, reserved) in
+            before.iter_mut().chain(&mut rest[usize::from(self.length.width)..]).zip(&self.reserved)
+        {
+            *byte = *reserved;
+        }
     }
 
     /// Ends the frame that starts at `start`: appends the trailer and fills in the length.
@@ -265,6 +304,10 @@ impl Framing {
     /// What a message without a length must be: not too long, and without its own trailer inside.
     #[cold]
     fn finish_delimited(&self, out: &mut Vec<u8>, start: usize, body: usize) -> Result<(), FrameError> {
+        if self.check {
+            let check = redundancy(out.get(start + self.prefix_bytes()..).unwrap_or_default());
+            out.push(check);
+        }
         let found = out.get(start..).map(|frame| self.next_delimited(frame));
         match found {
             Some(Ok(Some(frame))) if frame.total == out.len() - start => Ok(()),
@@ -279,6 +322,11 @@ impl Framing {
             }
         }
     }
+}
+
+/// The longitudinal redundancy check.
+fn redundancy(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |check, byte| check ^ byte)
 }
 
 fn largest(length: Prefix) -> u32 {
@@ -302,6 +350,12 @@ mod tests {
         Framing { length: Prefix { encoding, width }, ..Framing::default() }
     }
 
+    /// STX, the message, ETX, and the check.
+    fn serial() -> Framing {
+        let none = framing(Encoding::Binary, 0);
+        Framing { before: 1, reserved: vec![2], trailer: vec![3], check: true, ..none }
+    }
+
     fn variants() -> Vec<Framing> {
         let two = framing(Encoding::Binary, 2);
         vec![
@@ -323,6 +377,8 @@ mod tests {
             Framing { inclusive: true, trailer: vec![13, 10], ..framing(Encoding::Bcd, 3) },
             Framing { trailer: vec![3], ..framing(Encoding::Binary, 0) },
             Framing { before: 1, trailer: vec![3, 0xff], ..framing(Encoding::Binary, 0) },
+            Framing { before: 1, after: 1, reserved: vec![0x60, 0x01], ..two },
+            serial(),
         ]
     }
 
@@ -409,6 +465,14 @@ mod tests {
             (&delimited, &[3, 3], frame(1, 0..0, Kind::KeepAlive)),
             (&delimited, &[65, 66], Ok(None)),
             (&delimited, &[], Ok(None)),
+            (&serial(), &[2, 65, 66, 3, 65 ^ 66 ^ 3, 2], frame(5, 1..3, Kind::Message)),
+            // The check may be like the trailer.
+            (&serial(), &[2, 65, 65, 3, 3], frame(5, 1..3, Kind::Message)),
+            (&serial(), &[2, 3, 3], frame(3, 1..1, Kind::KeepAlive)),
+            (&serial(), &[2, 65, 66, 3], Ok(None)),
+            (&serial(), &[2, 65, 66, 3, 9], Err(FrameError::WrongCheck)),
+            (&serial(), &[65], Err(FrameError::WrongBegin)),
+            (&serial(), &[], Ok(None)),
         ];
         for (framing, bytes, expected) in table {
             assert_eq!(&framing.next(bytes), expected, "{bytes:?}");

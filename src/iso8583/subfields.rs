@@ -341,6 +341,13 @@ impl Tagging {
         content.iter().map(|byte| char::from(latin(byte))).collect()
     }
 
+    /// The content of the first element with this id; `None` when there is none before they cannot be read.
+    #[must_use]
+    pub fn find(self, content: &[u8], id: u16) -> Option<&[u8]> {
+        let mut elements = self.elements(content).map_while(Result::ok);
+        elements.find(|element| element.id == id).map(|element| element.content)
+    }
+
     /// Reads the elements.
     #[inline]
     #[must_use]
