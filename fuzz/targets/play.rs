@@ -185,9 +185,9 @@ impl Play<'_> {
         }
     }
 
-    /// The peer's answer to a request of ours.
+    /// The peer's answer to a request of ours, counted from the latest.
     fn answer_to(&self, which: usize, refused: bool) -> Option<Vec<u8>> {
-        let [transmission, stan, code] = self.asked.get(which % self.asked.len().max(1))?;
+        let [transmission, stan, code] = self.asked.iter().rev().nth(which % self.asked.len().max(1))?;
         let outcome = if refused { "91" } else { "00" };
         let values: [(u8, Value<'_>); 4] = [
             (7, transmission.as_str().into()),

@@ -78,7 +78,7 @@ impl Setting {
 pub enum Step {
     /// The peer sends bytes, which may be a part of a frame or several.
     Sends(usize, Vec<u8>),
-    /// The peer answers one of our requests, with 00 or another code.
+    /// The peer answers one of our requests, counted from the latest, with 00 or, when told to, another code.
     Answers(usize, usize, bool),
     /// So many microseconds pass.
     Passes(u64),
