@@ -1,7 +1,7 @@
 //! A dialect's table that a user wrote: it is refused with findings, or it can be used without a panic.
 //!
-//! An input is a whole table, or `@` with the name of a built-in one and then lines of a number and a text, each of which
-//! takes the place of that line in it: small inputs reach deep.
+//! An input is a whole table, or `@` with the name of a built-in one and then lines of a number and a text, each of
+//! which takes the place of that line in it: small inputs reach deep.
 
 use turnpike::dialect::Dialect;
 use turnpike::dialect::describe::describe;
