@@ -1,6 +1,6 @@
 //! Mastercard's DE 48: a category code, then subelements behind two digits of id and two of length, some of them
-//! divided again. Every way of reading it agrees with a naive one, what is written again is the same, and what is secret
-//! in it shows nowhere and goes back to nobody.
+//! divided again. Every way of reading it agrees with a naive one, what is written again is the same, and what is
+//! secret in it shows nowhere and goes back to nobody.
 //!
 //! The first byte says whether digits are in ASCII, which mutates well, or in EBCDIC as the network writes them; the
 //! rest is the content.

@@ -2,7 +2,8 @@
 //! books in memory. [`super::play`] says what holds.
 //!
 //! An input is a head of three bytes, which is [`Setting`]'s, and steps. A step is a byte, whose low bits say what it
-//! does and whose bits 4 and 5 say on which socket, and what it takes: a length and that many bytes, a byte, or nothing.
+//! does and whose bits 4 and 5 say on which socket, and what it takes: a length and that many bytes, a byte, or
+//! nothing.
 
 use turnpike::dialect::Dialect;
 use turnpike::domain::request::MemberId;

@@ -1,4 +1,5 @@
-//! Every field that one of the four built-in tables divides: its parts lie inside of it, and every way of looking at them agrees.
+//! Every field that one of the four built-in tables divides: its parts lie inside of it, and every way of looking at
+//! them agrees.
 //!
 //! The first byte chooses the field, the rest is its content.
 
