@@ -310,12 +310,7 @@ impl Play<'_> {
         self.sent[at].extend_from_slice(out);
         line.bytes_out += out.len();
         let dialect = &self.settings.dialect;
-        let sent = split(dialect, out);
-        assert_eq!(
-            sent.iter().map(|(_, whole, _)| whole.len()).sum::<usize>(),
-            out.len(),
-            "whole frames only"
-        );
+        let sent = whole_frames(dialect, out);
         for (kind, _, body) in sent {
             if kind != Kind::Message {
                 line.courtesies += 1;
@@ -382,12 +377,7 @@ impl Play<'_> {
     /// Requests of ours, which are all that the settings and an operator have us ask.
     fn ours(&mut self, out: &[u8]) {
         let dialect = &self.settings.dialect;
-        let sent = split(dialect, out);
-        assert_eq!(
-            sent.iter().map(|(_, whole, _)| whole.len()).sum::<usize>(),
-            out.len(),
-            "whole frames only"
-        );
+        let sent = whole_frames(dialect, out);
         assert!(sent.len() <= ASKED_AT_ONCE_MAX, "{} requests at once", sent.len());
         let session = &self.setting.session;
         let may = |order| self.ordered.contains(&order);
@@ -517,4 +507,11 @@ impl Promise {
             _ => false,
         })
     }
+}
+
+/// The frames of what was sent, which end where it ends.
+fn whole_frames(dialect: &Dialect, out: &[u8]) -> Vec<(Kind, Vec<u8>, Vec<u8>)> {
+    let sent = split(dialect, out);
+    assert_eq!(sent.iter().map(|(_, whole, _)| whole.len()).sum::<usize>(), out.len(), "whole frames only");
+    sent
 }

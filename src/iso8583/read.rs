@@ -331,3 +331,128 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::iso8583::build::Builder;
+    use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::FieldSpec;
+    use crate::iso8583::spec::Pad;
+    use crate::iso8583::view::View;
+
+    /// Fields of every shape: number, content, length, and digits of the length in front of it.
+    const ROWS: [(u8, Content, u16, u8); 15] = [
+        (2, Content::Numeric, 19, 2),
+        (3, Content::Numeric, 6, 0),
+        (4, Content::Numeric, 12, 0),
+        (5, Content::Numeric, 16, 0),
+        (6, Content::Numeric, 17, 0),
+        (7, Content::Numeric, 9, 0),
+        (19, Content::Numeric, 3, 0),
+        (32, Content::Numeric, 11, 2),
+        (35, Content::Track, 37, 2),
+        (41, Content::Text, 8, 0),
+        (48, Content::Text, 120, 3),
+        (55, Content::Binary, 99, 2),
+        (70, Content::Numeric, 3, 0),
+        (96, Content::Binary, 8, 0),
+        (130, Content::Numeric, 1, 0),
+    ];
+
+    /// A table of these fields. Lengths of BCD fields are one binary byte, or two.
+    fn layout(digits: Encoding) -> Layout {
+        let mut layout = Layout::new(digits, Encoding::Binary);
+        for (field, content, units, width) in ROWS {
+            let encoding = match content {
+                Content::Binary => Encoding::Binary,
+                Content::Text if digits == Encoding::Bcd => Encoding::Ebcdic,
+                _ => digits,
+            };
+            let prefix = match digits {
+                Encoding::Bcd => Prefix { encoding: Encoding::Binary, width: width.div_ceil(2) },
+                _ => Prefix { encoding: digits, width },
+            };
+            let length =
+                if width == 0 { Length::Fixed(units) } else { Length::Variable { prefix, max: units } };
+            let count = if encoding == Encoding::Bcd { Count::Digits } else { Count::Bytes };
+            layout
+                .define(field, FieldSpec { length, content, encoding, count, pad: Pad::Left, checked: true });
+        }
+        layout
+    }
+
+    /// A right message with some of the fields, whose characters come from `noise`.
+    fn message(layout: &Layout, chosen: &[bool], noise: &[u8]) -> Vec<u8> {
+        let rows = || ROWS.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(row, _)| row);
+        let fields = FieldSet::of(&rows().map(|(field, ..)| *field).collect::<Vec<u8>>());
+        let mut out = Vec::new();
+        let mut builder = Builder::begin(layout, &mut out, 100, fields, Bitmaps::AS_NEEDED);
+        let mut noise = noise.iter().copied().cycle();
+        let mut next = || noise.next().unwrap_or(0);
+        for (field, content, units, width) in rows() {
+            let length = if *width == 0 { *units } else { u16::from(next()) % (units + 1) };
+            if *content == Content::Binary {
+                let bytes: Vec<u8> = (0..length).map(|_| next()).collect();
+                builder.value(*field, bytes[..].into()).expect("it fits");
+            } else {
+                let digits: String = (0..length).map(|_| char::from(b'0' + next() % 10)).collect();
+                builder.value(*field, digits.as_str().into()).expect("it fits");
+            }
+        }
+        builder.finish();
+        out
+    }
+
+    fn cases() -> ProptestConfig {
+        let cases =
+            std::env::var("TURNPIKE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000);
+        ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        #[test]
+        fn what_is_read_at_once_is_what_is_read_field_by_field(
+            digits in prop::sample::select(vec![Encoding::Bcd, Encoding::Ascii, Encoding::Ebcdic]),
+            chosen in vec(any::<bool>(), ROWS.len()),
+            noise in vec(any::<u8>(), 1..400),
+            mistakes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            end in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        ) {
+            let layout = layout(digits);
+            let mut body = message(&layout, &chosen, &noise);
+            let right = mistakes.is_empty() && end.is_none();
+            for (at, byte) in mistakes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            body.truncate(end.map_or(body.len(), |end| end.index(body.len())));
+            let (mut fast, mut slow) = (Spans::default(), Spans::default());
+            let at_once = at_once(&layout, &body, false, &mut fast);
+            let error = again(&layout, &body, &mut slow);
+            prop_assert_eq!(at_once, error.is_none(), "{:?}", error);
+            prop_assert!(at_once || !right);
+            if at_once {
+                prop_assert_eq!(fast.head.named, slow.head.named);
+                let view = View::parse(&layout, &body, &mut fast);
+                let Ok(view) = view else { return Err(TestCaseError::fail("it is right")) };
+                for field in view.fields().iter() {
+                    let (here, there) = (view.offsets(field).expect("read"), slow.fields[place(field)]);
+                    prop_assert_eq!(here, (there.start(), there.content()), "field {}", field);
+                    let content = view.content(field).expect("read");
+                    prop_assert_eq!(content, &body[there.content()..there.end()], "field {}", field);
+                    prop_assert_eq!(view.units(field), Some(there.units()), "field {}", field);
+                    let spec = layout.field(field).expect("a row");
+                    let number = content::number(spec, content, there.units());
+                    prop_assert_eq!(view.number(field), number, "field {}", field);
+                }
+            }
+        }
+    }
+}
