@@ -87,6 +87,8 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
         max_unsynced_ns: u64::MAX,
         max_unsynced_records: 1 << 16,
         gather_ns: 1_000_000,
+        pace_ns: 600_000,
+        ahead_max: 1_024,
         parked_max: 65_536,
     };
     (Pipeline::new(books, writer.start(), authorizer, keys, policy), writer)

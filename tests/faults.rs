@@ -244,6 +244,8 @@ fn policy(reply: Reply) -> Policy {
         max_unsynced_ns: UNSYNCED_MS * 1_000_000,
         max_unsynced_records: UNSYNCED_RECORDS,
         gather_ns: 0,
+        pace_ns: 0,
+        ahead_max: usize::MAX,
         parked_max: 8,
     }
 }

@@ -78,6 +78,8 @@ fn policy(reply: Reply) -> Policy {
         max_unsynced_ns: 50_000_000,
         max_unsynced_records: 1_000,
         gather_ns: 0,
+        pace_ns: 0,
+        ahead_max: usize::MAX,
         parked_max: 1_000,
     }
 }

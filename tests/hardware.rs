@@ -36,6 +36,7 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
 use serde_json::Value as Json;
+use turnpike::edge::tcp::TURN_BYTES;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What a start leaves of a purchase of 50.00 on wallet 1.
@@ -362,10 +363,14 @@ const CROWD: u64 = 10_000;
 /// What may wait for the disk on one socket, by default.
 const PARKED_MAX: u64 = 4_096;
 
+/// More than all of them may be decided ahead of the disk.
+const AHEAD_MANY: u32 = 100_000;
+
 /// A daemon that syncs nothing, and a socket on which more was sent than may wait.
-fn crowded(max_unsynced_ms: u32, answer_deadline_ms: u32) -> (Daemon, Peer) {
+fn crowded(max_unsynced_ms: u32, ahead_max: u32, answer_deadline_ms: u32) -> (Daemon, Peer) {
     let settings = format!(
-        "reply = \"fsync\"\nmax_unsynced_ms = {max_unsynced_ms}\nreserve_mib = 0\ndisk_free_min_mib = 0"
+        "reply = \"fsync\"\nmax_unsynced_ms = {max_unsynced_ms}\nahead_max = {ahead_max}\nreserve_mib = 0\n\
+         disk_free_min_mib = 0"
     );
     let daemon = Daemon::start_with(&settings, answer_deadline_ms, None);
     daemon.inject("fdatasync 600000 journal/");
@@ -384,7 +389,7 @@ fn crowded(max_unsynced_ms: u32, answer_deadline_ms: u32) -> (Daemon, Peer) {
 
 #[test]
 fn r3_a_socket_that_is_left_unread_is_read_again_once_nothing_waits() {
-    let (mut daemon, mut peer) = crowded(60_000, 1_000);
+    let (mut daemon, mut peer) = crowded(60_000, AHEAD_MANY, 1_000);
     // Nothing becomes durable: answers are dropped when they are late, and make room each time.
     eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
     assert!(daemon.dropped("late") >= CROWD - PARKED_MAX, "{}", daemon.dropped("late"));
@@ -403,8 +408,34 @@ fn r3_a_socket_that_is_left_unread_is_read_again_once_nothing_waits() {
 }
 
 #[test]
+fn no_more_is_read_than_may_be_decided_ahead_of_the_disk() {
+    let ahead_max = 100;
+    let (mut daemon, mut peer) = crowded(60_000, ahead_max, 60_000);
+    let frames = || daemon.metric("turnpike_frames_total{link=\"iso87\"}");
+    let parked = || daemon.metric("turnpike_answers_parked");
+    eventually("as many wait as may", || parked() >= u64::from(ahead_max));
+    // A socket that has nothing waiting is not read either, whatever the one before it did in its turn.
+    let mut other = daemon.connect();
+    send(&mut other, 100, 19_999);
+    thread::sleep(Duration::from_millis(100));
+    let length = harness::frame(&peer.dialect, 100, PURCHASE).len();
+    let most = u64::from(ahead_max) + (TURN_BYTES / length + 1) as u64;
+    assert!(parked() <= most && frames() <= most, "{} and {} of at most {most}", parked(), frames());
+    daemon.inject("");
+    for n in 0..CROWD {
+        assert_eq!(
+            peer.receive().expect("an answer").value(11),
+            format!("{n:06}"),
+            "all are served, in order"
+        );
+    }
+    assert_eq!(other.receive().expect("an answer").value(11), "019999");
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+}
+
+#[test]
 fn r2_past_the_bounds_a_socket_is_read_and_answered_91() {
-    let (daemon, mut peer) = crowded(300, 60_000);
+    let (daemon, mut peer) = crowded(300, AHEAD_MANY, 60_000);
     assert_eq!(peer.receive().expect("an answer").outcome(), (110, "91"));
     eventually("all is read", || daemon.metric("turnpike_frames_total{link=\"iso87\"}") == CROWD);
 }

@@ -269,6 +269,8 @@ impl House {
             max_unsynced_ns: u64::MAX,
             max_unsynced_records: 100_000,
             gather_ns: 0,
+            pace_ns: 0,
+            ahead_max: usize::MAX,
             parked_max: 1_000,
         };
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);

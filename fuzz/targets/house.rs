@@ -81,6 +81,8 @@ pub fn house(fsync: bool, max_unsynced_ns: u64) -> House {
         max_unsynced_ns,
         max_unsynced_records: RECORDS_MAX,
         gather_ns: 0,
+        pace_ns: 0,
+        ahead_max: usize::MAX,
         parked_max: 1 << 16,
     };
     let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);

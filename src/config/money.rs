@@ -98,6 +98,10 @@ pub struct JournalSettings {
     pub max_unsynced_records: u64,
     /// How long records may gather before they are written while no answer waits for them, microseconds.
     pub gather_us: u64,
+    /// How long records may gather before they are written while many answers wait for them, microseconds.
+    pub pace_us: u64,
+    /// With [`Reply::Fsync`]: requests that are decided ahead of the disk; past it no more are read.
+    pub ahead_max: u32,
     /// Size of a segment file, mebibytes.
     pub segment_mib: u32,
     /// Segment files that are kept ready.
@@ -118,6 +122,8 @@ impl Default for JournalSettings {
             max_unsynced_ms: 50,
             max_unsynced_records: 65_536,
             gather_us: 1_000,
+            pace_us: 600,
+            ahead_max: 1_024,
             segment_mib: 64,
             spare_segments: 2,
             retained_segments: 16,
@@ -144,10 +150,14 @@ impl JournalSettings {
         journal.max_unsynced_records =
             section.integer_or("max_unsynced_records", 1..=16_777_216, journal.max_unsynced_records);
         journal.gather_us = section.integer_or("gather_us", 0..=100_000, journal.gather_us);
-        if journal.gather_us >= journal.max_unsynced_ms * 1_000 {
-            let message = "`journal.gather_us` must be shorter than `journal.max_unsynced_ms`";
-            section.report_at("gather_us", message);
+        journal.pace_us = section.integer_or("pace_us", 0..=100_000, journal.pace_us);
+        for (name, us) in [("gather_us", journal.gather_us), ("pace_us", journal.pace_us)] {
+            if us >= journal.max_unsynced_ms * 1_000 {
+                let message = format!("`journal.{name}` must be shorter than `journal.max_unsynced_ms`");
+                section.report_at(name, message);
+            }
         }
+        journal.ahead_max = config::integer_or(&section, "ahead_max", 1..=16_777_216, journal.ahead_max);
         journal.segment_mib = config::integer_or(&section, "segment_mib", 1..=4_096, journal.segment_mib);
         journal.spare_segments =
             config::integer_or(&section, "spare_segments", 0..=64, journal.spare_segments);

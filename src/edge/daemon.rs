@@ -488,6 +488,8 @@ fn policy(config: &Config) -> Policy {
         max_unsynced_ns: config.journal.max_unsynced_ms * 1_000_000,
         max_unsynced_records: config.journal.max_unsynced_records,
         gather_ns: config.journal.gather_us * 1_000,
+        pace_ns: config.journal.pace_us * 1_000,
+        ahead_max: config.journal.ahead_max as usize,
         parked_max: config.daemon.parked_max as usize,
     }
 }

@@ -34,9 +34,9 @@ use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
-/// Bytes that a socket serves in its turn under load: some hundred messages, since a read and a write are shared by all
+/// Bytes that a socket serves in its turn under load: some dozens of messages, since a read and a write are shared by all
 /// of them, and no more, since every other socket of the thread waits for it.
-pub const TURN_BYTES: usize = 64 * 1024;
+pub const TURN_BYTES: usize = 16 * 1024;
 /// A turn, and room for a frame whose end has not come yet.
 const INPUT_BYTES_MAX: usize = TURN_BYTES + u16::MAX as usize + 16;
 /// What a socket reads into until it needs more: most of a thousand idle ones cost little.
@@ -191,7 +191,7 @@ impl Connection<'_> {
                     Ok(()) => self.after_call(),
                     Err(_) => Some(Close::Drained),
                 },
-                changed = self.surroundings.durable.changed(), if waits => match changed {
+                changed = self.surroundings.durable.changed(), if waits || self.is_unread => match changed {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },
@@ -214,15 +214,17 @@ impl Connection<'_> {
         }
     }
 
-    /// Whether so many answers wait that more requests are better left unread: read, they would be answered 91. A
-    /// journal that is past its bounds may not catch up; then they are read and answered so (R2). Only a socket that
-    /// has answers waiting is left, and each of them leaves or is dropped by its deadline, so that it is read again.
+    /// Whether so many answers wait that more requests are better left unread: read, they would be answered 91, or grow
+    /// old behind those that are ahead of the disk already. A journal that is past its bounds may not catch up; then
+    /// they are read and answered 91 (R2). Every answer that waits leaves or is dropped by its deadline, so that a
+    /// socket that is left is read again.
     fn is_full(&self) -> bool {
         // A quarter is left for what one more turn brings, and for sockets that have nothing waiting.
         let near = |most: usize| most - most / 4;
         let (waiting, pipeline) = (self.channel.waiting(), &self.surroundings.pipeline);
         let full = waiting >= near(self.link.channel.parked_max)
-            || waiting > 0 && pipeline.parked() >= near(pipeline.policy().parked_max);
+            || waiting > 0 && pipeline.parked() >= near(pipeline.policy().parked_max)
+            || pipeline.is_ahead();
         full && pipeline.admits(clock::now())
     }
 

@@ -1,4 +1,4 @@
-//! The pipeline: one request from look-up to record, and the loop that makes records durable.
+//! The pipeline: one request from look-up to record.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Condvar;
@@ -35,11 +34,7 @@ use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::journal::buffer::Buffer;
-use crate::journal::buffer::Pending;
 use crate::journal::buffer::Start;
-use crate::journal::storage::Storage;
-use crate::journal::writer::JournalError;
-use crate::journal::writer::Writer;
 use crate::ledger::apply::Applied;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
@@ -52,9 +47,7 @@ use crate::ledger::shard::Shard;
 use super::gate::Policy;
 use super::gate::Reply;
 use super::gate::Wait;
-
-/// How long the writer waits for records before it marks what is durable.
-const IDLE_MARK: Duration = Duration::from_millis(50);
+use super::writer::WriterState;
 
 /// The rooms, joined.
 pub struct Pipeline {
@@ -66,41 +59,30 @@ pub struct Pipeline {
     pub(super) seed: u64,
     keys: Arc<Keys>,
     authorizer: Authorizer,
-    policy: Policy,
-    journal: CachePadded<Mutex<Buffer>>,
-    wake: Condvar,
-    window: Window,
+    pub(super) policy: Policy,
+    pub(super) journal: CachePadded<Mutex<Buffer>>,
+    pub(super) wake: Condvar,
+    pub(super) window: Window,
     parked: AtomicUsize,
 }
 
 /// What is between the buffer and the disk.
-struct Window {
+pub(super) struct Window {
     /// The last record that was appended.
     appended: CachePadded<AtomicU64>,
     /// The last record that is durable.
-    durable: CachePadded<AtomicU64>,
+    pub(super) durable: CachePadded<AtomicU64>,
     /// The time of the oldest record in the buffer, and of the oldest one with the writer; zero for none.
-    filling_since: AtomicU64,
-    writing_since: AtomicU64,
+    pub(super) filling_since: AtomicU64,
+    pub(super) writing_since: AtomicU64,
     /// What the writer does, as [`WriterState`].
-    writer: AtomicU8,
+    pub(super) writer: AtomicU8,
     /// A write or a sync failed: nothing is durable from here on.
     failed: AtomicBool,
     /// The disk is nearly full: the room that is left is for what must be taken.
     short_of_room: AtomicBool,
     /// No more records will come.
-    closing: AtomicBool,
-}
-
-/// What the writer is doing, for those who may have to wake it.
-#[repr(u8)]
-enum WriterState {
-    /// It writes, and will look at the buffer again by itself.
-    Busy,
-    /// It waits for a record.
-    Waits,
-    /// It has records and lets more gather, as long as no answer waits for them.
-    Gathers,
+    pub(super) closing: AtomicBool,
 }
 
 /// What is done about a message.
@@ -242,6 +224,13 @@ impl Pipeline {
         self.parked.load(Ordering::Relaxed)
     }
 
+    /// Whether as many requests have been decided ahead of the disk as may be. With [`Reply::Async`] never: approvals
+    /// do not wait for a disk that stalls, even while answers to reversals do.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.policy.reply == Reply::Fsync && self.parked() >= self.policy.ahead_max
+    }
+
     /// Counts answers that begin to wait.
     pub fn count_parked(&self, more: usize) {
         self.parked.fetch_add(more, Ordering::Relaxed);
@@ -310,7 +299,7 @@ impl Pipeline {
         Some(appended)
     }
 
-    fn fail(&self) {
+    pub(super) fn fail(&self) {
         self.window.failed.store(true, Ordering::Release);
     }
 
@@ -447,118 +436,6 @@ impl Pipeline {
         drop(shards);
         self.wake_writer();
         Some(sequence)
-    }
-
-    /// Wakes the writer if it waits and there is reason to. Called once for each batch of messages, not for each
-    /// record.
-    pub fn wake_writer(&self) {
-        let state = self.window.writer.load(Ordering::Acquire);
-        let waits = state == WriterState::Waits as u8 && self.appended() > self.durable();
-        let gathers = state == WriterState::Gathers as u8 && self.parked() > 0;
-        if waits || gathers {
-            let _journal = self.journal.lock();
-            self.wake.notify_one();
-        }
-    }
-
-    /// Says that no more records will come: the writer makes the last ones durable and returns.
-    pub fn close(&self) {
-        self.window.closing.store(true, Ordering::Release);
-        let _journal = self.journal.lock();
-        self.wake.notify_one();
-    }
-
-    /// Makes records durable until the pipeline is closed: takes what has gathered, writes and syncs it as one group,
-    /// publishes the durable sequence. `publish` is also called when the journal has failed, so that whoever waits
-    /// learns of it.
-    ///
-    /// # Errors
-    /// The journal failed; nothing more will be durable.
-    pub fn run_writer<S: Storage>(
-        &self,
-        writer: &mut Writer<S>,
-        publish: &dyn Fn(Sequence),
-    ) -> Result<(), JournalError> {
-        let mut pending = self.spare();
-        loop {
-            let Some(taken) = self.await_gathered(&mut pending) else { return Ok(()) };
-            let written = if taken { writer.write(&mut pending) } else { writer.write_mark() };
-            let written = self.written(written);
-            if taken || self.has_failed() {
-                publish(self.durable());
-            }
-            written?;
-        }
-    }
-
-    /// Memory for [`Self::take_gathered`].
-    #[must_use]
-    pub fn spare(&self) -> Pending {
-        self.journal.lock().spare()
-    }
-
-    /// Takes what has gathered, for the writer. False when nothing has.
-    pub fn take_gathered(&self, pending: &mut Pending) -> bool {
-        let mut journal = self.journal.lock();
-        let gathered = !journal.is_empty();
-        if gathered {
-            self.take(&mut journal, pending);
-        }
-        gathered
-    }
-
-    fn take(&self, journal: &mut Buffer, pending: &mut Pending) {
-        let since = self.window.filling_since.swap(0, Ordering::Relaxed);
-        self.window.writing_since.store(since, Ordering::Relaxed);
-        journal.take(pending);
-    }
-
-    /// What became of writing what was taken: from here on it is durable, or nothing is any more.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn written(&self, written: Result<Sequence, JournalError>) -> Result<(), JournalError> {
-        match written {
-            Ok(durable) => {
-                self.window.writing_since.store(0, Ordering::Relaxed);
-                self.window.durable.store(durable.0, Ordering::Release);
-                Ok(())
-            }
-            Err(error) => {
-                self.fail();
-                Err(error)
-            }
-        }
-    }
-
-    fn set_writer(&self, state: WriterState) {
-        self.window.writer.store(state as u8, Ordering::Release);
-    }
-
-    /// Waits for records and takes them. False when none came for a while; `None` when none will come any more.
-    fn await_gathered(&self, pending: &mut Pending) -> Option<bool> {
-        let mut journal = self.journal.lock();
-        if journal.is_empty() {
-            if self.window.closing.load(Ordering::Acquire) {
-                return None;
-            }
-            self.set_writer(WriterState::Waits);
-            self.wake.wait_for(&mut journal, IDLE_MARK);
-            self.set_writer(WriterState::Busy);
-            if journal.is_empty() {
-                return Some(false);
-            }
-        }
-        // A sync costs the processor the same for one record as for hundreds. While nobody waits for the disk, some
-        // more may gather; that widens the window by this much and no more.
-        let hurry = self.policy.reply == Reply::Fsync || self.parked() > 0;
-        if !hurry && !self.window.closing.load(Ordering::Acquire) {
-            self.set_writer(WriterState::Gathers);
-            self.wake.wait_for(&mut journal, Duration::from_nanos(self.policy.gather_ns));
-            self.set_writer(WriterState::Busy);
-        }
-        self.take(&mut journal, pending);
-        Some(true)
     }
 }
 

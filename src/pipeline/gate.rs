@@ -29,6 +29,11 @@ pub struct Policy {
     pub max_unsynced_records: u64,
     /// How long records may gather before they are written, while no answer waits for them, nanoseconds.
     pub gather_ns: u64,
+    /// How long records may gather before they are written, while many answers wait for them, nanoseconds.
+    pub pace_ns: u64,
+    /// How many requests may be decided ahead of the disk with [`Reply::Fsync`]: past it no more are read, so that what
+    /// has been read is answered soon.
+    pub ahead_max: usize,
     /// How many answers may wait in all.
     pub parked_max: usize,
 }
@@ -240,6 +245,8 @@ mod tests {
                 max_unsynced_ns: 1,
                 max_unsynced_records: 1,
                 gather_ns: 0,
+                pace_ns: 0,
+                ahead_max: usize::MAX,
                 parked_max: 1,
             };
             let request = purchase(amount, billing);

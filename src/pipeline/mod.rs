@@ -16,3 +16,4 @@ pub mod station;
 pub mod tally;
 pub mod unknown;
 pub mod views;
+pub mod writer;

@@ -285,6 +285,8 @@ impl World {
             max_unsynced_ns: 50_000_000,
             max_unsynced_records: random.between(8, 64),
             gather_ns: random.below(2_000_000),
+            pace_ns: random.below(1_000_000),
+            ahead_max: 1 + random.below(64) as usize,
             parked_max: 200,
         };
         let plan = Plan {
