@@ -34,8 +34,8 @@ use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
-/// Bytes that a socket serves in its turn under load: some dozens of messages, since a read and a write are shared by all
-/// of them, and no more, since every other socket of the thread waits for it.
+/// Bytes that a socket serves in its turn under load: some dozens of messages, since all of them share a read and a
+/// write, and no more, since every other socket of the thread waits for it.
 pub const TURN_BYTES: usize = 16 * 1024;
 /// A turn, and room for a frame whose end has not come yet.
 const INPUT_BYTES_MAX: usize = TURN_BYTES + u16::MAX as usize + 16;
