@@ -648,6 +648,22 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// What is found without a look at the parts in front of it is what is found by reading them all.
+        #[test]
+        fn a_part_is_found_where_it_is_read(named: u8, rest in proptest::collection::vec(0..5_u8, 0..12)) {
+            let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+            let fixed = |number, units| part(number, Length::Fixed(units), Encoding::Bcd);
+            let variable = part(5, Length::Variable { prefix, max: 3 }, Encoding::Ascii);
+            // None has the number 3.
+            let parts = vec![fixed(1, 1), fixed(2, 3), fixed(4, 2), variable, fixed(6, 4), fixed(8, 1)];
+            let table = Subfields::new(Form::Bitmap(1), parts, Vec::new(), vec![1, 2]);
+            let content = [&[named], rest.as_slice()].concat();
+            for number in 0..=9 {
+                let read = table.parts(&content).flatten().find(|part| part.subfield.number == number);
+                assert!(table.find(&content, number) == read, "{number} of {content:?}");
+            }
+        }
+
         /// Whatever came, nothing that is withheld goes back, and what goes back can be read to its end.
         #[test]
         fn withheld_elements_never_go_back(
