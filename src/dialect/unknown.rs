@@ -476,7 +476,7 @@ mod tests {
             other in proptest::option::of((proptest::prelude::any::<proptest::sample::Index>(), 0..=255_u8)),
         ) {
             let mut known = KnownTags::new();
-            [0x82, 0x9f10, 0x9f26, 0x5f2a, 0xdf_8101].map(|tag| known.add(tag));
+            [0x82, 0x9f10, 0x9f26, 0x5f2a, 0xdf_8101].into_iter().for_each(|tag| known.add(tag));
             let names = ["82", "9F10", "9F26", "5F2A", "DF8101", "84", "9F11", "5F9001", "00"];
             let mut content = Vec::new();
             for (tag, length) in tags {
