@@ -229,11 +229,16 @@ fn fields_of(
         let from = at as usize;
         if let Some((units, content)) = shapes::length(row, body, from)
             && units <= usize::from(row.units)
-            && let Some(end) = shapes::end(row, body, content, units)
         {
-            *span = Span::new(from, content, end, units);
-            at = end as u32;
-            continue;
+            let end = match row.inside {
+                Inside::Anything => Some(content + units).filter(|end| *end <= body.len()),
+                _ => shapes::end(row, body, content, units),
+            };
+            if let Some(end) = end {
+                *span = Span::new(from, content, end, units);
+                at = end as u32;
+                continue;
+            }
         }
         cold_path();
         let mut reader = Reader { layout, body, at: from, error: None };

@@ -26,15 +26,14 @@ pub(super) fn length(row: &Row, body: &[u8], at: usize) -> Option<(usize, usize)
     }
 }
 
-/// Where a content of so many units ends; `None` when the message does, or anything is wrong with it. Every message has
-/// at least eight bytes in front of its first field.
-#[inline(always)]
+/// Where a content of so many digits ends; `None` when the message does, or anything is wrong with it. Every message
+/// has at least eight bytes in front of its first field.
+#[inline(never)]
 pub(super) fn end(row: &Row, body: &[u8], content: usize, units: usize) -> Option<usize> {
     // BCD digits take half a byte each.
     let half = usize::from(matches!(row.inside, Inside::Bcd | Inside::BcdTrack));
     let end = content + ((units + half) >> half);
     let right = match row.inside {
-        Inside::Anything => end <= body.len(),
         // Sixteen digits and less are looked at in one piece.
         Inside::Bcd if (1..=16).contains(&units) => {
             digits::is_bcd_before(body, end, end - content, digits::odd_pad(units))
