@@ -319,9 +319,9 @@ impl KnownTags {
     pub(super) fn walk(&self, content: &[u8], mut marks: Marks) -> Marks {
         let mut rest = content;
         loop {
-            if let Some((place, length)) = rest.first_chunk::<4>().and_then(Self::place_at) {
+            if let Some((of_tag, length)) = rest.first_chunk::<4>().and_then(|start| self.short(*start)) {
                 let Some(after) = rest.get(length..) else { return marks };
-                marks = marks.with(self.short[place]);
+                marks = marks.with(of_tag);
                 rest = after;
             } else if let Some((of_tag, after)) = self.first(rest) {
                 marks = marks.with(of_tag);
@@ -340,22 +340,18 @@ impl KnownTags {
         Some((self.marks(tag.tag), tags.rest()))
     }
 
-    /// The place of a tag that starts with these bytes, and how long it is with its value, when it has one byte, or two
+    /// The marks of a tag that starts with these bytes, and how long it is with its value, when it has one byte, or two
     /// with 9F or 5F, and a short length: as nearly all tags have.
     #[inline(always)]
-    fn place_at(start: &[u8; 4]) -> Option<(usize, usize)> {
-        // A look at one number costs less than one at each byte.
-        let start = u32::from_le_bytes(*start) as usize;
-        if start & 0x1f != 0x1f {
-            let short = start & 0x8000 == 0 && start & 0xff != 0;
-            return short.then_some((start & 0xff, 2 + (start >> 8 & 0x7f)));
+    fn short(&self, start: [u8; 4]) -> Option<(u8, usize)> {
+        let [first, second, third, _] = start.map(usize::from);
+        let short = u32::from_le_bytes(start) & 0x0080_8000 == 0;
+        match first {
+            0x9f if short => Some((self.short[NINE_F + second], 3 + third)),
+            0x5f if short => Some((self.short[FIVE_F + second], 3 + third)),
+            1.. if first & 0x1f != 0x1f && second < 0x80 => Some((self.short[first], 2 + second)),
+            _ => None,
         }
-        let base = match start & 0xff {
-            0x9f => NINE_F,
-            0x5f => FIVE_F,
-            _ => return None,
-        };
-        (start & 0x0080_8000 == 0).then_some((base | start >> 8 & 0x7f, 3 + (start >> 16 & 0x7f)))
     }
 }
 
