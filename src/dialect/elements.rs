@@ -33,14 +33,8 @@ impl<'a> Elements<'a> {
     /// Takes over what the elements behind ids in one field tell; Mastercard's `private` ones by their meaning too.
     #[inline(never)]
     fn walk_ids(&mut self, ids: &KnownIds, content: &'a [u8], private: bool) {
-        let mut marks = Marks::NONE;
-        // An empty one is no longer there once what is withheld is left out.
-        let mut readable = !content.is_empty();
-        for element in ids.tagging.elements(content) {
-            let Ok(element) = element else {
-                readable = false;
-                break;
-            };
+        let (mut marks, mut elements) = (Marks::NONE, ids.tagging.elements(content));
+        while let Some(element) = elements.read() {
             let of_element = ids.marks(element.id);
             marks = marks.with(of_element);
             if let Some(inside) = ids.inside(element.id, of_element) {
@@ -50,6 +44,8 @@ impl<'a> Elements<'a> {
                 self.private.take(&element);
             }
         }
+        // An empty one is no longer there once what is withheld is left out.
+        let readable = elements.is_at_end() && !content.is_empty();
         self.strange |= marks.strange();
         self.open &= readable && !marks.withheld();
     }

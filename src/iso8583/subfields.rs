@@ -364,7 +364,7 @@ impl Tagging {
 }
 
 impl<'a> Elements<'a> {
-    #[inline]
+    #[inline(always)]
     fn digits(&self, from: usize, count: u8) -> Option<usize> {
         let zero = self.tagging.zero();
         let bytes = self.content.get(from..from + usize::from(count))?;
@@ -378,8 +378,15 @@ impl<'a> Elements<'a> {
         })
     }
 
-    #[inline]
-    fn read(&mut self) -> Option<Element<'a>> {
+    /// Whether all of the content was read.
+    #[inline(always)]
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.at >= self.content.len()
+    }
+
+    /// The next element; `None` when there is none, or it cannot be read.
+    #[inline(always)]
+    pub(crate) fn read(&mut self) -> Option<Element<'a>> {
         let Tagging { id_digits, length_digits, .. } = self.tagging;
         let offset = self.at;
         let length_at = offset + usize::from(id_digits);
@@ -397,7 +404,7 @@ impl<'a> Iterator for Elements<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.content.len() {
+        if self.is_at_end() {
             return None;
         }
         let offset = self.at;
