@@ -88,15 +88,22 @@ impl Added<'_> {
         if self.amounts_replaced.is_some() { FieldSet::of(&[4, 5, 6]) } else { FieldSet::EMPTY }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn write(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
+        match field {
+            38 => builder.exact_text(38, &self.approval_code.unwrap_or(*b"      ")),
+            39 => builder.exact_text(39, &self.action),
+            _ => self.write_other(field, builder),
+        }
+    }
+
+    #[cold]
+    fn write_other(&self, field: u8, builder: &mut Builder<'_>) -> Result<(), ValueError> {
         match field {
             4..=6 => {
                 let at = usize::from(field) - 4;
                 builder.number(field, self.amounts_replaced.map_or(0, |amounts| amounts[at]))
             }
-            38 => builder.exact_text(38, &self.approval_code.unwrap_or(*b"      ")),
-            39 => builder.exact_text(39, &self.action),
             44 => builder.text(44, self.response_data),
             _ => builder.text(54, self.amounts),
         }

@@ -82,6 +82,19 @@ impl Dialect {
             }
         };
         let elements = self.elements(&view);
+        if let (false, 100 | 101 | 200 | 201) = (split.rejected, view.mti()) {
+            // Nearly all messages: put together where it stays, and not copied.
+            return match self.authorization(&view, context, &elements) {
+                Ok(request) => Ok(Received {
+                    header,
+                    view,
+                    strange: elements.strange,
+                    open: elements.open,
+                    inbound: Inbound::Authorization(request),
+                }),
+                Err(fault) => Err(Malformed { header, view: Some(view), fault }),
+            };
+        }
         let inbound = if split.rejected {
             // Whatever the network sent back: the code counts, and the message as far as it can be read.
             let stan = view.number(11).map(|stan| Stan(stan as u32));
@@ -102,11 +115,11 @@ impl Dialect {
         }
     }
 
-    #[inline(always)]
+    /// What a message means that is no request for an authorization.
+    #[inline(never)]
     fn meaning(&self, view: &View<'_>, context: Context, elements: &Elements<'_>) -> Result<Inbound, Fault> {
         let mti = view.mti();
         match mti {
-            100 | 101 | 200 | 201 => Ok(Inbound::Authorization(self.authorization(view, context, elements)?)),
             120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context, elements)?)),
             190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context, elements))),
             620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context, elements)?)),
@@ -347,15 +360,20 @@ impl Dialect {
 /// DE 13, and DE 15 and 17, where hosts send zeros for none, are dates.
 #[inline(always)]
 fn dates(view: &View<'_>) -> Result<(), Fault> {
-    for (field, zeros) in [(13, false), (15, true), (17, true)] {
-        if let Some(date) = number(view, field)?
-            && !(zeros && date == 0)
-            && !u32::try_from(date).is_ok_and(TransmissionTime::is_date)
-        {
-            return Err(fault(field, Problem::NotADate));
+    date(view, 13, false)?;
+    date(view, 15, true)?;
+    date(view, 17, true)
+}
+
+#[inline(always)]
+fn date(view: &View<'_>, field: u8, zeros: bool) -> Result<(), Fault> {
+    match number(view, field)? {
+        Some(0) if zeros => Ok(()),
+        Some(date) if !u32::try_from(date).is_ok_and(TransmissionTime::is_date) => {
+            Err(fault(field, Problem::NotADate))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn fault(field: u8, problem: Problem) -> Fault {
@@ -411,7 +429,9 @@ impl Texts {
 
 #[inline(always)]
 fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
-    let Some(numeric) = view.number(field) else { return letters(view, field) };
+    let Some(numeric) = view.number(field) else {
+        return if view.has(field) { letters(view, field) } else { Ok(None) };
+    };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
     currency.map(Some).ok_or(fault(field, Problem::NotANumber))
 }

@@ -16,6 +16,7 @@ use crate::iso8583::subfields::Form;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
 use crate::iso8583::tlv;
+use crate::iso8583::tlv::Dataset;
 use crate::iso8583::view::Rule;
 use crate::iso8583::view::View;
 use crate::settings::Section;
@@ -70,14 +71,53 @@ pub(super) struct Known {
     pub(super) fields: FieldSet,
     /// Fields that can be read and have no row of their own.
     pub(super) others: FieldSet,
-    /// Fields with parts that a bitmap names.
-    pub(super) parts: Vec<(u8, KnownParts)>,
-    /// Fields with elements behind an id of digits.
-    pub(super) ids: Vec<(u8, KnownIds)>,
-    /// Fields of datasets, with the ids that have a row.
-    pub(super) sets: Vec<(u8, Vec<u16>)>,
-    /// Fields of tags.
-    pub(super) tags: Vec<(u8, KnownTags)>,
+    /// By field, what is known of its elements.
+    elements: Vec<Option<KnownElements>>,
+}
+
+/// What a table knows of the elements of one field.
+#[derive(Clone, Debug)]
+pub(super) enum KnownElements {
+    /// Parts that a bitmap names.
+    Parts(KnownParts),
+    /// Elements behind an id of digits.
+    Ids(KnownIds),
+    /// Datasets of tags.
+    Sets(KnownSets),
+    /// Tags.
+    Tags(KnownTags),
+}
+
+/// The datasets of a field: the ids that have a row, none when any may come; and the tags in them, when they are
+/// listed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownSets {
+    rows: Vec<u16>,
+    tags: Option<KnownTags>,
+}
+
+impl KnownSets {
+    /// Whether the table lacks a dataset.
+    #[inline(always)]
+    fn lacks(&self, set: &Dataset<'_>) -> bool {
+        !self.rows.is_empty() && !self.rows.contains(&u16::from(set.id))
+    }
+
+    /// The marks of the tags in all datasets, and of datasets that the table lacks. What cannot be read further is no
+    /// element; the field stays as it came.
+    #[inline(never)]
+    pub(super) fn walk(&self, content: &[u8]) -> Marks {
+        let mut marks = Marks::NONE;
+        for set in tlv::datasets(content).map_while(Result::ok) {
+            if self.lacks(&set) {
+                marks = marks.with(LACKING);
+            }
+            if let Some(tags) = &self.tags {
+                marks = tags.walk(set.content, marks);
+            }
+        }
+        marks
+    }
 }
 
 /// The parts of a field with a bitmap of so many bytes: their bits, in the bitmap's own order.
@@ -95,8 +135,8 @@ impl KnownParts {
     }
 }
 
-/// The mark of an element that the table has.
-const KNOWN: u8 = 1;
+/// The mark of an element that the table lacks.
+const LACKING: u8 = 1;
 /// The mark of an application cryptogram.
 const CRYPTOGRAM: u8 = 1 << 1;
 /// The mark of an element that no answer repeats.
@@ -104,36 +144,33 @@ const WITHHELD: u8 = 1 << 2;
 /// The mark of an element that is divided in the same way itself.
 const DIVIDED: u8 = 1 << 3;
 
-/// The marks that all elements have, and those that some have.
-#[derive(Clone, Copy)]
-pub(super) struct Marks {
-    all: u8,
-    some: u8,
-}
+/// The marks that some elements have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Marks(u8);
 
 impl Marks {
     /// Of no element.
-    pub(super) const NONE: Self = Self { all: KNOWN, some: 0 };
+    pub(super) const NONE: Self = Self(0);
 
     /// Whether an element is there that the table lacks.
     pub(super) const fn strange(self) -> bool {
-        self.all & KNOWN == 0
+        self.0 & LACKING != 0
     }
 
     /// Whether an application cryptogram is there.
     pub(super) const fn cryptogram(self) -> bool {
-        self.some & CRYPTOGRAM != 0
+        self.0 & CRYPTOGRAM != 0
     }
 
     /// Whether an element is there that no answer repeats.
     pub(super) const fn withheld(self) -> bool {
-        self.some & WITHHELD != 0
+        self.0 & WITHHELD != 0
     }
 
     /// With those of one more.
     #[inline(always)]
     pub(super) const fn with(self, marks: u8) -> Self {
-        Self { all: self.all & marks, some: self.some | marks }
+        Self(self.0 | marks)
     }
 }
 
@@ -149,33 +186,39 @@ pub(super) struct KnownIds {
 
 impl KnownIds {
     fn new(tagging: Tagging, table: &Subfields) -> Self {
-        let mut ids = Self { tagging, short: [0; 100], others: Vec::new(), inner: Vec::new() };
+        let mut ids = Self { tagging, short: [LACKING; 100], others: Vec::new(), inner: Vec::new() };
         for part in &table.parts {
-            ids.mark(part.number, KNOWN);
+            *ids.slot(part.number) &= !LACKING;
             let divided = part.parts.as_ref().filter(|parts| !parts.parts.is_empty());
             if let Some((parts, tagging)) = divided.and_then(|parts| Some((parts, parts.tagging()?))) {
-                ids.mark(part.number, DIVIDED);
+                *ids.slot(part.number) |= DIVIDED;
                 ids.inner.push((part.number, Self::new(tagging, parts)));
             }
         }
         for id in &table.withheld {
-            ids.mark(*id, WITHHELD);
+            *ids.slot(*id) |= WITHHELD;
         }
         ids
     }
 
-    fn mark(&mut self, id: u16, mark: u8) {
-        match self.short.get_mut(usize::from(id)) {
-            Some(marks) => *marks |= mark,
-            None => self.others.push((id, mark)),
+    /// The place for the marks of an id.
+    fn slot(&mut self, id: u16) -> &mut u8 {
+        if let Some(marks) = self.short.get_mut(usize::from(id)) {
+            return marks;
         }
+        let known = self.others.iter().position(|(other, _)| *other == id);
+        let at = known.unwrap_or(self.others.len());
+        if known.is_none() {
+            self.others.push((id, LACKING));
+        }
+        &mut self.others[at].1
     }
 
     #[inline(always)]
     pub(super) fn marks(&self, id: u16) -> u8 {
         match self.short.get(usize::from(id)) {
             Some(marks) => *marks,
-            None => self.others.iter().filter(|(other, _)| *other == id).fold(0, |all, (_, mark)| all | mark),
+            None => self.others.iter().find(|(other, _)| *other == id).map_or(LACKING, |(_, marks)| *marks),
         }
     }
 
@@ -194,19 +237,33 @@ impl KnownIds {
         self.unknown(content).next().is_some()
     }
 
+    /// Tells `found` of the elements that the table lacks, and of those in elements that are divided themselves.
+    fn find_unknown(&self, content: &[u8], mut found: impl FnMut(Part)) {
+        for element in self.tagging.elements(content).map_while(Result::ok) {
+            let marks = self.marks(element.id);
+            if marks & LACKING != 0 {
+                found(Part::Subfield(element.id));
+            }
+            let inside = self.inside(element.id, marks);
+            for inner in inside.iter().flat_map(|inside| inside.unknown(element.content)) {
+                found(Part::Inner(element.id, inner.id));
+            }
+        }
+    }
+
     /// The elements that the table lacks. What cannot be read further is no element; the field stays as it came.
     fn unknown<'a>(&self, content: &'a [u8]) -> impl Iterator<Item = Element<'a>> {
         let elements = self.tagging.elements(content).map_while(Result::ok);
-        elements.filter(|element| self.marks(element.id) & KNOWN == 0)
+        elements.filter(|element| self.marks(element.id) & LACKING != 0)
     }
 }
 
 /// The tags of a field, with marks. Each short one has a place, so that looking costs no search.
 #[derive(Clone, Debug)]
 pub(super) struct KnownTags {
-    datasets: bool,
     /// Marks of tags of one byte, then of `9Fxx` and `5Fxx` with a second byte below 80.
-    short: [u8; 512],
+    short: Box<[u8; 512]>,
+    /// The others that the table has.
     others: Vec<u32>,
 }
 
@@ -215,9 +272,11 @@ const NINE_F: usize = 0x100;
 const FIVE_F: usize = 0x180;
 
 impl KnownTags {
-    fn new(datasets: bool) -> Self {
-        let mut tags = Self { datasets, short: [0; 512], others: Vec::new() };
-        tags.mark(CRYPTOGRAM_TAG, CRYPTOGRAM);
+    fn new() -> Self {
+        let mut tags = Self { short: Box::new([LACKING; 512]), others: Vec::new() };
+        if let Some(place) = Self::place(CRYPTOGRAM_TAG) {
+            tags.short[place] |= CRYPTOGRAM;
+        }
         tags
     }
 
@@ -230,9 +289,9 @@ impl KnownTags {
         }
     }
 
-    fn mark(&mut self, tag: u32, mark: u8) {
+    fn add(&mut self, tag: u32) {
         match Self::place(tag) {
-            Some(place) => self.short[place] |= mark,
+            Some(place) => self.short[place] &= !LACKING,
             None => self.others.push(tag),
         }
     }
@@ -240,54 +299,58 @@ impl KnownTags {
     fn marks(&self, tag: u32) -> u8 {
         match Self::place(tag) {
             Some(place) => self.short[place],
-            None if self.others.contains(&tag) => KNOWN,
-            None => 0,
+            None if self.others.contains(&tag) => 0,
+            None => LACKING,
         }
     }
 
-    /// The contents of tags in the content of a field: one, or one for each dataset. What cannot be read further is no
-    /// element; the field stays as it came.
-    fn contents<'a>(&self, content: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let (plain, sets) = if self.datasets { (None, content) } else { (Some(content), &[][..]) };
-        plain.into_iter().chain(tlv::datasets(sets).map_while(Result::ok).map(|set| set.content))
-    }
-
-    /// Walks the tags of a field.
-    #[inline(always)]
-    pub(super) fn walk(&self, content: &[u8]) -> Marks {
-        if !self.datasets {
-            return self.walk_tags(content, Marks::NONE);
+    /// Tells `found` of the tags that the table lacks.
+    fn find_unknown(&self, content: &[u8], mut found: impl FnMut(Part)) {
+        for tag in tlv::tags(content).filter_map(Result::ok) {
+            if self.marks(tag.tag) & LACKING != 0 {
+                found(Part::Tag(tag.tag));
+            }
         }
-        let sets = tlv::datasets(content).map_while(Result::ok);
-        sets.fold(Marks::NONE, |marks, set| self.walk_tags(set.content, marks))
     }
 
+    /// These marks with those of a content's tags. What cannot be read further is no element; the field stays as it
+    /// came.
     #[inline(never)]
-    fn walk_tags(&self, content: &[u8], mut marks: Marks) -> Marks {
+    pub(super) fn walk(&self, content: &[u8], mut marks: Marks) -> Marks {
         let mut rest = content;
         loop {
-            // Nearly all tags have one byte, or two after 9F or 5F, and a short length.
-            let (place, length, after) = match *rest {
-                [0x9f, second, length, ref after @ ..] if (second | length) < 0x80 => {
-                    (NINE_F | usize::from(second), length, after)
-                }
-                [0x5f, second, length, ref after @ ..] if (second | length) < 0x80 => {
-                    (FIVE_F | usize::from(second), length, after)
-                }
-                [tag, length, ref after @ ..] if tag & 0x1f != 0x1f && length < 0x80 && tag != 0 => {
-                    (usize::from(tag), length, after)
-                }
-                _ => {
-                    let mut tags = tlv::tags(rest);
-                    let Some(Ok(tag)) = tags.next() else { return marks };
-                    marks = marks.with(self.marks(tag.tag));
-                    rest = tags.rest();
-                    continue;
-                }
-            };
-            let Some(after) = after.get(usize::from(length)..) else { return marks };
-            marks = marks.with(self.short[place]);
-            rest = after;
+            if let Some((of_tag, length)) = rest.first_chunk::<4>().and_then(|start| self.short(*start)) {
+                let Some(after) = rest.get(length..) else { return marks };
+                marks = marks.with(of_tag);
+                rest = after;
+            } else if let Some((of_tag, after)) = self.first(rest) {
+                marks = marks.with(of_tag);
+                rest = after;
+            } else {
+                return marks;
+            }
+        }
+    }
+
+    /// The marks of the first tag, and what stands behind it.
+    #[inline(never)]
+    fn first<'a>(&self, content: &'a [u8]) -> Option<(u8, &'a [u8])> {
+        let mut tags = tlv::tags(content);
+        let tag = tags.next()?.ok()?;
+        Some((self.marks(tag.tag), tags.rest()))
+    }
+
+    /// The marks of a tag that starts with these bytes, and how long it is with its value, when it has one byte, or two
+    /// with 9F or 5F, and a short length: as nearly all tags have.
+    #[inline(always)]
+    fn short(&self, start: [u8; 4]) -> Option<(u8, usize)> {
+        let [first, second, third, _] = start.map(usize::from);
+        let short = u32::from_le_bytes(start) & 0x0080_8000 == 0;
+        match first {
+            0x9f if short => Some((self.short[NINE_F + second], 3 + third)),
+            0x5f if short => Some((self.short[FIVE_F + second], 3 + third)),
+            1.. if first & 0x1f != 0x1f && second < 0x80 => Some((self.short[first], 2 + second)),
+            _ => None,
         }
     }
 }
@@ -295,44 +358,63 @@ impl KnownTags {
 impl Known {
     /// Reads `[known_tags]`, a list of tags in hex for a field, and takes the rest from the tables of subfields.
     pub(super) fn read(root: &Section<'_>, subfields: &[Option<Subfields>], others: FieldSet) -> Self {
-        let mut known = Self { fields: others, others, ..Self::default() };
+        let mut known = Self { fields: others, others, elements: vec![None; subfields.len()] };
         for (field, table) in subfields.iter().enumerate() {
             let (Ok(field), Some(table)) = (u8::try_from(field), table) else { continue };
             if let Form::Bitmap(width) = table.form {
                 let numbers = table.parts.iter().map(|part| part.number).filter(|n| (1..=64).contains(n));
                 let rows = numbers.fold(0, |rows, number| rows | 1 << (64 - number));
-                known.parts.push((field, KnownParts { width: usize::from(width.min(8)), rows }));
+                known.add(field, KnownElements::Parts(KnownParts { width: usize::from(width.min(8)), rows }));
             } else if let Form::Tagged(tagging) = table.form {
-                known.ids.push((field, KnownIds::new(tagging, table)));
+                known.add(field, KnownElements::Ids(KnownIds::new(tagging, table)));
             } else if table.form == Form::Datasets && !table.parts.is_empty() {
-                known.sets.push((field, table.parts.iter().map(|part| part.number).collect()));
-            } else {
-                continue;
+                let rows = table.parts.iter().map(|part| part.number).collect();
+                known.add(field, KnownElements::Sets(KnownSets { rows, tags: None }));
             }
-            known.fields.insert(field);
         }
         let Some(section) = root.section("known_tags") else { return known };
         for key in section.keys() {
             let field = key.parse::<u8>().ok();
             let form = field.and_then(|field| subfields.get(usize::from(field))?.as_ref()).map(|s| s.form);
-            let (Some(field), Some(Form::Tags | Form::Datasets)) = (field, form) else {
+            let (Some(field), Some(form @ (Form::Tags | Form::Datasets))) = (field, form) else {
                 section.report_at(&key, format!("`known_tags.{key}` does not name a field of tags"));
                 let _reported = section.text(&key);
                 continue;
             };
-            known.fields.insert(field);
-            known.tags.push((field, read_tags(&section, &key, form == Some(Form::Datasets))));
+            let tags = read_tags(&section, &key);
+            let rows = match known.of(field) {
+                Some(KnownElements::Sets(sets)) => sets.rows.clone(),
+                _ => Vec::new(),
+            };
+            let elements = match form {
+                Form::Datasets => KnownElements::Sets(KnownSets { rows, tags: Some(tags) }),
+                _ => KnownElements::Tags(tags),
+            };
+            known.add(field, elements);
         }
         section.finish();
         known
     }
+
+    fn add(&mut self, field: u8, elements: KnownElements) {
+        if let Some(slot) = self.elements.get_mut(usize::from(field)) {
+            *slot = Some(elements);
+            self.fields.insert(field);
+        }
+    }
+
+    /// What is known of a field's elements.
+    #[inline(always)]
+    pub(super) fn of(&self, field: u8) -> Option<&KnownElements> {
+        self.elements.get(usize::from(field))?.as_ref()
+    }
 }
 
-fn read_tags(section: &Section<'_>, key: &str, datasets: bool) -> KnownTags {
-    let mut tags = KnownTags::new(datasets);
+fn read_tags(section: &Section<'_>, key: &str) -> KnownTags {
+    let mut tags = KnownTags::new();
     for word in section.text(key).unwrap_or_default().split_whitespace() {
         match digits::hex_bytes(word.as_bytes()).filter(|bytes| (1..=4).contains(&bytes.len())) {
-            Some(bytes) => tags.mark(bytes.iter().fold(0, |tag, byte| tag << 8 | u32::from(*byte)), KNOWN),
+            Some(bytes) => tags.add(bytes.iter().fold(0, |tag, byte| tag << 8 | u32::from(*byte))),
             None => section.report_at(key, format!("\"{word}\" is no tag: 1 to 4 bytes in hex")),
         }
     }
@@ -347,41 +429,65 @@ impl Dialect {
         for field in view.fields().and(self.known.others).iter() {
             found(field, Part::Whole);
         }
-        for (field, parts) in &self.known.parts {
-            let mut strange = view.content(*field).map_or(0, |content| parts.strange(content));
-            while strange != 0 {
-                let lead = strange.leading_zeros();
-                strange &= !(1 << 63 >> lead);
-                found(*field, Part::Subfield(lead as u16 + 1));
+        for field in view.fields().and(self.known.fields).iter() {
+            let Some((content, known)) = view.content(field).zip(self.known.of(field)) else { continue };
+            let mut found = |part| found(field, part);
+            match known {
+                KnownElements::Parts(parts) => {
+                    let mut strange = parts.strange(content);
+                    while strange != 0 {
+                        let lead = strange.leading_zeros();
+                        strange &= !(1 << 63 >> lead);
+                        found(Part::Subfield(lead as u16 + 1));
+                    }
+                }
+                KnownElements::Ids(ids) => ids.find_unknown(content, found),
+                KnownElements::Sets(sets) => {
+                    let readable = || tlv::datasets(content).map_while(Result::ok);
+                    for set in readable().filter(|set| sets.lacks(set)) {
+                        found(Part::Dataset(set.id));
+                    }
+                    for (set, tags) in
+                        readable().flat_map(|set| sets.tags.iter().map(move |tags| (set, tags)))
+                    {
+                        tags.find_unknown(set.content, &mut found);
+                    }
+                }
+                KnownElements::Tags(tags) => tags.find_unknown(content, &mut found),
             }
         }
-        for (field, known) in &self.known.ids {
-            let content = view.content(*field).unwrap_or_default();
-            for element in known.tagging.elements(content).map_while(Result::ok) {
-                let marks = known.marks(element.id);
-                if marks & KNOWN == 0 {
-                    found(*field, Part::Subfield(element.id));
-                }
-                for inner in
-                    known.inside(element.id, marks).iter().flat_map(|inside| inside.unknown(element.content))
-                {
-                    found(*field, Part::Inner(element.id, inner.id));
-                }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// A walk finds the marks of the tags that are read one by one.
+        #[test]
+        fn tags_have_the_marks_that_each_has(
+            tags in proptest::collection::vec((0..9_usize, 0..4_usize), 0..12),
+            cut: proptest::sample::Index,
+            other in proptest::option::of((proptest::prelude::any::<proptest::sample::Index>(), 0..=255_u8)),
+        ) {
+            let mut known = KnownTags::new();
+            [0x82, 0x9f10, 0x9f26, 0x5f2a, 0xdf_8101].into_iter().for_each(|tag| known.add(tag));
+            let names = ["82", "9F10", "9F26", "5F2A", "DF8101", "84", "9F11", "5F9001", "00"];
+            let mut content = Vec::new();
+            for (tag, length) in tags {
+                content.extend(digits::hex_bytes(names[tag].as_bytes()).expect("hex"));
+                content.push(length as u8);
+                content.resize(content.len() + length, 0x9f);
             }
-        }
-        for (field, rows) in &self.known.sets {
-            let sets = tlv::datasets(view.content(*field).unwrap_or_default()).map_while(Result::ok);
-            for set in sets.filter(|set| !rows.contains(&u16::from(set.id))) {
-                found(*field, Part::Dataset(set.id));
+            content.truncate(cut.index(content.len() + 1));
+            if let Some((at, byte)) = other.filter(|_| !content.is_empty()) {
+                let at = at.index(content.len());
+                content[at] = byte;
             }
-        }
-        for (field, known) in &self.known.tags {
-            let contents = known.contents(view.content(*field).unwrap_or_default());
-            for tag in contents.flat_map(tlv::tags).filter_map(Result::ok) {
-                if known.marks(tag.tag) & KNOWN == 0 {
-                    found(*field, Part::Tag(tag.tag));
-                }
-            }
+            let read = tlv::tags(&content).map_while(Result::ok);
+            let marks = read.fold(Marks::NONE, |marks, tag| marks.with(known.marks(tag.tag)));
+            assert_eq!(known.walk(&content, Marks::NONE), marks, "{content:02x?}");
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Writes a message field by field, copying what it echoes from the request's own bytes.
 
 use crate::iso8583::digits;
+use crate::iso8583::digits::ASCII_ZERO;
+use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::spec::Bitmaps;
-use crate::iso8583::spec::Content;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::FieldSpec;
+use crate::iso8583::spec::Inside;
 use crate::iso8583::spec::Layout;
-use crate::iso8583::spec::Length;
+use crate::iso8583::spec::Shape;
+use crate::iso8583::spec::place;
 use crate::iso8583::value;
 use crate::iso8583::value::Value;
 use crate::iso8583::value::ValueError;
@@ -113,27 +116,53 @@ impl<'o> Builder<'o> {
         new: FieldSet,
         write: impl Fn(u8, &mut Self) -> Result<(), ValueError>,
     ) -> Result<(), (u8, ValueError)> {
-        let named = from.named();
-        for word in 0..3 {
-            let (mut rest, base) = (fields.0[word], 1 + 64 * word as u8);
-            // No run goes on past these.
-            let breaks = (named.0[word] & !rest) | new.0[word];
-            while rest != 0 {
-                let first = rest.trailing_zeros() & 63;
-                let field = base + first as u8;
-                let stop = breaks & u64::MAX << first;
-                let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
-                if run == 0 {
-                    rest &= rest - 1;
-                    self.last = field - 1;
-                    write(field, self).map_err(|error| (field, error))?;
-                    continue;
-                }
-                rest ^= run;
-                self.append(from, field, base + (run.ilog2() & 63) as u8);
-            }
+        self.echo_word(from, 0, fields, new, &write)?;
+        if fields.bitmaps() > 1 {
+            self.echo_others(from, fields, new, &write)?;
         }
         self.named = self.named.or(fields);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn echo_others(
+        &mut self,
+        from: &View<'_>,
+        fields: FieldSet,
+        new: FieldSet,
+        write: &impl Fn(u8, &mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), (u8, ValueError)> {
+        self.echo_word(from, 1, fields, new, write)?;
+        self.echo_word(from, 2, fields, new, write)
+    }
+
+    /// The fields of one bitmap.
+    #[inline(always)]
+    fn echo_word(
+        &mut self,
+        from: &View<'_>,
+        word: usize,
+        fields: FieldSet,
+        new: FieldSet,
+        write: &impl Fn(u8, &mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), (u8, ValueError)> {
+        let (mut rest, base) = (fields.word(word), 1 + 64 * word as u8);
+        // No run goes on past these.
+        let breaks = (from.named().word(word) & !rest) | new.word(word);
+        while rest != 0 {
+            let first = rest.trailing_zeros() & 63;
+            let field = base + first as u8;
+            let stop = breaks & u64::MAX << first;
+            let run = rest & (stop & stop.wrapping_neg()).wrapping_sub(1);
+            if run == 0 {
+                rest &= rest - 1;
+                self.last = field - 1;
+                write(field, self).map_err(|error| (field, error))?;
+                continue;
+            }
+            rest ^= run;
+            self.append(from, field, base + (run.ilog2() & 63) as u8);
+        }
         Ok(())
     }
 
@@ -182,15 +211,21 @@ impl<'o> Builder<'o> {
     /// The field is unknown or cannot hold them.
     #[inline(always)]
     pub(crate) fn exact_text<const N: usize>(&mut self, field: u8, text: &[u8; N]) -> Result<(), ValueError> {
+        let row = &self.layout.rows()[place(field)];
+        match row.zero {
+            _ if (row.shape, row.inside, row.bytes) != (Shape::Fixed, Inside::Anything, N as u16) => {}
+            EBCDIC_ZERO => {
+                self.extend_short(text.iter().map(|character| digits::to_ebcdic(*character)));
+                return Ok(());
+            }
+            ASCII_ZERO => {
+                self.out.extend_from_slice(text);
+                return Ok(());
+            }
+            _ => {}
+        }
         let spec = self.layout.field(field).ok_or(ValueError::UnknownField)?;
-        if spec.length != Length::Fixed(N as u16) || spec.content != Content::Text {
-            return value::encode_characters(spec, text, self.out);
-        }
-        match spec.encoding {
-            Encoding::Ebcdic => self.extend_short(text.iter().map(|character| digits::to_ebcdic(*character))),
-            _ => self.out.extend_from_slice(text),
-        }
-        Ok(())
+        value::encode_characters(spec, text, self.out)
     }
 
     /// Appends up to eight bytes. They are put together in a register: what is written byte by byte cannot be read at
@@ -255,4 +290,41 @@ impl<'o> Builder<'o> {
 
 const fn bitmap_bytes(layout: &Layout) -> usize {
     if matches!(layout.bitmap(), Encoding::Binary) { 8 } else { 16 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iso8583::spec::Content;
+    use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::Length;
+    use crate::iso8583::spec::Pad;
+    use crate::iso8583::spec::Prefix;
+
+    #[test]
+    fn what_is_written_at_once_is_what_the_table_row_says() {
+        let prefix = Prefix { encoding: Encoding::Ascii, width: 2 };
+        let contents = [Content::Numeric, Content::Text, Content::Binary, Content::Track, Content::Signed];
+        let lengths =
+            [Length::Fixed(1), Length::Fixed(2), Length::Fixed(3), Length::Variable { prefix, max: 9 }];
+        let specs =
+            contents.iter().flat_map(|content| Encoding::ALL.iter().map(move |(_, e)| (*content, *e)));
+        for ((content, encoding), length) in specs.flat_map(|of| lengths.map(|length| (of, length))) {
+            for (checked, text) in
+                [(true, b"A1"), (false, b"A1"), (true, b"00"), (false, b"00"), (true, b"D1")]
+            {
+                let spec =
+                    FieldSpec { length, content, encoding, count: Count::Digits, pad: Pad::Left, checked };
+                let mut layout = Layout::new(Encoding::Bcd, Encoding::Binary);
+                layout.define(39, spec);
+                let mut out = Vec::new();
+                let fields = FieldSet::of(&[39]);
+                let mut builder = Builder::begin(&layout, &mut out, 110, fields, Bitmaps::AS_NEEDED);
+                let written = builder.exact_text(39, text);
+                let mut plain = Vec::new();
+                let expected = value::encode_characters(&spec, text, &mut plain);
+                assert_eq!((written, &out[10..]), (expected, plain.as_slice()), "{text:?} {spec:?}");
+            }
+        }
+    }
 }

@@ -153,6 +153,30 @@ pub(crate) fn wide_before(bytes: &[u8], end: usize, mask: u64) -> Option<u64> {
     Some(join_digits(high & mask) * 100_000_000 + join_digits(low & each(0x0f)))
 }
 
+/// Whether the bytes from `start` to `end`, at least one, have nothing but BCD digits in them. There are eight bytes in
+/// front of them.
+#[inline(always)]
+pub(crate) fn are_bcd(bytes: &[u8], start: usize, end: usize) -> bool {
+    let (Some(run), Some(last)) = (bytes.get(start..end), load_before(bytes, end)) else { return false };
+    // What the last eight bytes have in front of the run is taken out; of a long run they overlap with others.
+    let last = last << (64 - 8 * run.len().min(8));
+    let wrong = |x: u64| x & (x << 1 | x << 2);
+    let chunks = run.as_chunks::<8>().0.iter();
+    chunks.fold(wrong(last), |all, chunk| all | wrong(u64::from_le_bytes(*chunk))) & each(0x88) == 0
+}
+
+/// Whether the bytes from `start` to `end`, at least one, are digits of the zone that starts at `zero`. There are eight
+/// bytes in front of them.
+#[inline(always)]
+pub(crate) fn are_zoned(bytes: &[u8], start: usize, end: usize, zero: u8) -> bool {
+    let (Some(run), Some(last)) = (bytes.get(start..end), load_before(bytes, end)) else { return false };
+    let last = (last ^ each(zero)) << (64 - 8 * run.len().min(8));
+    let chunks = run.as_chunks::<8>().0.iter();
+    let wrong =
+        chunks.fold(no_digits(last), |all, chunk| all | no_digits(u64::from_le_bytes(*chunk) ^ each(zero)));
+    wrong & each(0x80) == 0
+}
+
 /// Whether every nibble is a decimal digit: none has its highest bit together with one of the two in the middle.
 #[inline]
 const fn nibbles_are_digits(x: u64) -> bool {

@@ -9,6 +9,7 @@ pub mod content;
 pub mod digits;
 pub mod frame;
 mod read;
+mod runs;
 mod shapes;
 pub mod spec;
 pub mod subfields;

@@ -32,6 +32,13 @@ impl Span {
         Self(start as u64 | (content as u64) << 16 | (end as u64) << 32 | (units as u64) << 48)
     }
 
+    /// The span of a field of fixed length, when `start` is where it starts, in three places, and `row` what its row
+    /// adds.
+    #[inline(always)]
+    pub(super) const fn at(start: u64, row: u64) -> Self {
+        Self(start.wrapping_add(row))
+    }
+
     /// The span of a field of fixed length that starts here.
     #[inline(always)]
     pub(super) const fn fixed(start: usize, row: &Row) -> Self {
@@ -130,21 +137,26 @@ impl Head {
             return Ok(u64::from_be_bytes(*bitmap).reverse_bits());
         }
         let bitmap = rest.first_chunk::<16>().ok_or(Rule::BitmapCutOff)?;
-        let bits = self.read_hex(bitmap, layout.bitmap()).ok_or(Rule::BitmapNotHex)?;
+        let (bits, lower_case) = read_hex(bitmap, layout.bitmap());
+        self.bitmaps.lower_case |= lower_case;
+        let bits = bits.ok_or(Rule::BitmapNotHex)?;
         self.at += bitmap.len();
         Ok(bits)
     }
+}
 
-    #[inline(never)]
-    fn read_hex(&mut self, bitmap: &[u8; 16], encoding: Encoding) -> Option<u64> {
-        let mut bits = 0;
-        for &byte in bitmap {
-            let character = if encoding == Encoding::Ebcdic { digits::from_ebcdic(byte) } else { byte };
-            self.bitmaps.lower_case |= character.is_ascii_lowercase();
-            bits = bits << 4 | u64::from(digits::hex_nibble(character)?);
-        }
-        Some(bits.reverse_bits())
+/// A bitmap in hex, and whether a character up to the first wrong one is in lower case. It takes no [`Head`], so that
+/// this stays in registers until it is whole.
+#[inline(never)]
+fn read_hex(bitmap: &[u8; 16], encoding: Encoding) -> (Option<u64>, bool) {
+    let (mut bits, mut lower_case) = (0, false);
+    for &byte in bitmap {
+        let character = if encoding == Encoding::Ebcdic { digits::from_ebcdic(byte) } else { byte };
+        lower_case |= character.is_ascii_lowercase();
+        let Some(nibble) = digits::hex_nibble(character) else { return (None, lower_case) };
+        bits = bits << 4 | u64::from(nibble);
     }
+    (Some(bits.reverse_bits()), lower_case)
 }
 
 /// Reads a message that has no mistake, and a second bitmap that nothing announces when `unannounced_second` says so.
@@ -157,66 +169,84 @@ pub(super) fn at_once(layout: &Layout, body: &[u8], unannounced_second: bool, sp
     }
     head.read = head.named;
     spans.head = head;
-    fields_are_right(layout, body, head.at, head.named, &mut spans.fields)
-}
-
-/// Reads these fields from `start` to the end of the message. The loop is what most of the time of reading goes into:
-/// what a field needs is in its short table row, and no branch but one depends on what is in a field of fixed length.
-#[inline(always)]
-fn fields_are_right(
-    layout: &Layout,
-    body: &[u8],
-    start: usize,
-    named: FieldSet,
-    spans: &mut [Span; 256],
-) -> bool {
-    // The sum of all fields' lengths fits by far.
-    let mut at = start as u32;
-    let (rows, spans) = (layout.rows().as_chunks::<64>().0, spans.as_chunks_mut::<64>().0);
-    for (word, (rows, spans)) in rows.iter().zip(spans).enumerate() {
-        let mut rest = named.word(word);
-        while rest != 0 {
-            let place = (rest.trailing_zeros() & 63) as usize;
-            rest &= rest - 1;
-            let (row, span) = (&rows[place], &mut spans[place]);
-            // More than half of all fields, and then those in which any bytes are right.
-            if row.shape == Shape::Fixed && row.check.is_right(digits::load_from(body, at)) {
-                *span = Span::fixed(at as usize, row);
-                at += u32::from(row.bytes);
-                continue;
-            }
-            if row.shape == Shape::Wide {
-                // Two loads that overlap.
-                let end = at + u32::from(row.bytes);
-                let (first, last) = (digits::load_from(body, at), digits::load_from(body, end - 8));
-                if row.check.is_right(first) && row.check.is_right(last) {
-                    *span = Span::fixed(at as usize, row);
-                    at = end;
-                    continue;
-                }
-            }
-            let from = at as usize;
-            if row.inside == Inside::Anything
-                && let Some((units, content)) = shapes::length(row, body, from)
-                && units <= usize::from(row.units)
-                && content + units <= body.len()
-            {
-                *span = Span::new(from, content, content + units, units);
-                at = (content + units) as u32;
-                continue;
-            }
-            if let Some(end) = shapes::read(row, body, from, span) {
-                at = end;
-                continue;
-            }
-            cold_path();
-            let mut reader = Reader { layout, body, at: from, error: None };
-            let Ok((read, true)) = reader.one((64 * word + place + 1) as u8) else { return false };
-            *span = read;
-            at = read.end() as u32;
+    let mut at = head.at as u32;
+    for (bitmap, named) in head.named.0.into_iter().enumerate() {
+        if named != 0 {
+            let Some(end) = fields_of(layout, body, at, bitmap, named, &mut spans.fields) else {
+                return false;
+            };
+            at = end;
         }
     }
     at as usize == body.len()
+}
+
+/// Reads these fields of one bitmap from `at` on and says where they end; `None` when one is wrong. The loop is what
+/// most of the time of reading goes into: what a field needs is in its short table row, and no branch but one depends
+/// on what is in a field of fixed length.
+#[inline(never)]
+fn fields_of(
+    layout: &Layout,
+    body: &[u8],
+    mut at: u32,
+    bitmap: usize,
+    named: u64,
+    spans: &mut [Span; 256],
+) -> Option<u32> {
+    let (rows, together) = (layout.rows().as_chunks::<64>().0.get(bitmap)?, layout.runs().word(bitmap));
+    let spans = spans.as_chunks_mut::<64>().0.get_mut(bitmap)?;
+    let mut rest = named;
+    while rest != 0 {
+        let place = (rest.trailing_zeros() & 63) as usize;
+        if together >> place & 1 == 1 {
+            // All up to the next field of another kind.
+            let others = rest & !together;
+            let run = rest & (others & others.wrapping_neg()).wrapping_sub(1);
+            at = layout.runs().read(bitmap, run, body, at, spans)?;
+            rest ^= run;
+            continue;
+        }
+        rest &= rest - 1;
+        let (row, span) = (&rows[place], &mut spans[place]);
+        // Half of the others. The sum of all fields' lengths fits by far, and the end is looked at last.
+        if row.shape == Shape::Fixed
+            && (row.inside == Inside::Anything || row.check.is_right(digits::load_from(body, at)))
+        {
+            *span = Span::fixed(at as usize, row);
+            at += u32::from(row.bytes);
+            continue;
+        }
+        if row.shape == Shape::Wide {
+            // Two loads that overlap.
+            let end = at + u32::from(row.bytes);
+            let (first, last) = (digits::load_from(body, at), digits::load_from(body, end - 8));
+            if row.check.is_right(first) && row.check.is_right(last) {
+                *span = Span::fixed(at as usize, row);
+                at = end;
+                continue;
+            }
+        }
+        let from = at as usize;
+        if let Some((units, content)) = shapes::length(row, body, from)
+            && units <= usize::from(row.units)
+        {
+            let end = match row.inside {
+                Inside::Anything => Some(content + units).filter(|end| *end <= body.len()),
+                _ => shapes::end(row, body, content, units),
+            };
+            if let Some(end) = end {
+                *span = Span::new(from, content, end, units);
+                at = end as u32;
+                continue;
+            }
+        }
+        cold_path();
+        let mut reader = Reader { layout, body, at: from, error: None };
+        let Ok((read, true)) = reader.one((64 * bitmap + place + 1) as u8) else { return None };
+        *span = read;
+        at = read.end() as u32;
+    }
+    Some(at)
 }
 
 /// Reads a message that is not right at first sight: it has a second bitmap that nothing announces, or a mistake, which

@@ -1,7 +1,6 @@
 //! Fields of a frequent shape, read without a look at their table row.
 
 use crate::iso8583::digits;
-use crate::iso8583::read::Span;
 use crate::iso8583::spec::Inside;
 use crate::iso8583::spec::Row;
 use crate::iso8583::spec::Shape;
@@ -27,27 +26,22 @@ pub(super) fn length(row: &Row, body: &[u8], at: usize) -> Option<(usize, usize)
     }
 }
 
-/// Reads a field of a frequent shape and says where it ends; `None` when it has another or anything is wrong with it.
-/// Every message has at least eight bytes in front of its first field.
+/// Where a content of so many digits ends; `None` when the message does, or anything is wrong with it. Every message
+/// has at least eight bytes in front of its first field.
 #[inline(never)]
-pub(super) fn read(row: &Row, body: &[u8], at: usize, span: &mut Span) -> Option<u32> {
-    let (units, content) = length(row, body, at)?;
+pub(super) fn end(row: &Row, body: &[u8], content: usize, units: usize) -> Option<usize> {
     // BCD digits take half a byte each.
     let half = usize::from(matches!(row.inside, Inside::Bcd | Inside::BcdTrack));
     let end = content + ((units + half) >> half);
-    let bytes = body.get(content..end)?;
-    let right = units <= usize::from(row.units)
-        && match row.inside {
-            Inside::Anything => true,
-            // Sixteen digits and less are looked at in one piece.
-            Inside::Bcd if (1..=16).contains(&units) => {
-                digits::is_bcd_before(body, end, bytes.len(), digits::odd_pad(units))
-            }
-            Inside::Zoned if (1..=16).contains(&units) => digits::is_zoned_before(body, end, units, row.zero),
-            _ => is_right(row, bytes, units),
-        };
-    *span = Span::new(at, content, end, units);
-    if right { Some(end as u32) } else { None }
+    let right = match row.inside {
+        // Sixteen digits and less are looked at in one piece.
+        Inside::Bcd if (1..=16).contains(&units) => {
+            digits::is_bcd_before(body, end, end - content, digits::odd_pad(units))
+        }
+        Inside::Zoned if (1..=16).contains(&units) => digits::is_zoned_before(body, end, units, row.zero),
+        _ => body.get(content..end).is_some_and(|bytes| is_right(row, bytes, units)),
+    };
+    right.then_some(end)
 }
 
 /// Whether the content of a field is what it must be, whatever its length.

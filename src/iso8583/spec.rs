@@ -2,6 +2,7 @@
 
 use crate::iso8583::digits::ASCII_ZERO;
 use crate::iso8583::digits::EBCDIC_ZERO;
+use crate::iso8583::runs::Runs;
 
 /// The highest data element of three bitmaps.
 pub const HIGHEST_FIELD: u8 = 192;
@@ -31,6 +32,15 @@ impl Encoding {
         ("binary", Self::Binary),
         ("hex", Self::Hex),
     ];
+
+    /// The byte of the digit zero where characters have a byte each, ASCII or EBCDIC; else 0.
+    pub(crate) const fn zero(self) -> u8 {
+        match self {
+            Self::Ascii => ASCII_ZERO,
+            Self::Ebcdic => EBCDIC_ZERO,
+            _ => 0,
+        }
+    }
 }
 
 /// What a field may contain.
@@ -240,7 +250,7 @@ pub(crate) struct Row {
     pub(crate) shape: Shape,
     /// What is in it.
     pub(crate) inside: Inside,
-    /// The byte of the digit zero, when it is zoned.
+    /// The byte of the digit zero, when its characters have a byte each, ASCII or EBCDIC.
     pub(crate) zero: u8,
     /// The same of its length.
     pub(crate) prefix_zero: u8,
@@ -272,12 +282,11 @@ impl Row {
 
     pub(crate) fn of(spec: &FieldSpec) -> Self {
         let Some(inside) = Inside::of(spec) else { return Self::OTHER };
-        let zero_of = |encoding| if encoding == Encoding::Ebcdic { EBCDIC_ZERO } else { ASCII_ZERO };
-        let (units, zero) = (spec.max(), zero_of(spec.encoding));
+        let (units, zero) = (spec.max(), spec.encoding.zero());
         let bytes = spec.bytes(usize::from(units)).min(usize::from(u16::MAX)) as u16;
         let (shape, prefix_zero) = match spec.length {
             Length::Fixed(_) => (Self::fixed(inside, units), 0),
-            Length::Variable { prefix, .. } => (Self::variable(prefix), zero_of(prefix.encoding)),
+            Length::Variable { prefix, .. } => (Self::variable(prefix), prefix.encoding.zero()),
         };
         let check = match inside {
             Inside::Bcd => Check::bcd(units),
@@ -351,6 +360,7 @@ pub struct Layout {
     fields: Box<[Option<FieldSpec>; HIGHEST_FIELD as usize + 1]>,
     /// By their places. One for every number that a byte can hold, so that no look at it has to be checked.
     rows: Box<[Row; 256]>,
+    runs: Runs,
 }
 
 impl Layout {
@@ -358,7 +368,14 @@ impl Layout {
     #[must_use]
     pub fn new(mti: Encoding, bitmap: Encoding) -> Self {
         let fields = Box::new([None; HIGHEST_FIELD as usize + 1]);
-        Self { mti, bitmap, unannounced_second: false, fields, rows: Box::new([Row::OTHER; 256]) }
+        Self {
+            mti,
+            bitmap,
+            unannounced_second: false,
+            fields,
+            rows: Box::new([Row::OTHER; 256]),
+            runs: Runs::new(mti),
+        }
     }
 
     /// Accepts a second bitmap that the first one's bit 1 does not announce. Some hosts always send two.
@@ -381,7 +398,9 @@ impl Layout {
             && let Some(slot) = self.fields.get_mut(usize::from(field))
         {
             *slot = Some(spec);
-            self.rows[place(field)] = Row::of(&spec);
+            let row = Row::of(&spec);
+            self.runs.define(field, &row);
+            self.rows[place(field)] = row;
         }
     }
 
@@ -396,6 +415,12 @@ impl Layout {
     #[inline(always)]
     pub(crate) const fn rows(&self) -> &[Row; 256] {
         &self.rows
+    }
+
+    /// Which fields are read together.
+    #[inline(always)]
+    pub(crate) const fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     /// Every field of the table in order.
@@ -511,6 +536,12 @@ impl FieldSet {
     #[must_use]
     pub fn includes(self, other: Self) -> bool {
         self.and(other) == other
+    }
+
+    /// Whether it has no field.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0[0] | self.0[1] | self.0[2] == 0
     }
 
     /// How many bitmaps it takes: one, two, or three.

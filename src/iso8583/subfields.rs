@@ -364,7 +364,7 @@ impl Tagging {
 }
 
 impl<'a> Elements<'a> {
-    #[inline]
+    #[inline(always)]
     fn digits(&self, from: usize, count: u8) -> Option<usize> {
         let zero = self.tagging.zero();
         let bytes = self.content.get(from..from + usize::from(count))?;
@@ -378,8 +378,15 @@ impl<'a> Elements<'a> {
         })
     }
 
-    #[inline]
-    fn read(&mut self) -> Option<Element<'a>> {
+    /// Whether all of the content was read.
+    #[inline(always)]
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.at >= self.content.len()
+    }
+
+    /// The next element; `None` when there is none, or it cannot be read.
+    #[inline(always)]
+    pub(crate) fn read(&mut self) -> Option<Element<'a>> {
         let Tagging { id_digits, length_digits, .. } = self.tagging;
         let offset = self.at;
         let length_at = offset + usize::from(id_digits);
@@ -397,7 +404,7 @@ impl<'a> Iterator for Elements<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.content.len() {
+        if self.is_at_end() {
             return None;
         }
         let offset = self.at;
@@ -648,6 +655,22 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// What is found without a look at the parts in front of it is what is found by reading them all.
+        #[test]
+        fn a_part_is_found_where_it_is_read(named: u8, rest in proptest::collection::vec(0..5_u8, 0..12)) {
+            let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+            let fixed = |number, units| part(number, Length::Fixed(units), Encoding::Bcd);
+            let variable = part(5, Length::Variable { prefix, max: 3 }, Encoding::Ascii);
+            // None has the number 3.
+            let parts = vec![fixed(1, 1), fixed(2, 3), fixed(4, 2), variable, fixed(6, 4), fixed(8, 1)];
+            let table = Subfields::new(Form::Bitmap(1), parts, Vec::new(), vec![1, 2]);
+            let content = [&[named], rest.as_slice()].concat();
+            for number in 0..=9 {
+                let read = table.parts(&content).flatten().find(|part| part.subfield.number == number);
+                assert!(table.find(&content, number) == read, "{number} of {content:?}");
+            }
+        }
+
         /// Whatever came, nothing that is withheld goes back, and what goes back can be read to its end.
         #[test]
         fn withheld_elements_never_go_back(

@@ -4,12 +4,13 @@ use std::fmt;
 
 use crate::iso8583::content;
 use crate::iso8583::digits;
+use crate::iso8583::digits::ASCII_ZERO;
+use crate::iso8583::digits::EBCDIC_ZERO;
 use crate::iso8583::read;
 use crate::iso8583::read::Head;
 use crate::iso8583::read::Span;
 use crate::iso8583::shapes;
 use crate::iso8583::spec::Bitmaps;
-use crate::iso8583::spec::Encoding;
 use crate::iso8583::spec::FieldSet;
 use crate::iso8583::spec::Inside;
 use crate::iso8583::spec::Layout;
@@ -266,9 +267,9 @@ impl<'a> View<'a> {
         let Some(content) = self.content(field).and_then(|content| <&[u8; N]>::try_from(content).ok()) else {
             return false;
         };
-        match self.layout.field(field).map(|spec| spec.encoding) {
-            Some(Encoding::Ascii) => *to = *content,
-            Some(Encoding::Ebcdic) => {
+        match self.layout.rows()[place(field)].zero {
+            ASCII_ZERO => *to = *content,
+            EBCDIC_ZERO => {
                 for (to, from) in to.iter_mut().zip(content) {
                     *to = digits::from_ebcdic(*from);
                 }
@@ -279,10 +280,15 @@ impl<'a> View<'a> {
     }
 
     /// One of the field's characters, as [`View::text`] would write it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
-    pub fn character(&self, field: u8, place: usize) -> Option<u8> {
-        content::character(self.layout.field(field)?, self.content(field)?, self.units(field)?, place)
+    pub fn character(&self, field: u8, at: usize) -> Option<u8> {
+        let content = self.content(field)?;
+        match self.layout.rows()[place(field)].zero {
+            ASCII_ZERO => content.get(at).copied(),
+            EBCDIC_ZERO => content.get(at).map(|byte| digits::from_ebcdic(*byte)),
+            _ => content::character(self.layout.field(field)?, content, self.units(field)?, at),
+        }
     }
 
     /// Writes the field's characters (ASCII, or hex of binary content) into `buffer` and returns those written.
@@ -301,6 +307,7 @@ mod tests {
     use super::*;
     use crate::iso8583::spec::Content;
     use crate::iso8583::spec::Count;
+    use crate::iso8583::spec::Encoding;
     use crate::iso8583::spec::FieldSpec;
     use crate::iso8583::spec::Length;
     use crate::iso8583::spec::Pad;
@@ -375,5 +382,44 @@ mod tests {
             assert_eq!(broken.error, *error, "{hex}");
             assert_eq!(broken.view.fields().iter().collect::<Vec<_>>(), *readable, "{hex}");
         }
+    }
+
+    #[test]
+    fn characters_that_are_read_at_once_are_those_of_the_text() {
+        let prefix = Prefix { encoding: Encoding::Binary, width: 1 };
+        let contents = [Content::Numeric, Content::Text, Content::Binary, Content::Track, Content::Signed];
+        let mut exact = 0;
+        for (content, (name, encoding)) in
+            contents.iter().flat_map(|c| Encoding::ALL.iter().map(move |e| (*c, *e)))
+        {
+            for (length, checked) in [
+                (Length::Fixed(4), true),
+                (Length::Fixed(4), false),
+                (Length::Variable { prefix, max: 9 }, true),
+                (Length::Variable { prefix, max: 9 }, false),
+            ] {
+                let mut layout = Layout::new(Encoding::Bcd, Encoding::Binary);
+                let spec =
+                    FieldSpec { length, content, encoding, count: Count::Digits, pad: Pad::Left, checked };
+                layout.define(2, spec);
+                let mut body = digits::hex_bytes(b"01004000000000000000").expect("hex");
+                body.extend(matches!(length, Length::Variable { .. }).then_some(4));
+                body.extend_from_slice(&b"C\xf1\x311\x99\x00\x42\xc1"[..spec.bytes(4)]);
+                let mut spans = Spans::default();
+                let view = View::parse(&layout, &body, &mut spans).unwrap_or_else(|broken| broken.view);
+                let (mut buffer, mut at_once) = ([0; 16], [0; 4]);
+                let text = view.text(2, &mut buffer);
+                let named = format!("{content:?} {name} {length:?} {checked}");
+                if view.exact_text(2, &mut at_once) {
+                    exact += 1;
+                    assert_eq!(text, Some(at_once.as_slice()), "{named}");
+                }
+                for at in 0..16 {
+                    let character = text.and_then(|text| text.get(at).copied());
+                    assert_eq!(view.character(2, at), character, "{named} at {at}");
+                }
+            }
+        }
+        assert!(exact > 0);
     }
 }
