@@ -517,6 +517,7 @@ fn arguments_are_checked_before_anything_is_sent() {
         "--steps 5,6 --for 10s",
         "--steps 5,0",
         "--ramp 5",
+        "--fill",
         "--max-regress 5",
         "--baseline x --max-regress 5",
     ] {
