@@ -120,7 +120,7 @@ pub struct LoadArgs {
     /// Keep about so many holds alive by reversing the oldest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500_000_000))]
     pub level: Option<u32>,
-    /// Reach the level before the time begins, as fast as is answered; what that takes is no part of rates and latencies.
+    /// Reach the level before the time begins, as fast as is answered; what that takes is in no rate or latency.
     #[arg(long, requires = "level")]
     pub fill: bool,
     /// Make all frames before the first is sent, for the highest rates; needs --messages or an open loop.
