@@ -48,20 +48,24 @@ fn files(directory: &Path) -> String {
     format!("--json {directory}/report.json --html {directory}/report.html --hlog {directory}/report.hlog")
 }
 
-/// An echo server that ends with the test.
+/// An echo server of two dialects that ends with the test.
 struct Echo {
     process: Child,
     address: SocketAddr,
+    mastercard: SocketAddr,
 }
 
 impl Echo {
     fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.expect("a port");
-        let process = turnpike(&format!("echo --listen {address}")).spawn().expect("the binary runs");
-        let echo = Self { process, address };
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [address, mastercard] = free.each_ref().map(|listener| listener.local_addr().expect("bound"));
+        drop(free);
+        let words =
+            format!("echo --listen {address} --dialect visa --listen {mastercard} --dialect mastercard");
+        let process = turnpike(&words).spawn().expect("the binary runs");
+        let echo = Self { process, address, mastercard };
         let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        while TcpStream::connect(mastercard).is_err() {
             assert!(begun.elapsed() < PATIENCE, "the echo server does not listen");
             thread::sleep(Duration::from_millis(10));
         }
@@ -69,7 +73,10 @@ impl Echo {
     }
 
     fn load(&self) -> String {
-        format!("load --target visa={} --wallets 100 --echo-peer --no-verify", self.address)
+        format!(
+            "load --target visa={} --target mastercard={} --wallets 100 --echo-peer --no-verify",
+            self.address, self.mastercard
+        )
     }
 }
 
@@ -106,6 +113,14 @@ fn bad_input_is_named_before_anything_is_sent() {
         (format!("{target} --baseline /nowhere/old.json"), 65, "/nowhere/old.json: No such file"),
         ("load --target visa=127.0.0.1:1,weight=0".to_owned(), 2, "weight is from 1 to 1000"),
         ("load --target visa=nowhere".to_owned(), 2, "`nowhere` is not an address with a port"),
+        ("echo".to_owned(), 2, "--listen <ADDR>"),
+        ("echo --listen 127.0.0.1:0 --dialect nobodys".to_owned(), 2, "no dialect `nobodys`; there are visa"),
+        (
+            "echo --listen 127.0.0.1:0 --listen 127.0.0.1:0 --listen 127.0.0.1:0 --dialect visa --dialect mastercard"
+                .to_owned(),
+            2,
+            "there are 3 --listen and 2 --dialect",
+        ),
     ] {
         let output = run(&words);
         assert_eq!(output.status.code(), Some(code), "{words}: {}", stderr(&output));

@@ -106,8 +106,7 @@ impl Acquirer {
         let count = streams.len();
         let streams =
             streams.iter().enumerate().map(|(n, network)| Stream::new(*network, n, count, traffic)).collect();
-        // A reversal must still find its original: as many messages again lie between them, and some more.
-        let remembered = traffic.remembered.max(traffic.level.unwrap_or(0) as usize * 3);
+        let remembered = traffic.remembered.max(traffic.level_remembers());
         let model = Model::new(population.accounts.len());
         Ok(Self {
             networks,
@@ -430,6 +429,12 @@ impl Acquirer {
             return Some((stream, number));
         }
         self.reversal(stream, Kind::ReversalAdvice, number, out).map(|reversal| (stream, reversal))
+    }
+
+    /// Whether as many holds of a connection are alive as are to be kept.
+    #[must_use]
+    pub fn is_level(&self, stream: usize) -> bool {
+        self.streams.get(stream).is_none_or(Stream::is_level)
     }
 
     /// Which connections there are: the dialect's place of each.

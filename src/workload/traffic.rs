@@ -136,6 +136,14 @@ impl Default for Traffic {
     }
 }
 
+impl Traffic {
+    /// Messages back to the original of a reversal that keeps the level: as many again lie between them, and some more.
+    #[must_use]
+    pub fn level_remembers(&self) -> usize {
+        self.level.unwrap_or(0) as usize * 3
+    }
+}
+
 /// What one connection sends next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
@@ -179,6 +187,11 @@ impl Stream {
             early: NONE,
             holds: VecDeque::with_capacity(level.unwrap_or(HOLDS_MAX) + 2),
         }
+    }
+
+    /// Whether as many holds are alive as are to be kept; always when that is left to the mix.
+    pub(super) fn is_level(&self) -> bool {
+        self.level.is_none_or(|level| self.holds.len() >= level)
     }
 
     /// Draws what is sent next.

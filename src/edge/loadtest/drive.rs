@@ -92,7 +92,11 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     };
     let mut driver = Driver::connect(&plan, population).await?;
     driver.sign_on().await?;
+    driver.fill().await;
     driver.prepare();
+    if plan.fill || plan.prepare {
+        eprintln!("turnpike load: ready; the time begins");
+    }
     let (began, recorded) = driver.send_all().await?;
     // What is settled and signed off afterwards is no measurement.
     let late_answers = driver.acquirer.late_answers();

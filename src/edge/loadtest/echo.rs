@@ -10,8 +10,10 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::dialect::Dialect;
+use crate::edge::exit;
 use crate::iso8583::frame::Framing;
 
 /// Bytes that are read at once.
@@ -20,35 +22,53 @@ const READ_BYTES: usize = 256 * 1024;
 /// Sends every frame back as it came.
 #[derive(clap::Args, Clone, Debug)]
 pub struct EchoArgs {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: SocketAddr,
-    /// Whose framing to read.
+    /// Where to listen. Repeatable.
+    #[arg(long, value_name = "ADDR", required = true)]
+    pub listen: Vec<SocketAddr>,
+    /// Whose framing to read; repeated, there is one for each --listen, in their order.
     #[arg(long, value_name = "DIALECT", default_value = "visa")]
-    pub dialect: String,
+    pub dialect: Vec<String>,
 }
 
 /// Serves until it is ended from outside.
 #[must_use]
 pub fn run(args: &EchoArgs) -> ExitCode {
-    let Some(dialect) = Dialect::built_in(&args.dialect) else {
-        eprintln!("no dialect `{}`; there are {}", args.dialect, Dialect::built_in_names().join(", "));
-        return ExitCode::from(2);
-    };
+    let mut framings = Vec::with_capacity(args.listen.len());
+    for place in 0..args.listen.len() {
+        let only = args.dialect.first().filter(|_| args.dialect.len() == 1);
+        let Some(name) = args.dialect.get(place).or(only) else {
+            eprintln!("there are {} --listen and {} --dialect", args.listen.len(), args.dialect.len());
+            return ExitCode::from(exit::USAGE);
+        };
+        let Some(dialect) = Dialect::built_in(name) else {
+            eprintln!("no dialect `{name}`; there are {}", Dialect::built_in_names().join(", "));
+            return ExitCode::from(exit::USAGE);
+        };
+        framings.push(dialect.framing().clone());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.and_then(|runtime| {
-        runtime.block_on(async {
-            let listener = TcpListener::bind(args.listen).await?;
-            serve(listener, dialect.framing()).await
-        })
-    });
-    match outcome {
+    match runtime.and_then(|runtime| runtime.block_on(serve_all(&args.listen, &framings))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("echo on {}: {error}", args.listen);
-            ExitCode::from(74)
+            eprintln!("echo: {error}");
+            ExitCode::from(exit::IO)
         }
     }
+}
+
+/// Echoes on all addresses until one of them fails.
+async fn serve_all(addresses: &[SocketAddr], framings: &[Framing]) -> io::Result<()> {
+    let mut served = JoinSet::new();
+    for (address, framing) in addresses.iter().zip(framings) {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+        let listener = TcpListener::bind(address).await.map_err(named)?;
+        let framing = framing.clone();
+        served.spawn(async move { serve(listener, &framing).await });
+    }
+    while let Some(ended) = served.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    Ok(())
 }
 
 /// Accepts connections and echoes on each.

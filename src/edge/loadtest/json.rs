@@ -63,6 +63,10 @@ impl Report {
             "examples": self.examples.iter().map(example).collect::<Vec<String>>(),
             "money": self.comparison.as_ref().map(comparison_json),
             "generator": self.generator_json(),
+            "daemon": self.daemon().map(|(all, each)| json!({
+                "processor_ns": all.as_nanos() as u64,
+                "per_answer_ns": each.as_nanos() as u64,
+            })),
             "knee": self.knee.as_ref().map(knee_json),
             "thresholds": self.thresholds.iter().map(|judged| json!({
                 "threshold": judged.threshold.to_string(),
@@ -126,6 +130,8 @@ impl Conditions {
             "warm_up_ns": self.warm_up.as_nanos() as u64,
             "timeout_ns": self.timeout.as_nanos() as u64,
             "seed": self.seed,
+            "level": self.level,
+            "filled": self.filled,
             "prepared": self.prepared,
         })
     }

@@ -252,10 +252,10 @@ impl Recorder {
         })
     }
 
-    /// Sending begins.
-    pub(super) fn begin(&mut self) {
-        self.counts = Counts::default();
-        self.before = Before::read(Counts::default(), Vec::new(), 0, self.daemon);
+    /// Sending begins. `codes` are the answers that came before, which count nowhere.
+    pub(super) fn begin(&mut self, codes: Vec<([u8; 2], u64)>, refused: u64) {
+        (self.counts, self.slip) = (Counts::default(), 0);
+        self.before = Before::read(Counts::default(), codes, refused, self.daemon);
         self.open_interval();
     }
 
@@ -288,7 +288,7 @@ impl Recorder {
         self.intervals.get(self.current).is_some_and(|interval| interval.end <= at)
     }
 
-    /// Ends the intervals that are over. `codes` are all answers since sending began.
+    /// Ends the intervals that are over. `codes` are all answers so far.
     pub(super) fn turn(&mut self, at: u64, codes: Vec<([u8; 2], u64)>, refused: u64) {
         self.take_down(codes, refused);
         while self.is_over(at) {
@@ -425,7 +425,7 @@ mod tests {
     fn latencies_belong_to_when_their_message_was_due() {
         let cuts = vec![cut(0, 1_000), cut(1_000, 2_000), cut(2_000, 9_000)];
         let mut recorder = Recorder::new(cuts, 2, Duration::from_nanos(100), None).expect("histograms");
-        recorder.begin();
+        recorder.begin(Vec::new(), 0);
         let code = |count| vec![(*b"00", count)];
         // (now, cell, due, latency)
         for (now, cell, due, latency) in [

@@ -120,6 +120,9 @@ pub struct LoadArgs {
     /// Keep about so many holds alive by reversing the oldest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500_000_000))]
     pub level: Option<u32>,
+    /// Reach the level before the time begins, as fast as is answered; what that takes is in no rate or latency.
+    #[arg(long, requires = "level")]
+    pub fill: bool,
     /// Make all frames before the first is sent, for the highest rates; needs --messages or an open loop.
     #[arg(long)]
     pub prepare: bool,
@@ -316,6 +319,7 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
     if let Some(mix) = args.mix.clone().or_else(|| args.level.map(|_| Mix::purchases())) {
         plan.traffic.mix = mix;
     }
+    plan.fill = args.fill;
     plan.prepare = args.prepare;
     plan.http = (!args.no_verify).then_some(args.http);
     plan.verify_wallets = args.verify_wallets as usize;

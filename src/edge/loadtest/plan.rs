@@ -178,6 +178,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What is sent.
     pub traffic: Traffic,
+    /// Reaches the level of [`Self::traffic`] before the time begins; what that takes is not counted.
+    pub fill: bool,
     /// Makes all frames before the first is sent; needs [`Self::messages`] or an open loop.
     pub prepare: bool,
     /// For whom.
@@ -215,6 +217,7 @@ impl Plan {
             warm_up: Duration::ZERO,
             timeout: Duration::from_secs(5),
             traffic: Traffic::default(),
+            fill: false,
             prepare: false,
             population,
             settle: true,

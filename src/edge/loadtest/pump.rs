@@ -34,6 +34,8 @@ const SPIN_NS: u64 = 2_000_000;
 /// After so long without a pause the runtime looks which sockets have become ready: without that, an open loop that
 /// always has something to send would never read.
 const POLL_NS: u64 = 20_000;
+/// So many messages are in flight on each connection while the level is being reached.
+const FILL_WINDOW: usize = 256;
 /// How often the run is looked at for a reason to end early.
 const WATCH_NS: u64 = 50_000_000;
 /// A peer that answered before has fallen silent once so many messages in a row were given up.
@@ -102,6 +104,8 @@ pub(super) struct Driver<'p> {
     heard: Heard,
     /// When messages are sent.
     sending: std::ops::Range<u64>,
+    /// The level is still to be reached: nothing of this counts.
+    filling: bool,
     offered: u64,
     messages: u64,
     /// Why the run ended early.
@@ -114,7 +118,9 @@ impl<'p> Driver<'p> {
         let mut traffic = plan.traffic.clone();
         if plan.prepare {
             let messages = plan.prepared_messages().ok_or(LoadError::Unbounded)?;
-            traffic.remembered = traffic.remembered.max(usize::try_from(messages).unwrap_or(usize::MAX));
+            let before = if plan.fill { traffic.level_remembers() } else { 0 };
+            let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+            traffic.remembered = traffic.remembered.max(messages.saturating_add(before));
         }
         let acquirer = Acquirer::new(population, &dialects, &plan.places(), &traffic, plan.run)?;
         Self::with(plan, acquirer).await
@@ -154,6 +160,7 @@ impl<'p> Driver<'p> {
             watched: 0,
             heard: Heard::default(),
             sending: 0..0,
+            filling: false,
             offered: 0,
             messages: plan.messages.unwrap_or(u64::MAX),
             stop: None,
@@ -176,7 +183,7 @@ impl<'p> Driver<'p> {
         }
         if sending {
             let at = now - self.sending.start;
-            if self.recorder.is_over(at) {
+            if !self.filling && self.recorder.is_over(at) {
                 let (codes, refused) = self.codes();
                 self.recorder.turn(at, codes, refused);
             }
@@ -210,6 +217,25 @@ impl<'p> Driver<'p> {
         }
     }
 
+    /// Reaches the level that the plan keeps, as fast as is answered, and waits for the answers.
+    pub(super) async fn fill(&mut self) {
+        if !self.plan.fill {
+            return;
+        }
+        let begin = self.now();
+        (self.filling, self.sending, self.heard.at) = (true, begin..u64::MAX, begin);
+        self.pump(true, u64::MAX).await;
+        self.filling = false;
+        self.pump(false, self.patience()).await;
+        self.offered = 0;
+    }
+
+    /// Until when answers may come to what has been sent by now.
+    fn patience(&self) -> u64 {
+        let timeout = u64::try_from(self.plan.timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.now().saturating_add(timeout).saturating_add(SECOND_NS)
+    }
+
     /// Makes all frames of a prepared run.
     pub(super) fn prepare(&mut self) {
         let Some(messages) = self.plan.prepared_messages().filter(|_| self.plan.prepare) else { return };
@@ -236,13 +262,13 @@ impl<'p> Driver<'p> {
         let length = u64::try_from(self.plan.sending().as_nanos()).unwrap_or(u64::MAX);
         self.sending = begin..begin.saturating_add(length);
         self.heard.at = begin;
-        self.recorder.begin();
+        let (codes, refused) = self.codes();
+        self.recorder.begin(codes, refused);
         self.pump(true, self.sending.end).await;
         let (codes, refused) = self.codes();
         let end = self.now() - begin;
         self.recorder.end(end, codes, refused);
-        let timeout = u64::try_from(self.plan.timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.pump(false, self.now().saturating_add(timeout).saturating_add(SECOND_NS)).await;
+        self.pump(false, self.patience()).await;
         let lost = self.connections.iter().filter(|connection| connection.closed).count();
         if lost > 0 {
             self.stop = self.stop.or(Some(Stop::Lost(lost, self.connections.len())));
@@ -256,11 +282,15 @@ impl<'p> Driver<'p> {
     /// When the next message of a connection is due; `None` when that is later than now, or never.
     #[inline]
     fn due(&self, place: usize, now: u64) -> Option<u64> {
+        let in_flight = self.connections[place].in_flight;
+        if self.filling {
+            return (in_flight < FILL_WINDOW && !self.acquirer.is_level(place)).then_some(now);
+        }
         if self.offered >= self.messages {
             return None;
         }
         let due = match self.plan.pace {
-            Pace::Closed { window } if self.connections[place].in_flight >= window => return None,
+            Pace::Closed { window } if in_flight >= window => return None,
             Pace::Closed { .. } => now,
             _ => self.sending.start.saturating_add(self.schedule.next(place)),
         };
@@ -277,7 +307,7 @@ impl<'p> Driver<'p> {
     /// Composes what is due on a connection. True when something was.
     #[inline]
     fn offer(&mut self, place: usize, now: u64) -> bool {
-        let open = !matches!(self.plan.pace, Pace::Closed { .. });
+        let open = !self.filling && !matches!(self.plan.pace, Pace::Closed { .. });
         if open && now < self.sending.end && now < self.ripe(place) {
             return false;
         }
@@ -384,7 +414,7 @@ impl<'p> Driver<'p> {
                 self.expire(place, now);
             }
             let over = if sending {
-                self.stop.is_some() || self.offered >= self.messages
+                self.stop.is_some() || self.is_all_sent()
             } else {
                 self.connections
                     .iter()
@@ -404,10 +434,18 @@ impl<'p> Driver<'p> {
                     polled = after;
                 }
             } else {
-                self.idle(sending, now).await;
+                self.idle(sending && !self.filling, now).await;
                 polled = now;
             }
         }
+    }
+
+    /// Whether nothing more is to be sent, apart from the time.
+    fn is_all_sent(&self) -> bool {
+        if self.filling {
+            return (0..self.connections.len()).all(|place| self.acquirer.is_level(place));
+        }
+        self.offered >= self.messages
     }
 
     /// Until a socket is ready, or something is due.

@@ -119,6 +119,10 @@ pub struct Conditions {
     pub timeout: Duration,
     /// The seed of the traffic.
     pub seed: u64,
+    /// Holds that were kept alive, where that was not left to the mix.
+    pub level: Option<u32>,
+    /// They were made before the time began.
+    pub filled: bool,
     /// Frames were made before the run.
     pub prepared: bool,
 }
@@ -141,6 +145,8 @@ impl Conditions {
             warm_up: plan.warm_up,
             timeout: plan.timeout,
             seed: plan.traffic.seed,
+            level: plan.traffic.level,
+            filled: plan.fill,
             prepared: plan.prepare,
         }
     }
@@ -425,6 +431,20 @@ impl Report {
             user: sum.user + processor.user,
             system: sum.system + processor.system,
         })
+    }
+
+    /// Processor time of the daemon's threads without the warm-up, and of it for each answer that came; `None` where
+    /// they were not watched.
+    #[must_use]
+    pub fn daemon(&self) -> Option<(Duration, Duration)> {
+        let used: Option<Vec<Duration>> = self
+            .recorded
+            .counted()
+            .map(|interval| interval.daemon.as_ref().map(|daemon| daemon.all))
+            .collect();
+        let all: Duration = used.filter(|used| !used.is_empty())?.into_iter().sum();
+        let answered = u128::from(self.counted().0.answered.max(1));
+        Some((all, Duration::from_nanos(u64::try_from(all.as_nanos() / answered).unwrap_or(u64::MAX))))
     }
 
     /// The longest time between due and sent, without the warm-up; nanoseconds.

@@ -147,6 +147,33 @@ fn a_right_peer_passes_in_every_pace_and_dialect() {
 }
 
 #[test]
+fn a_level_that_is_reached_beforehand_counts_as_nothing_and_is_kept() {
+    const LEVEL: u32 = 600;
+    let paces = [Pace::Closed { window: 16 }, Pace::Open { rate: 40_000 }];
+    for (pace, prepare) in paces.iter().flat_map(|pace| [(pace.clone(), false), (pace.clone(), true)]) {
+        let report = block_on(async {
+            let peer = Peer::start("visa", Planted::Nothing).await;
+            let mut plan = peer.plan(pace.clone());
+            (plan.fill, plan.prepare, plan.traffic.level) = (true, prepare, Some(LEVEL));
+            plan.traffic.mix = Mix::parse("purchase=9,over-limit=1").expect("a mix");
+            drive(plan).await.expect("a report")
+        });
+        assert_eq!(report.exit_code(), 0, "{pace:?}\n{report}");
+        assert_eq!((report.measured.sent, report.measured.answered), (4_000, 4_000), "{report}");
+        let sent = |name| report.kinds.iter().find(|(kind, _)| *kind == name).map_or(0, |(_, count)| *count);
+        let reversed = sent("reversal") + sent("reversal-advice");
+        let left = sent("purchase") - reversed;
+        assert!((u64::from(LEVEL)..=u64::from(LEVEL) + 2).contains(&left), "{left} left\n{report}");
+        assert!(reversed > 1_500, "{report}");
+        // Intervals have the answers that came in them, not those to what was sent before.
+        let recorded = &report.recorded;
+        let parts = recorded.intervals.iter().chain([&recorded.after]);
+        let codes: u64 = parts.flat_map(|part| part.codes.iter().map(|(_, count)| *count)).sum();
+        assert_eq!(codes, 4_000, "{report}");
+    }
+}
+
+#[test]
 fn wrong_money_and_missed_thresholds_end_with_99() {
     for (planted, words) in [
         (Planted::ForgetsHold, "the answers say"),
@@ -490,6 +517,7 @@ fn arguments_are_checked_before_anything_is_sent() {
         "--steps 5,6 --for 10s",
         "--steps 5,0",
         "--ramp 5",
+        "--fill",
         "--max-regress 5",
         "--baseline x --max-regress 5",
     ] {

@@ -156,6 +156,14 @@ impl Report {
             self.stolen_permille() / 10,
             self.stolen_permille() % 10
         )?;
+        if let Some((all, each)) = self.daemon() {
+            writeln!(
+                f,
+                "daemon     {} of processor time, all threads; {} for each answer",
+                time(ns(all)),
+                time(ns(each))
+            )?;
+        }
         self.invalid().iter().try_for_each(|why| writeln!(f, "INVALID    {why}"))
     }
 }
