@@ -88,7 +88,7 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
         max_unsynced_records: 1 << 16,
         gather_ns: 1_000_000,
         pace_ns: 600_000,
-        ahead_max: 1_024,
+        ahead_max: 768,
         parked_max: 65_536,
     };
     (Pipeline::new(books, writer.start(), authorizer, keys, policy), writer)

@@ -524,6 +524,8 @@ fn a_snapshot_goes_before_the_segments_that_it_needs() {
     };
     let released = snapshots::release(&house.memory, &house.keys, &settings).expect("a good disk");
     assert!(released > 0);
+    let spares = segment::spares(&house.memory);
+    assert_eq!(spares, Ok(released), "as many stand ready as were filled");
     assert_eq!(snapshot::list(&house.memory).expect("a good disk"), [2, 3]);
     let found = verified(&house.memory);
     assert_eq!(found.rebuilt.books.state_hash(), house.hash());

@@ -123,7 +123,7 @@ impl Default for JournalSettings {
             max_unsynced_records: 65_536,
             gather_us: 1_000,
             pace_us: 600,
-            ahead_max: 1_024,
+            ahead_max: 768,
             segment_mib: 64,
             spare_segments: 2,
             retained_segments: 16,

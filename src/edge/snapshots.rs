@@ -48,7 +48,7 @@ pub struct Settings {
     pub bytes_per_s: u64,
     /// Segments that are kept though nothing needs them.
     pub retained_segments: usize,
-    /// Segments that stand ready to be overwritten.
+    /// Segments that stand ready to be overwritten, at least.
     pub spare_segments: usize,
     /// Bytes of a segment.
     pub segment_bytes: u64,
@@ -330,5 +330,8 @@ pub fn release<S: Storage>(disk: &S, keys: &Keys, settings: &Settings) -> Result
     // The next one stays too: where a segment ends is told by what follows it.
     let count = needless.count();
     let some = &segments[..segments.len().min(count + 1)];
-    Ok(segment::release(disk, some, tail.covered, settings.segment_bytes, settings.spare_segments)?)
+    // As many as were filled since the snapshot before: the next are filled about as fast, and a sync of a file that
+    // grows costs more than one that overwrites. The disk has had room for them until now.
+    let spares_max = settings.spare_segments.max(count);
+    Ok(segment::release(disk, some, tail.covered, settings.segment_bytes, spares_max)?)
 }

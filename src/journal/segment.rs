@@ -317,7 +317,8 @@ pub fn release<S: Storage>(
     let mut released = 0;
     for segment in but_last.iter().take_while(|segment| segment.last <= covered) {
         let file = name(segment.header.number);
-        if segment.length >= segment_bytes && spares.len() < spares_max {
+        // One that grew until it was full ends where the next batch did not fit.
+        if segment.length >= segment_bytes - segment_bytes / 4 && spares.len() < spares_max {
             let number = spares.last().map_or(1, |last| last + 1);
             storage.rename(&file, &spare_name(number))?;
             spares.push(number);

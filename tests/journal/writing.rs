@@ -286,6 +286,21 @@ fn segments_that_snapshots_cover_become_spares_and_their_content_is_never_read()
 }
 
 #[test]
+fn segments_that_grew_until_they_were_full_become_spares() {
+    let memory = Memory::new();
+    let mut journal = Journal::open(&memory);
+    for _ in 0..160 {
+        journal.append(100);
+        journal.write();
+    }
+    let (recovered, _) = records(&memory).expect("a whole journal");
+    let [first, second, last] = recovered.segments.as_slice() else { panic!("{:?}", recovered.segments) };
+    assert!(first.length < 1 << 20, "it had no spare: {}", first.length);
+    let released = segment::release(&memory, &recovered.segments, second.last, 1 << 20, 8);
+    assert_eq!((released, segment::spares(&memory)), (Ok(2), Ok(2)), "before {}", last.header.number);
+}
+
+#[test]
 fn too_many_spares_and_short_segments_are_removed() {
     let memory = Memory::new();
     for _ in 0..3 {
