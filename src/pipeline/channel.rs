@@ -339,7 +339,9 @@ impl Channel {
             return;
         }
         self.tally.answer(message.view.mti(), answer.action);
-        if wait.record > batch.pipeline.durable() {
+        // The disk may have caught up since the ones before it were parked: it does not overtake them.
+        let follows = self.parked.newest().is_some_and(|newest| newest < wait.record);
+        if follows || wait.record > batch.pipeline.durable() {
             let Timestamp(deadline) = batch.received.plus_ms(batch.settings.answer_deadline_ms);
             let (received, decided) = (batch.received.0, batch.now.0);
             self.parked.park(Waiting { wait, received, decided, deadline }, out, from);

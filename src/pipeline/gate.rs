@@ -124,6 +124,12 @@ impl Parked {
         self.waiting.front().map(|(waiting, _)| waiting.deadline)
     }
 
+    /// The record that the newest of them waits for.
+    #[must_use]
+    pub fn newest(&self) -> Option<Sequence> {
+        self.waiting.back().map(|(waiting, _)| waiting.wait.record)
+    }
+
     /// Parks the bytes from `from` on, and takes them out of `out`.
     pub fn park(&mut self, waiting: Waiting, out: &mut Vec<u8>, from: usize) {
         self.waiting.push_back((waiting, out.len() - from));
