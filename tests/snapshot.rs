@@ -505,31 +505,37 @@ fn segments_go_once_two_snapshots_cover_them_and_a_start_does_not_miss_them() {
 
 #[test]
 fn a_snapshot_goes_before_the_segments_that_it_needs() {
-    let mut traffic = Traffic::new(5);
-    let mut house = House::new(16, &mut traffic);
-    // A process that ended after it had made its snapshot, and before it removed the oldest.
-    for number in 1..=3 {
-        for _ in 0..300 {
-            (0..5).for_each(|_| traffic.step(&house.pipeline));
-            house.sync();
+    // What piled up before the first one, and whether there is room for more spares than the configuration has.
+    for (rounds, more_spares) in [(300, true), (1_500, true), (300, false)] {
+        let mut traffic = Traffic::new(5);
+        let mut house = House::new(16, &mut traffic);
+        // A process that ended after it had made its snapshot, and before it removed the oldest.
+        for (number, rounds) in [(1, rounds), (2, 300), (3, 300)] {
+            for _ in 0..rounds {
+                (0..5).for_each(|_| traffic.step(&house.pipeline));
+                house.sync();
+            }
+            house.snapshot(number, &mut traffic);
         }
-        house.snapshot(number, &mut traffic);
+        let settings = snapshots::Settings {
+            every: None,
+            bytes_per_s: 1,
+            retained_segments: 1,
+            spare_segments: 0,
+            more_spares,
+            segment_bytes: 1 << 20,
+        };
+        let released = snapshots::release(&house.memory, &house.keys, &settings).expect("a good disk");
+        assert!(released > 0);
+        let left = segment::list(&house.memory).expect("a good disk").len();
+        let recycled = if more_spares { released.min(left) } else { 0 };
+        assert_eq!(segment::spares(&house.memory), Ok(recycled), "{released} released, {left} left");
+        assert_eq!(released > left, rounds > 300, "{released} released, {left} left");
+        assert_eq!(snapshot::list(&house.memory).expect("a good disk"), [2, 3]);
+        let found = verified(&house.memory);
+        assert_eq!(found.rebuilt.books.state_hash(), house.hash());
+        assert_eq!(found.compared.len(), 1, "the newer one with the older one and the journal");
     }
-    let settings = snapshots::Settings {
-        every: None,
-        bytes_per_s: 1,
-        retained_segments: 1,
-        spare_segments: 0,
-        segment_bytes: 1 << 20,
-    };
-    let released = snapshots::release(&house.memory, &house.keys, &settings).expect("a good disk");
-    assert!(released > 0);
-    let spares = segment::spares(&house.memory);
-    assert_eq!(spares, Ok(released), "as many stand ready as were filled");
-    assert_eq!(snapshot::list(&house.memory).expect("a good disk"), [2, 3]);
-    let found = verified(&house.memory);
-    assert_eq!(found.rebuilt.books.state_hash(), house.hash());
-    assert_eq!(found.compared.len(), 1, "the newer one with the older one and the journal");
 }
 
 #[test]

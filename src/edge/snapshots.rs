@@ -48,8 +48,10 @@ pub struct Settings {
     pub bytes_per_s: u64,
     /// Segments that are kept though nothing needs them.
     pub retained_segments: usize,
-    /// Segments that stand ready to be overwritten, at least.
+    /// Segments that stand ready to be overwritten.
     pub spare_segments: usize,
+    /// As many as are filled between two snapshots are recycled, when that is more.
+    pub more_spares: bool,
     /// Bytes of a segment.
     pub segment_bytes: u64,
 }
@@ -64,8 +66,15 @@ impl Settings {
             bytes_per_s: u64::from(snapshots.mib_per_s) << 20,
             retained_segments: config.journal.retained_segments as usize,
             spare_segments: config.journal.spare_segments as usize,
+            more_spares: true,
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
         }
+    }
+
+    /// The same on a disk that is nearly full: room is worth more there than syncs that are fast.
+    #[must_use]
+    pub fn sparing(self) -> Self {
+        Self { more_spares: false, ..self }
     }
 }
 
@@ -268,7 +277,8 @@ impl Maker {
             return Err(error);
         }
         unpublished.publish(&self.keys.vault)?;
-        let released = release(&self.disk, &self.keys, &self.settings)?;
+        let settings = if self.pipeline.is_short_of_room() { self.settings.sparing() } else { self.settings };
+        let released = release(&self.disk, &self.keys, &settings)?;
         Ok(Made { number, tail, bytes, took: began.elapsed(), at: Instant::now(), released })
     }
 
@@ -331,7 +341,9 @@ pub fn release<S: Storage>(disk: &S, keys: &Keys, settings: &Settings) -> Result
     let count = needless.count();
     let some = &segments[..segments.len().min(count + 1)];
     // As many as were filled since the snapshot before: the next are filled about as fast, and a sync of a file that
-    // grows costs more than one that overwrites. The disk has had room for them until now.
-    let spares_max = settings.spare_segments.max(count);
+    // grows costs more than one that overwrites. The disk has had room for them until now. What piled up while no
+    // snapshots were made is no measure; what stays is.
+    let more = if settings.more_spares { count.min(segments.len() - count) } else { 0 };
+    let spares_max = settings.spare_segments.max(more);
     Ok(segment::release(disk, some, tail.covered, settings.segment_bytes, spares_max)?)
 }

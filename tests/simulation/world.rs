@@ -863,6 +863,7 @@ impl World {
             bytes_per_s: u64::MAX,
             retained_segments: 1,
             spare_segments: 1,
+            more_spares: true,
             segment_bytes: 1 << 20,
         }
     }
