@@ -7,6 +7,10 @@ mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use memory::Memory;
 use turnpike::authorizer::Authorizer;
@@ -85,7 +89,16 @@ fn policy(reply: Reply) -> Policy {
 }
 
 impl House {
+    /// One whose writer ends when nothing is left to write.
     fn new(policy: Policy, parked_max: usize, link: state::Settings) -> Self {
+        let mut house = Self::open(policy, parked_max, link);
+        house.pipeline.close();
+        house.sync();
+        house
+    }
+
+    /// One whose writer waits for more.
+    fn open(policy: Policy, parked_max: usize, link: state::Settings) -> Self {
         let books = Books::new(Layout::new(1), CAPACITY, Bounds::default(), 42);
         let keys = Arc::new(Keys::from_master(Zeroizing::new([7; 32])));
         let memory = Memory::new();
@@ -99,8 +112,6 @@ impl House {
             configuration: 1,
         };
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
-        // From here on a run of the writer ends when nothing is left to write.
-        pipeline.close();
         let settings = ChannelSettings {
             dialect: Dialect::built_in("iso87-ascii").expect("a dialect that is compiled in"),
             context: ChannelSettings::context_of("link", "network"),
@@ -109,9 +120,8 @@ impl House {
         };
         let (station, channel) = (Station::new(link), Channel::default());
         let (now, out) = (START, Vec::new());
-        let mut house = Self { pipeline, writer, memory, keys, settings, station, channel, now, out };
+        let house = Self { pipeline, writer, memory, keys, settings, station, channel, now, out };
         house.populate();
-        house.sync();
         house
     }
 
@@ -154,6 +164,16 @@ impl House {
     }
 
     fn send_with(&mut self, mti: u16, stan: &str, amount: &str, more: &[(u8, &str)]) -> Vec<String> {
+        let frame = self.frame(mti, stan, amount, more);
+        let seat = Seat { station: &self.station, socket: SocketId(1), moment: Moment(1) };
+        let now = self.now;
+        let served =
+            self.channel.receive(&self.settings, &self.pipeline, seat, &|| now, &frame, &mut self.out);
+        assert_eq!(served, Ok(frame.len()));
+        self.sent()
+    }
+
+    fn frame(&self, mti: u16, stan: &str, amount: &str, more: &[(u8, &str)]) -> Vec<u8> {
         let (pan, rrn) = (PAN.to_string(), format!("REF{stan}000"));
         let values = [
             (2, pan.as_str()),
@@ -171,12 +191,7 @@ impl House {
         values.sort_by_key(|(field, _)| *field);
         let mut frame = Vec::new();
         self.settings.dialect.compose(mti, &values, &mut frame).expect("values that fit");
-        let seat = Seat { station: &self.station, socket: SocketId(1), moment: Moment(1) };
-        let now = self.now;
-        let served =
-            self.channel.receive(&self.settings, &self.pipeline, seat, &|| now, &frame, &mut self.out);
-        assert_eq!(served, Ok(frame.len()));
-        self.sent()
+        frame
     }
 
     /// DE 39 of what leaves once the gate has looked again.
@@ -345,6 +360,60 @@ fn a_full_gate_refuses_only_what_would_have_to_wait() {
     house.sync();
     assert_eq!(house.release(), ["00"]);
     house.expect_replay();
+}
+
+#[test]
+fn an_answer_that_waits_does_not_overtake_those_before_it() {
+    let mut house = House::with("iso87-ascii", policy(Reply::Fsync));
+    assert_eq!(house.send(100, "000001", "000000001000"), NONE);
+    // A second socket of the link brings a request whose repeat comes on the first.
+    let mut channel = std::mem::take(&mut house.channel);
+    assert_eq!(house.send(100, "000002", "000000999999"), NONE);
+    std::mem::swap(&mut house.channel, &mut channel);
+    house.sync();
+    assert_eq!(
+        house.send(101, "000002", "000000999999"),
+        NONE,
+        "both are on disk, and the first has not left"
+    );
+    assert_eq!(house.release(), ["00", "51"]);
+}
+
+#[test]
+fn a_group_for_which_many_wait_is_written_once_it_is_large() {
+    // Longer than anybody waits: only a group of half of what may be ahead is written before.
+    let policy = Policy { pace_ns: 3_600_000_000_000, ahead_max: 160, ..policy(Reply::Fsync) };
+    let house = House::open(policy, 1_000, state::Settings::default());
+    let frames: Vec<Vec<u8>> =
+        (0..80).map(|n| house.frame(100, &format!("{n:06}"), "000000000001", &[])).collect();
+    let House { pipeline, mut writer, settings, station, mut channel, now, .. } = house;
+    let mut receive = |frames: &[Vec<u8>]| {
+        let seat = Seat { station: &station, socket: SocketId(1), moment: Moment(1) };
+        let frames = frames.concat();
+        let served = channel.receive(&settings, &pipeline, seat, &|| now, &frames, &mut Vec::new());
+        assert_eq!(served, Ok(frames.len()));
+    };
+    receive(&frames[..70]);
+    let groups = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let count = |_| {
+                groups.fetch_add(1, Ordering::Relaxed);
+            };
+            pipeline.run_writer(&mut writer, &count).expect("a good disk");
+        });
+        // Time for a writer that does not wait to write what there is.
+        std::thread::sleep(Duration::from_millis(50));
+        receive(&frames[70..]);
+        let begun = Instant::now();
+        while pipeline.durable() < pipeline.appended() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        let durable = pipeline.durable();
+        pipeline.close();
+        assert_eq!(durable, pipeline.appended());
+    });
+    assert_eq!(groups.load(Ordering::Relaxed), 1, "all in one group");
 }
 
 #[test]

@@ -330,6 +330,13 @@ mod tests {
             (link("[links.B]\ndialect = \"visa\"\nlisten = \"127.0.0.1:1\""), 4, "lower-case"),
             (link("[links.b]\ndialect = \"visa\"\nlisten = \"localhost:1\""), 6, "no address and port"),
             (link("[journal]\nmax_unsynced_ms = 0"), 5, "between 1 and"),
+            (
+                link("[journal]\nmax_unsynced_ms = 2\ngather_us = 2000"),
+                6,
+                "shorter than `journal.max_unsynced_ms`",
+            ),
+            (link("[journal]\nmax_unsynced_ms = 2\npace_us = 2000"), 6, "`journal.pace_us` must be shorter"),
+            (link("[journal]\nahead_max = 0"), 5, "between 1 and"),
             (link("[journal]\nfsync_above = { \"USD\" = 1 }"), 5, "three digits"),
             (link("[journal.fsync_above]\n\"840\" = -1"), 5, "between 0 and"),
             (link("[daemon]\ndrain_quiet_ms = 40000"), 5, "`daemon.drain_limit_ms`, which is 30000"),
