@@ -36,7 +36,7 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
 use serde_json::Value as Json;
-use turnpike::edge::tcp::TURN_BYTES;
+use turnpike::edge::tcp::FSYNC_TURN_BYTES;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What a start leaves of a purchase of 50.00 on wallet 1.
@@ -419,7 +419,7 @@ fn no_more_is_read_than_may_be_decided_ahead_of_the_disk() {
     send(&mut other, 100, 19_999);
     thread::sleep(Duration::from_millis(100));
     let length = harness::frame(&peer.dialect, 100, PURCHASE).len();
-    let most = u64::from(ahead_max) + (TURN_BYTES / length + 1) as u64;
+    let most = u64::from(ahead_max) + (FSYNC_TURN_BYTES / length + 1) as u64;
     assert!(parked() <= most && frames() <= most, "{} and {} of at most {most}", parked(), frames());
     daemon.inject("");
     for n in 0..CROWD {

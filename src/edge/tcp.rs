@@ -30,13 +30,17 @@ use crate::edge::telemetry::Window;
 use crate::iso8583::frame::FrameError;
 use crate::pipeline::channel::Channel;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::gate::Reply;
 use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
-/// Bytes that a socket serves in its turn under load: some dozens of messages, since all of them share a read and a
-/// write, and no more, since every other socket of the thread waits for it.
-pub const TURN_BYTES: usize = 16 * 1024;
+/// Bytes that a socket serves in its turn under load: some hundred messages, since all of them share a read and a write,
+/// and no more, since every other socket of the thread waits for it.
+pub const TURN_BYTES: usize = 64 * 1024;
+/// The same with [`Reply::Fsync`]: answers wait for the disk and then for the turns of all sockets that were ready
+/// before theirs is.
+pub const FSYNC_TURN_BYTES: usize = 16 * 1024;
 /// A turn, and room for a frame whose end has not come yet.
 const INPUT_BYTES_MAX: usize = TURN_BYTES + u16::MAX as usize + 16;
 /// What a socket reads into until it needs more: most of a thousand idle ones cost little.
@@ -184,7 +188,7 @@ impl Connection<'_> {
             let waits = self.channel.waits();
             self.is_unread = self.is_full();
             let reads = !self.half_closed && !self.is_unread;
-            let turn = self.input.len().min(self.filled + TURN_BYTES);
+            let turn = self.input.len().min(self.filled + self.turn_bytes());
             let close = tokio::select! {
                 biased;
                 changed = self.calls.changed() => match changed {
@@ -211,6 +215,13 @@ impl Connection<'_> {
             if std::mem::take(&mut self.turn_is_over) {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    fn turn_bytes(&self) -> usize {
+        match self.surroundings.pipeline.policy().reply {
+            Reply::Async => TURN_BYTES,
+            Reply::Fsync => FSYNC_TURN_BYTES,
         }
     }
 
