@@ -35,8 +35,8 @@ use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
 
-/// Bytes that a socket serves in its turn under load: some hundred messages, since all of them share a read and a write,
-/// and no more, since every other socket of the thread waits for it.
+/// Bytes that a socket serves in its turn under load: some hundred messages, since all of them share a read and a
+/// write, and no more, since every other socket of the thread waits for it.
 pub const TURN_BYTES: usize = 64 * 1024;
 /// The same with [`Reply::Fsync`]: answers wait for the disk and then for the turns of all sockets that were ready
 /// before theirs is.
