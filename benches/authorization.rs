@@ -16,7 +16,9 @@ use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::card::CardStatus;
@@ -78,7 +80,8 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
     let authorizer = Authorizer {
         codes: ApprovalCodes::new([3; 16]),
         time_zone_offset_minutes: 0,
-        hold_s: 7 * 86_400,
+        expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+        credits: CreditsAt::Clearing,
         configuration: 1,
     };
     let policy = Policy {

@@ -28,6 +28,11 @@ fn private_use(parts: &[(u8, &str)]) -> String {
     format!("{bitmap:06X}{text}")
 }
 
+/// DE 90: the MTI and the trace number of the original.
+fn original(mti: u16, stan: &str) -> String {
+    format!("{mti:04}{stan}06041234561234567890100000000000")
+}
+
 fn run(link: &str, steps: &[Step<'_>]) {
     let (house, _directory) = House::fresh(|_| {});
     let mut peer = house.connect(link);
@@ -149,6 +154,7 @@ fn r14_a_financial_advice_posts_once_and_takes_the_hold_with_it() {
     check(&[(220, &[APPROVED], "00", PAID), (221, &[APPROVED], "00", PAID)]);
     check(&[(200, &[], "00", PAID), (220, &[APPROVED], "00", PAID), (420, &[], "00", FREE)]);
     // A completion names the hold by its approval code, with an amount of its own.
+    let (of_hold, of_completion) = (original(100, "000001"), original(220, "000009"));
     for (link, _) in LINKS {
         let (house, _directory) = House::fresh(|_| {});
         let mut peer = house.connect(link);
@@ -157,8 +163,18 @@ fn r14_a_financial_advice_posts_once_and_takes_the_hold_with_it() {
         assert_eq!(peer.ask(220, &with(PURCHASE, &completion)).outcome(), (230, "00"));
         assert_eq!(house.balance(1), (97_000, 0), "{link}: the hold is gone, and 30.00 are paid");
         let list = house.json("/v1/wallets/1/authorizations");
-        assert_eq!(list["authorizations"].as_array().map(Vec::len), Some(1), "{link}: {list}");
-        assert_eq!(list["authorizations"][0]["state"], "posted");
+        let states: Vec<_> = (0..2).map(|at| list["authorizations"][at]["state"].as_str()).collect();
+        assert_eq!(states, [Some("posted"), Some("captured")], "{link}: {list}");
+        // What the completion posted is not given back by a reversal of what it completed.
+        let undone = with(PURCHASE, &[(90, &of_hold), (11, "000010")]);
+        assert_eq!(peer.ask(420, &undone).outcome(), (430, "00"));
+        assert_eq!(house.balance(1), (97_000, 0), "{link}: r14");
+        // It has its own reversal; and its repeat, much later, posts nothing again.
+        let undone = with(PURCHASE, &[(4, "000000003000"), (90, &of_completion), (11, "000011")]);
+        assert_eq!(peer.ask(420, &undone).outcome(), (430, "00"));
+        assert_eq!(house.balance(1), (100_000, 0), "{link}");
+        assert_eq!(peer.ask(221, &with(PURCHASE, &completion)).outcome(), (230, "00"));
+        assert_eq!(house.balance(1), (100_000, 0), "{link}");
     }
 }
 

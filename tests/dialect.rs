@@ -21,6 +21,7 @@ use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::domain::request::Presented;
+use turnpike::domain::request::Replacement;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::Scope;
 use turnpike::domain::request::Stan;
@@ -647,8 +648,7 @@ fn r12_a_payment_that_a_merchant_starts_is_told() {
         ("mastercard", &[(48, &private("22140102010504M205"))], true),
         ("mastercard", &[(48, &private("")), (61, "0004000000800840902101234")], true),
         ("mastercard", &[(48, &private("")), (61, "0005000000800840902101234")], false),
-        // Nothing is looked for where no part could be taken.
-        ("visa", &[(126, "0008000000000000D9")], false),
+        ("visa", &[(126, "0008000000000000D9")], true),
     ];
     for (name, changes, expected) in table {
         let request = authorization(&dialect(name), 100, &with(changes));
@@ -658,27 +658,31 @@ fn r12_a_payment_that_a_merchant_starts_is_told() {
 
 #[test]
 fn r7_a_reversal_that_names_a_replacement_amount_is_not_a_full_one() {
-    let zeros = "0".repeat(42);
-    let amounts = |at: usize| {
-        let mut text = zeros.clone();
-        text.replace_range(at..at + 12, "000000003000");
-        text
-    };
+    let replacement =
+        |name: &str, mti: u16, changes: &Values<'_>| match inbound(&dialect(name), mti, &with(changes)) {
+            Ok(Inbound::Reversal(reversal)) => Ok(reversal.replacement),
+            other => Err(format!("{other:?}")),
+        };
+    let kept = |amount, billing| Ok(Some(Replacement { amount, billing }));
+    let (zeros, blank) = ("0".repeat(42), " ".repeat(42));
+    let first = format!("{:0<42}", "000000003000");
+    let all = format!("{:0<42}", "000000003000000000000000000000002760");
     for name in Dialect::built_in_names() {
-        let dialect = dialect(name);
         for mti in [400, 401, 420, 421] {
-            let full = inbound(&dialect, mti, &with(&[(95, &zeros)]));
-            assert!(matches!(full, Ok(Inbound::Reversal(_))), "{name}: {full:?}");
-            let blank = inbound(&dialect, mti, &with(&[(95, &" ".repeat(42))]));
-            assert!(matches!(blank, Ok(Inbound::Reversal(_))), "{name}: {blank:?}");
-            for at in if name == "visa" { &[0][..] } else { &[0, 12, 24] } {
-                let partial = inbound(&dialect, mti, &with(&[(95, &amounts(*at))]));
-                assert_eq!(partial, Ok(Inbound::Unsupported { mti }), "{name} {at}");
+            for full in [&zeros, &blank] {
+                assert_eq!(replacement(name, mti, &[(95, full)]), Ok(None), "{name} {mti}");
             }
-            let strange = inbound(&dialect, mti, &with(&[(95, &format!("{:42}", "x"))]));
-            assert_eq!(strange, Ok(Inbound::Unsupported { mti }), "{name}");
+            assert_eq!(replacement(name, mti, &[(95, &first)]), kept(3_000, None), "{name} {mti}");
+            let billing = if name == "visa" { None } else { Some(2_760) };
+            assert_eq!(replacement(name, mti, &[(95, &all)]), kept(3_000, billing), "{name} {mti}");
+            // What cannot be read is not taken for a full reversal.
+            let strange = replacement(name, mti, &[(95, &format!("{:42}", "x"))]);
+            assert!(strange.is_err_and(|error| error.contains("95")), "{name}");
         }
     }
+    // Visa tells what stays in billing currency elsewhere.
+    let other = format!("{:0>36}", "000000002760");
+    assert_eq!(replacement("visa", 420, &[(95, &first), (61, &other)]), kept(3_000, Some(2_760)));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn what_was_sent_is_printed_in_both_formats_without_a_card_number() {
     }
     let of = |kind: &str| -> Vec<_> { records.iter().filter(|record| record["kind"] == kind).collect() };
     let expected: [Expected<'_>; 11] = [
-        ("configured", 0, &[("answers_per_slot", "64"), ("closed_per_slot", "16")]),
+        ("configured", 0, &[("answers_per_slot", "64"), ("closed_per_slot", "32")]),
         ("seeded", 1, &[("lines", "8"), ("complete", "true")]),
         ("card-opened", 0, &[("wallet", "1"), ("pan", "411111******1111"), ("expiry", "3012")]),
         ("account-funded", 1, &[("wallet", "2"), ("amount", "5000"), ("overdraft", "500")]),

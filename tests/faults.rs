@@ -22,7 +22,9 @@ use memory::Fault;
 use memory::Memory;
 use memory::next;
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::card::CardStatus;
@@ -353,7 +355,8 @@ impl World {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            hold_s: 7 * 86_400,
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+            credits: CreditsAt::Clearing,
             configuration: 1,
         };
         let policy = policy(lock(&self.peer).reply);

@@ -243,27 +243,6 @@ fn r7_a_mastercard_reversal_finds_its_original_by_the_trace_id() {
 }
 
 #[test]
-fn r7_a_reversal_of_a_part_is_not_served_and_releases_nothing() {
-    for (link, _) in LINKS {
-        let (house, _directory) = House::fresh(|_| {});
-        let mut peer = house.connect(link);
-        assert_eq!(peer.ask(100, PURCHASE).outcome(), (110, "00"), "{link}");
-        let part = format!("{:0<42}", "000000003000");
-        let partial = with(PURCHASE, &[(14, ""), (95, &part)]);
-        assert_eq!(peer.ask(400, &partial).outcome(), (410, "12"), "{link}");
-        // An advice is not declined: it stays unanswered, and what follows is answered.
-        peer.write(&frame(&peer.dialect, 420, &partial));
-        let zeros = "0".repeat(42);
-        let full = with(PURCHASE, &[(14, ""), (95, &zeros)]);
-        let other = with(PURCHASE, &[(4, "000000000001"), (11, "000002"), (37, "OTHER0000002")]);
-        assert_eq!(peer.ask(100, &other).value(39), "00", "{link}");
-        assert_eq!((house.balance(1), house.dropped_in_all(link)), ((100_000, 5_001), 2), "{link}");
-        assert_eq!(peer.ask(420, &full).outcome(), (430, "00"), "{link}");
-        assert_eq!(house.balance(1), (100_000, 1), "{link}");
-    }
-}
-
-#[test]
 fn r28_what_cannot_be_verified_is_declined_where_it_must_be() {
     let (plain, _directory) = House::fresh(|_| {});
     let (strict, _other) = House::fresh(|config| config.verification = Verification::Required);

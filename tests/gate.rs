@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use memory::Memory;
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::card::CardStatus;
@@ -108,7 +110,8 @@ impl House {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            hold_s: 7 * 86_400,
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+            credits: CreditsAt::Clearing,
             configuration: 1,
         };
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);

@@ -8,8 +8,10 @@ mod naive;
 use std::collections::BTreeMap;
 
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::card::CardIdentity;
@@ -38,12 +40,14 @@ use turnpike::domain::party::WalletStatus;
 use turnpike::domain::request::Advice;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Finality;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::OriginalData;
 use turnpike::domain::request::Presented;
 use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::Replacement;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::Stan;
 use turnpike::domain::request::TransactionKind;
@@ -167,7 +171,8 @@ impl History {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            hold_s: 7 * 86_400,
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7_200 },
+            credits: CreditsAt::Clearing,
             configuration: 1,
         };
         let mut history = Self {
@@ -196,6 +201,8 @@ impl History {
     fn populate(&mut self) {
         // Bounds wide enough that nothing is let go: the model remembers everything.
         let wide = Bounds {
+            repeat_window_s: 30 * 86_400,
+            closed_window_s: 30 * 86_400,
             answers_per_slot: 512,
             closed_per_slot: 20_000,
             authorizations_per_card: 60_000,
@@ -263,7 +270,8 @@ impl History {
     fn new_request(&mut self) -> AuthorizationRequest {
         let key = self.key();
         let r = &mut self.random;
-        let types = [0, 0, 0, 0, 0, 10_000, 300_000, 200_000, 400_000];
+        let types =
+            [0, 0, 0, 0, 0, 0, 10_000, 90_000, 100_000, 110_000, 300_000, 200_000, 260_000, 280_000, 400_000];
         let processing_code = ProcessingCode(r.pick(&types));
         let verification = r.one_in(12);
         let kind = match (verification, r.one_in(60)) {
@@ -294,6 +302,9 @@ impl History {
             entry_mode: 51,
             partial_supported: r.one_in(2),
             merchant_initiated: r.one_in(4),
+            increment: false,
+            finality: Finality::Undefined,
+            card_present: r.one_in(2),
             presented: Presented::TRACK,
         }
     }
@@ -308,6 +319,8 @@ impl History {
             if self.random.one_in(4) {
                 request.amount.minor += 1;
             }
+        } else if !self.requests.is_empty() && self.random.one_in(3) {
+            self.add_to_old(&mut request);
         }
         let (shard, position) = self.ledger.locate(request.pan);
         let shard = &self.ledger.shards[shard];
@@ -333,6 +346,52 @@ impl History {
             self.codes.push(code);
         }
         self.requests.push(request);
+    }
+
+    /// Makes a request one of an old one's purchase.
+    fn add_to_old(&mut self, request: &mut AuthorizationRequest) {
+        let r = &mut self.random;
+        // One of the newest, which is likely to be open.
+        let last = self.requests.len() as u64 - 1;
+        let old = self.requests[(last - r.below(30).min(last)) as usize];
+        request.pan = old.pan;
+        request.key.network = old.key.network;
+        request.key.network_reference = old.key.network_reference;
+        request.increment = !r.one_in(4);
+        if !r.one_in(4) {
+            request.key.merchant = old.key.merchant;
+            request.processing_code = old.processing_code;
+            request.kind = old.processing_code.kind();
+            let minor = if r.one_in(4) { 0 } else { request.amount.minor };
+            request.amount = Money::new(minor, old.amount.currency);
+            request.billing = None;
+        }
+    }
+
+    /// Lets time pass, and what is over expire.
+    fn expire(&mut self) {
+        self.now = self.now.plus_ms(self.random.below(5_400_000));
+        for at in 0..self.ledger.shards.len() {
+            let mut from = 0;
+            loop {
+                let now_s = self.now.seconds() as u32;
+                let (found, next) = self.ledger.shards[at].overdue(from, 50, now_s);
+                if let Some(expired) = found {
+                    self.model.expire(self.events.len() as u64 + 1, expired.authorization.0);
+                    self.record(Event::Expired(expired));
+                }
+                from = next;
+                if from == 0 {
+                    break;
+                }
+            }
+            let views = |wallet: u64| self.ledger.shards[at].wallet_authorizations(WalletId(wallet));
+            for view in (1..=6).filter_map(views).flatten() {
+                let until_s = u64::from(view.authorization.hold_until_s);
+                let lives = !view.authorization.state.is_open() || until_s > self.now.seconds();
+                assert!(lives, "r19: {:?} outlives its time", view.authorization.sequence);
+            }
+        }
     }
 
     fn set_wallet_status(&mut self) {
@@ -374,7 +433,15 @@ impl History {
             repeat: r.one_in(4),
             pan: request.pan,
             processing_code: request.processing_code,
-            amount: request.amount,
+            amount: match r.below(8) {
+                0 => Money::new(r.below(9_000) as i64 + 1, request.amount.currency),
+                _ => request.amount,
+            },
+            billing: if r.one_in(2) { request.billing } else { None },
+            replacement: r.one_in(4).then_some(Replacement {
+                amount: r.below(9_000) as i64 + 1,
+                billing: r.one_in(2).then_some(r.below(9_000) as i64 + 1),
+            }),
             approval_code: if r.one_in(3) && !self.codes.is_empty() {
                 Some(r.pick(&self.codes))
             } else {
@@ -404,12 +471,16 @@ impl History {
             repeat: r.one_in(4),
             pan: reversal.pan,
             processing_code: reversal.processing_code,
+            mcc: 5999,
+            finality: Finality::Undefined,
+            card_present: true,
             amount,
             billing: if r.one_in(2) { billing } else { None },
             approved: !r.one_in(4),
             reason: reversal.reason,
             approval_code: reversal.approval_code,
             original: reversal.original,
+            completes: class.is_none() || completes || r.one_in(6),
         }
     }
 
@@ -485,7 +556,14 @@ impl History {
     /// What is shown of a wallet is what events made with its cards, and nothing has left memory.
     fn check_views(&self) {
         let (mut wallets, mut made) = (BTreeMap::new(), BTreeMap::<WalletId, Vec<u64>>::new());
+        let (mut tombstones, mut classes) = (Vec::new(), BTreeMap::new());
         for (sequence, _, event) in &self.events {
+            match event {
+                Event::Decided(decided) => _ = classes.insert(*sequence, decided.class),
+                Event::Advised(advised) => _ = classes.insert(*sequence, advised.class),
+                Event::Reversed(reversed) if reversed.undoes == Sequence(0) => tombstones.push(*sequence),
+                _ => {}
+            }
             let card = match event {
                 Event::CardOpened(opened) => {
                     wallets.insert(opened.card, opened.wallet);
@@ -494,9 +572,19 @@ impl History {
                 }
                 Event::Decided(decided) if decided.effect != Effect::None => decided.card,
                 Event::Reversed(reversed) if reversed.undoes == Sequence(0) => reversed.card,
-                Event::Advised(advised) if advised.sets == Sequence(0) && advised.effect != Effect::None => {
-                    advised.card
+                // A partial reversal is remembered; one that makes a tombstone stronger is not.
+                Event::Reversed(reversed)
+                    if reversed.keeps.is_some() && !tombstones.contains(&reversed.undoes.0) =>
+                {
+                    reversed.card
                 }
+                Event::Advised(advised) if advised.effect != Effect::None => match advised.effect {
+                    _ if advised.sets == Sequence(0) => advised.card,
+                    Effect::Post(_) if classes.get(&advised.sets.0) == Some(&MessageClass::Authorization) => {
+                        advised.card
+                    }
+                    _ => continue,
+                },
                 _ => continue,
             };
             if let CardIdentity::Known(card) = card {
@@ -549,6 +637,8 @@ fn the_ledger_agrees_with_a_naive_model_over_long_histories() {
             history.now = history.now.plus_ms(history.random.below(40));
             if history.random.one_in(100) {
                 history.set_wallet_status();
+            } else if history.random.one_in(60) {
+                history.expire();
             } else if history.random.one_in(3) {
                 history.reverse();
             } else if history.random.one_in(4) {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use memory::Crash;
 use memory::Memory;
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
@@ -28,6 +30,7 @@ use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Finality;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
@@ -202,6 +205,9 @@ impl Traffic {
             entry_mode: 0,
             partial_supported: r.one_in(3),
             merchant_initiated: r.one_in(5),
+            increment: r.one_in(5),
+            finality: Finality::Undefined,
+            card_present: true,
             presented: Presented::default(),
         };
         let admission = Admission { new: true, wait: true };
@@ -219,6 +225,8 @@ impl Traffic {
             pan: request.pan,
             processing_code: request.processing_code,
             amount: request.amount,
+            billing: None,
+            replacement: None,
             approval_code: None,
             original: None,
             legs: if self.random.one_in(3) { Legs::Ours } else { Legs::Both },
@@ -260,7 +268,8 @@ impl House {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            hold_s: 7 * 86_400,
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+            credits: CreditsAt::Clearing,
             configuration: 1,
         };
         let policy = Policy {

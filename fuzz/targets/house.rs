@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
@@ -72,7 +74,8 @@ pub fn house(fsync: bool, max_unsynced_ns: u64) -> House {
     let authorizer = Authorizer {
         codes: ApprovalCodes::new([3; 16]),
         time_zone_offset_minutes: 0,
-        hold_s: 7 * 86_400,
+        expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+        credits: CreditsAt::Clearing,
         configuration: 1,
     };
     let policy = Policy {

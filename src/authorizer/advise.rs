@@ -15,6 +15,7 @@ use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
 use crate::domain::time::Timestamp;
+use crate::ledger::advise::completes;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::authorization::AuthorizationState;
 use crate::ledger::authorization::LegState;
@@ -26,6 +27,7 @@ use crate::ledger::shard::Shard;
 
 use super::Authorizer;
 use super::Decision;
+use super::expiry::Terms;
 
 /// What an advice changes.
 struct Change {
@@ -64,6 +66,9 @@ impl Authorizer {
         if let Some(First::Answer(first)) = first {
             return Some(Decision::Repeat(done(first.sequence)));
         }
+        if let Some(first) = posted_before(advice, identity, shard, now) {
+            return Some(Decision::Repeat(done(first)));
+        }
         let slot = match card {
             Some(card) => Slot::of_wallet(shard.wallet_of(card)),
             None => Slot::of_unknown_card(advice.pan.masked()),
@@ -72,11 +77,15 @@ impl Authorizer {
             Some(card) => change(advice, shard, card),
             None => Change::none(ActionCode::UnknownCard),
         };
-        let opens = change.sets == Sequence(0) && change.effect != Effect::None;
+        let opens = match change.effect {
+            Effect::None => false,
+            Effect::Post(_) => true,
+            Effect::Hold(_) | Effect::Pend(_) => change.sets == Sequence(0),
+        };
         if opens && !card.is_some_and(|card| shard.has_room_for_authorization(card)) {
             return None;
         }
-        let holds = matches!(change.effect, Effect::Hold(_));
+        let lives = matches!(change.effect, Effect::Hold(_) | Effect::Pend(_));
         let event = Advised {
             slot,
             card: identity,
@@ -94,7 +103,7 @@ impl Authorizer {
             action: change.action,
             effect: change.effect,
             configuration: self.configuration,
-            hold_until_s: if holds { self.hold_until_s(now) } else { 0 },
+            hold_until_s: if lives { self.expiry.until_s(&Terms::of_advice(advice), now) } else { 0 },
             decided_after_us,
         };
         Some(Decision::New(Event::Advised(event), done(Sequence(0))))
@@ -126,23 +135,34 @@ pub fn slot_of_note(advice: &AdministrativeAdvice) -> Slot {
     }
 }
 
-fn change(advice: &Advice, shard: &Shard, card: &Card) -> Change {
-    let known = shard.advised_by(card, advice);
-    let open = known.filter(|known| known.state.is_open());
-    if let Some(open) = open {
-        let posted = open.state == AuthorizationState::Posted;
-        if posted && advice.class == MessageClass::Authorization {
-            // What was posted is more than a hold: the stand-in advice of its request comes late.
-            return Change::none(ActionCode::Approved);
-        }
-    } else if undone_before(advice, shard, card, known) {
-        return Change::none(ActionCode::ReversedBeforeArrival);
+/// The record of a posting that this completion, or one of its repeats, has made. It is remembered longer than answers
+/// are, for as long as the posting is.
+fn posted_before(advice: &Advice, card: CardIdentity, shard: &Shard, now: Timestamp) -> Option<Sequence> {
+    if advice.class != MessageClass::Financial {
+        return None;
     }
-    let sets = open.map_or(Sequence(0), |open| open.sequence);
-    let account_of_open = open.map_or(0, |open| open.account);
+    let class = advice.class as u8;
+    let print = fingerprint(&advice.key, class, card, shard.seed());
+    match shard.first_of(print, &advice.key, class, advice.repeat, now)? {
+        First::Authorization(first) if first.is_capture() => Some(first.sequence),
+        First::Authorization(_) | First::Answer(_) => None,
+    }
+}
+
+fn change(advice: &Advice, shard: &Shard, card: &Card) -> Change {
+    let class = advice.class;
+    let known = match standing(advice, shard, card) {
+        Standing::Settled(action) => return Change::none(action),
+        Standing::Sets(known) => Some(known),
+        Standing::New => None,
+    };
+    let sets = known.map_or(Sequence(0), |known| known.sequence);
     let billed = advice.billed();
     if !advice.approved || billed.minor == 0 {
-        return Change { sets, action: ActionCode::Approved, effect: Effect::None, account: account_of_open };
+        let account = known.map_or(0, |known| known.account);
+        // A completion that was declined says nothing about what it would have completed.
+        let sets = if known.is_some_and(|known| completes(known, class)) { Sequence(0) } else { sets };
+        return Change { sets, action: ActionCode::Approved, effect: Effect::None, account };
     }
     let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
     let found = by_billing.or_else(|| {
@@ -152,7 +172,13 @@ fn change(advice: &Advice, shard: &Shard, card: &Card) -> Change {
     if !fits(account.held, amount) || !fits(account.posted, amount) {
         return Change::none(ActionCode::InvalidAmount);
     }
-    let effect = match (advice.class, advice.is_credit()) {
+    let amount = match class {
+        MessageClass::Authorization => {
+            amount.min(left_by_partial_reversal(advice, shard, card, known, amount))
+        }
+        MessageClass::Financial => amount,
+    };
+    let effect = match (class, advice.is_credit()) {
         (MessageClass::Authorization, false) => Effect::Hold(amount),
         (MessageClass::Financial, false) => Effect::Post(amount),
         (MessageClass::Authorization, true) => Effect::Pend(amount),
@@ -161,14 +187,69 @@ fn change(advice: &Advice, shard: &Shard, card: &Card) -> Change {
     Change { sets, action: ActionCode::Approved, effect, account: account.number }
 }
 
-/// Whether a reversal of both legs came before the advice: then the two come to nothing. A reversal of our leg alone
-/// says only that the network decided by itself, which is what the advice is about.
-fn undone_before(advice: &Advice, shard: &Shard, card: &Card, closed: Option<&Authorization>) -> bool {
-    let undone = |entry: &Authorization| entry.legs.has(LegState::BOTH_UNDONE);
-    match closed {
-        Some(closed) => undone(closed),
-        None => shard.tombstones_for(card, &advice.key, advice.class).any(undone),
+/// What an advice finds.
+enum Standing<'s> {
+    /// Nothing is to be changed any more, for this reason.
+    Settled(ActionCode),
+    /// It sets the outcome of this authorization, or completes it.
+    Sets(&'s Authorization),
+    /// It opens one of its own.
+    New,
+}
+
+fn standing<'s>(advice: &Advice, shard: &'s Shard, card: &Card) -> Standing<'s> {
+    let holds = advice.class == MessageClass::Authorization;
+    let Some(known) = shard.advised_by(card, advice) else {
+        let mut tombstones = shard.tombstones_for(card, &advice.key, advice.class);
+        return if tombstones.any(|entry| entry.legs.has(LegState::BOTH_UNDONE)) {
+            Standing::Settled(ActionCode::ReversedBeforeArrival)
+        } else if holds && shard.is_captured(card, &advice.key) {
+            // It was posted before the network told that it had been approved: it is never held as well (R14).
+            Standing::Settled(ActionCode::Approved)
+        } else {
+            Standing::New
+        };
+    };
+    match known.state {
+        AuthorizationState::Held | AuthorizationState::Pending => Standing::Sets(known),
+        // What was posted is more than a hold, and is not posted again (R14).
+        AuthorizationState::Posted if holds || known.class() == Some(MessageClass::Authorization) => {
+            Standing::Settled(ActionCode::Approved)
+        }
+        AuthorizationState::Posted => Standing::Sets(known),
+        // Its hold has ended; a completion comes late and posts all the same.
+        AuthorizationState::Captured | AuthorizationState::Expired if holds => {
+            Standing::Settled(ActionCode::Approved)
+        }
+        AuthorizationState::Captured | AuthorizationState::Expired => Standing::Sets(known),
+        // What completes an authorization is paid, whatever became of it (R14).
+        _ if completes(known, advice.class) => Standing::Sets(known),
+        // A reversal of both legs came before the advice: then the two come to nothing. A reversal of our leg alone
+        // says only that the network decided by itself, which is what the advice is about.
+        _ if known.legs.has(LegState::BOTH_UNDONE) => Standing::Settled(ActionCode::ReversedBeforeArrival),
+        _ => Standing::New,
     }
+}
+
+/// What a partial reversal that came before the advice left of its amount, in the account's currency.
+fn left_by_partial_reversal(
+    advice: &Advice,
+    shard: &Shard,
+    card: &Card,
+    known: Option<&Authorization>,
+    amount: i64,
+) -> i64 {
+    if let Some(known) = known {
+        return if known.legs.has(LegState::CUT) { known.taken } else { amount };
+    }
+    let cuts = shard
+        .tombstones_for(card, &advice.key, advice.class)
+        .filter(|entry| entry.state == AuthorizationState::Tombstone && entry.legs.has(LegState::CUT));
+    cuts.fold(amount, |left, entry| {
+        // Of the transaction's amount so much stays; of the account's the same part.
+        let part = i128::from(amount) * i128::from(entry.taken) / i128::from(advice.amount.minor.max(1));
+        left.min(i64::try_from(part).unwrap_or(i64::MAX))
+    })
 }
 
 /// Whether a balance can take an amount in either direction: so that an impossible amount is refused before it is

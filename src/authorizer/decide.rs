@@ -30,7 +30,9 @@ use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
 use super::Authorizer;
+use super::CreditsAt;
 use super::Decision;
+use super::expiry::Terms;
 use super::needs::Needs;
 use super::needs::needs;
 
@@ -39,11 +41,17 @@ struct Outcome {
     action: ActionCode,
     effect: Effect,
     account: Option<Account>,
+    /// It adds to an open authorization (R17).
+    increment: bool,
 }
 
 impl Outcome {
+    const fn approve(action: ActionCode, effect: Effect, account: Account) -> Self {
+        Self { action, effect, account: Some(account), increment: false }
+    }
+
     const fn decline(action: ActionCode, account: Option<Account>) -> Self {
-        Self { action, effect: Effect::None, account }
+        Self { action, effect: Effect::None, account, increment: false }
     }
 }
 
@@ -71,10 +79,7 @@ impl Authorizer {
             }
             outcome = Some(Outcome::decline(ActionCode::DuplicateTransmission, None));
         }
-        let slot = match card {
-            Some(card) => Slot::of_wallet(shard.wallet_of(card)),
-            None => Slot::of_unknown_card(request.pan.masked()),
-        };
+        let slot = slot_of(request, shard, card);
         let outcome = outcome.unwrap_or_else(|| match card {
             Some(card) => self.check(request, facts, now, shard, card),
             None => Outcome::decline(ActionCode::UnknownCard, None),
@@ -82,7 +87,8 @@ impl Authorizer {
         let approval_code =
             outcome.action.is_approval().then(|| self.codes.code(slot, shard.approvals(slot)));
         let account = outcome.account;
-        let holds = matches!(outcome.effect, Effect::Hold(_));
+        let lives = matches!(outcome.effect, Effect::Hold(_) | Effect::Pend(_));
+        let hold_until_s = if lives { self.expiry.until_s(&Terms::of(request), now) } else { 0 };
         let event = Decided {
             slot,
             card: identity,
@@ -102,11 +108,12 @@ impl Authorizer {
             action: outcome.action,
             approval_code,
             effect: outcome.effect,
+            increment: outcome.increment,
             posted_before: account.map_or(0, |account| account.posted),
             held_before: account.map_or(0, |account| account.held),
             overdraft: account.map_or(0, |account| account.overdraft),
             configuration: self.configuration,
-            hold_until_s: if holds { self.hold_until_s(now) } else { 0 },
+            hold_until_s,
             decided_after_us,
         };
         let answer = Answer {
@@ -131,10 +138,10 @@ impl Authorizer {
         card: &Card,
     ) -> Outcome {
         let decline = |action| Outcome::decline(action, None);
-        if request.kind == TransactionKind::Refund {
-            return refund(request, shard, card);
+        if request.kind.is_credit() {
+            return self.credit(request, shard, card);
         }
-        if shard.tombstones_for(card, &request.key, request.class).next().is_some() {
+        if came_too_late(request, shard, card) {
             return decline(ActionCode::ReversedBeforeArrival);
         }
         match card.status {
@@ -167,34 +174,62 @@ impl Authorizer {
             TransactionKind::BalanceInquiry => {
                 let account = shard.account_in(card, request.amount.currency);
                 let account = account.unwrap_or_else(|| shard.first_account(card));
-                Outcome { action: ActionCode::Approved, effect: Effect::None, account: Some(*account) }
+                Outcome::approve(ActionCode::Approved, Effect::None, *account)
             }
             _ => funds(request, shard, card),
         }
     }
+
+    /// Money for the cardholder (R15). It is the customer's: a card that is frozen, lost or past its month gets it all
+    /// the same. A refund pends until it is cleared; what somebody else sends, by setting.
+    fn credit(&self, request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
+        let decline = |action| Outcome::decline(action, None);
+        if came_too_late(request, shard, card) {
+            return decline(ActionCode::ReversedBeforeArrival);
+        }
+        if card.status == CardStatus::Closed {
+            return decline(ActionCode::CardClosed);
+        }
+        if shard.wallet_status_of(card) == WalletStatus::Closed {
+            return decline(ActionCode::WalletNotActive);
+        }
+        let (account, amount) = match account_for(request, shard, card) {
+            Ok(found) => found,
+            Err(declined) => return declined,
+        };
+        let at_once = request.kind != TransactionKind::Refund && self.credits == CreditsAt::Authorization;
+        let effect = match request.class {
+            MessageClass::Authorization if !at_once => Effect::Pend(amount),
+            MessageClass::Authorization | MessageClass::Financial => Effect::Post(-amount),
+        };
+        let increment = adds(request, shard, card);
+        Outcome { increment, ..Outcome::approve(ActionCode::Approved, effect, account) }
+    }
 }
 
-/// Money back (R15). It is the customer's: a card that is frozen, lost or past its month gets it all the same.
-fn refund(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
-    let decline = |action| Outcome::decline(action, None);
-    if shard.tombstones_for(card, &request.key, request.class).next().is_some() {
-        return decline(ActionCode::ReversedBeforeArrival);
+/// Whether a request adds to an authorization (R17): to an open one, or to one that is yet to come. What is open and of
+/// another merchant or currency is not what it adds to.
+fn adds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
+    request.increment
+        && (shard.incremented_by(card, request).is_some() || !shard.has_open(card, &request.key))
+}
+
+fn slot_of(request: &AuthorizationRequest, shard: &Shard, card: Option<&Card>) -> Slot {
+    match card {
+        Some(card) => Slot::of_wallet(shard.wallet_of(card)),
+        None => Slot::of_unknown_card(request.pan.masked()),
     }
-    if card.status == CardStatus::Closed {
-        return decline(ActionCode::CardClosed);
+}
+
+/// Whether what a request asks for has been undone before it came, or posted without it (R4); or it adds to what was
+/// undone.
+fn came_too_late(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
+    let key = &request.key;
+    if request.increment {
+        // What adds to a purchase that was posted is one of its own (R17).
+        return shard.awaits_increment(card, key) || shard.is_undone(card, key);
     }
-    if shard.wallet_status_of(card) == WalletStatus::Closed {
-        return decline(ActionCode::WalletNotActive);
-    }
-    let (account, amount) = match account_for(request, shard, card) {
-        Ok(found) => found,
-        Err(declined) => return declined,
-    };
-    let effect = match request.class {
-        MessageClass::Authorization => Effect::Pend(amount),
-        MessageClass::Financial => Effect::Post(-amount),
-    };
-    Outcome { action: ActionCode::Approved, effect, account: Some(account) }
+    shard.tombstones_for(card, key, request.class).next().is_some()
 }
 
 /// The account that a request is about and the amount in its currency, if both can be and one more authorization fits.
@@ -212,7 +247,9 @@ fn account_for(
     let Some((account, asked)) = found else {
         return Err(Outcome::decline(ActionCode::CurrencyNotHeld, None));
     };
-    if asked <= 0 || account.posted.checked_add(asked).is_none() {
+    // Nothing is asked for where only the time of an open one is extended.
+    let extends = asked == 0 && request.increment && shard.incremented_by(card, request).is_some();
+    if asked < 0 || asked == 0 && !extends || account.posted.checked_add(asked).is_none() {
         return Err(Outcome::decline(ActionCode::InvalidAmount, Some(*account)));
     }
     if !shard.has_room_for_authorization(card) {
@@ -231,16 +268,18 @@ fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome 
         MessageClass::Authorization => Effect::Hold(amount),
         MessageClass::Financial => Effect::Post(amount),
     };
+    let increment = adds(request, shard, card);
     let available = account.available();
-    if asked <= available {
-        return Outcome { action: ActionCode::Approved, effect: take(asked), account: Some(account) };
+    // Nothing is always there: what only extends an authorization takes nothing.
+    if asked <= available.max(0) {
+        return Outcome { increment, ..Outcome::approve(ActionCode::Approved, take(asked), account) };
     }
     let takes_part = request.partial_supported && !request.merchant_initiated;
-    let partially = takes_part && request.kind == TransactionKind::Purchase && available > 0;
+    let partially = takes_part && request.kind.is_divisible() && available > 0;
     let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
     if in_transaction.is_some_and(|part| part.amount.minor > 0) {
-        let (action, effect) = (ActionCode::ApprovedPartially, take(available));
-        return Outcome { action, effect, account: Some(account) };
+        let approved = Outcome::approve(ActionCode::ApprovedPartially, take(available), account);
+        return Outcome { increment, ..approved };
     }
     Outcome::decline(ActionCode::InsufficientFunds, Some(account))
 }

@@ -7,13 +7,14 @@
 pub mod advise;
 pub mod approval_code;
 pub mod decide;
+pub mod expiry;
 pub mod needs;
 pub mod reverse;
 
 use crate::domain::answer::Answer;
 use crate::domain::event::Event;
-use crate::domain::time::Timestamp;
 use approval_code::ApprovalCodes;
+use expiry::ExpiryTable;
 
 /// What every decision is made with.
 #[derive(Debug)]
@@ -22,17 +23,22 @@ pub struct Authorizer {
     pub codes: ApprovalCodes,
     /// The product's time zone, minutes east of UTC: in which a card's month ends (R27).
     pub time_zone_offset_minutes: i32,
-    /// How long a hold lasts unless something ends it earlier, in seconds.
-    pub hold_s: u32,
+    /// How long a hold lives unless something ends it earlier (R19).
+    pub expiry: ExpiryTable,
+    /// When an original credit or a payment reaches the account (R15).
+    pub credits: CreditsAt,
     /// The low half of the configuration's version, for records.
     pub configuration: u32,
 }
 
-impl Authorizer {
-    /// When a hold that begins now ends, seconds since 1970.
-    const fn hold_until_s(&self, now: Timestamp) -> u32 {
-        (now.seconds() as u32).saturating_add(self.hold_s)
-    }
+/// When money from somebody else (OCT, payment) reaches the account (R15).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CreditsAt {
+    /// When it is cleared; until then it pends.
+    #[default]
+    Clearing,
+    /// At once.
+    Authorization,
 }
 
 /// What is to be done about a message.

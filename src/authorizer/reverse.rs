@@ -8,12 +8,14 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::request::Legs;
+use crate::domain::request::Replacement;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::authorization::LegState;
 use crate::ledger::authorization::undone_by;
 use crate::ledger::chain::First;
+use crate::ledger::chain::Original;
 use crate::ledger::chain::REVERSAL_CLASS;
 use crate::ledger::chain::fingerprint;
 use crate::ledger::shard::Card;
@@ -35,12 +37,12 @@ impl Authorizer {
         card: Option<&Card>,
     ) -> Option<Decision> {
         let original = shard.original_of(card?, reversal)?;
-        let known = original.legs.has(undone_by(Legs::Ours));
+        let known = original.authorization.legs.has(undone_by(Legs::Ours));
         (!known).then(|| self.reverse(reversal, now, decided_after_us, shard, card)).flatten()
     }
 
-    /// Finds what a reversal undoes (R7). `None` when there is no room for the tombstone that it must leave: then it
-    /// gets no answer, and the network sends it again (R2).
+    /// Finds what a reversal undoes (R7). `None` when there is no room for what it must leave: then it gets no answer,
+    /// and the network sends it again (R2).
     #[must_use]
     pub fn reverse(
         &self,
@@ -50,55 +52,167 @@ impl Authorizer {
         shard: &Shard,
         card: Option<&Card>,
     ) -> Option<Decision> {
-        let done = |depends_on| Answer { depends_on, ..Answer::decline(ActionCode::Approved, depends_on) };
-        // Which record undid the second leg is not kept; it is not after the shard's last one.
-        let again = |entry: &Authorization| {
-            let later = entry.legs.has(LegState::UNDONE_LATER);
-            Decision::Repeat(done(if later { shard.applied() } else { entry.closed_by }))
-        };
-        let event = |slot, card, undoes| {
-            Event::Reversed(Reversed {
-                slot,
-                card,
-                key: reversal.key,
-                advice: reversal.advice,
-                repeat: reversal.repeat,
-                processing_code: reversal.processing_code,
-                amount: reversal.amount,
-                original: reversal.original,
-                approval_code: reversal.approval_code,
-                undoes,
-                legs: reversal.legs,
-                reason: reversal.reason,
-                configuration: self.configuration,
-                decided_after_us,
-            })
-        };
-        let Some(card) = card else {
-            let identity = CardIdentity::Unknown(reversal.pan.masked());
+        let identity = card
+            .map_or(CardIdentity::Unknown(reversal.pan.masked()), |card| CardIdentity::Known(card.reference));
+        if card.is_none() || reversal.replacement.is_some() {
             let print = fingerprint(&reversal.key, REVERSAL_CLASS, identity, shard.seed());
-            let first = shard.first_of(print, &reversal.key, REVERSAL_CLASS, true, now);
-            if let Some(First::Answer(first)) = first {
-                return Some(Decision::Repeat(done(first.sequence)));
+            match shard.first_of(print, &reversal.key, REVERSAL_CLASS, true, now) {
+                Some(First::Answer(first)) => return Some(Decision::Repeat(done(first.sequence))),
+                Some(First::Authorization(first)) => return Some(Decision::Repeat(done(first.sequence))),
+                None => {}
             }
-            let slot = Slot::of_unknown_card(reversal.pan.masked());
-            return Some(Decision::New(event(slot, identity, Sequence(0)), done(Sequence(0))));
+        }
+        let aim = match card {
+            Some(card) => match aim(reversal, shard, card)? {
+                Aimed::At(aim) => aim,
+                Aimed::Again(depends_on) => return Some(Decision::Repeat(done(depends_on))),
+            },
+            None => Aim::default(),
         };
-        let identity = CardIdentity::Known(card.reference);
-        let slot = Slot::of_wallet(shard.wallet_of(card));
-        if let Some(original) = shard.original_of(card, reversal) {
-            if !original.state.is_open() && original.legs.has(undone_by(reversal.legs)) {
-                return Some(again(original));
-            }
-            return Some(Decision::New(event(slot, identity, original.sequence), done(Sequence(0))));
-        }
-        if let Some(tombstone) = shard.tombstone_of(card, reversal) {
-            if tombstone.legs.has(undone_by(reversal.legs)) {
-                return Some(again(tombstone));
-            }
-            return Some(Decision::New(event(slot, identity, tombstone.sequence), done(Sequence(0))));
-        }
-        let room = shard.has_room_for_authorization(card);
-        room.then(|| Decision::New(event(slot, identity, Sequence(0)), done(Sequence(0))))
+        let event = Reversed {
+            slot: match card {
+                Some(card) => Slot::of_wallet(shard.wallet_of(card)),
+                None => Slot::of_unknown_card(reversal.pan.masked()),
+            },
+            card: identity,
+            key: reversal.key,
+            advice: reversal.advice,
+            repeat: reversal.repeat,
+            processing_code: reversal.processing_code,
+            amount: reversal.amount,
+            original: reversal.original,
+            approval_code: reversal.approval_code,
+            undoes: aim.undoes,
+            whole: aim.whole,
+            keeps: aim.keeps,
+            legs: reversal.legs,
+            reason: reversal.reason,
+            configuration: self.configuration,
+            decided_after_us,
+        };
+        Some(Decision::New(Event::Reversed(event), done(Sequence(0))))
     }
+}
+
+/// A reversal is never declined.
+fn done(depends_on: Sequence) -> Answer {
+    Answer::decline(ActionCode::Approved, depends_on)
+}
+
+/// What a reversal undoes.
+#[derive(Default)]
+struct Aim {
+    /// The authorization, or the tombstone that is made stronger; zero for a new tombstone.
+    undoes: Sequence,
+    whole: bool,
+    keeps: Option<i64>,
+}
+
+enum Aimed {
+    At(Aim),
+    /// It was undone before, and the answer depends on this record.
+    Again(Sequence),
+}
+
+/// `None` when what it must leave has no room.
+fn aim(reversal: &ReversalRequest, shard: &Shard, card: &Card) -> Option<Aimed> {
+    // Which record undid the second leg is not kept; it is not after the shard's last one.
+    let again = |entry: &Authorization| {
+        let later = entry.legs.has(LegState::UNDONE_LATER);
+        Some(Aimed::Again(if later { shard.applied() } else { entry.closed_by }))
+    };
+    let leaves = || shard.has_room_for_authorization(card);
+    let original = shard.original_of(card, reversal);
+    if let Some((undoes, whole)) = original.and_then(|found| part_or_whole(reversal, shard, card, &found)) {
+        let ended = !undoes.state.is_open() && undoes.legs.has(undone_by(reversal.legs));
+        let Some(replacement) = reversal.replacement else {
+            if ended {
+                return again(undoes);
+            }
+            return Some(Aimed::At(Aim { undoes: undoes.sequence, whole, keeps: None }));
+        };
+        if ended {
+            return again(undoes);
+        }
+        let keeps = keeps(reversal, replacement, shard, undoes, whole);
+        return leaves().then_some(Aimed::At(Aim { undoes: undoes.sequence, whole, keeps: Some(keeps) }));
+    }
+    // In the currency of the transaction, since no account is known.
+    let keeps = reversal.replacement.map(|replacement| replacement.amount);
+    let Some(tombstone) = shard.tombstone_of(card, reversal) else {
+        return leaves().then_some(Aimed::At(Aim { undoes: Sequence(0), whole: false, keeps }));
+    };
+    let known = match keeps {
+        None => tombstone.legs.has(undone_by(reversal.legs)),
+        Some(keeps) => {
+            tombstone.legs.has(LegState::BOTH_UNDONE)
+                || tombstone.legs.has(LegState::CUT) && tombstone.taken <= keeps
+        }
+    };
+    if known {
+        return again(tombstone);
+    }
+    Some(Aimed::At(Aim { undoes: tombstone.sequence, whole: false, keeps }))
+}
+
+/// Which authorization a reversal undoes, and whether all others of its purchase with it (R7).
+///
+/// One that names a message undoes that message; a full one of the request that began the purchase, or one with the
+/// amount of all that is open, undoes the whole. One that names the purchase alone undoes the message whose amount it
+/// has, else the whole; but not if DE 90 names a message that has not come: `None`, since it is about that one.
+fn part_or_whole<'s>(
+    reversal: &ReversalRequest,
+    shard: &'s Shard,
+    card: &Card,
+    original: &Original<'s>,
+) -> Option<(&'s Authorization, bool)> {
+    let found = original.authorization;
+    let asked = reversal.amount;
+    let has_amount =
+        |entry: &Authorization| entry.amount == asked.minor && entry.currency == asked.currency.numeric();
+    if found.network_reference == 0 {
+        return Some((found, false));
+    }
+    let members = || shard.open_members(card, found);
+    let has_total = || members().fold(0_i64, |sum, entry| sum.saturating_add(entry.amount)) == asked.minor;
+    if original.named {
+        let alone = || members().all(|entry| entry.sequence == found.sequence);
+        if reversal.legs == Legs::Ours || alone() {
+            return Some((found, false));
+        }
+        let begins = reversal.replacement.is_none() && !found.is_increment() && found.state.is_open();
+        return Some((found, begins || has_total()));
+    }
+    if let Some(entry) = members().find(|entry| has_amount(entry)) {
+        return Some((entry, false));
+    }
+    if reversal.original.is_some_and(|original| original.class.is_some()) && !has_total() {
+        return None;
+    }
+    Some((found, reversal.legs == Legs::Both))
+}
+
+/// What a partial reversal leaves, in the account's currency: what the network says in that currency, else the same
+/// part of what was approved as DE 95 is of DE 4.
+fn keeps(
+    reversal: &ReversalRequest,
+    replacement: Replacement,
+    shard: &Shard,
+    original: &Authorization,
+    whole: bool,
+) -> i64 {
+    let currency = shard.account_currency(original);
+    let billing = reversal.billing.filter(|billing| Some(billing.currency) == currency);
+    if let (Some(_), Some(kept)) = (billing, replacement.billing) {
+        return kept;
+    }
+    if Some(reversal.amount.currency) == currency {
+        return replacement.amount;
+    }
+    let base = match billing {
+        Some(billing) => billing.minor,
+        None => shard.left_of(original, whole),
+    };
+    let part = i128::from(base) * i128::from(replacement.amount) / i128::from(reversal.amount.minor.max(1));
+    i64::try_from(part).unwrap_or(i64::MAX)
 }

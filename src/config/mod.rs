@@ -4,6 +4,7 @@
 //! bounds, unknown keys, and what does not fit together across keys. Reading files, and so the dialects of links, is
 //! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
+pub mod lifecycle;
 pub mod link;
 pub mod money;
 pub mod peers;
@@ -17,6 +18,7 @@ use core::net::SocketAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::config::lifecycle::LifecycleSettings;
 use crate::config::link::LinkSettings;
 use crate::config::money::JournalSettings;
 use crate::config::money::LedgerSettings;
@@ -39,6 +41,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// `[ledger]`: how much there is room for, and how long what is remembered.
     pub ledger: LedgerSettings,
+    /// `[lifecycle]` and `[expiry.NAME]`: how authorizations end.
+    pub lifecycle: LifecycleSettings,
     /// `[journal]`: what must be durable before an answer leaves.
     pub journal: JournalSettings,
     /// `[snapshots]`: how often the books are copied to disk.
@@ -68,10 +72,12 @@ impl Config {
     pub fn read(file: &str, text: &str) -> (Self, Vec<Finding>) {
         let document = Document::parse(file, text);
         let root = document.root();
+        let ledger = LedgerSettings::read(root.section("ledger"));
         let mut config = Self {
             daemon: DaemonSettings::read(root.section("daemon")),
             admin: AdminSettings::read(root.section("admin")),
-            ledger: LedgerSettings::read(root.section("ledger")),
+            lifecycle: LifecycleSettings::read(&root, ledger.hold_days),
+            ledger,
             journal: JournalSettings::read(root.section("journal")),
             snapshots: SnapshotSettings::read(root.section("snapshots")),
             verification: read_product(root.section("product")),

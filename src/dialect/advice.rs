@@ -25,6 +25,7 @@ use super::decode::Track2;
 use super::elements::Elements;
 use super::inbound::Context;
 use super::inbound::Fault;
+use super::lifecycle;
 
 /// Mastercard DE 39 of a 0420: the network's timer ran out before our answer came.
 const MASTERCARD_TIMEOUT: &[u8; 2] = b"82";
@@ -39,18 +40,23 @@ impl Dialect {
         let mti = view.mti();
         let texts = Texts::of(view);
         let (transmission, stan) = (decode::transmission(view)?, Stan(decode::required(view, 11)? as u32));
+        let reason = self.advice_reason(view);
         Ok(Advice {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan: decode::pan(view, Track2::of(view).as_ref())?,
             processing_code: ProcessingCode(decode::required(view, 3)? as u32),
+            mcc: view.number(18).unwrap_or(0) as u16,
+            finality: self.finality(view, elements),
+            card_present: lifecycle::card_present(view),
             amount: decode::amount(view, false)?,
             billing: decode::billing(view)?,
             approved: self.tells_approval(view),
-            reason: self.advice_reason(view),
+            reason,
             approval_code: decode::approval_code(view),
             original: decode::original(view),
+            completes: mti >= 200 || self.completes(view, reason),
         })
     }
 
@@ -118,6 +124,8 @@ impl Dialect {
             pan: decode::pan(view, None).ok()?,
             processing_code: ProcessingCode(view.number(3).unwrap_or(0) as u32),
             amount: decode::amount(view, true).ok()?,
+            billing: None,
+            replacement: None,
             approval_code: None,
             original: Some(OriginalData {
                 class: Some(class),

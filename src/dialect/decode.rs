@@ -13,6 +13,8 @@ use crate::dialect::inbound::Problem;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Reject;
 use crate::dialect::inbound::Response;
+use crate::dialect::lifecycle;
+use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
 use crate::dialect::meaning;
 use crate::domain::card::Pan;
 use crate::domain::money::Currency;
@@ -46,8 +48,6 @@ use crate::iso8583::view::View;
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
 const VISA_ACCOUNT_VERIFICATION: u64 = 51;
-/// DE 95.
-const REPLACEMENT_AMOUNTS: u8 = 95;
 /// What says which message a reversal or an advice is about and what it tells.
 const CARRIED_OUT_BY: [u8; 22] =
     [2, 3, 4, 6, 7, 11, 15, 32, 35, 37, 38, 39, 41, 42, 48, 49, 51, 60, 62, 63, 90, REPLACEMENT_AMOUNTS];
@@ -123,10 +123,6 @@ impl Dialect {
             120 | 121 | 220 | 221 => Ok(Inbound::Advice(self.advice(view, context, elements)?)),
             190 | 191 => Ok(Inbound::Undelivered(self.undelivered(view, context, elements))),
             620 | 621 => Ok(Inbound::Administrative(self.administrative(view, context, elements)?)),
-            // A part of the amount stays; carried out as a whole it would give too much back.
-            400 | 401 | 420 | 421 if view.has(REPLACEMENT_AMOUNTS) && self.replaces_amount(view) => {
-                Ok(Inbound::Unsupported { mti })
-            }
             400 | 401 | 420 | 421 => Ok(Inbound::Reversal(self.reversal(view, context, elements)?)),
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
@@ -157,7 +153,8 @@ impl Dialect {
         let billing = billing(view)?;
         dates(view)?;
         let partial_supported = self.partial_supported(view, elements);
-        let kind = self.kind(view, processing_code, amount);
+        let reason = if self.mapping == Mapping::Visa { self.private_use(view, 3) } else { None };
+        let kind = self.kind(view, processing_code, amount, reason);
         Ok(AuthorizationRequest {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -172,7 +169,10 @@ impl Dialect {
             country: small(view, 19)?,
             entry_mode: small(view, 22)?,
             partial_supported,
-            merchant_initiated: partial_supported && self.merchant_initiated(view, elements),
+            merchant_initiated: self.merchant_initiated(view, elements, reason),
+            increment: self.is_increment(view, elements, reason),
+            finality: self.finality(view, elements),
+            card_present: lifecycle::card_present(view),
             presented: self.presented(view, elements),
         })
     }
@@ -199,6 +199,8 @@ impl Dialect {
             pan,
             processing_code,
             amount,
+            billing: billing(view)?,
+            replacement: self.replacement(view)?,
             approval_code: approval_code(view),
             original: original(view),
             legs,
@@ -241,22 +243,26 @@ impl Dialect {
         })
     }
 
-    /// What DE 3 asks for, unless the network says in a private field that it is something else (R16).
+    /// What DE 3 asks for, unless the network says in a private field that it is something else (R16). `reason` is
+    /// Visa's DE 63.3, the message reason.
     #[inline(always)]
-    fn kind(&self, view: &View<'_>, code: ProcessingCode, amount: Money) -> TransactionKind {
+    fn kind(
+        &self,
+        view: &View<'_>,
+        code: ProcessingCode,
+        amount: Money,
+        reason: Option<u16>,
+    ) -> TransactionKind {
         match self.mapping {
             Mapping::Visa if amount.minor == 0 && view.number(25) == Some(VISA_ACCOUNT_VERIFICATION) => {
                 TransactionKind::AccountVerification
             }
-            Mapping::Visa if self.is_visa_token_request(view) => TransactionKind::TokenRequest,
+            Mapping::Visa if reason.is_some_and(|reason| reason / 100 == VISA_TOKEN_REASONS) => {
+                TransactionKind::TokenRequest
+            }
             Mapping::Mastercard => Self::mastercard_kind(view, code, amount),
             Mapping::Visa | Mapping::Iso87 => code.kind(),
         }
-    }
-
-    /// Visa DE 63.3, the message reason: 37xx is about tokens.
-    fn is_visa_token_request(&self, view: &View<'_>) -> bool {
-        self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_TOKEN_REASONS)
     }
 
     /// The network's own id of the transaction: Visa DE 62.2, the transaction identifier; Mastercard's trace id.
@@ -271,10 +277,7 @@ impl Dialect {
     /// Visa DE 60.10: 1 is "can take a part", 3 is that and "the amount is estimated". Mastercard DE 48 SE 61 (R12).
     fn partial_supported(&self, view: &View<'_>, elements: &Elements<'_>) -> bool {
         match self.mapping {
-            Mapping::Visa => {
-                let indicators = view.content(60).and_then(|content| content.get(ADDITIONAL_INDICATORS));
-                indicators.is_some_and(|byte| matches!(byte & 0x0f, 1 | 3))
-            }
+            Mapping::Visa => matches!(visa_indicator(view), Some(1 | 3)),
             Mapping::Mastercard => self.mastercard_partial(&elements.private),
             Mapping::Iso87 => false,
         }
@@ -282,8 +285,7 @@ impl Dialect {
 
     /// Visa DE 126.13 (recurring, installment, credential on file) and 63.3 (3900 to 3904); Mastercard DE 48 SE 22 and
     /// DE 61 (R12).
-    #[cold]
-    fn merchant_initiated(&self, view: &View<'_>, elements: &Elements<'_>) -> bool {
+    fn merchant_initiated(&self, view: &View<'_>, elements: &Elements<'_>, reason: Option<u16>) -> bool {
         match self.mapping {
             Mapping::Visa => {
                 let environment = || {
@@ -291,21 +293,11 @@ impl Dialect {
                     part.text(&mut [0]).first().copied()
                 };
                 matches!(environment(), Some(b'R' | b'I' | b'C'))
-                    || self.private_use(view, 3).is_some_and(|reason| reason / 100 == VISA_MERCHANT_REASONS)
+                    || reason.is_some_and(|reason| reason / 100 == VISA_MERCHANT_REASONS)
             }
             Mapping::Mastercard => self.mastercard_merchant_initiated(view, &elements.private),
             Mapping::Iso87 => false,
         }
-    }
-
-    /// Whether DE 95 says that a part of the amount stays: amounts that are not all zeros, or cannot be read.
-    #[cold]
-    fn replaces_amount(&self, view: &View<'_>) -> bool {
-        let mut buffer = [0; 36];
-        // Visa has one amount and uses nothing behind it.
-        let amounts = if self.mapping == Mapping::Visa { 12 } else { buffer.len() };
-        let text = view.text(REPLACEMENT_AMOUNTS, &mut buffer[..amounts]).unwrap_or_default();
-        text.iter().any(|byte| !matches!(byte, b'0' | b' '))
     }
 
     /// Whether a reversal or an advice with a mistake can be carried out all the same: only the content of fields is
@@ -355,6 +347,11 @@ impl Dialect {
         let Some(part) = subfields.find(content, 10) else { return false };
         matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
     }
+}
+
+/// Visa DE 60.10.
+pub(super) fn visa_indicator(view: &View<'_>) -> Option<u8> {
+    view.content(60)?.get(ADDITIONAL_INDICATORS).map(|byte| byte & 0x0f)
 }
 
 /// DE 13, and DE 15 and 17, where hosts send zeros for none, are dates.

@@ -4,6 +4,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dialect::Dialect;
 use crate::domain::money::Money;
+use crate::domain::request::Finality;
 use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::request::TransactionKind;
@@ -43,6 +44,11 @@ pub(super) const CVC2: u16 = 92;
 const PRESENCE_AT: usize = 3;
 /// The position of the transaction status in DE 61 (subfield 7).
 const STATUS_AT: usize = 6;
+
+/// Its value for a preauthorization.
+const PREAUTHORIZATION: u8 = b'4';
+/// The position in SE 61 of whether the amount is final (subfield 5).
+const FINAL_AT: usize = 4;
 
 /// Base of the digits of a reference: 0-9 and A-Z.
 const ALPHANUMERIC: u64 = 36;
@@ -120,6 +126,22 @@ impl Dialect {
         *first == if self.private_is_ebcdic() { digits::to_ebcdic(b'1') } else { b'1' }
     }
 
+    /// DE 61, subfield 7: a preauthorization, whose amount is an estimate; SE 61, subfield 5: the amount is final.
+    pub(super) fn mastercard_finality(&self, view: &View<'_>, private: &PrivateData<'_>) -> Finality {
+        let last = private.conditions.and_then(|conditions| conditions.get(FINAL_AT));
+        let one = if self.private_is_ebcdic() { digits::to_ebcdic(b'1') } else { b'1' };
+        match status(view) {
+            Some(PREAUTHORIZATION) => Finality::Estimated,
+            _ if last == Some(&one) => Finality::Final,
+            _ => Finality::Undefined,
+        }
+    }
+
+    /// A preauthorization that names an earlier one (R17).
+    pub(super) fn mastercard_increment(view: &View<'_>, private: &PrivateData<'_>) -> bool {
+        private.trace_id.is_some() && status(view) == Some(PREAUTHORIZATION)
+    }
+
     /// SE 22, subfield 5, begins with M; or DE 61, subfield 4, says that a payment recurs (R12).
     pub(super) fn mastercard_merchant_initiated(&self, view: &View<'_>, private: &PrivateData<'_>) -> bool {
         let indicator = || {
@@ -156,7 +178,7 @@ impl Dialect {
             }
             reference(buffer.get(..content.len().min(40))?)
         };
-        let asks_anew = matches!(view.mti(), 100 | 101 | 200 | 201) && status(view) != Some(b'4');
+        let asks_anew = matches!(view.mti(), 100 | 101 | 200 | 201) && status(view) != Some(PREAUTHORIZATION);
         if asks_anew { own().or_else(named) } else { named().or_else(own) }
     }
 

@@ -32,6 +32,7 @@ pub mod framing;
 pub mod guess;
 pub mod header;
 pub mod inbound;
+mod lifecycle;
 mod mask;
 mod mastercard;
 pub mod meaning;

@@ -205,6 +205,8 @@ pub struct Decided {
     pub approval_code: Option<ApprovalCode>,
     /// What it does to the account.
     pub effect: Effect,
+    /// It adds to an open authorization, whose time to live it extends to its own (R17).
+    pub increment: bool,
     /// The account's posted balance before.
     pub posted_before: i64,
     /// What the account had held before.
@@ -242,6 +244,11 @@ pub struct Reversed {
     pub approval_code: Option<ApprovalCode>,
     /// The record of the authorization that it undoes; zero when none matched and a tombstone was left.
     pub undoes: Sequence,
+    /// The whole purchase is undone: the authorization and all others with its network's id (R7).
+    pub whole: bool,
+    /// What is to stay of it (DE 95), minor units: in the account's currency, or where nothing was found in that of
+    /// `amount`. `None` for a full reversal.
+    pub keeps: Option<i64>,
     /// Whose decision it undoes (R4).
     pub legs: Legs,
     /// Why it was sent: Mastercard DE 39, Visa 63.3; zero when it does not say.
@@ -293,6 +300,17 @@ pub struct Advised {
     pub decided_after_us: u32,
 }
 
+/// An authorization's time was over before anything ended it (R19).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expired {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// The record of the authorization.
+    pub authorization: Sequence,
+}
+
 /// An administrative advice arrived (0620). It changes no balance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Noted {
@@ -342,6 +360,8 @@ pub enum Event {
     Noted(Noted),
     /// An approval was not sent.
     Unanswered(Unanswered),
+    /// An authorization's time was over.
+    Expired(Expired),
 }
 
 impl Event {
@@ -358,6 +378,7 @@ impl Event {
             Self::Advised(event) => Some(event.slot),
             Self::Noted(event) => Some(event.slot),
             Self::Unanswered(event) => Some(event.slot),
+            Self::Expired(event) => Some(event.slot),
         }
     }
 }

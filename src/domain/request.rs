@@ -41,8 +41,18 @@ pub enum TransactionKind {
     Purchase,
     /// Cash at a machine or a teller (01, 17).
     Cash,
+    /// Goods with cash on top (09): the cash is inside DE 4 (R11).
+    PurchaseWithCashBack,
+    /// Money for another account, or a wallet elsewhere (10): account funding, AFT.
+    AccountFunding,
+    /// What is as good as cash (11): chips, money orders, cheques.
+    QuasiCash,
     /// Money back for goods that were returned (20): a credit (R15).
     Refund,
+    /// Money from somebody else (26): an original credit, OCT (R15).
+    OriginalCredit,
+    /// Money from somebody else in Mastercard's words (28): a payment (R15).
+    Payment,
     /// What the card has (30).
     BalanceInquiry,
     /// Whether the card is good, for no amount (R16).
@@ -51,6 +61,34 @@ pub enum TransactionKind {
     TokenRequest,
     /// Anything else, by its two digits.
     Other(u8),
+}
+
+impl TransactionKind {
+    /// Whether it gives money to the cardholder (R15).
+    #[must_use]
+    pub const fn is_credit(self) -> bool {
+        matches!(self, Self::Refund | Self::OriginalCredit | Self::Payment)
+    }
+
+    /// Whether a part of the amount can be approved, where the terminal takes one: not of cash, of money that goes to
+    /// another account, and of credits (R12).
+    #[must_use]
+    pub const fn is_divisible(self) -> bool {
+        matches!(self, Self::Purchase | Self::PurchaseWithCashBack)
+    }
+}
+
+/// What the acquirer says about the amount of a request (protocol.md 5.3), which decides how long its hold lives (R19).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[repr(u8)]
+pub enum Finality {
+    /// Nothing.
+    #[default]
+    Undefined = 0,
+    /// It is estimated, and may be incremented: Visa DE 60.10 = 2 or 3, Mastercard DE 61.7 = 4 (preauthorization).
+    Estimated = 1,
+    /// It is what will be cleared: Mastercard DE 48 SE 61.5 = 1.
+    Final = 2,
 }
 
 /// Processing code (DE 3): transaction type, from-account and to-account, two digits each.
@@ -71,7 +109,12 @@ impl ProcessingCode {
         match self.transaction_type() {
             0 => TransactionKind::Purchase,
             1 | 17 => TransactionKind::Cash,
+            9 => TransactionKind::PurchaseWithCashBack,
+            10 => TransactionKind::AccountFunding,
+            11 => TransactionKind::QuasiCash,
             20 => TransactionKind::Refund,
+            26 => TransactionKind::OriginalCredit,
+            28 => TransactionKind::Payment,
             30 => TransactionKind::BalanceInquiry,
             other => TransactionKind::Other(other),
         }
@@ -181,9 +224,16 @@ pub struct AuthorizationRequest {
     pub entry_mode: u16,
     /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3, Mastercard DE 48 SE 61; R12).
     pub partial_supported: bool,
-    /// A merchant started it, without the cardholder (Visa DE 126.13 and 63.3, Mastercard DE 48 SE 22 and DE 61.4). It
-    /// is told only of what the terminal can take a part of (R12).
+    /// A merchant started it, without the cardholder (Visa DE 126.13 and 63.3, Mastercard DE 48 SE 22 and DE 61.4; R12,
+    /// R19).
     pub merchant_initiated: bool,
+    /// It adds to an authorization that it names by the network's id: Visa DE 63.3 = 3900, Mastercard DE 61.7 = 4 with
+    /// DE 48 SE 63 (R17).
+    pub increment: bool,
+    /// What is said about its amount.
+    pub finality: Finality,
+    /// The card was there (DE 22: read by chip, contactless or magnetic stripe).
+    pub card_present: bool,
     /// What came to be verified.
     pub presented: Presented,
 }
@@ -223,6 +273,12 @@ pub struct Advice {
     pub pan: Pan,
     /// DE 3.
     pub processing_code: ProcessingCode,
+    /// DE 18; zero when absent.
+    pub mcc: u16,
+    /// What is said about its amount.
+    pub finality: Finality,
+    /// The card was there.
+    pub card_present: bool,
     /// DE 4 in DE 49.
     pub amount: Money,
     /// DE 6 in DE 51 (R11).
@@ -235,6 +291,9 @@ pub struct Advice {
     pub approval_code: Option<ApprovalCode>,
     /// DE 90.
     pub original: Option<OriginalData>,
+    /// It tells the amount at the end of what was authorized before, which may be another one: Visa DE 25 = 06 or
+    /// 63.3 = 2104, Mastercard DE 60 = 191 (fuel). A 0220 always does.
+    pub completes: bool,
 }
 
 impl Advice {
@@ -247,7 +306,7 @@ impl Advice {
     /// Whether it gives money to the cardholder.
     #[must_use]
     pub fn is_credit(&self) -> bool {
-        self.processing_code.kind() == TransactionKind::Refund
+        self.processing_code.kind().is_credit()
     }
 }
 
@@ -287,7 +346,16 @@ pub struct AdministrativeAdvice {
     pub reason: u16,
 }
 
-/// A full reversal: 0400, 0401, 0420, 0421. It is never declined. A message that says that an answer of ours did not
+/// What is to stay of an amount (DE 95): the rest is reversed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replacement {
+    /// Instead of DE 4, minor units of DE 49 (DE 95, first part).
+    pub amount: i64,
+    /// Instead of DE 6, minor units of DE 51 (Mastercard DE 95, third part; Visa DE 61.3); `None` when it is not told.
+    pub billing: Option<i64>,
+}
+
+/// A reversal: 0400, 0401, 0420, 0421. It is never declined. A message that says that an answer of ours did not
 /// arrive (Mastercard 0190, Visa's reject of our own 0110) is one of our leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReversalRequest {
@@ -303,6 +371,10 @@ pub struct ReversalRequest {
     pub processing_code: ProcessingCode,
     /// DE 4 in DE 49.
     pub amount: Money,
+    /// DE 6 in DE 51 (R11).
+    pub billing: Option<Money>,
+    /// What is to stay (DE 95 that is not all zeros, R7); `None` for a full reversal.
+    pub replacement: Option<Replacement>,
     /// DE 38 of the original, when given.
     pub approval_code: Option<ApprovalCode>,
     /// DE 90.

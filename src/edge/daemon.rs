@@ -36,6 +36,7 @@ use crate::edge::clock;
 use crate::edge::dialects;
 use crate::edge::disk::Disk;
 use crate::edge::disk::DiskError;
+use crate::edge::expiry;
 use crate::edge::keys;
 use crate::edge::keys::KeyError;
 use crate::edge::link;
@@ -276,11 +277,13 @@ impl Daemon {
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
-        // 8. Snapshots, and ready.
+        // 8. Snapshots, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
         let maker = Maker::new(pipeline, disk, keys, snapshots::Settings::of(config), configured, seeded);
         let _ = self.face.snapshots.set(Snapshots::start(maker).map_err(StartError::Thread)?);
+        let every = Duration::from_secs(config.lifecycle.expire_every_s.into());
+        tokio::spawn(expiry::run(Arc::downgrade(&surroundings.pipeline), every));
         self.face.serving.store(true, Ordering::Release);
         self.announce(config);
         Ok(())
@@ -473,7 +476,8 @@ fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
     Authorizer {
         codes: ApprovalCodes::new(*keys.approval_code_key()),
         time_zone_offset_minutes: config.daemon.time_zone_offset_minutes,
-        hold_s: config.ledger.hold_days * 86_400,
+        expiry: config.lifecycle.expiry.clone(),
+        credits: config.lifecycle.credits,
         configuration: config.checksum() as u32,
     }
 }

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod dialects;
 pub mod disk;
 pub mod exit;
+pub mod expiry;
 pub mod export;
 mod histogram;
 pub mod journal_commands;

@@ -112,6 +112,8 @@ impl Page {
         self.gauge("turnpike_ledger_fill_ratio", ratios);
         self.counter("turnpike_ledger_closed_window_shortened_total", plain(shortened.closed));
         self.counter("turnpike_ledger_repeat_window_shortened_total", plain(shortened.answers));
+        self.counter("turnpike_ledger_authorizations_expired_total", plain(pipeline.expiring().expired()));
+        self.gauge("turnpike_ledger_expiry_halted", plain(u64::from(pipeline.expiring().is_halted())));
         self.sums(&pipeline.audit().totals);
     }
 

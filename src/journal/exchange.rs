@@ -38,9 +38,12 @@ mod decided {
     pub(super) const OTHER_AMOUNT: u16 = 1 << 7;
     pub(super) const OVERDRAFT: u16 = 1 << 8;
     pub(super) const PEND: u16 = 1 << 9;
+    /// It adds to an open authorization. From the second layout on.
+    pub(super) const INCREMENT: u16 = 1 << 10;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
-    pub(super) const ALL: u16 = (1 << 10) - 1;
+    pub(super) const ALL: u16 = (1 << 11) - 1;
+    pub(super) const ALL_OF_FIRST: u16 = (1 << 10) - 1;
 }
 
 #[inline(always)]
@@ -64,7 +67,8 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.approval_code.is_some(), decided::APPROVAL_CODE)
         | effect
         | flag(effect_amount != billed, decided::OTHER_AMOUNT)
-        | flag(event.overdraft != 0, decided::OVERDRAFT);
+        | flag(event.overdraft != 0, decided::OVERDRAFT)
+        | flag(event.increment, decided::INCREMENT);
     let mut put = begin(Kind::Decided, Some(event.slot), time, out);
     put.u16(flags);
     put.card(event.card);
@@ -100,10 +104,11 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
 }
 
 #[inline]
-pub(super) fn take_decided(slot: Slot, take: &mut Take<'_>) -> Result<Decided, RecordError> {
+pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Decided, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
-    if flags & !decided::ALL != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
+    let known = if version == 1 { decided::ALL_OF_FIRST } else { decided::ALL };
+    if flags & !known != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
         return Err(RecordError::Field("flags"));
     }
     let mut event = Decided {
@@ -130,6 +135,7 @@ pub(super) fn take_decided(slot: Slot, take: &mut Take<'_>) -> Result<Decided, R
         approval_code: None,
         billing: None,
         effect: Effect::None,
+        increment: has(decided::INCREMENT),
         overdraft: 0,
     };
     if has(decided::APPROVAL_CODE) {
@@ -165,8 +171,12 @@ mod reversed {
     pub(super) const ORIGINAL_CLASS_SHIFT: u16 = 6;
     /// Only our leg is undone. From the second layout on.
     pub(super) const OURS: u16 = 1 << 8;
-    pub(super) const ALL: u16 = (1 << 9) - 1;
-    pub(super) const ALL_OF_FIRST: u16 = (1 << 8) - 1;
+    /// The whole purchase is undone. From the third layout on, as the next.
+    pub(super) const WHOLE: u16 = 1 << 9;
+    /// A part is to stay.
+    pub(super) const KEEPS: u16 = 1 << 10;
+    /// What each layout knows.
+    pub(super) const ALL: [u16; 3] = [(1 << 8) - 1, (1 << 9) - 1, (1 << 11) - 1];
 }
 
 pub(super) fn put_reversed(event: &Reversed, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
@@ -180,6 +190,8 @@ pub(super) fn put_reversed(event: &Reversed, time: Timestamp, out: &mut [u8; REC
         | flag(matches!(event.card, CardIdentity::Unknown(_)), reversed::UNKNOWN_CARD)
         | flag(event.approval_code.is_some(), reversed::APPROVAL_CODE)
         | flag(event.legs == Legs::Ours, reversed::OURS)
+        | flag(event.whole, reversed::WHOLE)
+        | flag(event.keeps.is_some(), reversed::KEEPS)
         | original;
     let mut put = begin(Kind::Reversed, Some(event.slot), time, out);
     put.u16(flags);
@@ -201,15 +213,19 @@ pub(super) fn put_reversed(event: &Reversed, time: Timestamp, out: &mut [u8; REC
             put.u32(transmission.digits());
         }
     }
+    if let Some(keeps) = event.keeps {
+        put.i64(keeps);
+    }
     put.finish()
 }
 
-/// Reads either layout: the first knew neither legs nor reasons.
+/// Reads any layout: the first knew neither legs nor reasons, the second no parts and no groups.
 pub(super) fn take_reversed(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Reversed, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
     let first = version == 1;
-    if flags & !(if first { reversed::ALL_OF_FIRST } else { reversed::ALL }) != 0 {
+    let known = reversed::ALL.get(usize::from(version).saturating_sub(1)).copied().unwrap_or_default();
+    if flags & !known != 0 {
         return Err(RecordError::Field("flags"));
     }
     let mut event = Reversed {
@@ -225,6 +241,8 @@ pub(super) fn take_reversed(slot: Slot, version: u8, take: &mut Take<'_>) -> Res
         decided_after_us: take.u32()?,
         reason: if first { 0 } else { take.u16()? },
         legs: if has(reversed::OURS) { Legs::Ours } else { Legs::Both },
+        whole: has(reversed::WHOLE),
+        keeps: None,
         approval_code: None,
         original: None,
     };
@@ -249,6 +267,9 @@ pub(super) fn take_reversed(slot: Slot, version: u8, take: &mut Take<'_>) -> Res
         });
     } else if class != 0 || has(reversed::ORIGINAL_TRANSMISSION) {
         return Err(RecordError::Field("flags"));
+    }
+    if has(reversed::KEEPS) {
+        event.keeps = Some(take.i64()?);
     }
     Ok(event)
 }

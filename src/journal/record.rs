@@ -24,6 +24,7 @@ use crate::domain::event::Bounds;
 use crate::domain::event::CardOpened;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
+use crate::domain::event::Expired;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::Unanswered;
@@ -70,11 +71,13 @@ pub enum Kind {
     Noted = 9,
     /// [`Event::Unanswered`].
     Unanswered = 10,
+    /// [`Event::Expired`].
+    Expired = 11,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -85,6 +88,7 @@ impl Kind {
         (Self::Advised, "advised"),
         (Self::Noted, "noted"),
         (Self::Unanswered, "unanswered"),
+        (Self::Expired, "expired"),
     ];
 
     /// The kind of an event.
@@ -101,6 +105,7 @@ impl Kind {
             Event::Advised(_) => Self::Advised,
             Event::Noted(_) => Self::Noted,
             Event::Unanswered(_) => Self::Unanswered,
+            Event::Expired(_) => Self::Expired,
         }
     }
 
@@ -114,8 +119,10 @@ impl Kind {
     /// The layout that is written now; older ones stay readable.
     const fn version(self) -> u8 {
         match self {
-            // The second says whose decision is undone, and why.
-            Self::Reversed => 2,
+            // The second says which requests are increments.
+            Self::Decided => 2,
+            // The second says whose decision is undone, and why; the third how much of what.
+            Self::Reversed => 3,
             _ => FIRST_VERSION,
         }
     }
@@ -134,6 +141,7 @@ impl Kind {
             8 => Some(Self::Advised),
             9 => Some(Self::Noted),
             10 => Some(Self::Unanswered),
+            11 => Some(Self::Expired),
             _ => None,
         }
     }
@@ -206,7 +214,14 @@ pub fn encode(
         Event::WalletStatusSet(set) => put_wallet_status(set, time, out),
         Event::Advised(advised) => exchange::put_advised(advised, time, out),
         Event::Noted(noted) => exchange::put_noted(noted, time, out),
-        Event::Unanswered(unanswered) => put_unanswered(unanswered, time, out),
+        Event::Unanswered(event) => {
+            let named = (event.slot, event.card, event.authorization);
+            put_authorization(Kind::Unanswered, named, time, out)
+        }
+        Event::Expired(event) => {
+            let named = (event.slot, event.card, event.authorization);
+            put_authorization(Kind::Expired, named, time, out)
+        }
     }
 }
 
@@ -244,7 +259,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
     let mut take = Take::new(&bytes[FRAME_BYTES..frame.length]);
     let slot = frame.slot.ok_or(RecordError::Field("slot"));
     let event = match frame.kind {
-        Kind::Decided => Event::Decided(exchange::take_decided(slot?, &mut take)?),
+        Kind::Decided => Event::Decided(exchange::take_decided(slot?, frame.version, &mut take)?),
         Kind::Reversed => Event::Reversed(exchange::take_reversed(slot?, frame.version, &mut take)?),
         Kind::CardOpened => Event::CardOpened(take_card_opened(slot?, &mut take, place, opener)?),
         Kind::AccountFunded => Event::AccountFunded(take_account_funded(slot?, &mut take)?),
@@ -253,7 +268,14 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
         Kind::Advised => Event::Advised(exchange::take_advised(slot?, &mut take)?),
         Kind::Noted => Event::Noted(exchange::take_noted(slot?, &mut take)?),
-        Kind::Unanswered => Event::Unanswered(take_unanswered(slot?, &mut take)?),
+        Kind::Unanswered => {
+            let (card, authorization) = take_authorization(&mut take)?;
+            Event::Unanswered(Unanswered { slot: slot?, card, authorization })
+        }
+        Kind::Expired => {
+            let (card, authorization) = take_authorization(&mut take)?;
+            Event::Expired(Expired { slot: slot?, card, authorization })
+        }
     };
     take.finish()?;
     Ok((frame, event))
@@ -345,15 +367,21 @@ fn take_wallet_status(slot: Slot, take: &mut Take<'_>) -> Result<WalletStatusSet
     })
 }
 
-fn put_unanswered(event: &Unanswered, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
-    let mut put = begin(Kind::Unanswered, Some(event.slot), time, out);
-    put.u64(event.card.0);
-    put.u64(event.authorization.0);
+/// A record that only names an authorization: its slot, its card, its own record.
+fn put_authorization(
+    kind: Kind,
+    (slot, card, authorization): (Slot, CardRef, Sequence),
+    time: Timestamp,
+    out: &mut [u8; RECORD_BYTES_MAX],
+) -> usize {
+    let mut put = begin(kind, Some(slot), time, out);
+    put.u64(card.0);
+    put.u64(authorization.0);
     put.finish()
 }
 
-fn take_unanswered(slot: Slot, take: &mut Take<'_>) -> Result<Unanswered, RecordError> {
-    Ok(Unanswered { slot, card: CardRef(take.u64()?), authorization: Sequence(take.u64()?) })
+fn take_authorization(take: &mut Take<'_>) -> Result<(CardRef, Sequence), RecordError> {
+    Ok((CardRef(take.u64()?), Sequence(take.u64()?)))
 }
 
 fn put_configured(event: &Configured, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {

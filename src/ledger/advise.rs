@@ -4,6 +4,8 @@ use crate::domain::action::ActionCode;
 use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Sequence;
+use crate::domain::party::Slot;
+use crate::domain::request::MessageClass;
 use crate::domain::time::Timestamp;
 
 use super::answers::Remembered;
@@ -11,6 +13,7 @@ use super::apply::ApplyError;
 use super::apply::moved;
 use super::apply::state_after;
 use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
 use super::authorization::LegState;
 use super::chain::advice_class;
 use super::chain::fingerprint;
@@ -29,27 +32,34 @@ impl Shard {
             self.set_outcome(sequence, time, event)?;
         } else if event.effect != Effect::None {
             let card = self.position_of(event.card)?;
-            let entry = Authorization {
-                account: event.account,
-                taken: event.effect.amount(),
-                answered: event.effect.amount(),
-                hold_until_s: event.hold_until_s,
-                approval_code: event.approval_code.map_or([0; 6], |code| code.0),
-                legs: LegState::NETWORK_APPROVED,
-                ..self.entry(
-                    sequence,
-                    time,
-                    &event.key,
-                    event.amount,
-                    event.processing_code.0,
-                    event.class as u8,
-                    state_after(event.effect),
-                )
-            };
-            self.open(event.slot, card, entry)?;
+            let entry = self.advised_entry(sequence, time, event);
+            let posts = entry.state == AuthorizationState::Posted;
+            let legs = if posts { entry.legs.with(LegState::CAPTURE) } else { entry.legs };
+            self.open(event.slot, card, Authorization { legs, ..entry }, time)?;
         }
         self.remember_advice(sequence, time, event);
         Ok(())
+    }
+
+    /// An authorization as the advice tells it.
+    fn advised_entry(&self, sequence: Sequence, time: Timestamp, event: &Advised) -> Authorization {
+        Authorization {
+            account: event.account,
+            taken: event.effect.amount(),
+            answered: event.effect.amount(),
+            hold_until_s: event.hold_until_s,
+            approval_code: event.approval_code.map_or([0; 6], |code| code.0),
+            legs: LegState::NETWORK_APPROVED,
+            ..self.entry(
+                sequence,
+                time,
+                &event.key,
+                event.amount,
+                event.processing_code.0,
+                event.class as u8,
+                state_after(event.effect),
+            )
+        }
     }
 
     fn set_outcome(
@@ -59,16 +69,38 @@ impl Shard {
         event: &Advised,
     ) -> Result<(), ApplyError> {
         let card = self.position_of(event.card)?;
-        let set = self.open_of(self.cards.at(card)).find(|(_, entry)| entry.sequence == event.sets);
-        let Some((position, &entry)) = set else { return Err(ApplyError::NoSuchAuthorization) };
+        let position = self.position_on(card, event.sets).ok_or(ApplyError::NoSuchAuthorization)?;
+        let entry = *self.authorizations.at(position);
         if event.effect == Effect::None {
-            self.give_back(position)?;
-            self.authorizations.at_mut(position).legs = entry.legs.with(LegState::NETWORK_DECLINED);
-            self.close(event.slot, position, sequence, time);
+            let legs = entry.legs.with(LegState::NETWORK_DECLINED);
+            if entry.state.is_open() {
+                self.give_back(position, AuthorizationState::Reversed)?;
+                self.close(event.slot, position, sequence, time);
+            } else {
+                self.give_back_posting(position)?;
+            }
+            self.authorizations.at_mut(position).legs = legs;
             return Ok(());
         }
-        let wallet = self.cards.at(card).wallet;
+        if completes(&entry, event.class) {
+            // What was held goes first, so that a balance near its limit can take what is posted.
+            self.capture(sequence, time, event.slot, position)?;
+            let posted = self.advised_entry(sequence, time, event);
+            let answered = if self.knows_beginning(card, &entry) { 0 } else { posted.taken };
+            let legs = posted.legs.with(LegState::CAPTURE);
+            return self.open(event.slot, card, Authorization { legs, answered, ..posted }, time);
+        }
+        self.replace_amount(position, event)
+    }
+
+    /// What an authorization took becomes what the advice tells. It stays where it stands.
+    fn replace_amount(&mut self, position: u32, event: &Advised) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let wallet = self.cards.at(entry.card).wallet;
         let (state, taken) = (state_after(event.effect), event.effect.amount());
+        if state.is_open() != entry.state.is_open() {
+            return Err(ApplyError::NoSuchAuthorization);
+        }
         // What it took goes back first, so that an amount that only grows by a little can't overflow.
         let back = entry.taken.checked_neg().ok_or(ApplyError::Overflow)?;
         let before = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
@@ -88,6 +120,26 @@ impl Shard {
         place.hold_until_s = event.hold_until_s;
         place.legs = place.legs.with(LegState::NETWORK_APPROVED);
         Ok(())
+    }
+
+    /// Gives back what an authorization and its whole group hold: it is posted by a message of its own, and final.
+    pub(super) fn capture(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        slot: Slot,
+        position: u32,
+    ) -> Result<(), ApplyError> {
+        let named = *self.authorizations.at(position);
+        let end = |shard: &mut Self, position| {
+            shard.give_back(position, AuthorizationState::Captured)?;
+            shard.close(slot, position, sequence, time);
+            Ok(())
+        };
+        while let Some(other) = self.open_member_besides(named.card, &named) {
+            end(self, other)?;
+        }
+        if named.state.is_open() { end(self, position) } else { Ok(()) }
     }
 
     fn remember_advice(&mut self, sequence: Sequence, time: Timestamp, event: &Advised) {
@@ -111,4 +163,11 @@ impl Shard {
             },
         );
     }
+}
+
+/// Whether an advice of this class posts what the authorization holds, instead of saying what its outcome was (R14).
+#[must_use]
+pub const fn completes(authorization: &Authorization, class: MessageClass) -> bool {
+    matches!(authorization.class(), Some(MessageClass::Authorization))
+        && matches!(class, MessageClass::Financial)
 }

@@ -11,11 +11,9 @@ use crate::domain::event::CardOpened;
 use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
-use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletStatus;
-use crate::domain::request::Legs;
 use crate::domain::request::MessageKey;
 use crate::domain::time::Timestamp;
 
@@ -23,10 +21,7 @@ use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::authorization::LegState;
-use super::authorization::undone_by;
 use super::chain::ANSWER_BIT;
-use super::chain::Named;
-use super::chain::REVERSAL_CLASS;
 use super::chain::fingerprint;
 use super::chain::network_bits;
 use super::directory::Location;
@@ -92,10 +87,11 @@ impl Shard {
             Event::Advised(advised) => self.advised(sequence, time, advised)?,
             Event::Unanswered(event) => {
                 let card = self.position_of(CardIdentity::Known(event.card))?;
-                let position = self.open_position(card, event.authorization);
+                let position = self.position_on(card, event.authorization);
                 let place = self.authorizations.at_mut(position.ok_or(ApplyError::NoSuchAuthorization)?);
                 place.legs = place.legs.with(LegState::UNANSWERED);
             }
+            Event::Expired(expired) => self.expired(sequence, time, expired)?,
             // It is kept in the journal; no balance knows of it.
             Event::Noted(_) => {}
             Event::WalletStatusSet(set) => {
@@ -224,19 +220,34 @@ impl Shard {
                 &event.key,
                 event.amount,
                 event.processing_code.0,
-                event.class as u8,
+                event.class as u8 | if event.increment { Authorization::INCREMENT } else { 0 },
                 state,
             )
         };
-        self.open(event.slot, card, entry)
+        self.open(event.slot, card, entry, time)?;
+        if event.increment {
+            self.extend(card, event.hold_until_s);
+        }
+        Ok(())
     }
 
     /// Takes an authorization's amount from its account and puts it into the table; both, or neither.
-    pub(super) fn open(&mut self, slot: Slot, card: u32, entry: Authorization) -> Result<(), ApplyError> {
+    pub(super) fn open(
+        &mut self,
+        slot: Slot,
+        card: u32,
+        entry: Authorization,
+        time: Timestamp,
+    ) -> Result<(), ApplyError> {
         let wallet = self.cards.at(card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let after = moved(account, entry.state, entry.taken)?;
-        self.link_open(slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        let linked = if entry.state.is_open() {
+            self.link_open(slot, card, entry)
+        } else {
+            self.link_closed(slot, card, entry, time)
+        };
+        linked.ok_or(ApplyError::Full("authorizations"))?;
         self.settle(wallet, after, entry.state, entry.taken);
         Ok(())
     }
@@ -335,94 +346,6 @@ impl Shard {
     pub(super) fn position_of(&self, card: CardIdentity) -> Result<u32, ApplyError> {
         let CardIdentity::Known(reference) = card else { return Err(ApplyError::NoSuchCard) };
         self.card_position(reference).ok_or(ApplyError::NoSuchCard)
-    }
-
-    fn reversed(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) -> Result<(), ApplyError> {
-        let CardIdentity::Known(_) = event.card else {
-            self.remember_reversal(sequence, time, event);
-            return Ok(());
-        };
-        let card = self.position_of(event.card)?;
-        if event.undoes == Sequence(0) {
-            return self.leave_tombstone(sequence, time, event, card);
-        }
-        let owner = self.cards.at(card);
-        let undone = self.open_of(owner).find(|(_, entry)| entry.sequence == event.undoes);
-        let Some((position, &entry)) = undone else {
-            // One leg was undone before, and now the other: nothing is left to give back.
-            let closed = self.closed_of(owner).find(|(_, entry)| entry.sequence == event.undoes);
-            let position = closed.ok_or(ApplyError::NoSuchAuthorization)?.0;
-            let place = self.authorizations.at_mut(position);
-            place.legs = place.legs.with(undone_by(event.legs)).with(LegState::UNDONE_LATER);
-            return Ok(());
-        };
-        let legs = entry.legs.with(undone_by(event.legs));
-        if event.legs == Legs::Ours && legs.has(LegState::NETWORK_APPROVED) {
-            // The network has approved it by itself: without our leg it stands as before (R4).
-            self.authorizations.at_mut(position).legs = legs;
-            return Ok(());
-        }
-        self.give_back(position)?;
-        self.authorizations.at_mut(position).legs = legs;
-        self.close(event.slot, position, sequence, time);
-        Ok(())
-    }
-
-    /// Gives back what an open authorization took, and takes it off its card's list of open ones.
-    pub(super) fn give_back(&mut self, position: u32) -> Result<(), ApplyError> {
-        let entry = *self.authorizations.at(position);
-        let wallet = self.cards.at(entry.card).wallet;
-        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
-        let amount = entry.taken.checked_neg().ok_or(ApplyError::Overflow)?;
-        let after = moved(account, entry.state, amount)?;
-        self.settle(wallet, after, entry.state, amount);
-        self.unlink_open(position);
-        self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
-        Ok(())
-    }
-
-    fn leave_tombstone(
-        &mut self,
-        sequence: Sequence,
-        time: Timestamp,
-        event: &Reversed,
-        card: u32,
-    ) -> Result<(), ApplyError> {
-        let named = Named::by(&event.key, event.original.as_ref());
-        let state = AuthorizationState::Tombstone;
-        let processing_code = event.processing_code.0;
-        let entry = Authorization {
-            stan: named.stan,
-            transmission: named.transmission,
-            acquirer: named.acquirer,
-            legs: undone_by(event.legs),
-            ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
-        };
-        let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
-        self.close(event.slot, position, sequence, time);
-        Ok(())
-    }
-
-    /// A reversal for a card that is not ours leaves only its answer.
-    fn remember_reversal(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) {
-        self.remember(
-            event.slot,
-            time,
-            Remembered {
-                fingerprint: fingerprint(&event.key, REVERSAL_CLASS, event.card, self.seed),
-                sequence,
-                amount: event.amount.minor,
-                posted: 0,
-                available: 0,
-                transmission: event.key.transmission.digits(),
-                answered_s: time.seconds() as u32,
-                processing_code: event.processing_code.0,
-                currency: event.amount.currency.numeric(),
-                account_currency: event.amount.currency.numeric(),
-                approval_code: [0; 6],
-                action: ActionCode::Approved,
-            },
-        );
     }
 }
 

@@ -1,14 +1,22 @@
 //! What a live or lately closed authorization keeps in memory: 128 bytes.
 //!
+//! Every message that takes something has one of its own: a request, an increment of it (R17), a completion that posts.
+//! Those of one purchase share the network's id of the transaction and are its group ([`Authorization::is_of_group`]);
+//! what the purchase holds is the sum over its group.
+//!
 //! ```text
-//!   approve 01xx     approve 02xx      approve a refund 01xx      reversal without original
-//!        |                |                     |                            |
-//!      Held -- 0220 --> Posted <---- 0220 -- Pending                     Tombstone
-//!        |                |                     |
-//!        +--- reversal ---+------ of it --------+--->  Reversed
+//!   0100        0200, 0220, clearing   0100 refund          reversal without an original
+//!    |                    |                 |                            |
+//!   Held                Posted           Pending                     Tombstone
+//!    |                    |                 |
+//!    +-- completed or cleared (the posting is one of its own) --> Captured
+//!    +-- its time is over -----------------------------------> Expired
+//!    +--------------------+-----------------+-- reversed -----> Reversed
+//!   (a partial reversal leaves less in place, and is remembered for its repeats as Cut)
 //! ```
-//! Held, Posted, Pending: open. Reversed, Tombstone: closed; they stay for late repeats and originals, and leave in the
-//! order in which they were closed, by `closed_window` and by count (`domain::event::Bounds`).
+//! Held, Pending: open. All others are closed; they stay for repeats, late originals and late advices, and leave in the
+//! order in which they were closed, by `closed_window` and by count (`domain::event::Bounds`). docs/lifecycle.md has
+//! the whole table; tests/lifecycle.rs holds it against the code.
 //!
 //! Who decided is kept apart from where it stands ([`LegState`], R4): an advice of the network sets the outcome,
 //! whatever we said, and a reversal of our leg alone changes nothing once the network's is known.
@@ -26,9 +34,9 @@ use super::slab::NONE;
 pub enum AuthorizationState {
     /// Its amount is held.
     Held = 0,
-    /// Its amount was posted (02xx, R14).
+    /// Its amount was posted (02xx, clearing; R14).
     Posted = 1,
-    /// A full reversal undid it.
+    /// A full reversal undid it, or an advice of the network that declined.
     Reversed = 2,
     /// No authorization: its reversal came first (R4).
     Tombstone = 3,
@@ -36,6 +44,12 @@ pub enum AuthorizationState {
     Vacant = 4,
     /// A credit that was approved and is not settled: on no balance (R15).
     Pending = 5,
+    /// What it held was posted by a message of its own, or will not be.
+    Captured = 6,
+    /// Its time was over before it was captured (R19).
+    Expired = 7,
+    /// No authorization: a partial reversal, kept for its repeats (R5).
+    Cut = 8,
 }
 
 impl AuthorizationState {
@@ -49,6 +63,9 @@ impl AuthorizationState {
             Self::Tombstone => "tombstone",
             Self::Vacant => "vacant",
             Self::Pending => "pending-credit",
+            Self::Captured => "captured",
+            Self::Expired => "expired",
+            Self::Cut => "partial-reversal",
         }
     }
 
@@ -62,14 +79,23 @@ impl AuthorizationState {
             3 => Some(Self::Tombstone),
             4 => Some(Self::Vacant),
             5 => Some(Self::Pending),
+            6 => Some(Self::Captured),
+            7 => Some(Self::Expired),
+            8 => Some(Self::Cut),
             _ => None,
         }
     }
 
-    /// Whether it still holds, has posted, or pends.
+    /// Whether something is still to come of it: it holds or pends.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Held | Self::Posted | Self::Pending)
+        matches!(self, Self::Held | Self::Pending)
+    }
+
+    /// Whether it is what a request or an advice asked for, not only the trace of a reversal.
+    #[must_use]
+    pub const fn is_authorization(self) -> bool {
+        !matches!(self, Self::Tombstone | Self::Vacant | Self::Cut)
     }
 }
 
@@ -90,6 +116,11 @@ impl LegState {
     pub const UNANSWERED: Self = Self(1 << 4);
     /// A reversal came after what closed it, and undid a leg that stood until then: it has a record of its own.
     pub const UNDONE_LATER: Self = Self(1 << 5);
+
+    /// It posts what another one held, or what none was known for: a completion or a clearing record.
+    pub const CAPTURE: Self = Self(1 << 6);
+    /// A partial reversal left less of it: nothing that comes later makes it more again.
+    pub const CUT: Self = Self(1 << 7);
 
     /// Both together.
     #[must_use]
@@ -139,7 +170,8 @@ pub struct Authorization {
     pub amount: i64,
     /// Held, posted or pending, minor units of the account's currency.
     pub taken: i64,
-    /// What the first answer approved, in the same units: its repeats say so again, whatever became of it since.
+    /// What the first answer approved, in the same units: its repeats say so again, whatever became of it since. Of a
+    /// capture what no first request was known for when it came.
     pub answered: i64,
     /// The record that closed it; zero while it is open.
     pub closed_by: Sequence,
@@ -157,7 +189,8 @@ pub struct Authorization {
     pub account: u16,
     /// The outcome of the request.
     pub action: ActionCode,
-    /// 1 or 2, or 0 for a tombstone that does not know it.
+    /// 1 or 2; 4 for a partial reversal; 0 for a tombstone that does not know it. With [`Self::INCREMENT`] it adds to
+    /// another one.
     pub class: u8,
     /// Where it stands.
     pub state: AuthorizationState,
@@ -203,7 +236,43 @@ impl Authorization {
     /// The class of the message that made it; `None` for a tombstone that does not know it.
     #[must_use]
     pub const fn class(&self) -> Option<MessageClass> {
-        MessageClass::from_digit(self.class)
+        MessageClass::from_digit(self.digit())
+    }
+
+    /// Marks the class of what adds to another authorization (R17).
+    pub const INCREMENT: u8 = 1 << 7;
+
+    /// The class without the mark of an increment.
+    #[must_use]
+    pub const fn digit(&self) -> u8 {
+        self.class & !Self::INCREMENT
+    }
+
+    /// Whether it adds to another one.
+    #[must_use]
+    pub const fn is_increment(&self) -> bool {
+        self.class & Self::INCREMENT != 0
+    }
+
+    /// Whether the two are of one purchase: the network gave them the same id. One without an id is a group by itself.
+    #[must_use]
+    pub const fn is_of_group(&self, other: &Self) -> bool {
+        self.network_reference != 0
+            && self.network_reference == other.network_reference
+            && self.network == other.network
+    }
+
+    /// Whether it posts what another one held, or what none was known for.
+    #[must_use]
+    pub const fn is_capture(&self) -> bool {
+        self.legs.has(LegState::CAPTURE)
+    }
+
+    /// Whether a request that comes after it, though it was sent before, must be declined: what it asks for has been
+    /// undone (R4), or posted without it.
+    #[must_use]
+    pub const fn declines_late_request(&self) -> bool {
+        matches!(self.state, AuthorizationState::Tombstone) || self.is_capture() && self.answered != 0
     }
 }
 

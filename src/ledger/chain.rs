@@ -3,16 +3,16 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::domain::card::CardIdentity;
-use crate::domain::event::Bounds;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
-use crate::domain::party::Slot;
 use crate::domain::party::TerminalId;
 use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
+use crate::domain::request::ProcessingCode;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
@@ -20,6 +20,7 @@ use crate::domain::time::TransmissionTime;
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::authorization::LegState;
 use super::authorization::undone_by;
 use super::shard::Card;
 use super::shard::Shard;
@@ -137,6 +138,8 @@ struct Search<'m> {
     completes: bool,
     /// DE 11 with DE 37 name it too, for messages that carry those of the request itself.
     by_trace: bool,
+    /// What it is about can only be of this class.
+    class: Option<MessageClass>,
 }
 
 impl<'m> Search<'m> {
@@ -148,14 +151,18 @@ impl<'m> Search<'m> {
             amount: reversal.amount,
             completes: false,
             by_trace: false,
+            class: match reversal.original {
+                Some(original) => original.class,
+                None => None,
+            },
         }
     }
 
     fn of_advice(advice: &'m Advice) -> Self {
         // Without DE 90 it carries the request's own DE 11, DE 7 and DE 32.
-        let completes = advice.class == MessageClass::Financial;
+        let completes = advice.completes;
         let own = OriginalData {
-            class: (!completes).then_some(advice.class),
+            class: (advice.class == MessageClass::Authorization).then_some(advice.class),
             stan: advice.key.stan,
             transmission: Some(advice.key.transmission),
             acquirer: advice.key.acquirer,
@@ -167,6 +174,7 @@ impl<'m> Search<'m> {
             amount: advice.amount,
             completes,
             by_trace: true,
+            class: None,
         }
     }
 }
@@ -189,6 +197,11 @@ enum Match {
 }
 
 impl Match {
+    /// Whether it names one message, and not only its purchase.
+    const fn names_leg(self) -> bool {
+        !matches!(self, Self::NetworkReference)
+    }
+
     /// The strongest that any authorization could be for the keys that a message has.
     const fn best_of(search: &Search<'_>) -> Self {
         if search.key.network_reference != 0 {
@@ -201,6 +214,15 @@ impl Match {
             Self::Reference
         }
     }
+}
+
+/// What a reversal undoes.
+#[derive(Clone, Copy, Debug)]
+pub struct Original<'s> {
+    /// The authorization.
+    pub authorization: &'s Authorization,
+    /// The reversal names it, and not only the purchase that it is a part of.
+    pub named: bool,
 }
 
 /// Which of equal matches a reversal is about; greater comes first.
@@ -227,8 +249,8 @@ impl Shard {
 
     pub(super) fn fingerprint_of(&self, entry: &Authorization) -> u64 {
         let card = self.cards.at(entry.card).reference.0;
-        let Authorization { acquirer, network, stan, rrn, terminal, class, .. } = entry;
-        fingerprint_of(card, *acquirer, *network, *stan, rrn, *terminal, *class, self.seed)
+        let Authorization { acquirer, network, stan, rrn, terminal, .. } = entry;
+        fingerprint_of(card, *acquirer, *network, *stan, rrn, *terminal, entry.digit(), self.seed)
     }
 
     pub(super) fn merchant_bits(&self, key: &MessageKey) -> u32 {
@@ -240,10 +262,11 @@ impl Shard {
         self.list(card.open)
     }
 
-    /// Where a card's open authorization of this record is.
-    pub(super) fn open_position(&self, card: u32, authorization: Sequence) -> Option<u32> {
-        let mut open = self.open_of(self.cards.at(card));
-        open.find(|(_, entry)| entry.sequence == authorization).map(|(position, _)| position)
+    /// Where a card's authorization of this record is, open or closed.
+    pub(super) fn position_on(&self, card: u32, authorization: Sequence) -> Option<u32> {
+        let card = self.cards.at(card);
+        let mut all = self.open_of(card).chain(self.closed_of(card));
+        all.find(|(_, entry)| entry.sequence == authorization).map(|(position, _)| position)
     }
 
     /// The closed authorizations and the tombstones of a card, oldest first.
@@ -309,7 +332,7 @@ impl Shard {
             return same.then_some((answer.sequence, answer.transmission, First::Answer(answer)));
         }
         let first = self.authorizations.at(position);
-        let same = first.class == class
+        let same = first.digit() == class
             && first.stan == key.stan.0
             && first.rrn == key.rrn.0
             && first.acquirer == key.acquirer.0
@@ -321,14 +344,11 @@ impl Shard {
     fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {
         // Most cards have none, and then their chain is not walked at all.
         let chain = (card.tombstones > 0).then(|| self.closed_of(card));
-        chain
-            .into_iter()
-            .flatten()
-            .map(|(_, entry)| entry)
-            .filter(|entry| entry.state == AuthorizationState::Tombstone)
+        chain.into_iter().flatten().map(|(_, entry)| entry).filter(|entry| entry.declines_late_request())
     }
 
-    /// The tombstones that reversals left for this message before it came (R4).
+    /// What stands for this message before it came: tombstones that reversals left (R4), and postings that no hold was
+    /// known for.
     pub fn tombstones_for<'s>(
         &'s self,
         card: &Card,
@@ -339,14 +359,78 @@ impl Shard {
             if entry.network != network_bits(key) {
                 return false;
             }
+            let of_class = entry.is_capture() || entry.class().is_none_or(|of| of == class);
             if entry.network_reference != 0 && key.network_reference != 0 {
-                return entry.network_reference == key.network_reference;
+                return of_class && entry.network_reference == key.network_reference;
             }
-            entry.stan == key.stan.0
-                && (entry.transmission == 0 || entry.transmission == key.transmission.digits())
-                && (entry.acquirer == 0 || entry.acquirer == key.acquirer.0)
-                && entry.class().is_none_or(|of| of == class)
+            of_class && names_message(entry, key)
         })
+    }
+
+    /// Whether a reversal that came before an increment was about it, and not only about its purchase (R17).
+    #[must_use]
+    pub fn awaits_increment(&self, card: &Card, key: &MessageKey) -> bool {
+        self.tombstones(card).any(|entry| entry.network == network_bits(key) && names_message(entry, key))
+    }
+
+    /// The open authorization that a request adds to (R17): of the same purchase by the network's id, with the same
+    /// merchant, currency and transaction type.
+    #[must_use]
+    pub fn incremented_by(&self, card: &Card, request: &AuthorizationRequest) -> Option<&Authorization> {
+        let key = &request.key;
+        let merchant = self.merchant_bits(key);
+        let mut open = self.open_of(card).map(|(_, entry)| entry);
+        open.find(|entry| {
+            is_named(entry, key)
+                && entry.merchant == merchant
+                && entry.currency == request.amount.currency.numeric()
+                && ProcessingCode(entry.processing_code).transaction_type()
+                    == request.processing_code.transaction_type()
+        })
+    }
+
+    /// Whether anything is open of the purchase that a message names by the network's id.
+    #[must_use]
+    pub fn has_open(&self, card: &Card, key: &MessageKey) -> bool {
+        self.open_of(card).any(|(_, entry)| is_named(entry, key))
+    }
+
+    /// Whether the purchase that a message names by the network's id was undone, and nothing of it is open.
+    #[must_use]
+    pub fn is_undone(&self, card: &Card, key: &MessageKey) -> bool {
+        let undone = |entry: &Authorization| {
+            entry.state == AuthorizationState::Reversed
+                && is_named(entry, key)
+                && entry.legs.has(LegState::BOTH_UNDONE)
+        };
+        !self.has_open(card, key) && self.closed_of(card).any(|(_, entry)| undone(entry))
+    }
+
+    /// Whether the request that began the purchase of an authorization is known, which is no increment.
+    pub(super) fn knows_beginning(&self, card: u32, of: &Authorization) -> bool {
+        let owner = self.cards.at(card);
+        let begins = |entry: &Authorization| {
+            let of_purchase = entry.sequence == of.sequence || entry.is_of_group(of);
+            of_purchase && entry.state.is_authorization() && !entry.is_capture() && !entry.is_increment()
+        };
+        self.open_of(owner).chain(self.closed_of(owner)).any(|(_, entry)| begins(entry))
+    }
+
+    /// Whether something of the purchase that a message names by the network's id was posted.
+    #[must_use]
+    pub fn is_captured(&self, card: &Card, key: &MessageKey) -> bool {
+        self.closed_of(card).any(|(_, entry)| is_named(entry, key) && entry.is_capture())
+    }
+
+    /// What the messages of one purchase have asked for and not been reversed: the open authorizations with a network's
+    /// id, as many as they are.
+    pub fn open_members<'s>(
+        &'s self,
+        card: &Card,
+        of: &'s Authorization,
+    ) -> impl Iterator<Item = &'s Authorization> {
+        let open = self.open_of(card).map(|(_, entry)| entry);
+        open.filter(move |entry| entry.sequence == of.sequence || entry.is_of_group(of))
     }
 
     /// The tombstone that this reversal, or another one of the same original, has left already.
@@ -354,7 +438,8 @@ impl Shard {
     pub fn tombstone_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
         let named = Named::by(&reversal.key, reversal.original.as_ref());
         self.tombstones(card).find(|entry| {
-            entry.network == network_bits(&reversal.key)
+            entry.state == AuthorizationState::Tombstone
+                && entry.network == network_bits(&reversal.key)
                 && entry.network_reference == reversal.key.network_reference
                 && entry.rrn == reversal.key.rrn.0
                 && entry.stan == named.stan
@@ -364,31 +449,37 @@ impl Shard {
         })
     }
 
-    /// The authorization that a reversal undoes (R7): the strongest match. Of equal ones a repeat takes the one that
+    /// The authorization that a reversal undoes (R7), and whether it names it and not only its purchase: the strongest
+    /// match. Of equal ones a repeat takes the one that
     /// such a reversal has undone before, so that it never undoes a second; anything else an open one, since a closed
     /// one may be our answer, of which a time-out was told, and the open one what the network decided by itself; then
     /// the newest. An authorization whose network id differs from the reversal's never matches.
     #[must_use]
-    pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<&Authorization> {
+    pub fn original_of(&self, card: &Card, reversal: &ReversalRequest) -> Option<Original<'_>> {
         let search = Search::of_reversal(reversal);
         if !reversal.repeat {
             // Nothing can be a better match than the best that the reversal has keys for, and the newest comes first.
             let best = Match::best_of(&search);
             let found = self.open_of(card).find(|(_, entry)| self.strength(entry, &search) == Some(best));
             if let Some((_, authorization)) = found {
-                return Some(authorization);
+                return Some(Original { authorization, named: best.names_leg() });
             }
         }
         let again = |entry: &Authorization| reversal.repeat && entry.legs.has(undone_by(reversal.legs));
         let open = self.matches(self.open_of(card), &search);
         let closed = self.matches(self.closed_of(card), &search);
-        let ranked = open.map(|(strength, entry)| ((strength, Claim::Open, entry.sequence), entry)).chain(
+        let rank = |strength: Match, claim, entry: &Authorization| {
+            // What posts comes after what it posted, where the reversal does not say which.
+            (strength, !entry.is_capture(), claim, entry.sequence)
+        };
+        let ranked = open.map(|(strength, entry)| (rank(strength, Claim::Open, entry), entry)).chain(
             closed.map(|(strength, entry)| {
                 let claim = if again(entry) { Claim::Again } else { Claim::Closed };
-                ((strength, claim, entry.sequence), entry)
+                (rank(strength, claim, entry), entry)
             }),
         );
-        ranked.max_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
+        let ((strength, ..), authorization) = ranked.max_by_key(|(rank, _)| *rank)?;
+        Some(Original { authorization, named: strength.names_leg() })
     }
 
     /// The authorization whose outcome an advice sets: an open one before a closed one, then the strongest match. The
@@ -398,7 +489,8 @@ impl Shard {
     pub fn advised_by(&self, card: &Card, advice: &Advice) -> Option<&Authorization> {
         let search = Search::of_advice(advice);
         let open = self.strongest(self.open_of(card), &search);
-        open.or_else(|| self.strongest(self.closed_of(card), &search)).map(|(_, entry)| entry)
+        let closed = || self.closed_of(card).filter(|(_, entry)| !entry.is_capture());
+        open.or_else(|| self.strongest(closed(), &search)).map(|(_, entry)| entry)
     }
 
     /// The strongest match of a list; of equal ones the newest.
@@ -415,7 +507,7 @@ impl Shard {
         list: impl Iterator<Item = (u32, &'s Authorization)>,
         search: &Search<'_>,
     ) -> impl Iterator<Item = (Match, &'s Authorization)> {
-        let authorizations = list.filter(|(_, entry)| entry.state != AuthorizationState::Tombstone);
+        let authorizations = list.filter(|(_, entry)| entry.state.is_authorization());
         authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)))
     }
 
@@ -439,6 +531,11 @@ impl Shard {
             if by_original || by_trace {
                 return Some(Match::NetworkReferenceAndLeg);
             }
+            // A reversal that names a message of another class is not about this one (R14).
+            let other_class = search.class.is_some_and(|class| authorization.class() != Some(class));
+            if other_class {
+                return None;
+            }
             // An advice about another leg of the same purchase must not overwrite this one.
             let whole = !search.by_trace || search.completes || same_amount;
             return whole.then_some(Match::NetworkReference);
@@ -461,132 +558,19 @@ impl Shard {
             && authorization.merchant == self.merchant_bits(key);
         by_reference.then_some(Match::Reference)
     }
+}
 
-    /// Puts a new authorization or tombstone into the table, and makes room on the card if it must by letting go of
-    /// its oldest closed one. It is on no list yet. `None` when there is no room.
-    pub(super) fn place(&mut self, slot: Slot, card: u32, entry: Authorization) -> Option<u32> {
-        let owner = self.cards.at(card);
-        if u32::from(owner.authorizations) >= self.bounds.authorizations_per_card {
-            if owner.closed_oldest == NONE {
-                return None;
-            }
-            let oldest = owner.closed_oldest;
-            self.shortened.closed += 1;
-            self.drop_closed(slot, oldest);
-        }
-        let position = self.authorizations.insert(Authorization { card, ..entry }).ok()?;
-        self.cards.at_mut(card).authorizations += 1;
-        Some(position)
-    }
+/// Whether a message names an authorization's purchase by the network's id.
+const fn is_named(entry: &Authorization, key: &MessageKey) -> bool {
+    key.network_reference != 0
+        && entry.network_reference == key.network_reference
+        && entry.network == network_bits(key)
+}
 
-    /// Puts a new open authorization into the table, at the head of its card's list and into the index.
-    pub(super) fn link_open(&mut self, slot: Slot, card: u32, entry: Authorization) -> Option<u32> {
-        let position = self.place(slot, card, entry)?;
-        let owner = self.cards.at_mut(card);
-        self.authorizations.at_mut(position).chain_next = owner.open;
-        owner.open = position;
-        self.open_authorizations += 1;
-        let fingerprint = self.fingerprint_of(self.authorizations.at(position));
-        self.messages.insert(fingerprint, position);
-        Some(position)
-    }
-
-    /// Takes an authorization out of its card's list of open ones.
-    pub(super) fn unlink_open(&mut self, position: u32) {
-        self.open_authorizations -= 1;
-        let Authorization { card, chain_next, .. } = *self.authorizations.at(position);
-        let newer = self.open_of(self.cards.at(card)).find(|(_, newer)| newer.chain_next == position);
-        match newer.map(|(newer, _)| newer) {
-            Some(newer) => self.authorizations.at_mut(newer).chain_next = chain_next,
-            None => self.cards.at_mut(card).open = chain_next,
-        }
-    }
-
-    /// Appends an authorization that is on no list to its slot's and its card's lists of closed ones, and lets go of
-    /// the slot's oldest beyond the bounds.
-    pub(super) fn close(&mut self, slot: Slot, position: u32, by: Sequence, time: Timestamp) {
-        let at = self.slot_of(slot);
-        let entry = self.authorizations.at_mut(position);
-        entry.closed_by = by;
-        entry.changed_s = time.seconds() as u32;
-        entry.chain_next = NONE;
-        let (card, tombstone) = (entry.card, entry.state == AuthorizationState::Tombstone);
-        self.append_closed(at, position);
-
-        let card = self.cards.at_mut(card);
-        card.tombstones += u16::from(tombstone);
-        let before = std::mem::replace(&mut card.closed_newest, position);
-        match before {
-            NONE => card.closed_oldest = position,
-            before => self.authorizations.at_mut(before).chain_next = position,
-        }
-        if self.slots[at].closed_len > self.bounds.closed_per_slot {
-            self.shortened.closed += 1;
-            self.drop_closed(slot, self.slots[at].closed_oldest);
-        }
-    }
-
-    /// Puts an authorization behind all others that were closed in its slot.
-    pub(super) fn append_closed(&mut self, at: usize, position: u32) {
-        let newest = std::mem::replace(&mut self.slots[at].closed_newest, position);
-        let entry = self.authorizations.at_mut(position);
-        entry.closed_previous = newest;
-        entry.closed_next = NONE;
-        match newest {
-            NONE => self.slots[at].closed_oldest = position,
-            newest => self.authorizations.at_mut(newest).closed_next = position,
-        }
-        self.slots[at].closed_len += 1;
-    }
-
-    /// Lets go of up to two authorizations whose time in memory is over. Two for each event that adds at most one, so
-    /// the list never falls behind; and by the record's time, so that replay does the same.
-    pub(super) fn drop_overdue(&mut self, slot: Slot, time: Timestamp) {
-        let Bounds { closed_window_s, .. } = self.bounds;
-        for _ in 0..2 {
-            let oldest = self.slots[self.slot_of(slot)].closed_oldest;
-            if oldest == NONE {
-                return;
-            }
-            let closed_s = u64::from(self.authorizations.at(oldest).changed_s);
-            if closed_s + u64::from(closed_window_s) >= time.seconds() {
-                return;
-            }
-            self.drop_closed(slot, oldest);
-        }
-    }
-
-    /// Takes a card's oldest closed authorization out of all lists, the index and the table. What leaves first is
-    /// always the oldest of its card: a slot's list is in the same order as each of its cards' lists.
-    fn drop_closed(&mut self, slot: Slot, position: u32) {
-        let entry = *self.authorizations.at(position);
-        if self.copying.is_some() {
-            self.preserve(self.cards.at(entry.card).wallet);
-        }
-        let at = self.slot_of(slot);
-        match entry.closed_previous {
-            NONE => self.slots[at].closed_oldest = entry.closed_next,
-            previous => self.authorizations.at_mut(previous).closed_next = entry.closed_next,
-        }
-        match entry.closed_next {
-            NONE => self.slots[at].closed_newest = entry.closed_previous,
-            next => self.authorizations.at_mut(next).closed_previous = entry.closed_previous,
-        }
-        self.slots[at].closed_len -= 1;
-
-        let tombstone = entry.state == AuthorizationState::Tombstone;
-        if !tombstone {
-            self.messages.remove(self.fingerprint_of(&entry), position);
-        }
-        let card = self.cards.at_mut(entry.card);
-        debug_assert_eq!(card.closed_oldest, position, "the oldest leaves first");
-        card.closed_oldest = entry.chain_next;
-        if entry.chain_next == NONE {
-            card.closed_newest = NONE;
-        }
-        card.authorizations -= 1;
-        card.tombstones -= u16::from(tombstone);
-        self.authorizations.at_mut(position).state = AuthorizationState::Vacant;
-        self.authorizations.remove(position);
-    }
+/// Whether a tombstone is about the message with this key, and not only about its purchase.
+fn names_message(tombstone: &Authorization, key: &MessageKey) -> bool {
+    tombstone.state == AuthorizationState::Tombstone
+        && tombstone.stan == key.stan.0
+        && (tombstone.transmission == 0 || tombstone.transmission == key.transmission.digits())
+        && (tombstone.acquirer == 0 || tombstone.acquirer == key.acquirer.0)
 }

@@ -7,18 +7,21 @@
 //! - Equal journals give equal state hashes, whatever the number of shards, the hash seeds or the order of loading.
 //! - After the tables were reserved, no event allocates.
 
-mod advise;
+pub mod advise;
 pub mod answers;
 pub mod apply;
 pub mod authorization;
 pub mod books;
 pub mod chain;
 pub mod directory;
+mod expire;
 pub mod image;
 pub mod index;
+mod lists;
 mod lookahead;
 mod prefetch;
 pub mod restore;
+mod reverse;
 pub mod shard;
 pub mod slab;
 pub mod state_hash;

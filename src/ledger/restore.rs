@@ -306,7 +306,7 @@ fn take_authorizations(
         }
         let owner = shard.cards.at_mut(card);
         owner.authorizations += 1;
-        owner.tombstones += u16::from(tombstone);
+        owner.tombstones += u16::from(entry.declines_late_request());
         shard.open_authorizations += u64::from(is_open);
         let first = n == 0 || n == u32::from(open);
         match (first, is_open) {

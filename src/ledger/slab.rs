@@ -42,6 +42,12 @@ impl<T> Slab<T> {
         self.entries.len() - self.free.len()
     }
 
+    /// One more than the highest position that was ever in use.
+    #[must_use]
+    pub fn used(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
     /// Whether none is in use.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -52,12 +52,16 @@ impl Fill {
 }
 
 impl Shard {
-    /// Whether a card's authorization of this record is open and not yet marked as unanswered.
+    /// Whether a card's authorization of this record stands and is not yet marked as unanswered.
     #[must_use]
     pub fn answered_open(&self, card: CardRef, authorization: Sequence) -> bool {
         let card = self.card_position(card);
-        let position = card.and_then(|card| self.open_position(card, authorization));
-        position.is_some_and(|at| !self.authorizations.at(at).legs.has(LegState::UNANSWERED))
+        let position = card.and_then(|card| self.position_on(card, authorization));
+        let authorization = position.map(|at| self.authorizations.at(at));
+        authorization.is_some_and(|entry| {
+            let stands = entry.state.is_open() || entry.state == AuthorizationState::Posted;
+            stands && !entry.legs.has(LegState::UNANSWERED)
+        })
     }
 
     /// Whether a wallet may be used; `None` when there is no such wallet here.
@@ -104,6 +108,12 @@ impl Shard {
     #[must_use]
     pub const fn shortened(&self) -> Shortened {
         self.shortened
+    }
+
+    /// How many places of the table of authorizations have ever been used.
+    #[must_use]
+    pub fn places_used(&self) -> u64 {
+        self.authorizations.used().into()
     }
 
     /// How full the tables are.

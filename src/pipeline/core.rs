@@ -44,6 +44,7 @@ use crate::ledger::directory::PanHash;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
+use super::expiry::Expiring;
 use super::gate::Policy;
 use super::gate::Reply;
 use super::gate::Wait;
@@ -64,6 +65,7 @@ pub struct Pipeline {
     pub(super) wake: Condvar,
     pub(super) window: Window,
     parked: AtomicUsize,
+    pub(super) expiring: Expiring,
 }
 
 /// What is between the buffer and the disk.
@@ -147,6 +149,7 @@ impl Pipeline {
                 closing: AtomicBool::new(false),
             },
             parked: AtomicUsize::new(0),
+            expiring: Expiring::default(),
         }
     }
 

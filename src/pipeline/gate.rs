@@ -185,6 +185,7 @@ mod tests {
     use crate::domain::party::InstitutionId;
     use crate::domain::party::NameId;
     use crate::domain::party::Text;
+    use crate::domain::request::Finality;
     use crate::domain::request::MessageClass;
     use crate::domain::request::MessageKey;
     use crate::domain::request::Presented;
@@ -223,6 +224,9 @@ mod tests {
             entry_mode: 0,
             partial_supported: false,
             merchant_initiated: false,
+            increment: false,
+            finality: Finality::Undefined,
+            card_present: false,
             presented: Presented::default(),
         }
     }

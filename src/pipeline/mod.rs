@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod core;
+pub mod expiry;
 pub mod gate;
 mod lookahead;
 pub mod notice;

@@ -48,7 +48,7 @@ wallets_max = 1000
 cards_max = 1000
 authorizations_max = 40000
 authorizations_per_card = 5000
-closed_per_slot = 16
+closed_per_slot = 32
 answers_per_slot = 64
 [journal]
 max_unsynced_ms = 60000

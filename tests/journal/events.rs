@@ -20,6 +20,7 @@ use turnpike::domain::event::Configured;
 use turnpike::domain::event::Decided;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
+use turnpike::domain::event::Expired;
 use turnpike::domain::event::Facts;
 use turnpike::domain::event::Noted;
 use turnpike::domain::event::Reversed;
@@ -103,6 +104,7 @@ pub(crate) fn purchase(number: u64) -> Event {
         action: ActionCode::Approved,
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         effect: Effect::Hold(1250),
+        increment: false,
         posted_before: 100_000,
         held_before: 1250,
         overdraft: 0,
@@ -210,13 +212,13 @@ fn decided() -> impl Strategy<Value = Event> {
     ];
     let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
     let overdraft = prop_oneof![Just(0), any::<i64>()];
-    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>());
+    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>());
     (who, what, outcome, state).prop_map(|(who, what, outcome, state)| {
         let (slot, card, wallet, account, key, class, repeat) = who;
         let (processing_code, [mcc, country, entry_mode], amount, billing, (presented, facts)) = what;
         let (action, approval_code, effect, billed) = outcome;
-        let ([posted_before, held_before], overdraft, [configuration, hold_until_s, decided_after_us]) =
-            state;
+        let ([posted_before, held_before], overdraft, numbers, increment) = state;
+        let [configuration, hold_until_s, decided_after_us] = numbers;
         // Often the effect is what was billed, as it is in life.
         let minor = billing.unwrap_or(amount).minor;
         let effect = match effect {
@@ -243,6 +245,7 @@ fn decided() -> impl Strategy<Value = Event> {
             action: ActionCode::ALL[action].0,
             approval_code,
             effect,
+            increment,
             posted_before,
             held_before,
             overdraft,
@@ -268,9 +271,10 @@ fn reversed() -> impl Strategy<Value = Event> {
         });
     let who = (slot(), card(), key(), any::<[bool; 2]>());
     let what = (0..1_000_000_u32, money(), proptest::option::of(original), approval_code());
-    let why = (any::<u64>(), 0..2_u8, any::<u16>());
+    let how = (any::<bool>(), proptest::option::of(any::<i64>()));
+    let why = (any::<u64>(), 0..2_u8, any::<u16>(), how);
     (who, what, why, any::<[u32; 2]>()).prop_map(|(who, what, why, [configuration, after])| {
-        let (undoes, legs, reason) = why;
+        let (undoes, legs, reason, (whole, keeps)) = why;
         let (slot, card, key, [advice, repeat]) = who;
         let (processing_code, amount, original, approval_code) = what;
         Event::Reversed(Reversed {
@@ -284,6 +288,8 @@ fn reversed() -> impl Strategy<Value = Event> {
             original,
             approval_code,
             undoes: Sequence(undoes),
+            whole,
+            keeps,
             legs: Legs::from_code(legs).expect("legs"),
             reason,
             configuration,
@@ -311,6 +317,8 @@ pub(crate) fn reversal(number: u64) -> Event {
         }),
         approval_code: decided.approval_code,
         undoes: Sequence(number),
+        whole: false,
+        keeps: None,
         legs: Legs::Both,
         reason: 0,
         configuration: decided.configuration,
@@ -352,6 +360,12 @@ fn advised() -> impl Strategy<Value = Event> {
             hold_until_s,
             decided_after_us,
         })
+    })
+}
+
+fn expired() -> impl Strategy<Value = Event> {
+    (slot(), any::<u64>(), any::<u64>()).prop_map(|(slot, card, sequence)| {
+        Event::Expired(Expired { slot, card: CardRef(card), authorization: Sequence(sequence) })
     })
 }
 
@@ -409,8 +423,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         Event::WalletStatusSet(WalletStatusSet { slot, wallet: WalletId(wallet), status })
     });
     prop_oneof![
-        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => opened, 1 => funded,
-        1 => configured, 1 => seeded, 1 => status
+        4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
+        1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status
     ]
 }
 

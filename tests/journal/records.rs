@@ -94,7 +94,7 @@ fn kinds_and_layouts_of_newer_versions_are_refused() {
     let table = [
         (2, 200, RecordError::Kind(200)),
         (2, 0, RecordError::Kind(0)),
-        (3, 2, RecordError::Version { kind: 5, version: 2 }),
+        (3, 3, RecordError::Version { kind: 5, version: 3 }),
         (0, 13, RecordError::Length),
         (1, 1, RecordError::Length),
         (5, 4, RecordError::Field("slot")),
@@ -127,11 +127,15 @@ fn bounds_that_no_memory_has_are_refused() {
 /// What version 1 wrote stays readable: these bytes were written by the first release and never change.
 #[test]
 fn layout_1_is_as_it_was() {
-    let table = [(purchase(7), PURCHASE), (card_opened(7), CARD_OPENED)];
-    for (event, hex) in table {
-        let written: String = bytes_of(&event, NOW).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(written, hex);
-    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(hex(&bytes_of(&card_opened(7), NOW)), CARD_OPENED);
+    // The second layout of a purchase has one more flag.
+    let mut bytes = bytes_of(&purchase(7), NOW);
+    bytes[3] = 1;
+    assert_eq!(hex(&bytes), PURCHASE);
+    assert_eq!(decode(&bytes, PLACE, &vault()).map(|(_, event)| event), Ok(purchase(7)));
+    bytes[15] |= 4;
+    assert_eq!(decode(&bytes, PLACE, &vault()).map(|_| ()), Err(RecordError::Field("flags")));
 }
 
 /// The first layout of a reversal had no reason after the decision's time, and its flags no leg.
@@ -142,7 +146,7 @@ fn the_first_layout_of_a_reversal_is_read_as_one_of_both_legs() {
     assert_eq!(bytes.drain(119..121).collect::<Vec<_>>(), [0, 0], "the reason");
     (bytes[0], bytes[3]) = (bytes[0] - 2, 1);
     assert_eq!(decode(&bytes, PLACE, &vault()).map(|(_, event)| event), Ok(event));
-    // The leg's flag belongs to the second.
+    // The leg's flag belongs to the second, those of parts and groups to the third.
     bytes[15] |= 1;
     assert_eq!(decode(&bytes, PLACE, &vault()).map(|_| ()), Err(RecordError::Field("flags")));
 }

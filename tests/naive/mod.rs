@@ -12,6 +12,7 @@ use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::Replacement;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::TransactionKind;
 
@@ -49,8 +50,18 @@ struct Said {
     amount: i64,
     currency: u16,
     expected: Expected,
-    /// What it has taken, while it is open.
+    /// The currency of the account that it took from.
+    own_currency: u16,
+    /// What it has taken and not given back.
     takes: Option<Taken>,
+    stands: Stands,
+    /// It posted what another one held, or what none was known for.
+    capture: bool,
+    /// No first request was known for what it posted.
+    orphan: bool,
+    increment: bool,
+    /// A partial reversal left less of it.
+    cut: bool,
     approved: bool,
     code: [u8; 6],
     closed_by: Option<u64>,
@@ -73,6 +84,18 @@ enum How {
     Held,
     Posted,
     Pending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stands {
+    /// It took nothing.
+    Nothing,
+    /// It holds or pends.
+    Open,
+    Posted,
+    Reversed,
+    Captured,
+    Expired,
 }
 
 /// Who undid or decided what.
@@ -100,6 +123,17 @@ struct Waiting {
     pan: u64,
     reversal: ReversalRequest,
     both_undone: bool,
+    ours_undone: bool,
+    /// What is to stay, in the currency of the transaction, when it was a partial one.
+    keeps: Option<i64>,
+}
+
+/// A partial reversal that found something, for its repeats.
+#[derive(Clone, Debug)]
+struct Cut {
+    sequence: u64,
+    pan: u64,
+    key: MessageKey,
 }
 
 #[derive(Default)]
@@ -114,6 +148,19 @@ pub(crate) struct Model {
     said: Vec<Said>,
     told: Vec<Told>,
     waiting: Vec<Waiting>,
+    cuts: Vec<Cut>,
+}
+
+/// Whether two messages are of one purchase by the network's id.
+fn same_purchase(a: &MessageKey, b: &MessageKey) -> bool {
+    a.network_reference != 0 && (a.network, a.network_reference) == (b.network, b.network_reference)
+}
+
+fn same_trade(said: &Said, request: &AuthorizationRequest) -> bool {
+    said.stands == Stands::Open
+        && said.key.merchant == request.key.merchant
+        && said.currency == request.amount.currency.numeric()
+        && said.processing_code / 10_000 == request.processing_code.0 / 10_000
 }
 
 fn same_key(a: &MessageKey, b: &MessageKey) -> bool {
@@ -148,6 +195,7 @@ impl Model {
         } else {
             self.decide(request, month, &mut takes)
         };
+        let adds = self.adds(request);
         if let Some(taken) = takes {
             self.take(taken, 1);
         }
@@ -160,14 +208,58 @@ impl Model {
             amount: request.amount.minor,
             currency: request.amount.currency.numeric(),
             expected,
+            own_currency: takes.map_or(0, |taken| taken.currency),
             takes,
+            stands: stands(takes),
+            capture: false,
+            orphan: false,
+            increment: takes.is_some() && adds,
+            cut: false,
             approved: takes.is_some(),
             code: [0; 6],
-            closed_by: None,
+            closed_by: closed_at_once(takes, sequence),
             undone_by: 0,
             legs: SaidLegs::default(),
         });
         expected
+    }
+
+    /// What a record opened holds or pends no more, because its time was over.
+    pub(crate) fn expire(&mut self, sequence: u64, authorization: u64) {
+        let at = self.said.iter().position(|said| said.sequence == authorization && said.approved);
+        let at = at.expect("an authorization");
+        assert_eq!(self.said[at].stands, Stands::Open, "only what is open expires");
+        self.end(at, Stands::Expired, sequence);
+    }
+
+    /// Ends what is open and gives back what it took.
+    fn end(&mut self, at: usize, stands: Stands, by: u64) {
+        assert_eq!(self.said[at].stands, Stands::Open);
+        if let Some(taken) = self.said[at].takes.take() {
+            self.take(taken, -1);
+        }
+        self.said[at].stands = stands;
+        self.said[at].closed_by = Some(by);
+    }
+
+    /// The others of a purchase that are open.
+    fn open_others(&self, at: usize) -> Vec<usize> {
+        let of = &self.said[at];
+        let open = self.said.iter().enumerate().filter(|(_, said)| {
+            said.pan == of.pan && said.stands == Stands::Open && same_purchase(&said.key, &of.key)
+        });
+        open.map(|(other, _)| other).filter(|other| *other != at).collect()
+    }
+
+    /// Whether a request adds to another: to an open one of the same trade, or to one that is yet to come.
+    fn adds(&self, request: &AuthorizationRequest) -> bool {
+        let mut open = self.said.iter().filter(|said| {
+            said.pan == request.pan.value()
+                && said.stands == Stands::Open
+                && same_purchase(&said.key, &request.key)
+        });
+        let none = open.clone().next().is_none();
+        request.increment && (none || open.any(|said| same_trade(said, request)))
     }
 
     /// Notes the approval code that was given for a record: the model can't know it beforehand.
@@ -196,12 +288,29 @@ impl Model {
     fn decide(&self, request: &AuthorizationRequest, month: u16, takes: &mut Option<Taken>) -> Expected {
         let Some(card) = self.cards.get(&request.pan.value()) else { return plain(ActionCode::UnknownCard) };
         let (pan, class) = (request.pan.value(), request.class);
-        let late = self.waiting.iter().any(|waiting| waits_for(waiting, pan, &request.key, class));
-        if late {
+        let late = self.waiting.iter().any(|waiting| {
+            if request.increment {
+                waits_for_message(waiting, pan, &request.key, None)
+            } else {
+                waits_for(waiting, pan, &request.key, class)
+            }
+        });
+        let of_purchase: Vec<&Said> = self
+            .said
+            .iter()
+            .filter(|said| said.pan == pan && said.approved && same_purchase(&said.key, &request.key))
+            .collect();
+        let posted = !request.increment && of_purchase.iter().any(|said| said.orphan);
+        let open = of_purchase.iter().any(|said| said.stands == Stands::Open);
+        let undone = of_purchase.iter().any(|said| said.legs.both_undone && said.stands == Stands::Reversed);
+        if late || posted || request.increment && undone && !open {
             return plain(ActionCode::ReversedBeforeArrival);
         }
-        if request.kind == TransactionKind::Refund {
-            return self.refund(request, *card, takes);
+        if matches!(
+            request.kind,
+            TransactionKind::Refund | TransactionKind::OriginalCredit | TransactionKind::Payment
+        ) {
+            return self.credit(request, *card, takes);
         }
         let by_status = match card.status {
             CardStatus::Active => None,
@@ -231,12 +340,13 @@ impl Model {
                 let balances = Some((b.posted, b.posted + b.overdraft - b.held));
                 return Expected { balances, ..plain(ActionCode::Approved) };
             }
-            TransactionKind::Purchase | TransactionKind::Cash | TransactionKind::Refund => {}
+            _ => {}
         }
         let Some(asked) = self.offered(card.wallet, request.billing, request.amount) else {
             return plain(ActionCode::CurrencyNotHeld);
         };
-        if asked.minor <= 0 {
+        let added_to = request.increment && of_purchase.iter().any(|said| same_trade(said, request));
+        if asked.minor < 0 || asked.minor == 0 && !added_to {
             return plain(ActionCode::InvalidAmount);
         }
         let currency = asked.currency.numeric();
@@ -244,12 +354,14 @@ impl Model {
         let available = b.posted + b.overdraft - b.held;
         let how = if class == MessageClass::Authorization { How::Held } else { How::Posted };
         let taken = |amount| Some(Taken { wallet: card.wallet, currency, amount, how });
-        if asked.minor <= available {
+        if asked.minor <= available || asked.minor == 0 {
             *takes = taken(asked.minor);
             return plain(ActionCode::Approved);
         }
         let takes_part = request.partial_supported && !request.merchant_initiated;
-        if takes_part && request.kind == TransactionKind::Purchase && available > 0 {
+        let divisible =
+            matches!(request.kind, TransactionKind::Purchase | TransactionKind::PurchaseWithCashBack);
+        if takes_part && divisible && available > 0 {
             // What the merchant hears is the whole in proportion to what can be had of what was offered.
             let shrunk =
                 |whole: i64| (i128::from(whole) * i128::from(available) / i128::from(asked.minor)) as i64;
@@ -264,7 +376,7 @@ impl Model {
         plain(ActionCode::InsufficientFunds)
     }
 
-    fn refund(&self, request: &AuthorizationRequest, card: ModelCard, takes: &mut Option<Taken>) -> Expected {
+    fn credit(&self, request: &AuthorizationRequest, card: ModelCard, takes: &mut Option<Taken>) -> Expected {
         if card.status == CardStatus::Closed {
             return plain(ActionCode::CardClosed);
         }
@@ -274,7 +386,11 @@ impl Model {
         let Some(back) = self.offered(card.wallet, request.billing, request.amount) else {
             return plain(ActionCode::CurrencyNotHeld);
         };
-        if back.minor <= 0 {
+        let mut of_purchase = self.said.iter().filter(|said| {
+            said.pan == request.pan.value() && said.approved && same_purchase(&said.key, &request.key)
+        });
+        let added_to = request.increment && of_purchase.any(|said| same_trade(said, request));
+        if back.minor < 0 || back.minor == 0 && !added_to {
             return plain(ActionCode::InvalidAmount);
         }
         let (how, amount) = match request.class {
@@ -299,116 +415,280 @@ impl Model {
         }
         self.told.push(Told { sequence, pan, key: advice.key, class });
         let card = self.cards.get(&pan).copied()?;
+        let holds = advice.class == MessageClass::Authorization;
         let ranked: Vec<(bool, u8, usize)> = self
             .said
             .iter()
             .enumerate()
-            .filter(|(_, said)| said.pan == pan && said.approved)
+            .filter(|(_, said)| said.pan == pan && said.approved && !said.capture)
             .filter_map(|(at, said)| {
-                rank_of_advice(said, advice).map(|rank| (said.closed_by.is_none(), rank, at))
+                rank_of_advice(said, advice).map(|rank| (said.stands == Stands::Open, rank, at))
             })
             .collect();
         let known = ranked.into_iter().max().map(|(_, _, at)| at);
-        let open = known.filter(|at| self.said[*at].closed_by.is_none());
-        let posted = open.and_then(|at| self.said[at].takes).is_some_and(|taken| taken.how == How::Posted);
-        if posted && advice.class == MessageClass::Authorization {
-            return None;
-        }
-        let undone = match (open, known) {
-            (Some(_), _) => false,
-            (None, Some(closed)) => self.said[closed].legs.both_undone,
-            (None, None) => self
-                .waiting
+        let waits: Vec<&Waiting> = self
+            .waiting
+            .iter()
+            .filter(|waiting| waits_for(waiting, pan, &advice.key, advice.class))
+            .collect();
+        let was_posted = || {
+            self.said
                 .iter()
-                .any(|waiting| waiting.both_undone && waits_for(waiting, pan, &advice.key, advice.class)),
+                .any(|said| said.pan == pan && said.capture && same_purchase(&said.key, &advice.key))
         };
-        if undone {
+        let posting_undone = self.said.iter().any(|said| {
+            said.pan == pan && said.orphan && said.legs.both_undone && same_purchase(&said.key, &advice.key)
+        });
+        let sets = match known {
+            None if waits.iter().any(|waiting| waiting.both_undone) || posting_undone => return None,
+            None if holds && was_posted() => return None,
+            None => None,
+            Some(at) => match (self.said[at].stands, self.said[at].class) {
+                (Stands::Posted, class) if holds || class == 1 => return None,
+                (Stands::Captured | Stands::Expired, _) if holds => return None,
+                (Stands::Reversed, 1) if !holds => Some(at),
+                (Stands::Reversed, _) if self.said[at].legs.both_undone => return None,
+                (Stands::Reversed, _) => None,
+                _ => Some(at),
+            },
+        };
+        let nothing = !advice.approved || advice.billing.unwrap_or(advice.amount).minor == 0;
+        if nothing {
+            if let Some(at) = sets {
+                self.declined(at, advice, sequence);
+            }
             return None;
         }
-        let none = !advice.approved || advice.billing.unwrap_or(advice.amount).minor == 0;
         let offer = self.offered(card.wallet, advice.billing, advice.amount);
-        let taken = if none {
-            None
-        } else {
-            let offer = offer.filter(|offer| offer.minor > 0)?;
-            let credit = advice.processing_code.0 / 10_000 == 20;
-            let (how, amount) = match (advice.class, credit) {
-                (MessageClass::Authorization, false) => (How::Held, offer.minor),
-                (MessageClass::Financial, false) => (How::Posted, offer.minor),
-                (MessageClass::Authorization, true) => (How::Pending, offer.minor),
-                (MessageClass::Financial, true) => (How::Posted, -offer.minor),
-            };
-            Some(Taken { wallet: card.wallet, currency: offer.currency.numeric(), amount, how })
-        };
-        if let Some(at) = open {
-            if let Some(before) = self.said[at].takes.take() {
-                self.take(before, -1);
+        let offer = offer.filter(|offer| offer.minor > 0)?;
+        let mut left = offer.minor;
+        if let (Some(at), true) = (sets, holds) {
+            let took = self.said[at].takes.map_or(0, |taken| taken.amount);
+            left = if self.said[at].cut { left.min(took) } else { left };
+        } else if holds {
+            for waiting in &waits {
+                if let Some(keeps) = waiting.keeps {
+                    let of = i128::from(advice.amount.minor.max(1));
+                    left = left.min((i128::from(offer.minor) * i128::from(keeps) / of) as i64);
+                }
             }
-            self.said[at].takes = taken;
-            self.said[at].legs.network_approved |= taken.is_some();
-            if taken.is_none() {
-                self.said[at].closed_by = Some(sequence);
-            }
-        } else if taken.is_some() {
-            self.said.push(Said {
-                sequence,
-                pan,
-                key: advice.key,
-                class,
-                processing_code: advice.processing_code.0,
-                amount: advice.amount.minor,
-                currency: advice.amount.currency.numeric(),
-                expected: plain(ActionCode::Approved),
-                takes: taken,
-                approved: true,
-                code: advice.approval_code.map_or([0; 6], |code| code.0),
-                closed_by: None,
-                undone_by: 0,
-                legs: SaidLegs { network_approved: true, ..SaidLegs::default() },
-            });
         }
-        if let Some(taken) = taken {
-            self.take(taken, 1);
+        let credit = matches!(advice.processing_code.0 / 10_000, 20 | 26 | 28);
+        let (how, amount) = match (advice.class, credit) {
+            (MessageClass::Authorization, false) => (How::Held, left),
+            (MessageClass::Financial, false) => (How::Posted, offer.minor),
+            (MessageClass::Authorization, true) => (How::Pending, left),
+            (MessageClass::Financial, true) => (How::Posted, -offer.minor),
+        };
+        let taken = Taken { wallet: card.wallet, currency: offer.currency.numeric(), amount, how };
+        match sets {
+            // It posts what the other one held.
+            Some(at) if !holds && self.said[at].class == 1 => {
+                let mut ends = self.open_others(at);
+                ends.extend((self.said[at].stands == Stands::Open).then_some(at));
+                for other in ends {
+                    self.end(other, Stands::Captured, sequence);
+                }
+                let of = &self.said[at];
+                let began = self.said.iter().enumerate().any(|(other, said)| {
+                    let of_purchase = other == at || same_purchase(&said.key, &of.key);
+                    said.pan == of.pan && of_purchase && said.approved && !said.capture && !said.increment
+                });
+                self.tell(sequence, advice, taken, (true, !began));
+            }
+            Some(at) => {
+                if let Some(before) = self.said[at].takes.take() {
+                    self.take(before, -1);
+                }
+                self.said[at].takes = Some(taken);
+                self.said[at].own_currency = taken.currency;
+                self.said[at].legs.network_approved = true;
+                self.take(taken, 1);
+            }
+            None => self.tell(sequence, advice, taken, (!holds, !holds)),
         }
         None
+    }
+
+    /// The network declined what we know.
+    fn declined(&mut self, at: usize, advice: &Advice, sequence: u64) {
+        if advice.class == MessageClass::Financial && self.said[at].class == 1 {
+            return;
+        }
+        if self.said[at].stands == Stands::Open {
+            self.end(at, Stands::Reversed, sequence);
+        } else if self.said[at].stands == Stands::Posted {
+            let taken = self.said[at].takes.take().expect("what was posted");
+            self.take(taken, -1);
+            self.said[at].stands = Stands::Reversed;
+        }
+    }
+
+    /// An authorization or a posting that only the network tells of.
+    fn tell(&mut self, sequence: u64, advice: &Advice, taken: Taken, (capture, orphan): (bool, bool)) {
+        self.take(taken, 1);
+        self.said.push(Said {
+            sequence,
+            pan: advice.pan.value(),
+            key: advice.key,
+            class: advice.class as u8,
+            processing_code: advice.processing_code.0,
+            amount: advice.amount.minor,
+            currency: advice.amount.currency.numeric(),
+            expected: plain(ActionCode::Approved),
+            own_currency: taken.currency,
+            takes: Some(taken),
+            stands: stands(Some(taken)),
+            capture,
+            orphan,
+            increment: false,
+            cut: false,
+            approved: true,
+            code: advice.approval_code.map_or([0; 6], |code| code.0),
+            closed_by: closed_at_once(Some(taken), sequence),
+            undone_by: 0,
+            legs: SaidLegs { network_approved: true, ..SaidLegs::default() },
+        });
     }
 
     /// The record that a reversal's answer depends on at least; `None` when it made a new one.
     pub(crate) fn reverse(&mut self, sequence: u64, reversal: &ReversalRequest) -> Option<u64> {
         let pan = reversal.pan.value();
+        let known_card = self.cards.contains_key(&pan);
+        if known_card && reversal.replacement.is_some() {
+            let before = self.cuts.iter().filter(|cut| cut.pan == pan && same_key(&cut.key, &reversal.key));
+            let same_time = |cut: &&Cut| cut.key.transmission == reversal.key.transmission;
+            if let Some(first) = before.clone().find(same_time).or(before.clone().next_back()) {
+                return Some(first.sequence);
+            }
+        }
         let ranked = self.said.iter().enumerate().filter(|(_, said)| said.pan == pan && said.approved);
         let best = ranked
             .filter_map(|(at, said)| {
                 let undone = said.legs.both_undone || reversal.legs == Legs::Ours && said.legs.ours_undone;
-                let claim = match said.closed_by {
-                    Some(_) if reversal.repeat && undone => 2,
-                    Some(_) => 0,
-                    None => 1,
+                let claim = match said.stands {
+                    Stands::Open => 1,
+                    _ if reversal.repeat && undone => 2,
+                    _ => 0,
                 };
-                rank(said, reversal).map(|rank| (rank, claim, at))
+                rank(said, reversal).map(|rank| (rank, !said.capture, claim, at))
             })
             .max();
-        if let Some((_, _, at)) = best {
-            let Said { legs, undone_by, .. } = &mut self.said[at];
-            let known = legs.ours_undone && (legs.both_undone || reversal.legs == Legs::Ours);
-            if !known {
-                *undone_by = sequence;
-            }
-            legs.ours_undone = true;
-            legs.both_undone |= reversal.legs == Legs::Both;
-            let stands = legs.network_approved && reversal.legs == Legs::Ours;
-            if let Said { closed_by: Some(closed_by), undone_by, .. } = self.said[at] {
-                return known.then_some(closed_by.max(undone_by));
-            }
-            if stands {
-                return None;
-            }
-            if let Some(taken) = self.said[at].takes.take() {
-                self.take(taken, -1);
-            }
-            self.said[at].closed_by = Some(sequence);
+        let Some((rank, _, _, at)) = best else { return self.reverse_unknown(sequence, reversal) };
+        let Some((at, whole)) = self.part_or_whole(at, rank != BY_PURCHASE, reversal) else {
+            return self.reverse_unknown(sequence, reversal);
+        };
+        let legs = self.said[at].legs;
+        let ended = self.said[at].stands != Stands::Open
+            && legs.ours_undone
+            && (legs.both_undone || reversal.legs == Legs::Ours);
+        if ended {
+            let Said { closed_by, undone_by, .. } = self.said[at];
+            return Some(closed_by.unwrap_or(0).max(undone_by));
+        }
+        if let Some(replacement) = reversal.replacement {
+            self.cut(at, whole, reversal, replacement);
+            self.cuts.push(Cut { sequence, pan, key: reversal.key });
             return None;
         }
+        if whole {
+            for other in self.open_others(at) {
+                self.undo(other, reversal.legs, sequence);
+            }
+        }
+        self.undo(at, reversal.legs, sequence);
+        None
+    }
+
+    fn undo(&mut self, at: usize, legs: Legs, sequence: u64) {
+        let said = &mut self.said[at];
+        said.legs.ours_undone = true;
+        said.legs.both_undone |= legs == Legs::Both;
+        said.undone_by = sequence;
+        if said.legs.network_approved && legs == Legs::Ours {
+            return;
+        }
+        match said.stands {
+            Stands::Open => self.end(at, Stands::Reversed, sequence),
+            Stands::Posted => {
+                let taken = said.takes.take().expect("what was posted");
+                said.stands = Stands::Reversed;
+                self.take(taken, -1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Which of a purchase's messages a reversal is about, and whether about all of them; `None` when it is about one
+    /// that has not come.
+    fn part_or_whole(&self, at: usize, named: bool, reversal: &ReversalRequest) -> Option<(usize, bool)> {
+        if self.said[at].key.network_reference == 0 {
+            return Some((at, false));
+        }
+        let others = self.open_others(at);
+        let mut members = others.clone();
+        members.extend((self.said[at].stands == Stands::Open).then_some(at));
+        let total: i64 = members.iter().map(|member| self.said[*member].amount).sum();
+        let both = reversal.legs == Legs::Both;
+        if named {
+            let said = &self.said[at];
+            let began = reversal.replacement.is_none() && !said.increment && said.stands == Stands::Open;
+            let whole = both && !others.is_empty() && (began || total == reversal.amount.minor);
+            return Some((at, whole));
+        }
+        let asked = (reversal.amount.minor, reversal.amount.currency.numeric());
+        let same_amount = |member: &usize| (self.said[*member].amount, self.said[*member].currency) == asked;
+        if let Some(member) = members.into_iter().filter(same_amount).max() {
+            return Some((member, false));
+        }
+        let names_another = reversal.original.is_some_and(|original| original.class.is_some());
+        if names_another && total != asked.0 { None } else { Some((at, both)) }
+    }
+
+    /// Leaves a part of one message's amount, or of all of the purchase's, the newest giving back first.
+    fn cut(&mut self, at: usize, whole: bool, reversal: &ReversalRequest, replacement: Replacement) {
+        let mut members = if whole { self.open_others(at) } else { Vec::new() };
+        members.sort_unstable();
+        members.reverse();
+        let takes = |said: &Said| said.takes.map_or(0, |taken| taken.amount.abs());
+        match self.said[at].stands {
+            // What was posted gives back before what is held.
+            Stands::Posted => members.insert(0, at),
+            Stands::Open => {
+                members.push(at);
+                members.sort_unstable();
+                members.reverse();
+            }
+            _ => {}
+        }
+        let total: i64 = members.iter().map(|member| takes(&self.said[*member])).sum();
+        let own = self.said[at].own_currency;
+        let billing = reversal.billing.filter(|billing| billing.currency.numeric() == own);
+        let keeps = match (billing, replacement.billing) {
+            (Some(_), Some(kept)) => kept,
+            _ if reversal.amount.currency.numeric() == own => replacement.amount,
+            _ => {
+                let base = billing.map_or(total, |billing| billing.minor);
+                let of = i128::from(reversal.amount.minor.max(1));
+                (i128::from(base) * i128::from(replacement.amount) / of) as i64
+            }
+        };
+        let mut surplus = (total - keeps).max(0);
+        for member in members {
+            self.said[member].cut = true;
+            let Some(mut taken) = self.said[member].takes else { continue };
+            let less = surplus.min(taken.amount.abs());
+            let back = Taken { amount: less * taken.amount.signum(), ..taken };
+            self.take(back, -1);
+            taken.amount -= back.amount;
+            self.said[member].takes = Some(taken);
+            surplus -= less;
+        }
+    }
+
+    /// A reversal that is about nothing that we know.
+    fn reverse_unknown(&mut self, sequence: u64, reversal: &ReversalRequest) -> Option<u64> {
+        let pan = reversal.pan.value();
         let known = self.cards.contains_key(&pan);
         let again = self.waiting.iter_mut().find(|waiting| {
             let before = &waiting.reversal;
@@ -418,16 +698,25 @@ impl Model {
                 && same_original;
             waiting.pan == pan && if known { by_original } else { same_key(&before.key, &reversal.key) }
         });
-        let both_undone = reversal.legs == Legs::Both;
+        let both_undone = reversal.legs == Legs::Both && reversal.replacement.is_none();
+        let ours_undone = reversal.replacement.is_none();
+        let keeps = reversal.replacement.map(|replacement| replacement.amount);
         if let Some(again) = again {
-            if known && both_undone && !again.both_undone {
-                again.both_undone = true;
+            let stronger = match keeps {
+                None => both_undone && !again.both_undone || !again.ours_undone,
+                Some(keeps) => !again.both_undone && again.keeps.is_none_or(|kept| keeps < kept),
+            };
+            if known && stronger {
+                again.both_undone |= both_undone;
+                again.ours_undone |= ours_undone;
+                again.keeps = again.keeps.into_iter().chain(keeps).min();
                 again.undone_by = sequence;
                 return None;
             }
             return Some(again.undone_by);
         }
-        self.waiting.push(Waiting { undone_by: sequence, pan, reversal: *reversal, both_undone });
+        let reversal = *reversal;
+        self.waiting.push(Waiting { undone_by: sequence, pan, reversal, both_undone, ours_undone, keeps });
         None
     }
 
@@ -435,6 +724,20 @@ impl Model {
     pub(crate) fn pan(n: u64) -> Pan {
         Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number")
     }
+}
+
+/// Where an authorization stands that has just taken this.
+fn stands(takes: Option<Taken>) -> Stands {
+    match takes.map(|taken| taken.how) {
+        Some(How::Posted) => Stands::Posted,
+        Some(How::Held | How::Pending) => Stands::Open,
+        None => Stands::Nothing,
+    }
+}
+
+/// What posts at once has nothing more to come.
+fn closed_at_once(takes: Option<Taken>, sequence: u64) -> Option<u64> {
+    (stands(takes) == Stands::Posted).then_some(sequence)
 }
 
 fn plain(action: ActionCode) -> Expected {
@@ -459,14 +762,25 @@ fn waits_for(waiting: &Waiting, pan: u64, key: &MessageKey, class: MessageClass)
         return false;
     }
     if before.key.network_reference != 0 && key.network_reference != 0 {
-        return before.key.network_reference == key.network_reference;
+        let of = before.original.and_then(|original| original.class);
+        let same = before.key.network_reference == key.network_reference;
+        return same && of.is_none_or(|of| of == class);
+    }
+    waits_for_message(waiting, pan, key, Some(class))
+}
+
+/// Whether it waits for this very message.
+fn waits_for_message(waiting: &Waiting, pan: u64, key: &MessageKey, class: Option<MessageClass>) -> bool {
+    let before = &waiting.reversal;
+    if waiting.pan != pan || before.key.network != key.network {
+        return false;
     }
     match before.original {
         Some(original) => {
             original.stan == key.stan
                 && original.transmission.is_none_or(|time| time == key.transmission)
                 && (original.acquirer.0 == 0 || original.acquirer == key.acquirer)
-                && original.class.is_none_or(|of| of == class)
+                && (class.is_none() || original.class.is_none() || original.class == class)
         }
         None => {
             before.key.stan == key.stan && (before.key.acquirer.0 == 0 || before.key.acquirer == key.acquirer)
@@ -480,10 +794,11 @@ fn rank_of_advice(said: &Said, advice: &Advice) -> Option<u8> {
     if said.key.network != key.network {
         return None;
     }
-    let completes = advice.class == MessageClass::Financial;
+    let completes = advice.completes;
+    let holds = advice.class == MessageClass::Authorization;
     let (stan, time, acquirer, class) = match advice.original {
         Some(original) => (original.stan, original.transmission, original.acquirer, original.class),
-        None => (key.stan, Some(key.transmission), key.acquirer, (!completes).then_some(advice.class)),
+        None => (key.stan, Some(key.transmission), key.acquirer, holds.then_some(advice.class)),
     };
     let by_original = stan == said.key.stan
         && time.is_none_or(|time| time == said.key.transmission)
@@ -514,6 +829,9 @@ fn rank_of_advice(said: &Said, advice: &Advice) -> Option<u8> {
     (same_place && !key.rrn.is_blank()).then_some(1)
 }
 
+/// The rank of what a reversal names by its purchase only.
+const BY_PURCHASE: u8 = 4;
+
 /// How strongly a reversal names something said (R7).
 fn rank(said: &Said, reversal: &ReversalRequest) -> Option<u8> {
     let key = &reversal.key;
@@ -529,7 +847,15 @@ fn rank(said: &Said, reversal: &ReversalRequest) -> Option<u8> {
     if key.network_reference != 0 && said.key.network_reference != 0 {
         let same = key.network_reference == said.key.network_reference;
         let leg = by_original || (key.stan, key.rrn) == (said.key.stan, said.key.rrn);
-        return same.then_some(if leg { 5 } else { 4 });
+        let other_class = reversal
+            .original
+            .and_then(|original| original.class)
+            .is_some_and(|class| class as u8 != said.class);
+        return match (same, leg) {
+            (false, _) => None,
+            (true, true) => Some(5),
+            (true, false) => (!other_class).then_some(BY_PURCHASE),
+        };
     }
     if by_original {
         return Some(3);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use turnpike::authorizer::Authorizer;
+use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::time::Timestamp;
 use turnpike::journal::buffer::Pending;
@@ -99,7 +101,8 @@ impl Daemon {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            hold_s: 7 * 86_400,
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+            credits: CreditsAt::Clearing,
             configuration: 1,
         };
         let start = writer.start();

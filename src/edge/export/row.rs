@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::dialect::describe::shown;
 use crate::domain::card::CardIdentity;
+use crate::domain::card::CardRef;
 use crate::domain::card::Verification;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::Advised;
@@ -16,7 +17,6 @@ use crate::domain::event::Noted;
 use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
-use crate::domain::event::Unanswered;
 use crate::domain::event::WalletStatusSet;
 use crate::domain::money::Money;
 use crate::domain::request::ApprovalCode;
@@ -113,6 +113,8 @@ columns! {
     BillingCurrency = "billing_currency";
     /// What came to be verified, without its values.
     Presented = "presented";
+    /// The request adds to an open authorization.
+    Increment = "increment";
     /// What was found out before the decision, as a number.
     Facts = "facts";
     /// The outcome by its name.
@@ -145,12 +147,18 @@ columns! {
     OriginalAcquirer = "original_acquirer";
     /// The record of the authorization that a reversal undoes.
     Undoes = "undoes";
+    /// The whole purchase is undone.
+    Whole = "whole";
+    /// What a partial reversal is to leave, minor units.
+    Keeps = "keeps";
     /// Whose decision it undoes.
     Legs = "legs";
     /// The record of the authorization whose outcome an advice sets.
     Sets = "sets";
     /// The record of the authorization whose answer was not sent.
     Unanswered = "unanswered";
+    /// The record of the authorization whose time was over.
+    Expired = "expired";
     /// The checksum of the configuration; its low half in records that were made under it.
     Configuration = "configuration";
     /// From the read of the last byte to the decision, microseconds.
@@ -220,7 +228,10 @@ impl Row {
             Event::WalletStatusSet(event) => row.wallet_status(event),
             Event::Advised(event) => row.advised(event),
             Event::Noted(event) => row.noted(event),
-            Event::Unanswered(event) => row.unanswered(event),
+            Event::Unanswered(event) => {
+                row.authorization(Column::Unanswered, event.card, event.authorization)
+            }
+            Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
         }
         row
     }
@@ -310,9 +321,9 @@ impl Row {
         self.text(Column::Status, event.status.name());
     }
 
-    fn unanswered(&mut self, event: &Unanswered) {
-        self.number(Column::Card, event.card.0);
-        self.number(Column::Unanswered, event.authorization.0);
+    fn authorization(&mut self, column: Column, card: CardRef, authorization: Sequence) {
+        self.number(Column::Card, card.0);
+        self.number(column, authorization.0);
     }
 
     fn decided(&mut self, event: &Decided) {
@@ -336,6 +347,7 @@ impl Row {
         }
         self.amounts(event.amount, event.billing);
         self.presented(event.presented);
+        self.flag(Column::Increment, event.increment);
         if event.facts.0 != 0 {
             self.number(Column::Facts, event.facts.0);
         }
@@ -360,6 +372,10 @@ impl Row {
         }
         self.approval_code(event.approval_code);
         self.unless_zero(Column::Undoes, event.undoes.0);
+        self.flag(Column::Whole, event.whole);
+        if let Some(keeps) = event.keeps {
+            self.number(Column::Keeps, keeps);
+        }
         let legs = match event.legs {
             Legs::Both => "both",
             Legs::Ours => "ours",

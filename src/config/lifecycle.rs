@@ -1,0 +1,89 @@
+//! `[lifecycle]` and `[expiry.NAME]`: what happens to an authorization after its answer.
+
+use core::ops::RangeInclusive;
+
+use crate::authorizer::CreditsAt;
+use crate::authorizer::expiry::ExpiryTable;
+use crate::authorizer::expiry::Initiator;
+use crate::authorizer::expiry::Row;
+use crate::config;
+use crate::domain::party::NameId;
+use crate::domain::request::Finality;
+use crate::settings::Section;
+
+const SECONDS_PER_HOUR: u32 = 3_600;
+/// A year and a day: longer than any network holds.
+const HOURS_MAX: u32 = 366 * 24;
+
+/// `[lifecycle]` and `[expiry.NAME]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LifecycleSettings {
+    /// How long holds live (R19).
+    pub expiry: ExpiryTable,
+    /// When money from somebody else reaches the account (R15).
+    pub credits: CreditsAt,
+    /// How often the table of authorizations is looked through for those whose time is over, in seconds.
+    pub expire_every_s: u32,
+}
+
+impl LifecycleSettings {
+    /// Reads both. `hold_days` is how long a hold lives that no row is for.
+    pub(super) fn read(root: &Section<'_>, hold_days: u32) -> Self {
+        let otherwise_s = hold_days * 24 * SECONDS_PER_HOUR;
+        let mut settings = Self {
+            expiry: ExpiryTable { rows: Vec::new(), otherwise_s },
+            credits: CreditsAt::default(),
+            expire_every_s: 60,
+        };
+        if let Some(section) = root.section("lifecycle") {
+            let names = [("clearing", CreditsAt::Clearing), ("authorization", CreditsAt::Authorization)];
+            settings.credits = section.choice("credits_at", &names).unwrap_or_default();
+            settings.expire_every_s =
+                config::integer_or(&section, "expire_every_s", 1..=3_600, settings.expire_every_s);
+            section.finish();
+        }
+        for (name, section) in root.sections("expiry") {
+            settings.expiry.rows.push(row(name, &section));
+            section.finish();
+        }
+        settings
+    }
+}
+
+fn row(name: &str, section: &Section<'_>) -> Row {
+    let finalities =
+        [("estimated", Finality::Estimated), ("final", Finality::Final), ("undefined", Finality::Undefined)];
+    let initiators = [("cardholder", Initiator::Cardholder), ("merchant", Initiator::Merchant)];
+    let flag = |key| section.has(key).then(|| section.flag_or(key, false));
+    if section.has("days") == section.has("hours") {
+        section.report(format!("`expiry.{name}` needs `days` or `hours`, one of them"));
+    }
+    let days = config::integer_or(section, "days", 1..=HOURS_MAX / 24, 0);
+    let hours = config::integer_or(section, "hours", 1..=HOURS_MAX, days * 24);
+    Row {
+        network: section.text("network").map(NameId::of),
+        finality: section.choice("finality", &finalities),
+        initiator: section.choice("initiator", &initiators),
+        card_present: flag("card_present"),
+        credit: flag("credit"),
+        mccs: mccs(section),
+        lives_s: hours * SECONDS_PER_HOUR,
+    }
+}
+
+/// `mcc = ["3501-3999", "7011"]`.
+fn mccs(section: &Section<'_>) -> Vec<RangeInclusive<u16>> {
+    let mut ranges = Vec::new();
+    for text in section.texts("mcc") {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let code = |text: &str| if text.len() == 4 { text.parse::<u16>().ok() } else { None };
+        match (code(first), code(last)) {
+            (Some(first), Some(last)) if first <= last => ranges.push(first..=last),
+            _ => {
+                let message = format!("\"{text}\" is no merchant category such as \"7011\" or \"3501-3999\"");
+                section.report_at("mcc", message);
+            }
+        }
+    }
+    ranges
+}

@@ -1,0 +1,234 @@
+//! Applying a reversal: it gives back what its original took, or leaves what waits for the original (R4, R7).
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::CardIdentity;
+use crate::domain::event::Reversed;
+use crate::domain::event::Sequence;
+use crate::domain::request::Legs;
+use crate::domain::time::Timestamp;
+
+use super::answers::Remembered;
+use super::apply::ApplyError;
+use super::apply::moved;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::authorization::LegState;
+use super::authorization::undone_by;
+use super::chain::Named;
+use super::chain::REVERSAL_CLASS;
+use super::chain::fingerprint;
+use super::shard::Shard;
+use super::slab::NONE;
+
+impl Shard {
+    /// Undoes an authorization or its whole group, leaves a part of it, or leaves what waits for it.
+    pub(super) fn reversed(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Reversed,
+    ) -> Result<(), ApplyError> {
+        let CardIdentity::Known(_) = event.card else {
+            self.remember_reversal(sequence, time, event);
+            return Ok(());
+        };
+        let card = self.position_of(event.card)?;
+        if event.undoes == Sequence(0) {
+            return self.leave_tombstone(sequence, time, event, card);
+        }
+        let target = self.position_on(card, event.undoes).ok_or(ApplyError::NoSuchAuthorization)?;
+        if let Some(keeps) = event.keeps {
+            return self.cut(sequence, time, event, target, keeps);
+        }
+        if event.whole {
+            let named = *self.authorizations.at(target);
+            while let Some(other) = self.open_member_besides(card, &named) {
+                self.undo(sequence, time, event, other)?;
+            }
+        }
+        self.undo(sequence, time, event, target)
+    }
+
+    /// An open authorization of the same group.
+    pub(super) fn open_member_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
+        let mut open = self.open_of(self.cards.at(card));
+        let other = |entry: &Authorization| entry.is_of_group(named) && entry.sequence != named.sequence;
+        open.find(|(_, entry)| other(entry)).map(|(position, _)| position)
+    }
+
+    fn undo(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Reversed,
+        position: u32,
+    ) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let legs = entry.legs.with(undone_by(event.legs));
+        // Where the network has approved it by itself, it stands as before without our leg (R4).
+        let stands = event.legs == Legs::Ours && legs.has(LegState::NETWORK_APPROVED);
+        match entry.state {
+            AuthorizationState::Held | AuthorizationState::Pending if stands => {
+                self.authorizations.at_mut(position).legs = legs;
+            }
+            AuthorizationState::Held | AuthorizationState::Pending => {
+                self.give_back(position, AuthorizationState::Reversed)?;
+                self.authorizations.at_mut(position).legs = legs;
+                self.close(event.slot, position, sequence, time);
+            }
+            AuthorizationState::Posted if !stands => {
+                self.give_back_posting(position)?;
+                self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER);
+            }
+            // Nothing is left to give back.
+            _ => self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER),
+        }
+        Ok(())
+    }
+
+    /// Gives back what an open authorization took, and takes it off its card's list of open ones.
+    pub(super) fn give_back(&mut self, position: u32, state: AuthorizationState) -> Result<(), ApplyError> {
+        self.take_less(position, 0)?;
+        self.unlink_open(position);
+        self.authorizations.at_mut(position).state = state;
+        Ok(())
+    }
+
+    /// Posts the opposite of what was posted (R14). It stays where it is among the closed ones, and was closed by what
+    /// posted it.
+    pub(super) fn give_back_posting(&mut self, position: u32) -> Result<(), ApplyError> {
+        if self.authorizations.at(position).state != AuthorizationState::Posted {
+            return Ok(());
+        }
+        self.take_less(position, 0)?;
+        self.authorizations.at_mut(position).state = AuthorizationState::Reversed;
+        Ok(())
+    }
+
+    /// Gives back all of what an authorization took but `keeps`. What it is said to have taken is the caller's.
+    fn take_less(&mut self, position: u32, keeps: i64) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let wallet = self.cards.at(entry.card).wallet;
+        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        let change = keeps.checked_sub(entry.taken).ok_or(ApplyError::Overflow)?;
+        let after = moved(account, entry.state, change)?;
+        self.settle(wallet, after, entry.state, change);
+        Ok(())
+    }
+
+    /// Leaves `keeps` of what an authorization or its whole group took, and is remembered for its repeats. What is
+    /// less already stays as it is: a reversal never takes more.
+    fn cut(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Reversed,
+        target: u32,
+        keeps: i64,
+    ) -> Result<(), ApplyError> {
+        let named = *self.authorizations.at(target);
+        if named.state == AuthorizationState::Tombstone {
+            let place = self.authorizations.at_mut(target);
+            let less = !place.legs.has(LegState::CUT) || keeps < place.taken;
+            place.taken = if less { keeps } else { place.taken };
+            place.legs = place.legs.with(LegState::CUT).with(LegState::UNDONE_LATER);
+            return Ok(());
+        }
+        let entry = Authorization {
+            account: named.account,
+            taken: keeps,
+            ..self.entry(
+                sequence,
+                time,
+                &event.key,
+                event.amount,
+                event.processing_code.0,
+                REVERSAL_CLASS,
+                AuthorizationState::Cut,
+            )
+        };
+        let card = named.card;
+        let mut left = self.left_of(&named, event.whole).saturating_sub(keeps).max(0);
+        if named.state == AuthorizationState::Posted {
+            left = self.cut_one(target, left)?;
+        }
+        let mut at = self.cards.at(card).open;
+        while at != NONE {
+            let member = *self.authorizations.at(at);
+            if member.sequence == named.sequence || event.whole && member.is_of_group(&named) {
+                left = self.cut_one(at, left)?;
+            }
+            at = member.chain_next;
+        }
+        self.link_closed(event.slot, card, entry, time).ok_or(ApplyError::Full("authorizations"))?;
+        Ok(())
+    }
+
+    /// Gives back up to `surplus` of what one authorization took. Returns what is still to be given back by others.
+    fn cut_one(&mut self, position: u32, surplus: i64) -> Result<i64, ApplyError> {
+        let taken = self.authorizations.at(position).taken;
+        let less = surplus.min(taken.saturating_abs());
+        if less > 0 {
+            let keeps = taken - less * taken.signum();
+            self.take_less(position, keeps)?;
+            self.authorizations.at_mut(position).taken = keeps;
+        }
+        let place = self.authorizations.at_mut(position);
+        place.legs = place.legs.with(LegState::CUT);
+        Ok(surplus - less)
+    }
+
+    /// What an authorization, or its whole group, still holds, pends or has posted, as an amount without a sign.
+    #[must_use]
+    pub fn left_of(&self, named: &Authorization, whole: bool) -> i64 {
+        let own = if named.state == AuthorizationState::Posted { named.taken.saturating_abs() } else { 0 };
+        let open = self.open_of(self.cards.at(named.card)).map(|(_, entry)| entry);
+        open.filter(|entry| entry.sequence == named.sequence || whole && entry.is_of_group(named))
+            .fold(own, |sum, entry| sum.saturating_add(entry.taken.saturating_abs()))
+    }
+
+    fn leave_tombstone(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Reversed,
+        card: u32,
+    ) -> Result<(), ApplyError> {
+        let named = Named::by(&event.key, event.original.as_ref());
+        let state = AuthorizationState::Tombstone;
+        let processing_code = event.processing_code.0;
+        let entry = Authorization {
+            stan: named.stan,
+            transmission: named.transmission,
+            acquirer: named.acquirer,
+            taken: event.keeps.unwrap_or(0),
+            legs: if event.keeps.is_some() { LegState::CUT } else { undone_by(event.legs) },
+            ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
+        };
+        let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
+        self.close(event.slot, position, sequence, time);
+        Ok(())
+    }
+
+    /// A reversal for a card that is not ours leaves only its answer.
+    fn remember_reversal(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) {
+        self.remember(
+            event.slot,
+            time,
+            Remembered {
+                fingerprint: fingerprint(&event.key, REVERSAL_CLASS, event.card, self.seed),
+                sequence,
+                amount: event.amount.minor,
+                posted: 0,
+                available: 0,
+                transmission: event.key.transmission.digits(),
+                answered_s: time.seconds() as u32,
+                processing_code: event.processing_code.0,
+                currency: event.amount.currency.numeric(),
+                account_currency: event.amount.currency.numeric(),
+                approval_code: [0; 6],
+                action: ActionCode::Approved,
+            },
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! What happens to an authorization after its first answer, over the wire: increments (R17), partial reversals (R7),
+//! completions (R14), credits (R15), and the end of its time (R19).
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+#[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
+mod harness;
+
+use harness::House;
+use harness::LINKS;
+use harness::PURCHASE;
+use harness::Values;
+use harness::config;
+use harness::eventually;
+use harness::seed;
+use harness::with;
+use turnpike::authorizer::CreditsAt;
+
+/// A message by its MTI and what differs in it, the DE 39 of its answer, and what wallet 1 has posted and held then.
+type Step<'s> = (u16, &'s Values<'s>, &'s str, (i64, i64));
+
+const FREE: (i64, i64) = (100_000, 0);
+const APPROVED: (u8, &str) = (39, "00");
+
+/// The network's id of the purchase: Visa DE 62.2.
+const VISA_ID: (u8, &str) = (62, "40000000000000000123456789012345");
+/// Another purchase's.
+const VISA_OTHER_ID: (u8, &str) = (62, "40000000000000000123456789012399");
+/// 63.1, and 63.3 = 3900: an increment.
+const VISA_INCREMENT: (u8, &str) = (63, "A0000000023900");
+/// Mastercard's: DE 63 with DE 15, or DE 48 SE 63 that names it.
+const MASTERCARD_ID: [(u8, &str); 2] = [(63, "MCC0000A2"), (15, "0604")];
+const TRACE_ID: (u8, &str) = (48, "R6315MCC0000A20604  ");
+/// DE 61, whose seventh position says preauthorization.
+const PREAUTHORIZATION: (u8, &str) = (61, "0000004000800840902101234");
+
+/// Runs the steps in a house of their own, which sums to zero at the end. An empty code is that of a request after its
+/// reversal, which each dialect has for itself.
+fn run(link: &str, steps: &[Step<'_>]) {
+    let (house, _directory) = House::fresh(|_| {});
+    let mut peer = house.connect(link);
+    for (n, (mti, changes, code, balance)) in steps.iter().enumerate() {
+        let answer = peer.ask(*mti, &with(PURCHASE, changes));
+        let code = if code.is_empty() { if link == "visa" { "79" } else { "12" } } else { code };
+        assert_eq!(answer.value(39), code, "{link}: step {n}: {mti:04} with {changes:?}");
+        assert_eq!(house.balance(1), *balance, "{link}: after step {n}: {mti:04} with {changes:?}");
+    }
+    drop(peer);
+    let audit = house.json("/v1/audit/balance");
+    for currency in audit["currencies"].as_array().expect("a list") {
+        assert_eq!(currency["sum"], "0", "{link}: the books sum to zero: {currency}");
+    }
+}
+
+/// DE 90: the MTI and the trace number of the original.
+fn original(mti: u16, stan: &str) -> String {
+    format!("{mti:04}{stan}06041234561234567890100000000000")
+}
+
+#[test]
+fn r17_an_increment_adds_and_has_its_own_reversal() {
+    let of = original(100, "000002");
+    let visa: [&Values<'_>; 3] = [
+        &[VISA_ID],
+        &[VISA_ID, VISA_INCREMENT, (4, "000000002000"), (11, "000002"), (37, "REF000000002")],
+        &[VISA_ID, (4, "000000002000"), (11, "000003"), (37, "REF000000003"), (90, &of)],
+    ];
+    let [id, day] = MASTERCARD_ID;
+    let add: &Values<'_> = &[
+        PREAUTHORIZATION,
+        TRACE_ID,
+        (63, "MCC0000A9"),
+        day,
+        (4, "000000002000"),
+        (11, "000002"),
+        (37, "REF000000002"),
+    ];
+    let mastercard: [&Values<'_>; 3] = [
+        &[id, day, PREAUTHORIZATION],
+        add,
+        &[TRACE_ID, (4, "000000002000"), (11, "000003"), (37, "REF000000003"), (90, &of)],
+    ];
+    for (link, [first, add, undo_one]) in [("visa", visa), ("mastercard", mastercard)] {
+        // One leg, then the whole by the id alone, with an amount that no message has.
+        let by_id = if link == "visa" { VISA_ID } else { TRACE_ID };
+        let whole: &Values<'_> = &[by_id, (4, "000000009999"), (11, "000004"), (37, "REF000000004")];
+        run(
+            link,
+            &[
+                (100, first, "00", (100_000, 5_000)),
+                (100, add, "00", (100_000, 7_000)),
+                (101, add, "00", (100_000, 7_000)),
+                (420, undo_one, "00", (100_000, 5_000)),
+                (421, undo_one, "00", (100_000, 5_000)),
+                (420, whole, "00", FREE),
+                (421, whole, "00", FREE),
+                // It adds to what was undone.
+                (100, &with(add, &[(11, "000005"), (37, "REF000000005")]), "", FREE),
+            ],
+        );
+        // The whole at once, by the amount of both.
+        let both: &Values<'_> = &[by_id, (4, "000000007000"), (11, "000004"), (37, "REF000000004")];
+        run(
+            link,
+            &[
+                (100, first, "00", (100_000, 5_000)),
+                (100, add, "00", (100_000, 7_000)),
+                (420, both, "00", FREE),
+            ],
+        );
+        // A completion takes the place of all of it, and what adds to it then is a purchase of its own.
+        let completion: &Values<'_> =
+            &[by_id, APPROVED, (4, "000000006500"), (11, "000004"), (37, "REF000000004")];
+        run(
+            link,
+            &[
+                (100, first, "00", (100_000, 5_000)),
+                (100, add, "00", (100_000, 7_000)),
+                (220, completion, "00", (93_500, 0)),
+                (221, completion, "00", (93_500, 0)),
+                (100, &with(add, &[(11, "000005"), (37, "REF000000005")]), "00", (93_500, 2_000)),
+            ],
+        );
+    }
+    // One that names nothing that we know is a purchase like any other.
+    run(
+        "visa",
+        &[
+            (100, &[VISA_ID], "00", (100_000, 5_000)),
+            (100, &[VISA_OTHER_ID, VISA_INCREMENT, (11, "000002")], "00", (100_000, 10_000)),
+        ],
+    );
+}
+
+#[test]
+fn r17_an_increment_of_nothing_only_extends() {
+    let (house, _directory) = House::fresh(|config| config.lifecycle.expiry.otherwise_s = 10);
+    let mut peer = house.connect("mastercard");
+    let [id, day] = MASTERCARD_ID;
+    assert_eq!(peer.ask(100, &with(PURCHASE, &[id, day, PREAUTHORIZATION])).value(39), "00");
+    let until = |house: &House| {
+        let list = house.json("/v1/wallets/1/authorizations");
+        let all = list["authorizations"].as_array().expect("a list").clone();
+        all.iter().map(|entry| entry["hold_until"].as_str().expect("a time").to_owned()).min().expect("one")
+    };
+    let before = until(&house);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let more = [PREAUTHORIZATION, TRACE_ID, (63, "MCC0000A9"), day, (4, "000000000000"), (11, "000002")];
+    assert_eq!(peer.ask(100, &with(PURCHASE, &more)).value(39), "00");
+    assert_eq!(house.balance(1), (100_000, 5_000));
+    assert!(until(&house) > before, "{before}");
+    // Without anything to extend it makes no sense.
+    let strange = [(48, "R6315MCC0000ZZ0604  "), (11, "000003")];
+    assert_eq!(peer.ask(100, &with(&with(PURCHASE, &more), &strange)).value(39), "13");
+}
+
+#[test]
+fn r7_a_partial_reversal_leaves_the_replacement_amount() {
+    let kept = |amount: &str| format!("{amount:0<42}");
+    let (twenty, thirty, hundred) = (kept("000000002000"), kept("000000003000"), kept("000000010000"));
+    let (of, posted) = (original(100, "000001"), original(200, "000001"));
+    let full: &Values<'_> = &[(14, ""), (90, &of)];
+    let part: &Values<'_> = &[(14, ""), (90, &of), (11, "000002"), (95, &thirty)];
+    let less: &Values<'_> = &[(14, ""), (90, &of), (11, "000003"), (95, &twenty)];
+    let more: &Values<'_> = &[(14, ""), (90, &of), (11, "000004"), (95, &hundred)];
+    let back: &Values<'_> = &[(14, ""), (90, &posted), (11, "000002"), (95, &thirty)];
+    for (link, _) in LINKS {
+        run(
+            link,
+            &[
+                (100, &[], "00", (100_000, 5_000)),
+                (420, part, "00", (100_000, 3_000)),
+                (421, part, "00", (100_000, 3_000)),
+                // It never takes more.
+                (420, more, "00", (100_000, 3_000)),
+                (400, less, "00", (100_000, 2_000)),
+                (421, part, "00", (100_000, 2_000)),
+                // The network's own outcome comes late, with the whole amount.
+                (120, &[APPROVED], "00", (100_000, 2_000)),
+                (420, full, "00", FREE),
+                (421, less, "00", FREE),
+            ],
+        );
+        // It comes first: the request is late, and the network's own outcome is held net of it.
+        run(
+            link,
+            &[
+                (420, part, "00", FREE),
+                (100, &[], "", FREE),
+                (120, &[APPROVED], "00", (100_000, 3_000)),
+                (420, full, "00", FREE),
+            ],
+        );
+        run(
+            link,
+            &[(200, &[], "00", (95_000, 0)), (420, back, "00", (97_000, 0)), (421, back, "00", (97_000, 0))],
+        );
+    }
+}
+
+#[test]
+fn r4_a_completion_at_the_pump_takes_the_place_of_what_was_held() {
+    let less: &Values<'_> = &[VISA_ID, APPROVED, (25, "06"), (4, "000000003120"), (11, "000002")];
+    run(
+        "visa",
+        &[
+            (100, &[VISA_ID], "00", (100_000, 5_000)),
+            (120, less, "00", (100_000, 3_120)),
+            (121, less, "00", (100_000, 3_120)),
+        ],
+    );
+    let [id, day] = MASTERCARD_ID;
+    let more: &Values<'_> =
+        &[TRACE_ID, APPROVED, (60, "1910000"), (4, "000000007450"), (11, "000002"), (37, "REF000000002")];
+    run("mastercard", &[(100, &[id, day], "00", (100_000, 5_000)), (120, more, "00", (100_000, 7_450))]);
+}
+
+#[test]
+fn r11_every_kind_of_debit_is_held_whole() {
+    // Cash back is inside DE 4; account funding and quasi-cash are never approved for a part.
+    for (link, _) in LINKS {
+        for kind in ["000000", "010000", "090000", "100000", "110000", "170000"] {
+            run(link, &[(100, &[(3, kind)], "00", (100_000, 5_000))]);
+        }
+    }
+    let part = (60, "050000000001");
+    let large = (4, "000000150000");
+    for (kind, code, held) in
+        [("000000", "10", 100_000), ("090000", "10", 100_000), ("100000", "51", 0), ("110000", "51", 0)]
+    {
+        run("visa", &[(100, &[(3, kind), part, large], code, (100_000, held))]);
+    }
+}
+
+#[test]
+fn r15_money_from_somebody_else_comes_at_clearing_or_at_once() {
+    for (link, kind) in [("visa", "260000"), ("mastercard", "280000"), ("iso87", "260000")] {
+        let credit: &Values<'_> = &[(3, kind)];
+        run(
+            link,
+            &[
+                (100, credit, "00", FREE),
+                (220, &[(3, kind), APPROVED], "00", (105_000, 0)),
+                (221, &[(3, kind), APPROVED], "00", (105_000, 0)),
+            ],
+        );
+        let (house, _directory) = House::fresh(|config| config.lifecycle.credits = CreditsAt::Authorization);
+        let mut peer = house.connect(link);
+        let steps = [(100, (105_000, 0)), (101, (105_000, 0)), (420, FREE), (421, FREE)];
+        for (mti, balance) in steps {
+            let answer = peer.ask(mti, &with(PURCHASE, credit));
+            assert_eq!((answer.value(39), house.balance(1)), ("00", balance), "{link}: {mti:04}");
+        }
+        // What was given is not given again when the completion says so.
+        let next: &Values<'_> = &[(3, kind), (11, "000002"), (37, "REF000000002")];
+        assert_eq!(peer.ask(100, &with(PURCHASE, next)).value(39), "00");
+        assert_eq!(peer.ask(220, &with(&with(PURCHASE, next), &[APPROVED])).value(39), "00");
+        assert_eq!(house.balance(1), (105_000, 0), "{link}");
+    }
+}
+
+#[test]
+fn r19_a_hold_ends_with_its_time_and_nothing_holds_it_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = config(directory.path(), |config| {
+        config.lifecycle.expiry.otherwise_s = 1;
+        config.lifecycle.expire_every_s = 1;
+    });
+    let mut house = House::start(&settings, Some(&seed(harness::SEED))).expect("a start");
+    let mut peer = house.connect("visa");
+    let held = peer.ask(100, &with(PURCHASE, &[VISA_ID]));
+    assert_eq!((held.value(39), house.balance(1).1), ("00", 5_000));
+    eventually("the hold ends", || house.balance(1) == FREE);
+    assert_eq!(house.metric("turnpike_ledger_authorizations_expired_total"), 1);
+    for _ in 0..2 {
+        let state = house.json("/v1/wallets/1/authorizations")["authorizations"][0]["state"].clone();
+        assert_eq!(state, "expired");
+        let mut peer = house.connect("visa");
+        // Its repeat is answered as it was; the network's late word and a late reversal hold and free nothing.
+        for (mti, code) in [(101, held.value(38)), (120, ""), (420, "")] {
+            let answer = peer.ask(mti, &with(PURCHASE, &[VISA_ID]));
+            assert_eq!((answer.value(39), answer.value(38)), ("00", code), "{mti:04}");
+            assert_eq!(house.balance(1), FREE, "{mti:04}");
+        }
+        let drained = house.drain();
+        house = House::start(&settings, None).expect("a start from disk");
+        let (hash, last) = *house.daemon().face.last_hash.lock();
+        assert_eq!((hash, last), (drained.hash, drained.last), "the same state from the journal alone");
+    }
+}
