@@ -176,12 +176,14 @@ fn part_or_whole<'s>(
     let members = || shard.open_members(card, found);
     let has_total = || members().fold(0_i64, |sum, entry| sum.saturating_add(entry.amount)) == asked.minor;
     if original.named {
-        let alone = || members().all(|entry| entry.sequence == found.sequence);
-        if reversal.legs == Legs::Ours || alone() {
+        let others = || members().filter(|entry| entry.sequence != found.sequence);
+        if reversal.legs == Legs::Ours || others().next().is_none() {
             return Some((found, false));
         }
+        // Another first request with the same id is a purchase of its own, whatever gave it that id.
         let begins = reversal.replacement.is_none() && !found.is_increment() && found.state.is_open();
-        return Some((found, begins || has_total()));
+        let ends_purchase = begins && others().all(Authorization::is_increment);
+        return Some((found, ends_purchase || has_total()));
     }
     if let Some(entry) = members().find(|entry| has_amount(entry)) {
         return Some((entry, false));

@@ -122,7 +122,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Gives back what an authorization and its whole group hold: it is posted by a message of its own, and final.
+    /// Gives back what an authorization and the increments of its purchase hold: it is posted by a message of its own, and
+    /// that is final.
     pub(super) fn capture(
         &mut self,
         sequence: Sequence,
@@ -136,7 +137,7 @@ impl Shard {
             shard.close(slot, position, sequence, time);
             Ok(())
         };
-        while let Some(other) = self.open_member_besides(named.card, &named) {
+        while let Some(other) = self.open_increment_besides(named.card, &named) {
             end(self, other)?;
         }
         if named.state.is_open() { end(self, position) } else { Ok(()) }

@@ -493,13 +493,15 @@ impl Shard {
         open.or_else(|| self.strongest(closed(), &search)).map(|(_, entry)| entry)
     }
 
-    /// The strongest match of a list; of equal ones the newest.
+    /// The strongest match of a list; of equal ones the first request of a purchase before its increments, then the
+    /// newest.
     fn strongest<'s>(
         &'s self,
         list: impl Iterator<Item = (u32, &'s Authorization)>,
         search: &Search<'_>,
     ) -> Option<(Match, &'s Authorization)> {
-        self.matches(list, search).max_by_key(|(strength, entry)| (*strength, entry.sequence))
+        let rank = |entry: &Authorization| (!entry.is_increment(), entry.sequence);
+        self.matches(list, search).max_by_key(|(strength, entry)| (*strength, rank(entry)))
     }
 
     fn matches<'s>(

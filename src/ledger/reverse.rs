@@ -50,10 +50,19 @@ impl Shard {
     }
 
     /// An open authorization of the same group.
-    pub(super) fn open_member_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
+    fn open_member_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
         let mut open = self.open_of(self.cards.at(card));
         let other = |entry: &Authorization| entry.is_of_group(named) && entry.sequence != named.sequence;
         open.find(|(_, entry)| other(entry)).map(|(position, _)| position)
+    }
+
+    /// An open increment of the same group.
+    pub(super) fn open_increment_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
+        let mut open = self.open_of(self.cards.at(card));
+        let adds = |entry: &Authorization| {
+            entry.is_increment() && entry.is_of_group(named) && entry.sequence != named.sequence
+        };
+        open.find(|(_, entry)| adds(entry)).map(|(position, _)| position)
     }
 
     fn undo(

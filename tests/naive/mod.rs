@@ -416,16 +416,17 @@ impl Model {
         self.told.push(Told { sequence, pan, key: advice.key, class });
         let card = self.cards.get(&pan).copied()?;
         let holds = advice.class == MessageClass::Authorization;
-        let ranked: Vec<(bool, u8, usize)> = self
+        let ranked: Vec<(bool, u8, bool, usize)> = self
             .said
             .iter()
             .enumerate()
             .filter(|(_, said)| said.pan == pan && said.approved && !said.capture)
             .filter_map(|(at, said)| {
-                rank_of_advice(said, advice).map(|rank| (said.stands == Stands::Open, rank, at))
+                rank_of_advice(said, advice)
+                    .map(|rank| (said.stands == Stands::Open, rank, !said.increment, at))
             })
             .collect();
-        let known = ranked.into_iter().max().map(|(_, _, at)| at);
+        let known = ranked.into_iter().max().map(|(_, _, _, at)| at);
         let waits: Vec<&Waiting> = self
             .waiting
             .iter()
@@ -485,6 +486,7 @@ impl Model {
             // It posts what the other one held.
             Some(at) if !holds && self.said[at].class == 1 => {
                 let mut ends = self.open_others(at);
+                ends.retain(|other| self.said[*other].increment);
                 ends.extend((self.said[at].stands == Stands::Open).then_some(at));
                 for other in ends {
                     self.end(other, Stands::Captured, sequence);
@@ -632,7 +634,9 @@ impl Model {
         let both = reversal.legs == Legs::Both;
         if named {
             let said = &self.said[at];
-            let began = reversal.replacement.is_none() && !said.increment && said.stands == Stands::Open;
+            let all_add = others.iter().all(|other| self.said[*other].increment);
+            let began =
+                reversal.replacement.is_none() && !said.increment && said.stands == Stands::Open && all_add;
             let whole = both && !others.is_empty() && (began || total == reversal.amount.minor);
             return Some((at, whole));
         }
