@@ -26,6 +26,7 @@ use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
+use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
@@ -242,6 +243,7 @@ struct House {
     writer: Writer<Memory>,
     memory: Memory,
     keys: Arc<Keys>,
+    configured: Configured,
 }
 
 impl House {
@@ -251,13 +253,17 @@ impl House {
 
     /// Epochs are the seconds of a start, so that two directories have different ones.
     fn begun(shards: u16, traffic: &mut Traffic, epoch_min: u32) -> Self {
-        let books = Books::new(Layout::new(shards), CAPACITY, BOUNDS, keys(7).table_seed());
-        let mut house = Self::over(Memory::new(), books, &Recovered::default(), epoch_min);
+        let mut house = Self::empty(shards, epoch_min);
         for _ in 0..40 {
             traffic.open(&house.pipeline);
         }
         house.sync();
         house
+    }
+
+    fn empty(shards: u16, epoch_min: u32) -> Self {
+        let books = Books::new(Layout::new(shards), CAPACITY, BOUNDS, keys(7).table_seed());
+        Self::over(Memory::new(), books, &Recovered::default(), epoch_min)
     }
 
     fn over(memory: Memory, books: Books, recovered: &Recovered, epoch_min: u32) -> Self {
@@ -285,10 +291,21 @@ impl House {
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
         // From here on a run of the writer ends when nothing is left to write.
         pipeline.close();
-        let configured = Event::Configured(Configured { version: 1, bounds: BOUNDS });
-        let now = Timestamp::from_seconds(START_S).max(recovered.time);
-        pipeline.commit_to_all(&configured, now).expect("room");
-        Self { pipeline, writer, memory, keys }
+        let configured = Configured { version: 1, bounds: BOUNDS };
+        let house = Self { pipeline, writer, memory, keys, configured };
+        house.configure(recovered.time)
+    }
+
+    fn configure(self, time: Timestamp) -> Self {
+        let now = Timestamp::from_seconds(START_S).max(time);
+        self.pipeline.commit_to_all(&Event::Configured(self.configured), now).expect("room");
+        self
+    }
+
+    /// Other bounds from here on.
+    fn bounded(self, bounds: Bounds) -> Self {
+        let configured = Configured { version: 2, bounds };
+        Self { configured, ..self }.configure(Timestamp::default())
     }
 
     fn sync(&mut self) {
@@ -297,9 +314,8 @@ impl House {
 
     /// Makes a snapshot of this number, with traffic between any two blocks.
     fn snapshot(&mut self, number: u64, traffic: &mut Traffic) {
-        let configured = Configured { version: 1, bounds: BOUNDS };
         let salt = [number as u8; 32];
-        let head = Head { number, salt, began: traffic.now, configured, seeded: None };
+        let head = Head { number, salt, began: traffic.now, configured: self.configured, seeded: None };
         let mut writer = SnapshotWriter::begin(&self.memory, &head, &self.keys.vault).expect("a good disk");
         let pipeline = &self.pipeline;
         let copied = pipeline.copy_into(&mut writer, Steps::default(), &mut |_| {
@@ -359,7 +375,8 @@ fn a_copy_made_wallet_by_wallet_while_the_books_change_is_of_its_cut() {
         if seed == 0 {
             to = 4;
         }
-        let mut restoring = Restoring::new(Layout::new(to), CAPACITY, BOUNDS, keys(7).table_seed());
+        let mut restoring =
+            Restoring::new(Books::new(Layout::new(to), CAPACITY, BOUNDS, keys(7).table_seed()));
         let mut stamps = vec![Sequence(0); 1024];
         // Each shard is copied over a part of the history, a wallet at a time; the parts overlap.
         let spans: Vec<(usize, usize)> = (0..4)
@@ -453,7 +470,44 @@ fn a_start_from_a_snapshot_gives_the_books_of_the_whole_journal() {
 fn verified(memory: &Memory) -> Verified {
     let keys = keys(7);
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
-    verify(memory, opener, &keys.vault, settings(1)).expect("a whole journal")
+    verify(memory, opener, &keys.vault, keys.table_seed()).expect("a whole journal")
+}
+
+/// Room for verification is what each slot needs: its even share of this journal would be some 70 authorizations.
+#[test]
+fn verification_has_room_for_a_journal_whose_traffic_is_on_few_wallets() {
+    for wallets in [1, 2] {
+        let mut traffic = Traffic::new(wallets);
+        let bounds = Bounds { closed_per_slot: 1_000, authorizations_per_card: 1_000, ..BOUNDS };
+        let mut house = House::empty(1, 1).bounded(bounds);
+        (0..wallets).for_each(|_| traffic.open(&house.pipeline));
+        for number in 1..=2 {
+            for _ in 0..300 {
+                (0..5).for_each(|_| traffic.authorize(&house.pipeline));
+                house.sync();
+            }
+            house.snapshot(number, &mut traffic);
+        }
+        (0..500).for_each(|_| traffic.authorize(&house.pipeline));
+        house.sync();
+        let even = house.pipeline.durable().0.div_ceil(u64::from(SLOTS));
+        let busiest = |books: &Books| books.shards.iter().map(|shard| shard.fill().open_authorizations).max();
+        let found = verified(&house.memory);
+        assert!(busiest(&found.rebuilt.books) > Some(2 * (even + even / 8 + 64)), "{wallets} wallets");
+        assert_eq!(found.rebuilt.books.state_hash(), house.hash(), "{wallets} wallets");
+        let differing = |found: &Verified| Vec::from_iter(found.compared.iter().map(|(_, _, slot)| *slot));
+        assert_eq!(differing(&found), [None, None], "{wallets} wallets");
+
+        // The same when the first snapshot stands for the journal's beginning.
+        let tail = snapshot::read_tail(&house.memory, 1, &house.keys.vault).expect("a snapshot");
+        let segments = segment::survey(&house.memory).expect("a journal");
+        let released = segment::release(&house.memory, &segments, tail.covered, 1 << 20, 0);
+        assert!(released.expect("a good disk") > 0);
+        let found = verified(&house.memory);
+        assert_eq!(found.rebuilt.snapshot.map(|(number, _)| number), Some(1));
+        assert_eq!(found.rebuilt.books.state_hash(), house.hash(), "{wallets} wallets");
+        assert_eq!(differing(&found), [None], "{wallets} wallets");
+    }
 }
 
 #[test]

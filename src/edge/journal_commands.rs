@@ -9,16 +9,9 @@ use crate::edge::commands::say;
 use crate::edge::disk::Disk;
 use crate::edge::exit;
 use crate::edge::keys;
-use crate::journal::inspect::Inspection;
 use crate::journal::inspect::inspect as inspect_journal;
-use crate::journal::record::Kind;
 use crate::journal::recover::Opener;
-use crate::journal::snapshot;
-use crate::journal::snapshot::Part;
-use crate::ledger::books::Layout;
-use crate::ledger::restore::Counts;
-use crate::ledger::shard::Capacity;
-use crate::recovery;
+use crate::journal::segment;
 use crate::recovery::verify::Verified;
 use crate::recovery::verify::verify as verify_all;
 
@@ -30,51 +23,13 @@ pub fn inspect(data_dir: &Path, batches: bool) -> u8 {
     if inspection.verdict.is_ok() { exit::OK } else { exit::DATA }
 }
 
-/// Room for what a journal and its snapshots hold, counted beforehand.
-fn capacity_of(inspection: &Inspection, snapshots: Counts) -> Capacity {
-    let mut counts = [0_usize; Kind::ALL.len()];
-    for segment in &inspection.segments {
-        for (sum, count) in counts.iter_mut().zip(segment.kinds.0) {
-            *sum += usize::try_from(count).unwrap_or(usize::MAX);
-        }
-    }
-    let count = |kind| Kind::ALL.iter().position(|(known, _)| *known == kind).map_or(0, |at| counts[at]);
-    Capacity {
-        wallets: count(Kind::AccountFunded) + snapshots.wallets,
-        further_accounts: count(Kind::AccountFunded) + snapshots.accounts,
-        cards: count(Kind::CardOpened) + snapshots.cards,
-        authorizations: count(Kind::Decided)
-            + count(Kind::Reversed)
-            + count(Kind::Advised)
-            + snapshots.authorizations,
-    }
-}
-
 /// Reads the journal and all snapshots and compares them.
 fn verified(disk: &Disk, keys: &Keys) -> Result<Verified, String> {
-    let mut counts = Counts::default();
-    for number in snapshot::list(disk).map_err(|error| error.to_string())? {
-        // A damaged one is told below.
-        let _ = snapshot::read(disk, number, &keys.vault, &mut |part, _, body| {
-            if part == Part::Wallets {
-                counts.add(body).map_err(|error| error.to_string())?;
-            }
-            Ok(())
-        });
-    }
-    let oldest = snapshot::list(disk).map_err(|error| error.to_string())?.first().copied();
-    let tail = oldest.and_then(|oldest| snapshot::read_tail(disk, oldest, &keys.vault).ok());
-    let inspection = inspect_journal(disk, tail.unwrap_or_default().covered, false);
-    if let Err(error) = &inspection.verdict {
-        return Err(error.to_string());
-    }
-    if inspection.segments.is_empty() {
+    if segment::survey(disk).map_err(|error| error.to_string())?.is_empty() {
         return Err("there is no journal".to_owned());
     }
     let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
-    let capacity = capacity_of(&inspection, counts);
-    let settings = recovery::Settings { layout: Layout::new(1), capacity, seed: keys.table_seed() };
-    verify_all(disk, opener, &keys.vault, settings).map_err(|error| error.to_string())
+    verify_all(disk, opener, &keys.vault, keys.table_seed()).map_err(|error| error.to_string())
 }
 
 /// `turnpike journal verify`: rebuilds the books from every record and checks that they hold.

@@ -13,6 +13,7 @@ use super::apply::ApplyError;
 use super::directory::Directory;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::room::Needs;
 use super::shard::Capacity;
 use super::shard::Shard;
 use super::shard::Totals;
@@ -81,14 +82,30 @@ impl Books {
     /// Empty books with room for `totals` in all.
     #[must_use]
     pub fn new(layout: Layout, totals: Capacity, bounds: Bounds, seed: u64) -> Self {
-        let shards = layout.shards();
-        let capacity = Capacity::share(totals, usize::from(shards));
+        let capacity = Capacity::share(totals, usize::from(layout.shards()));
+        Self::with(layout, totals.cards, bounds, seed, |_| capacity)
+    }
+
+    /// Empty books of a shard for each slot, with room for what each of them needs.
+    #[must_use]
+    pub fn by_slot(needs: &Needs, bounds: Bounds, seed: u64) -> Self {
+        Self::with(Layout::new(SLOTS), needs.cards(), bounds, seed, |slot| needs.of(slot))
+    }
+
+    fn with(
+        layout: Layout,
+        cards: usize,
+        bounds: Bounds,
+        seed: u64,
+        room: impl Fn(Slot) -> Capacity,
+    ) -> Self {
         let slots = layout.slots_per_shard;
         let first = |n: u16| Slot::new(n * slots).unwrap_or_default();
+        let shard = |n| Shard::new(first(n), slots, room(first(n)), bounds, seed);
         Self {
             layout,
-            shards: (0..shards).map(|n| Shard::new(first(n), slots, capacity, bounds, seed)).collect(),
-            directory: Directory::with_capacity(totals.cards),
+            shards: (0..layout.shards()).map(shard).collect(),
+            directory: Directory::with_capacity(cards),
             seed,
         }
     }

@@ -22,6 +22,7 @@ mod lookahead;
 mod prefetch;
 pub mod restore;
 mod reverse;
+pub mod room;
 pub mod shard;
 pub mod slab;
 pub mod state_hash;

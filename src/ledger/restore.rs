@@ -7,7 +7,6 @@ use crate::domain::card::CardStatus;
 use crate::domain::card::Pan;
 use crate::domain::card::ServiceCode;
 use crate::domain::card::Verification;
-use crate::domain::event::Bounds;
 use crate::domain::event::CardOpened;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
@@ -21,13 +20,12 @@ use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::authorization::LegState;
 use super::books::Books;
-use super::books::Layout;
 use super::books::sum_totals;
 use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::room::Needs;
 use super::shard::Account;
-use super::shard::Capacity;
 use super::shard::Card;
 use super::shard::Shard;
 use super::shard::Totals;
@@ -63,10 +61,9 @@ pub struct Restoring {
 }
 
 impl Restoring {
-    /// Begins with empty books under the seed that the images were made under.
+    /// Begins with empty books under the bounds and the seed that the images were made under.
     #[must_use]
-    pub fn new(layout: Layout, capacity: Capacity, bounds: Bounds, seed: u64) -> Self {
-        let books = Books::new(layout, capacity, bounds, seed);
+    pub fn new(books: Books) -> Self {
         let closed = books.shards.iter().map(|_| Vec::new()).collect();
         Self { books, noted: Vec::new(), closed }
     }
@@ -177,43 +174,32 @@ impl Restoring {
     }
 }
 
-/// How much there is in images, to make room for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Wallets.
-    pub wallets: usize,
-    /// Accounts, first ones included.
-    pub accounts: usize,
-    /// Cards.
-    pub cards: usize,
-    /// Authorizations and tombstones.
-    pub authorizations: usize,
-}
-
-impl Counts {
-    /// Adds images of wallets.
+impl Needs {
+    /// Counts what images of wallets hold.
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn add(&mut self, images: &[u8]) -> Result<(), ImageError> {
+    pub fn count_wallets(&mut self, images: &[u8]) -> Result<(), ImageError> {
         let mut take = Take { rest: images, of: "wallet" };
         while !take.rest.is_empty() {
-            take.bytes::<9>()?;
+            let slot = Slot::of_wallet(WalletId(take.u64()?));
+            let _status = take.u8()?;
             let (accounts, cards) = (take.u16()?, take.u16()?);
             for _ in 0..accounts {
                 take_account(&mut take)?;
             }
+            let needs = self.of_mut(slot);
+            needs.wallets += 1;
+            needs.further_accounts += usize::from(accounts).saturating_sub(1);
+            needs.cards += usize::from(cards);
             for _ in 0..cards {
                 take_card(&mut take, Slot::default(), NONE)?;
                 let (open, closed) = (take.u16()?, take.u16()?);
                 for _ in 0..u32::from(open) + u32::from(closed) {
                     take_authorization(&mut take)?;
-                    self.authorizations += 1;
+                    needs.authorizations += 1;
                 }
             }
-            self.wallets += 1;
-            self.accounts += usize::from(accounts);
-            self.cards += usize::from(cards);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use super::slab::NONE;
 use super::slab::Slab;
 
 /// How many of each thing one shard has room for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Capacity {
     /// Wallets.
     pub wallets: usize,

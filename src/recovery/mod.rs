@@ -83,7 +83,8 @@ pub fn rebuild<S: Storage>(
     opener: Opener<'_>,
     settings: Settings,
 ) -> Result<Rebuilt, RebuildError> {
-    let mut replay = Replay::from_nothing(settings);
+    let Settings { layout, capacity, seed } = settings;
+    let mut replay = Replay::new(Books::new(layout, capacity, Bounds::default(), seed));
     replay.journal(storage, opener, Tail::default(), &mut |_, _| ())?;
     replay.end()
 }
@@ -102,7 +103,8 @@ pub fn restore<S: Storage>(
 ) -> Result<Rebuilt, RebuildError> {
     let mut damaged = Vec::new();
     for number in snapshot::list(storage).map_err(SnapshotError::from)?.into_iter().rev() {
-        match Replay::from_snapshot(storage, number, keys, settings) {
+        let books = |bounds| Books::new(settings.layout, settings.capacity, bounds, settings.seed);
+        match Replay::from_snapshot(storage, number, keys, books) {
             Ok((mut replay, tail)) => {
                 replay.journal(storage, opener, tail, &mut |_, _| ())?;
                 return Ok(Rebuilt { damaged, ..replay.end()? });
@@ -134,14 +136,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Begins with empty books.
+    /// Begins with these books, which are empty.
     #[must_use]
-    pub fn from_nothing(settings: Settings) -> Self {
-        let Settings { layout, capacity, seed } = settings;
-        Self::with(Books::new(layout, capacity, Bounds::default(), seed))
-    }
-
-    fn with(books: Books) -> Self {
+    pub fn new(books: Books) -> Self {
         Self {
             books,
             stamps: vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice(),
@@ -154,7 +151,7 @@ impl Replay {
         }
     }
 
-    /// Begins with the books of one snapshot.
+    /// Begins with the books of one snapshot. `books` makes empty ones under the bounds that it was made under.
     ///
     /// # Errors
     /// It is damaged, of another key or journal, or does not fit.
@@ -162,12 +159,11 @@ impl Replay {
         storage: &S,
         number: u64,
         keys: &dyn SnapshotKeys,
-        settings: Settings,
+        books: impl FnOnce(Bounds) -> Books,
     ) -> Result<(Self, Tail), SnapshotError> {
-        let Settings { layout, capacity, seed } = settings;
         let head = snapshot::read_head(storage, number, keys)?;
         let Head { configured, seeded, .. } = head;
-        let mut restoring = Restoring::new(layout, capacity, configured.bounds, seed);
+        let mut restoring = Restoring::new(books(configured.bounds));
         let mut stamps = vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice();
         let mut wallets = 0;
         let unfit = |cause: ImageError| cause.to_string();
@@ -190,7 +186,7 @@ impl Replay {
         is_of_this_journal(storage, number, &tail)?;
         let books = restoring.finish().map_err(|error| unfit(error.to_string()))?;
         let (configured, snapshot) = (Some(configured), Some((number, tail)));
-        Ok((Self { stamps, seeded, configured, snapshot, ..Self::with(books) }, tail))
+        Ok((Self { stamps, seeded, configured, snapshot, ..Self::new(books) }, tail))
     }
 
     /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each.

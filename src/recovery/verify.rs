@@ -1,22 +1,24 @@
 //! Whether snapshots and journal tell the same story: the books are built from the oldest there is, and compared with
 //! every later snapshot at each of its cuts, slot by slot.
 
+use crate::domain::event::Bounds;
 use crate::domain::event::Sequence;
-use crate::domain::party::SLOTS;
 use crate::domain::seal::SnapshotKeys;
 use crate::journal::recover::Opener;
+use crate::journal::recover::recover;
 use crate::journal::segment;
 use crate::journal::snapshot;
+use crate::journal::snapshot::Part;
 use crate::journal::snapshot::SnapshotError;
 use crate::journal::snapshot::Tail;
 use crate::journal::storage::Storage;
 use crate::ledger::books::Books;
-use crate::ledger::books::Layout;
+use crate::ledger::room::Needs;
 
 use super::RebuildError;
 use super::Rebuilt;
 use super::Replay;
-use super::Settings;
+use super::is_of_this_journal;
 
 /// What was found.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub struct Verified {
     pub damaged: Vec<SnapshotError>,
 }
 
-/// Reads everything and compares. Only the room of `settings` and the seed are used: a slot is a shard here.
+/// Reads everything twice, to count what there is and to compare it. Only what is there bounds the room for it: a slot
+/// is a shard here, and each has room for its own. `seed` is what snapshots were made under.
 ///
 /// # Errors
 /// The journal is damaged or foreign, a snapshot is foreign, or something does not fit.
@@ -37,31 +40,65 @@ pub fn verify<S: Storage>(
     storage: &S,
     opener: Opener<'_>,
     keys: &dyn SnapshotKeys,
-    settings: Settings,
+    seed: u64,
 ) -> Result<Verified, RebuildError> {
-    let settings = Settings { layout: Layout::new(SLOTS), ..settings };
-    let (mut damaged, mut snapshots) = (Vec::new(), Vec::new());
+    let first = segment::survey(storage)?.first().map(|first| first.header.first);
+    let mut base = None;
+    if first.is_none_or(|first| first == Sequence(1)) {
+        base = Some(from_nothing(storage, opener, seed)?);
+    }
+    let (mut damaged, mut comparisons) = (Vec::new(), Vec::new());
     for number in snapshot::list(storage).map_err(SnapshotError::from)? {
-        match Replay::from_snapshot(storage, number, keys, settings) {
-            Ok(replay) => snapshots.push(replay),
-            Err(error) if error.is_damage() => damaged.push(error),
-            Err(error) => return Err(error.into()),
+        // Where the journal's beginning is gone, the oldest snapshot stands for it.
+        let later = base.is_none().then_some(opener);
+        match from_snapshot(storage, number, keys, later, seed) {
+            Ok(begun) if base.is_none() => base = Some(begun),
+            Ok(begun) => comparisons.push(Comparison::new(begun)),
+            Err(RebuildError::Snapshot(error)) if error.is_damage() => damaged.push(error),
+            Err(error) => return Err(error),
         }
     }
-    let first = segment::survey(storage)?.first().map(|first| first.header.first);
-    let whole = first.is_none_or(|first| first == Sequence(1));
-    let (mut base, tail) = if whole || snapshots.is_empty() {
-        (Replay::from_nothing(settings), Tail::default())
-    } else {
-        snapshots.remove(0)
+    let (mut base, tail) = match base {
+        Some(base) => base,
+        None => from_nothing(storage, opener, seed)?,
     };
-    let mut comparisons: Vec<Comparison> = snapshots.into_iter().map(Comparison::new).collect();
     base.journal(storage, opener, tail, &mut |books, sequence| {
-        comparisons.iter_mut().for_each(|comparison| comparison.before(books, sequence));
+        comparisons.iter_mut().for_each(|comparison: &mut Comparison| comparison.before(books, sequence));
     })?;
     let rebuilt = base.end()?;
     let compared = comparisons.into_iter().map(|comparison| comparison.end(&rebuilt.books)).collect();
     Ok(Verified { rebuilt, compared, damaged })
+}
+
+/// Empty books with room for the whole journal.
+fn from_nothing<S: Storage>(
+    storage: &S,
+    opener: Opener<'_>,
+    seed: u64,
+) -> Result<(Replay, Tail), RebuildError> {
+    let mut needs = Needs::default();
+    recover(storage, opener, Sequence(0), |_, _, event| needs.count(&event))?;
+    Ok((Replay::new(Books::by_slot(&needs, Bounds::default(), seed)), Tail::default()))
+}
+
+/// The books of a snapshot, with room for it and, given what opens them, for the records after it.
+fn from_snapshot<S: Storage>(
+    storage: &S,
+    number: u64,
+    keys: &dyn SnapshotKeys,
+    later: Option<Opener<'_>>,
+    seed: u64,
+) -> Result<(Replay, Tail), RebuildError> {
+    let mut needs = Needs::default();
+    let (_, tail) = snapshot::read(storage, number, keys, &mut |part, _, body| match part {
+        Part::Wallets => needs.count_wallets(body).map_err(|cause| cause.to_string()),
+        Part::Shard | Part::End => Ok(()),
+    })?;
+    is_of_this_journal(storage, number, &tail)?;
+    if let Some(opener) = later {
+        recover(storage, opener, tail.covered, |_, _, event| needs.count(&event))?;
+    }
+    Ok(Replay::from_snapshot(storage, number, keys, |bounds| Books::by_slot(&needs, bounds, seed))?)
 }
 
 /// A snapshot whose slots are compared as the replay comes to their cuts.

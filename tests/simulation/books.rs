@@ -11,7 +11,6 @@ use turnpike::ledger::authorization::Authorization;
 use turnpike::ledger::authorization::AuthorizationState;
 use turnpike::ledger::books::Books;
 use turnpike::pipeline::gate::Reply;
-use turnpike::recovery::Settings;
 use turnpike::recovery::rebuild;
 use turnpike::recovery::verify::verify;
 
@@ -24,7 +23,6 @@ use super::messages;
 use super::messages::Read;
 use super::messages::Seen;
 use super::population::BALANCE;
-use super::population::CAPACITY_BY_SLOT;
 use super::population::CURRENCIES;
 use super::population::LARGE;
 use super::population::WALLETS;
@@ -253,8 +251,7 @@ impl World {
     }
 
     pub(crate) fn verify_snapshots(&mut self) {
-        let settings = Settings { capacity: CAPACITY_BY_SLOT, ..self.settings(1) };
-        let verified = verify(&self.disk, self.opener(), &self.keys.vault, settings);
+        let verified = verify(&self.disk, self.opener(), &self.keys.vault, self.keys.table_seed());
         let verified = verified.unwrap_or_else(|error| panic!("the disk is not damaged: {error}"));
         assert_eq!(verified.damaged, Vec::new());
         for (number, _, differs) in verified.compared {

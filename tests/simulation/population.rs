@@ -27,8 +27,6 @@ const FROZEN: u64 = WALLETS;
 
 pub(crate) const CAPACITY: Capacity =
     Capacity { wallets: 64, further_accounts: 64, cards: 64, authorizations: 12_000 };
-/// Room for the same where each of 1,024 slots is a shard of its own.
-pub(crate) const CAPACITY_BY_SLOT: Capacity = Capacity { authorizations: 300 * 1_024, ..CAPACITY };
 
 /// Wide enough that nothing is forgotten that may be asked for again: the clock may jump, and repeats come late.
 pub(crate) const BOUNDS: Bounds = Bounds {

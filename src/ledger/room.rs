@@ -1,0 +1,67 @@
+//! How much room every slot needs for what a journal or a snapshot holds, counted beforehand.
+//!
+//! A start divides the room of its configuration evenly, since wallets are spread by hash. What a journal holds need
+//! not be even: a slot is a few wallets, and one of them may have most of the traffic.
+
+use crate::domain::card::CardIdentity;
+use crate::domain::event::Effect;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::party::SLOTS;
+use crate::domain::party::Slot;
+
+use super::shard::Capacity;
+
+/// The most that each slot may come to hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Needs(Box<[Capacity]>);
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self(vec![Capacity::default(); usize::from(SLOTS)].into_boxed_slice())
+    }
+}
+
+impl Needs {
+    /// Of one slot.
+    #[must_use]
+    pub fn of(&self, slot: Slot) -> Capacity {
+        self.0[usize::from(slot.number())]
+    }
+
+    /// Cards of all slots.
+    #[must_use]
+    pub fn cards(&self) -> usize {
+        self.0.iter().map(|slot| slot.cards).sum()
+    }
+
+    pub(super) fn of_mut(&mut self, slot: Slot) -> &mut Capacity {
+        &mut self.0[usize::from(slot.number())]
+    }
+
+    /// Counts what applying an event may add.
+    pub fn count(&mut self, event: &Event) {
+        let Some(slot) = event.slot() else { return };
+        let needs = self.of_mut(slot);
+        let adds = match event {
+            Event::CardOpened(_) => {
+                needs.cards += 1;
+                return;
+            }
+            Event::AccountFunded(_) => {
+                // It is a wallet's first or a further one; which, only the books know.
+                needs.wallets += 1;
+                needs.further_accounts += 1;
+                return;
+            }
+            Event::Decided(decided) => decided.effect != Effect::None,
+            Event::Advised(advised) => advised.sets == Sequence(0) && advised.effect != Effect::None,
+            Event::Reversed(reversed) => {
+                // A tombstone, on a card of ours only.
+                reversed.undoes == Sequence(0) && matches!(reversed.card, CardIdentity::Known(_))
+            }
+            _ => false,
+        };
+        needs.authorizations += usize::from(adds);
+    }
+}
