@@ -31,6 +31,7 @@ use turnpike::domain::event::Event;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::iso8583::value::Value;
 use turnpike::journal::recover::Recovered;
@@ -58,7 +59,7 @@ use turnpike::pipeline::station::Station;
 use zeroize::Zeroizing;
 
 const FRAMES: usize = 64;
-const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
+const NOW: Now = Now::by(Timestamp::from_seconds(1_795_392_000));
 
 fn pan(n: u64) -> Pan {
     Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number")

@@ -39,6 +39,7 @@ use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
@@ -232,7 +233,7 @@ struct Peer {
     settings: Arc<ChannelSettings>,
     station: Station,
     channel: Channel,
-    now: Timestamp,
+    now: Now,
 }
 
 fn lock(peer: &Mutex<Peer>) -> MutexGuard<'_, Peer> {
@@ -281,7 +282,7 @@ impl World {
             settings: SETTINGS.with(Arc::clone),
             station: Station::new(state::Settings::default()),
             channel: Channel::default(),
-            now: START,
+            now: Now::by(START),
         };
         Self {
             _naming: Naming(seed),
@@ -569,7 +570,8 @@ impl Peer {
             },
             |told| (told.stan, told.amount),
         );
-        let told = Told { mti, amount, stan, record: None, answer: None, firm: false, received: self.now };
+        let told =
+            Told { mti, amount, stan, record: None, answer: None, firm: false, received: self.now.wall };
         // A reversal that was sent before is a repeat of it.
         if let Some(before) = self.told.iter().position(|one| (one.mti, one.stan) == (mti, stan)) {
             let told = self.told[before].clone();
@@ -581,7 +583,7 @@ impl Peer {
     }
 
     fn repeat(&mut self, pipeline: &Pipeline, about: usize, told: &Told, tales: &Tales) {
-        self.told[about].received = self.now;
+        self.told[about].received = self.now.wall;
         if told.record.is_some() {
             count(&tales.repeats);
         }
@@ -606,7 +608,7 @@ impl Peer {
             assert!(!pipeline.has_failed() || told.record.is_some(), "a failed journal takes nothing");
             assert_eq!(told.record, None, "a repeat makes no record: {told:?}");
             self.told[about].record = Some(after);
-            self.times.insert(after, self.now);
+            self.times.insert(after, self.now.wall);
         } else if let Some(state) = looks {
             assert_eq!(pipeline.state_hash(), state, "no change without a record");
         }
@@ -683,12 +685,12 @@ impl Peer {
         told.answer = Some(answer);
         if waits || !first {
             assert!(record <= pipeline.durable().0, "it waits for the disk: {told:?}");
-            let in_time = self.now <= told.received.plus_ms(DEADLINE_MS);
-            assert!(in_time, "too late is not sent: {told:?} at {:?}", self.now);
+            let in_time = self.now.wall <= told.received.plus_ms(DEADLINE_MS);
+            assert!(in_time, "too late is not sent: {told:?} at {:?}", self.now.wall);
             told.firm = true;
         } else if record > pipeline.durable().0 {
             let oldest = self.times.range(pipeline.durable().0 + 1..).next();
-            let age = oldest.map_or(0, |(_, time)| self.now.since(*time));
+            let age = oldest.map_or(0, |(_, time)| self.now.wall.0.saturating_sub(time.0));
             assert!(age <= UNSYNCED_MS * 1_000_000, "the window is bounded by age: {age} ns");
             let records = record - pipeline.durable().0;
             assert!(records <= UNSYNCED_RECORDS, "and by count: {records}");

@@ -29,6 +29,7 @@ use turnpike::domain::event::Event;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
@@ -73,7 +74,7 @@ struct House {
     settings: ChannelSettings,
     station: Station,
     channel: Channel,
-    now: Timestamp,
+    now: Now,
     out: Vec<u8>,
 }
 
@@ -122,7 +123,7 @@ impl House {
             parked_max,
         };
         let (station, channel) = (Station::new(link), Channel::default());
-        let (now, out) = (START, Vec::new());
+        let (now, out) = (Now::by(START), Vec::new());
         let house = Self { pipeline, writer, memory, keys, settings, station, channel, now, out };
         house.populate();
         house
@@ -137,7 +138,7 @@ impl House {
 
     fn populate(&self) {
         let configured = Event::Configured(Configured { version: 1, bounds: Bounds::default() });
-        self.pipeline.commit_to_all(&configured, START).expect("room");
+        self.pipeline.commit_to_all(&configured, Now::by(START)).expect("room");
         let (wallet, currency) = (WalletId(1), Currency::new(840).expect("a currency"));
         let account = NewAccount { wallet, currency, balance: BALANCE, overdraft: 0 };
         let card = NewCard {
@@ -148,8 +149,8 @@ impl House {
             status: CardStatus::Active,
             verification: Verification::None,
         };
-        assert_eq!(self.pipeline.open_account(&account, START), Opened::New);
-        assert_eq!(self.pipeline.open_card(&card, START), Opened::New);
+        assert_eq!(self.pipeline.open_account(&account, Now::by(START)), Opened::New);
+        assert_eq!(self.pipeline.open_card(&card, Now::by(START)), Opened::New);
     }
 
     /// Lets the disk do what waits for it.
@@ -159,6 +160,11 @@ impl House {
 
     fn pass(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
+    }
+
+    /// Somebody sets the wall clock.
+    fn set_clock(&mut self, by_s: i64) {
+        self.now.wall.0 = self.now.wall.0.saturating_add_signed(by_s * 1_000_000_000);
     }
 
     /// Sends a message, and tells DE 39 of what is answered at once.
@@ -304,15 +310,39 @@ fn r2_past_its_bounds_requests_get_91_until_the_disk_has_caught_up() {
 }
 
 #[test]
-fn r2_a_clock_that_is_set_back_does_not_widen_the_window() {
-    let mut house = House::new(policy(Reply::Async), 100, state::Settings::default());
-    assert_eq!(house.send(100, "000001", "000000001000"), ["00"]);
-    house.now = Timestamp(house.now.0 - 3_600_000_000_000);
-    assert_eq!(house.send(100, "000002", "000000001000"), ["91"], "nobody knows for how long it has waited");
-    house.sync();
-    assert_eq!(house.send(100, "000003", "000000001000"), ["00"]);
-    house.sync();
-    house.expect_replay();
+fn r2_a_clock_that_is_set_neither_widens_nor_narrows_the_window() {
+    for by_s in [-3_600, 3_600] {
+        let mut house = House::new(policy(Reply::Async), 100, state::Settings::default());
+        assert_eq!(house.send(100, "000001", "000000001000"), ["00"]);
+        house.set_clock(by_s);
+        house.pass(50);
+        assert_eq!(house.send(100, "000002", "000000001000"), ["00"], "the window is not over, by {by_s} s");
+        house.pass(1);
+        assert_eq!(house.send(100, "000003", "000000001000"), ["91"], "it is over, by {by_s} s");
+        house.sync();
+        assert_eq!(house.send(100, "000004", "000000001000"), ["00"]);
+        house.sync();
+        house.expect_replay();
+    }
+}
+
+#[test]
+fn r3_a_clock_that_is_set_neither_makes_an_answer_late_nor_lets_a_late_one_out() {
+    for by_s in [-3_600, 3_600] {
+        for (ms, answered) in [(DEADLINE_MS, true), (DEADLINE_MS + 1, false)] {
+            let mut house = House::new(policy(Reply::Fsync), 100, state::Settings::default());
+            assert_eq!(house.send(100, "000001", "000000001000"), NONE);
+            house.set_clock(by_s);
+            house.pass(ms);
+            house.sync();
+            let expected: &[&str] = if answered { &["00"] } else { &[] };
+            assert_eq!(house.release(), expected, "set by {by_s} s, {ms} ms later");
+            assert_eq!(house.dropped(Reason::Late), u64::from(!answered));
+            assert_eq!(house.unanswered(), BTreeMap::from([(1, !answered)]));
+            house.sync();
+            house.expect_replay();
+        }
+    }
 }
 
 #[test]

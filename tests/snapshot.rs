@@ -41,6 +41,7 @@ use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::Stan;
 use turnpike::domain::seal::SnapshotKeys;
 use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::edge::snapshots;
@@ -118,7 +119,7 @@ fn keys(byte: u8) -> Arc<Keys> {
 /// Random traffic of requests, reversals, new wallets and cards.
 struct Traffic {
     random: Random,
-    now: Timestamp,
+    now: Now,
     wallets: u64,
     cards: Vec<u64>,
     sent: Vec<AuthorizationRequest>,
@@ -126,7 +127,7 @@ struct Traffic {
 
 impl Traffic {
     fn new(seed: u64) -> Self {
-        let now = Timestamp::from_seconds(START_S);
+        let now = Now::by(Timestamp::from_seconds(START_S));
         Self { random: Random(seed), now, wallets: 0, cards: Vec::new(), sent: Vec::new() }
     }
 
@@ -297,7 +298,7 @@ impl House {
     }
 
     fn configure(self, time: Timestamp) -> Self {
-        let now = Timestamp::from_seconds(START_S).max(time);
+        let now = Now::by(Timestamp::from_seconds(START_S).max(time));
         self.pipeline.commit_to_all(&Event::Configured(self.configured), now).expect("room");
         self
     }
@@ -315,7 +316,7 @@ impl House {
     /// Makes a snapshot of this number, with traffic between any two blocks.
     fn snapshot(&mut self, number: u64, traffic: &mut Traffic) {
         let salt = [number as u8; 32];
-        let head = Head { number, salt, began: traffic.now, configured: self.configured, seeded: None };
+        let head = Head { number, salt, began: traffic.now.wall, configured: self.configured, seeded: None };
         let mut writer = SnapshotWriter::begin(&self.memory, &head, &self.keys.vault).expect("a good disk");
         let pipeline = &self.pipeline;
         let copied = pipeline.copy_into(&mut writer, Steps::default(), &mut |_| {
@@ -691,7 +692,7 @@ fn a_crash_while_a_snapshot_is_made_loses_nothing() {
         house.sync();
         let hash = house.hash();
         let configured = Configured { version: 1, bounds: BOUNDS };
-        let head = Head { number: 2, salt: [2; 32], began: traffic.now, configured, seeded: None };
+        let head = Head { number: 2, salt: [2; 32], began: traffic.now.wall, configured, seeded: None };
         house.memory.fail(operation, seed % 4);
         let tried = SnapshotWriter::begin(&house.memory, &head, &house.keys.vault).and_then(|mut writer| {
             house.pipeline.copy_into(&mut writer, Steps::default(), &mut |_| ())?;

@@ -19,6 +19,7 @@ use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::Recovered;
@@ -41,7 +42,7 @@ use zeroize::Zeroizing;
 use super::memory::Memory;
 
 /// 24 November 2026, 12:34:56 UTC.
-pub const NOW: Timestamp = Timestamp::from_seconds(1_795_523_696);
+pub const NOW: Now = Now::by(Timestamp::from_seconds(1_795_523_696));
 const CAPACITY: Capacity = Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 24 };
 /// Records that may wait for the writer: more than such an input causes.
 const RECORDS_MAX: u64 = 2_048;

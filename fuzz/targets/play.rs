@@ -14,6 +14,7 @@ use turnpike::domain::event::Sequence;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::domain::request::Stan;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::iso8583::frame::Kind;
 use turnpike::iso8583::value::Value;
@@ -152,8 +153,8 @@ struct Play<'s> {
 }
 
 impl Play<'_> {
-    fn now(&self) -> Timestamp {
-        Timestamp(house::NOW.0 + self.now_us * 1_000)
+    fn now(&self) -> Now {
+        Now::by(Timestamp(house::NOW.wall.0 + self.now_us * 1_000))
     }
 
     fn moment(&self) -> Moment {
@@ -346,7 +347,7 @@ impl Play<'_> {
             self.left(at, &mut line, &out);
             out.clear();
             let seat = Seat { station: &self.station, socket: SocketId(line.id), moment };
-            let gives_up = line.channel.ask(&self.settings, seat, line.last_message, now, &mut out);
+            let gives_up = line.channel.ask(&self.settings, seat, line.last_message, now.wall, &mut out);
             self.ours(&out);
             self.sent[at].extend_from_slice(&out);
             line.channel.written(now);

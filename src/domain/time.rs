@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Nanoseconds in a second.
 pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const NANOS_PER_MS: u64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A point in time: nanoseconds since 1970-01-01 UTC. Always an argument, never read from a clock here.
@@ -26,13 +27,7 @@ impl Timestamp {
     /// Later by this many milliseconds.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
-    }
-
-    /// Nanoseconds from `earlier` to here; zero when that is not earlier.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+        Self(self.0.saturating_add(ms.saturating_mul(NANOS_PER_MS)))
     }
 
     /// Year, month, day, hour, minute and second in UTC.
@@ -55,6 +50,37 @@ impl fmt::Display for Timestamp {
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{ms:03}Z",
             c.year, c.month, c.day, c.hour, c.minute, c.second
         )
+    }
+}
+
+/// What time it is, by two clocks. Records carry the wall clock's time, which somebody may set; how long something has
+/// taken, and whether it is too late (R3), goes by a clock that only runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Nanoseconds since a moment that is fixed for the process; they never go back, and are never zero.
+    pub elapsed_ns: u64,
+}
+
+impl Now {
+    /// By a wall clock that nobody sets.
+    #[must_use]
+    pub const fn by(wall: Timestamp) -> Self {
+        Self { wall, elapsed_ns: wall.0 }
+    }
+
+    /// So many milliseconds later, by both clocks.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        let elapsed_ns = self.elapsed_ns.saturating_add(ms.saturating_mul(NANOS_PER_MS));
+        Self { wall: self.wall.plus_ms(ms), elapsed_ns }
+    }
+
+    /// Nanoseconds that have passed since then.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.elapsed_ns.saturating_sub(earlier.elapsed_ns)
     }
 }
 

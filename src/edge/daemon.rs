@@ -193,7 +193,7 @@ impl Daemon {
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
-            epoch_min: u32::try_from(clock::now().seconds()).unwrap_or(u32::MAX),
+            epoch_min: u32::try_from(clock::wall().seconds()).unwrap_or(u32::MAX),
         };
         let telemetry = Arc::new(Telemetry::new(rebuilt.facts));
         let storage = Metered::new(disk.clone(), Arc::clone(&telemetry.meter));
@@ -442,7 +442,7 @@ fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartErro
         tracing::error!("{error}; the books are rebuilt without it");
     }
     let facts = Facts {
-        started: clock::now(),
+        started: clock::wall(),
         took: began.elapsed(),
         records: recovered.records,
         applied,

@@ -165,7 +165,7 @@ async fn one_authorization(daemon: &Daemon, seed: &Seed, purchase: &Purchase) ->
     let mut digits = [0; crate::domain::card::PAN_DIGITS_MAX];
     let start = card.pan.clear_ascii(&mut digits);
     let number = String::from_utf8_lossy(&digits[start..]).into_owned();
-    let transmission = format!("{:010}", TransmissionTime::at(clock::now()).digits());
+    let transmission = format!("{:010}", TransmissionTime::at(clock::wall()).digits());
     let mut request = Vec::new();
     let day = &transmission[..4];
     let mut fields: Vec<(u8, Value<'_>)> = vec![
@@ -229,7 +229,7 @@ async fn traffic(daemon: &Daemon, population: Population, length: Duration) -> R
         .links
         .iter()
         .filter_map(|(_, dialect, address)| Some(Target::new(Dialect::built_in(dialect)?, *address)));
-    let run = Run::new(clock::now().seconds());
+    let run = Run::new(clock::wall().seconds());
     let targets: Vec<Target> = targets.collect();
     let seconds = length.as_secs();
     say(format!(

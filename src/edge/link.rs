@@ -248,7 +248,7 @@ impl LinkRuntime {
             return Err(refusal(Reason::TooManyFromPeer));
         }
         let id = SocketId(self.sockets.fetch_add(1, Ordering::Relaxed) + 1);
-        let socket = Arc::new(OpenSocket { peer, since: clock::now(), frames: AtomicU64::new(0) });
+        let socket = Arc::new(OpenSocket { peer, since: clock::wall(), frames: AtomicU64::new(0) });
         open.insert(id, Arc::clone(&socket));
         self.metrics.connections.set(open.len() as f64);
         drop(open);
@@ -265,7 +265,7 @@ impl LinkRuntime {
     pub fn rejected(&self, peer: SocketAddr, rejection: &Rejection) {
         let Rejection { code, mti, stan, answer } = *rejection;
         self.metrics.add_reject(code);
-        let Some(left_out) = self.rejections.take(clock::now()) else { return };
+        let Some(left_out) = self.rejections.take(clock::wall()) else { return };
         let link = self.name.as_str();
         if left_out > 0 {
             tracing::error!(link, left_out, "lines about rejects were left out; the counters have all");
@@ -282,7 +282,7 @@ impl LinkRuntime {
         self.station.with(|session| {
             self.metrics.show(session);
             for happening in session.take_happenings() {
-                if let Some(left_out) = self.happenings.take(clock::now()) {
+                if let Some(left_out) = self.happenings.take(clock::wall()) {
                     if left_out > 0 {
                         tracing::warn!(link = self.name, left_out, "lines about the link were left out");
                     }

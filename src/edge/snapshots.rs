@@ -262,7 +262,7 @@ impl Maker {
         let mut salt = [0; SALT_BYTES];
         keys::fill_random(&mut salt).map_err(|_| NotMade::Random)?;
         let (configured, seeded) = (self.configured, self.seeded);
-        let head = Head { number, salt, began: clock::now(), configured, seeded };
+        let head = Head { number, salt, began: clock::wall(), configured, seeded };
         let mut writer = SnapshotWriter::begin(&self.disk, &head, &self.keys.vault)?;
         let mut written = 0;
         self.pipeline.copy_into(&mut writer, Steps::default(), &mut |bytes| {

@@ -108,7 +108,7 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
 
 /// Whether a line about this link may be logged now. Says how many were left out before it.
 pub(super) fn may_log(link: &LinkRuntime) -> bool {
-    let left_out = link.metrics.lines.take(clock::now());
+    let left_out = link.metrics.lines.take(clock::wall());
     if let Some(left_out @ 1..) = left_out {
         tracing::warn!(link = link.name, left_out, "lines were left out; the counters have all");
     }
@@ -308,7 +308,7 @@ impl Connection<'_> {
         let (link, id) = (self.link, self.place.id);
         let seat = Seat { station: &link.station, socket: id, moment: clock::moment(now) };
         let last_message = clock::moment(self.last_message);
-        let closes = self.channel.ask(&link.channel, seat, last_message, clock::now(), &mut self.out);
+        let closes = self.channel.ask(&link.channel, seat, last_message, clock::wall(), &mut self.out);
         link.report();
         closes.then_some(Close::For(Reason::EchoesMissed))
     }
@@ -426,7 +426,7 @@ impl Connection<'_> {
             self.link.rejected(peer, &rejection);
         }
         for Notice { reason, fault, mti } in self.channel.take_notices() {
-            if !self.lines.take(LINES_MAX_PER_SOCKET, clock::now()) {
+            if !self.lines.take(LINES_MAX_PER_SOCKET, clock::wall()) {
                 self.link.metrics.lines.leave_out();
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::party::NameId;
 use crate::domain::request::Presented;
+use crate::domain::time::Now;
 use crate::domain::time::Timestamp;
 use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
@@ -69,8 +70,8 @@ pub struct Channel {
     parked: Parked,
     notices: Vec<Notice>,
     rejections: Vec<Rejection>,
-    /// When requests were read whose answers leave with the next write, and how many of each.
-    unwritten: Vec<(Timestamp, u32)>,
+    /// When requests were read whose answers leave with the next write, by [`Now::elapsed_ns`], and how many of each.
+    unwritten: Vec<(u64, u32)>,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -80,9 +81,9 @@ struct Batch<'b> {
     settings: &'b ChannelSettings,
     pipeline: &'b Pipeline,
     seat: Seat<'b>,
-    received: Timestamp,
+    received: Now,
     /// When they are decided.
-    now: Timestamp,
+    now: Now,
 }
 
 /// A message that was read, or what is wrong with it.
@@ -134,7 +135,7 @@ impl Channel {
         settings: &ChannelSettings,
         pipeline: &Pipeline,
         seat: Seat<'_>,
-        clock: &dyn Fn() -> Timestamp,
+        clock: &dyn Fn() -> Now,
         buffer: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<usize, FrameError> {
@@ -342,8 +343,8 @@ impl Channel {
         // The disk may have caught up since the ones before it were parked: it does not overtake them.
         let follows = self.parked.newest().is_some_and(|newest| newest < wait.record);
         if follows || wait.record > batch.pipeline.durable() {
-            let Timestamp(deadline) = batch.received.plus_ms(batch.settings.answer_deadline_ms);
-            let (received, decided) = (batch.received.0, batch.now.0);
+            let deadline = batch.received.plus_ms(batch.settings.answer_deadline_ms).elapsed_ns;
+            let (received, decided) = (batch.received.elapsed_ns, batch.now.elapsed_ns);
             self.parked.park(Waiting { wait, received, decided, deadline }, out, from);
             batch.pipeline.count_parked(1);
         } else {
@@ -352,14 +353,14 @@ impl Channel {
     }
 
     /// Counts an answer that leaves with the next write.
-    fn leaves(&mut self, received: Timestamp) {
-        leave(&mut self.unwritten, received);
+    fn leaves(&mut self, received: Now) {
+        leave(&mut self.unwritten, received.elapsed_ns);
     }
 
     /// Everything that was to leave was written to the socket.
-    pub fn written(&mut self, now: Timestamp) {
+    pub fn written(&mut self, now: Now) {
         for (received, count) in self.unwritten.drain(..) {
-            self.tally.written.add(now.since(received), count);
+            self.tally.written.add(now.elapsed_ns.saturating_sub(received), count);
         }
     }
 
@@ -425,14 +426,14 @@ impl Channel {
 
     /// Lets go of answers whose records are durable, and drops those that are too late (R3), or all when the journal
     /// has failed (R2).
-    pub fn release(&mut self, pipeline: &Pipeline, now: Timestamp, out: &mut Vec<u8>) {
+    pub fn release(&mut self, pipeline: &Pipeline, now: Now, out: &mut Vec<u8>) {
         let before = self.parked.len();
         let mut late = 0;
         let (tally, unwritten) = (&mut self.tally, &mut self.unwritten);
-        self.parked.release(pipeline.durable(), now.0, out, |waiting, fate| match fate {
+        self.parked.release(pipeline.durable(), now.elapsed_ns, out, |waiting, fate| match fate {
             Fate::Leaves => {
-                tally.durable.add(now.0.saturating_sub(waiting.decided), 1);
-                leave(unwritten, Timestamp(waiting.received));
+                tally.durable.add(now.elapsed_ns.saturating_sub(waiting.decided), 1);
+                leave(unwritten, waiting.received);
             }
             Fate::Late => {
                 late += 1;
@@ -486,7 +487,7 @@ impl Channel {
     }
 
     /// The socket is gone: what waits will never be sent (R3).
-    pub fn abandon(&mut self, pipeline: &Pipeline, now: Timestamp) {
+    pub fn abandon(&mut self, pipeline: &Pipeline, now: Now) {
         pipeline.count_released(self.parked.len());
         self.parked.drop_all(|wait| {
             if let Some(card) = wait.authorizes {
@@ -497,7 +498,7 @@ impl Channel {
 }
 
 /// Counts an answer that leaves with the next write by when its request was read.
-fn leave(unwritten: &mut Vec<(Timestamp, u32)>, received: Timestamp) {
+fn leave(unwritten: &mut Vec<(u64, u32)>, received: u64) {
     let is_full = unwritten.len() >= UNWRITTEN_MAX;
     match unwritten.last_mut() {
         Some((known, count)) if *known == received || is_full => *count += 1,

@@ -32,6 +32,7 @@ use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::ReversalRequest;
+use crate::domain::time::Now;
 use crate::domain::time::Timestamp;
 use crate::journal::buffer::Buffer;
 use crate::journal::buffer::Start;
@@ -74,7 +75,8 @@ pub(super) struct Window {
     appended: CachePadded<AtomicU64>,
     /// The last record that is durable.
     pub(super) durable: CachePadded<AtomicU64>,
-    /// The time of the oldest record in the buffer, and of the oldest one with the writer; zero for none.
+    /// When the oldest record in the buffer was appended, and the oldest one with the writer, by [`Now::elapsed_ns`];
+    /// zero for none.
     pub(super) filling_since: AtomicU64,
     pub(super) writing_since: AtomicU64,
     /// What the writer does, as [`WriterState`].
@@ -179,10 +181,12 @@ impl Pipeline {
 
     /// What is in memory and not yet on disk.
     #[must_use]
-    pub fn unsynced(&self, now: Timestamp) -> Unsynced {
+    pub fn unsynced(&self, now: Now) -> Unsynced {
         let records = self.appended().0.saturating_sub(self.durable().0);
-        let since = self.oldest_unsynced();
-        let age_ns = if since == 0 || records == 0 { 0 } else { now.0.saturating_sub(since) };
+        let writing = self.window.writing_since.load(Ordering::Relaxed);
+        let filling = self.window.filling_since.load(Ordering::Relaxed);
+        let since = if writing != 0 { writing } else { filling };
+        let age_ns = if since == 0 || records == 0 { 0 } else { now.elapsed_ns.saturating_sub(since) };
         Unsynced { records, age_ns }
     }
 
@@ -197,27 +201,16 @@ impl Pipeline {
         self.window.short_of_room.store(short, Ordering::Relaxed);
     }
 
-    /// The time of the oldest record that is not on disk; zero for none.
-    fn oldest_unsynced(&self) -> u64 {
-        let writing = self.window.writing_since.load(Ordering::Relaxed);
-        if writing != 0 { writing } else { self.window.filling_since.load(Ordering::Relaxed) }
-    }
-
     /// Whether no more is in memory, and for no longer, than may be.
     #[must_use]
-    pub fn within_bounds(&self, now: Timestamp) -> bool {
+    pub fn within_bounds(&self, now: Now) -> bool {
         let unsynced = self.unsynced(now);
-        // A clock that was set back says nothing of the age any more, until what there is has been written.
-        let set_back = unsynced.records > 0
-            && self.oldest_unsynced() > now.0.saturating_add(self.policy.max_unsynced_ns);
-        !set_back
-            && unsynced.records < self.policy.max_unsynced_records
-            && unsynced.age_ns <= self.policy.max_unsynced_ns
+        unsynced.records < self.policy.max_unsynced_records && unsynced.age_ns <= self.policy.max_unsynced_ns
     }
 
     /// Whether new requests may touch the ledger (R2): the journal works, is within its bounds, and has room.
     #[must_use]
-    pub fn admits(&self, now: Timestamp) -> bool {
+    pub fn admits(&self, now: Now) -> bool {
         !self.has_failed() && !self.is_short_of_room() && self.within_bounds(now)
     }
 
@@ -268,12 +261,7 @@ impl Pipeline {
 
     /// Appends an event to the journal and applies it, under the lock of its shard, so that journal order is apply
     /// order. `None` when the journal has no room; then nothing has changed.
-    pub(super) fn commit(
-        &self,
-        shard: &mut Shard,
-        event: &Event,
-        now: Timestamp,
-    ) -> Option<(Sequence, Applied)> {
+    pub(super) fn commit(&self, shard: &mut Shard, event: &Event, now: Now) -> Option<(Sequence, Applied)> {
         let (sequence, time) = self.append(event, now)?;
         // The record is written: if it can't be applied, memory and journal have parted, and going on would answer
         // from wrong books. Whatever was decided has been checked against this very state under this lock.
@@ -289,15 +277,15 @@ impl Pipeline {
 
     /// Appends an event to the journal's buffer. `None` when there is no room or the journal has failed; then nothing
     /// has changed.
-    fn append(&self, event: &Event, now: Timestamp) -> Option<(Sequence, Timestamp)> {
+    fn append(&self, event: &Event, now: Now) -> Option<(Sequence, Timestamp)> {
         if self.has_failed() {
             return None;
         }
         let mut journal = self.journal.lock();
         if journal.is_empty() {
-            self.window.filling_since.store(now.0, Ordering::Relaxed);
+            self.window.filling_since.store(now.elapsed_ns, Ordering::Relaxed);
         }
-        let appended = journal.append(event, now, &self.keys.vault).ok()?;
+        let appended = journal.append(event, now.wall, &self.keys.vault).ok()?;
         self.window.appended.store(appended.0.0, Ordering::Release);
         Some(appended)
     }
@@ -313,8 +301,8 @@ impl Pipeline {
         &self,
         request: &AuthorizationRequest,
         admission: Admission,
-        received: Timestamp,
-        now: Timestamp,
+        received: Now,
+        now: Now,
     ) -> Outcome {
         let after_us = micros(now.since(received));
         let (mut shard, position) = self.locate(request.pan);
@@ -322,7 +310,7 @@ impl Pipeline {
             shard.expect_card(position);
         }
         let card = position.map(|position| shard.card(position));
-        match self.authorizer.decide(request, Facts::default(), now, after_us, &shard, card) {
+        match self.authorizer.decide(request, Facts::default(), now.wall, after_us, &shard, card) {
             // What was answered before can be said again, whatever the journal does; it waits for its record.
             Decision::Repeat(answer) => {
                 let record = answer.depends_on;
@@ -345,7 +333,7 @@ impl Pipeline {
 
     /// Marks the authorization whose answer was too late to be sent: its hold stays until the network settles it, and
     /// it is shown (R3). Nothing is done when it is gone, or when the journal takes nothing.
-    pub fn mark_unanswered(&self, card: CardRef, authorization: Sequence, now: Timestamp) {
+    pub fn mark_unanswered(&self, card: CardRef, authorization: Sequence, now: Now) {
         let slot = Slot::of_card(card);
         let mut shard = self.lock(slot);
         if shard.answered_open(card, authorization) {
@@ -356,31 +344,33 @@ impl Pipeline {
 
     /// Carries out a full reversal. It is never declined; when it can't be kept it is not answered (R2).
     #[must_use]
-    pub fn reverse(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) -> Outcome {
+    pub fn reverse(&self, reversal: &ReversalRequest, received: Now, now: Now) -> Outcome {
         let after_us = micros(now.since(received));
         self.keep(reversal.pan, now, |shard, card| {
-            self.authorizer.reverse(reversal, now, after_us, shard, card)
+            self.authorizer.reverse(reversal, now.wall, after_us, shard, card)
         })
     }
 
     /// Undoes our leg of what an answer that did not arrive was about (R4). Nothing is answered.
-    pub fn undelivered(&self, reversal: &ReversalRequest, received: Timestamp, now: Timestamp) {
+    pub fn undelivered(&self, reversal: &ReversalRequest, received: Now, now: Now) {
         let after_us = micros(now.since(received));
         let _silent = self.keep(reversal.pan, now, |shard, card| {
-            self.authorizer.undelivered(reversal, now, after_us, shard, card)
+            self.authorizer.undelivered(reversal, now.wall, after_us, shard, card)
         });
     }
 
     /// Takes over what an advice tells. When it can't be kept it is not answered (R2).
     #[must_use]
-    pub fn advise(&self, advice: &Advice, received: Timestamp, now: Timestamp) -> Outcome {
+    pub fn advise(&self, advice: &Advice, received: Now, now: Now) -> Outcome {
         let after_us = micros(now.since(received));
-        self.keep(advice.pan, now, |shard, card| self.authorizer.advise(advice, now, after_us, shard, card))
+        self.keep(advice.pan, now, |shard, card| {
+            self.authorizer.advise(advice, now.wall, after_us, shard, card)
+        })
     }
 
     /// Keeps an administrative advice. When it can't be kept it is not answered (R2).
     #[must_use]
-    pub fn note(&self, advice: &AdministrativeAdvice, now: Timestamp) -> Outcome {
+    pub fn note(&self, advice: &AdministrativeAdvice, now: Now) -> Outcome {
         let new = |event| Decision::New(event, Answer::decline(ActionCode::Approved, Sequence(0)));
         match advice.pan {
             Some(pan) => {
@@ -398,7 +388,7 @@ impl Pipeline {
     fn keep(
         &self,
         pan: Pan,
-        now: Timestamp,
+        now: Now,
         decide: impl FnOnce(&Shard, Option<&Card>) -> Option<Decision>,
     ) -> Outcome {
         let (mut shard, position) = self.locate(pan);
@@ -413,7 +403,7 @@ impl Pipeline {
     }
 
     /// Keeps what an advice or a reversal has led to; its answer waits for the record (R1).
-    fn kept(&self, shard: &mut Shard, decision: Decision, now: Timestamp) -> Outcome {
+    fn kept(&self, shard: &mut Shard, decision: Decision, now: Now) -> Outcome {
         let answer = match decision {
             Decision::Repeat(answer) => answer,
             Decision::New(event, answer) => {
@@ -427,7 +417,7 @@ impl Pipeline {
     }
 
     /// Journals and applies an event that touches every slot or none. `None` when the journal has no room.
-    pub fn commit_to_all(&self, event: &Event, now: Timestamp) -> Option<Sequence> {
+    pub fn commit_to_all(&self, event: &Event, now: Now) -> Option<Sequence> {
         let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
         let (sequence, time) = self.append(event, now)?;
         for shard in &mut shards {

@@ -83,7 +83,8 @@ pub struct Parked {
     start: usize,
 }
 
-/// One answer that waits. Times are nanoseconds since 1970.
+/// One answer that waits. Times are by [`crate::domain::time::Now::elapsed_ns`]: a wall clock that is set makes nothing
+/// late, and nothing that is late early.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Waiting {
     /// What it waits for.
@@ -118,7 +119,7 @@ impl Parked {
         self.waiting.is_empty()
     }
 
-    /// When the first deadline is, nanoseconds since 1970.
+    /// When the first deadline is.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         self.waiting.front().map(|(waiting, _)| waiting.deadline)
@@ -139,16 +140,16 @@ impl Parked {
 
     /// Moves every answer whose record is durable to `out`, and drops those whose deadline has passed: `ended` is told
     /// of each. An answer never overtakes one before it: records are durable in order, but a repeat may depend on an
-    /// earlier one.
+    /// earlier one. `elapsed_ns` is the time.
     pub fn release(
         &mut self,
         durable: Sequence,
-        now: u64,
+        elapsed_ns: u64,
         out: &mut Vec<u8>,
         mut ended: impl FnMut(&Waiting, Fate),
     ) {
         while let Some((first, len)) = self.waiting.front().copied() {
-            if first.deadline < now {
+            if first.deadline < elapsed_ns {
                 ended(&first, Fate::Late);
             } else if first.wait.record <= durable {
                 ended(&first, Fate::Leaves);

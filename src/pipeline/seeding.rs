@@ -14,7 +14,7 @@ use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
-use crate::domain::time::Timestamp;
+use crate::domain::time::Now;
 use crate::ledger::directory::PanHash;
 
 use super::core::Pipeline;
@@ -67,7 +67,7 @@ pub enum Opened {
 impl Pipeline {
     /// Opens and funds an account.
     #[must_use]
-    pub fn open_account(&self, account: &NewAccount, now: Timestamp) -> Opened {
+    pub fn open_account(&self, account: &NewAccount, now: Now) -> Opened {
         let slot = Slot::of_wallet(account.wallet);
         let mut shard = self.lock(slot);
         let accounts = shard.wallet_accounts(account.wallet).unwrap_or_default();
@@ -93,7 +93,7 @@ impl Pipeline {
 
     /// Opens a card on a wallet that is open.
     #[must_use]
-    pub fn open_card(&self, card: &NewCard, now: Timestamp) -> Opened {
+    pub fn open_card(&self, card: &NewCard, now: Now) -> Opened {
         let slot = Slot::of_wallet(card.wallet);
         let _opening = self.opening.lock();
         if let (shard, Some(position)) = self.locate(card.pan) {
@@ -138,7 +138,7 @@ impl Pipeline {
         &self,
         wallet: WalletId,
         status: WalletStatus,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Sequence, NotSet> {
         if !self.admits(now) {
             return Err(NotSet::Unavailable);

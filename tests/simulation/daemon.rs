@@ -1,6 +1,7 @@
 //! The daemon without its sockets, threads and clock: the rooms joined as `edge` joins them, driven step by step.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use turnpike::authorizer::Authorizer;
@@ -8,6 +9,7 @@ use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::crypto::keys::Keys;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::journal::buffer::Pending;
 use turnpike::journal::writer::Writer;
@@ -24,6 +26,7 @@ use turnpike::pipeline::station::Seat;
 use turnpike::pipeline::station::Station;
 
 use super::memory::Memory;
+use super::world::DEADLINE_MS;
 
 /// A frame must be complete this long after its first byte, microseconds.
 const PARTIAL_FRAME_US: u64 = 15_000_000;
@@ -50,6 +53,10 @@ impl Clock {
     const fn moment(self) -> Moment {
         Moment(self.now)
     }
+
+    pub(crate) const fn both(self) -> Now {
+        Now { wall: self.wall, elapsed_ns: self.now * 1_000 + 1 }
+    }
 }
 
 /// A link: how it is served.
@@ -66,6 +73,20 @@ struct Socket {
     last_message: u64,
     half_closed: bool,
     partial_since: Option<u64>,
+    /// When requests came whose answers wait for the disk, oldest first.
+    waiting: VecDeque<u64>,
+}
+
+impl Socket {
+    /// What waits no longer has left, or was dropped since it was late by the clock that nobody sets (R3).
+    fn expect_in_time(&mut self, clock: Clock, failed: bool) {
+        let gone = self.waiting.len() - self.channel.waiting();
+        let late = self.waiting.drain(..gone).filter(|came| clock.now - came > DEADLINE_MS * 1_000).count();
+        // With the journal failed all are dropped, for another reason.
+        if !failed {
+            assert_eq!(self.channel.tally.dropped(Reason::Late), late as u64);
+        }
+    }
 }
 
 /// A process, from its start to its end.
@@ -135,6 +156,7 @@ impl Daemon {
             last_message: clock.now,
             half_closed: false,
             partial_since: None,
+            waiting: VecDeque::new(),
         };
         self.sockets.insert(id, socket);
         self.ask(id, links, clock);
@@ -157,8 +179,9 @@ impl Daemon {
         let seat =
             Seat { station: &self.stations[socket.link], socket: SocketId(id), moment: clock.moment() };
         let served =
-            socket.channel.receive(settings, &self.pipeline, seat, &|| clock.wall, &socket.input, &mut out);
+            socket.channel.receive(settings, &self.pipeline, seat, &|| clock.both(), &socket.input, &mut out);
         let served = served.expect("right framing");
+        socket.waiting.resize(socket.channel.waiting(), clock.now);
         // Before what is released: of what was just decided in `fsync`, nothing may have left.
         self.sent(id, out);
         let Some(socket) = self.sockets.get_mut(&id) else { return };
@@ -217,7 +240,8 @@ impl Daemon {
     fn release(&mut self, id: u64, clock: Clock) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let mut out = Vec::new();
-        socket.channel.release(&self.pipeline, clock.wall, &mut out);
+        socket.channel.release(&self.pipeline, clock.both(), &mut out);
+        socket.expect_in_time(clock, self.pipeline.has_failed());
         let ends = socket.half_closed && !socket.channel.waits();
         self.sent(id, out);
         self.count(id);
@@ -272,7 +296,7 @@ impl Daemon {
     /// The socket is gone.
     pub(crate) fn end(&mut self, id: u64, links: &[Link], clock: Clock) {
         let Some(mut socket) = self.sockets.remove(&id) else { return };
-        socket.channel.abandon(&self.pipeline, clock.wall);
+        socket.channel.abandon(&self.pipeline, clock.both());
         let rings = self.stations[socket.link].with(|session| session.down(SocketId(id)));
         if rings {
             let others: Vec<u64> = self

@@ -9,7 +9,7 @@ use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
-use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::Now;
 use turnpike::ledger::shard::Capacity;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::seeding::NewAccount;
@@ -50,7 +50,7 @@ pub(crate) fn fsync_above() -> Vec<Money> {
 }
 
 /// Opens everybody; `sync` makes durable what there is.
-pub(crate) fn open(pipeline: &Pipeline, now: Timestamp, mut sync: impl FnMut()) {
+pub(crate) fn open(pipeline: &Pipeline, now: Now, mut sync: impl FnMut()) {
     for number in 1..=WALLETS {
         let wallet = WalletId(number);
         for numeric in CURRENCIES {

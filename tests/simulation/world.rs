@@ -51,7 +51,7 @@ pub(crate) const MS: u64 = 1_000;
 pub(crate) const S: u64 = 1_000 * MS;
 /// 24 November 2026, 12:34:56 UTC.
 const START: Timestamp = Timestamp::from_seconds(1_795_523_696);
-const DEADLINE_MS: u64 = 4_000;
+pub(crate) const DEADLINE_MS: u64 = 4_000;
 const TICK: u64 = 250 * MS;
 /// A journal that is idle for this long marks what is durable.
 const IDLE_MARK: u64 = 50 * MS;
@@ -221,8 +221,6 @@ pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) disk: Memory,
     pub(crate) keys: Arc<Keys>,
-    /// When the wall clock was last set.
-    pub(crate) stepped_at: u64,
     pub(crate) traced: bool,
     offset_ns: i64,
     queue: BTreeMap<(u64, u64), Event>,
@@ -313,7 +311,6 @@ impl World {
             calm: false,
             policy,
             keys: KEYS.with(Arc::clone),
-            stepped_at: 0,
             traced,
             offset_ns: 0,
             queue: BTreeMap::new(),
@@ -452,7 +449,6 @@ impl World {
         let by_s = if self.random.one_in(2) { by_s } else { -by_s };
         let offset = (self.offset_ns / 1_000_000_000 + by_s).clamp(-OFFSET_MAX_S, OFFSET_MAX_S);
         self.offset_ns = offset * 1_000_000_000;
-        self.stepped_at = self.now;
         self.tale("clock steps");
         self.trace(|| format!("the wall clock is off by {offset} s"));
         self.after(5 * S, 60 * S, Event::Step);
@@ -841,12 +837,12 @@ impl World {
 
     /// What every start records, and at the first one everybody with their cards.
     fn open(&mut self, first: bool) {
-        let wall = self.clock().wall;
+        let now = self.clock().both();
         let Some(daemon) = &mut self.daemon else { return };
         let configured = Record::Configured(Configured { version: 1, bounds: BOUNDS });
-        daemon.pipeline.commit_to_all(&configured, wall).expect("room");
+        daemon.pipeline.commit_to_all(&configured, now).expect("room");
         if first {
-            population::open(&daemon.pipeline, wall, || {
+            population::open(&daemon.pipeline, now, || {
                 assert!(daemon.pipeline.take_gathered(&mut daemon.pending));
                 let written = daemon.writer.write(&mut daemon.pending);
                 daemon.pipeline.written(written).expect("a good disk");
