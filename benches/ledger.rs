@@ -1,7 +1,10 @@
 //! The ledger's `apply` of holds and their reversals on uniformly chosen cards, at 1 k, 1 M and 10 M wallets (or those
 //! in `TURNPIKE_BENCH_WALLETS`, separated by commas). One shard lock would be taken for each; there is none here.
 //!
-//! Resident memory per wallet is printed as well: one account and one card each, fixed tables included.
+//! `TURNPIKE_BENCH_LIVE` holds are alive meanwhile: what the index costs shows only when it is as full as it may be.
+//!
+//! Resident memory is printed as well: of each place for an authorization, its share of the index included, and of a
+//! wallet with one account and one card, fixed tables included.
 
 #![expect(clippy::expect_used, reason = "what fails here ends the bench")]
 
@@ -53,13 +56,18 @@ use turnpike::ledger::shard::Capacity;
 const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
 /// Holds and reversals of one iteration.
 const BATCH: u64 = 256;
+const AUTHORIZATIONS: usize = 4_000_000;
+/// Holds that are alive, unless it is said otherwise.
+const LIVE: usize = 4 * BATCH as usize;
 
 struct Bench {
     books: Books,
     cards: Vec<(Slot, WalletId, CardRef)>,
     sequence: u64,
-    /// Reversals come this many holds later.
+    /// Holds that have not been reversed, oldest first.
     open: std::collections::VecDeque<(usize, Sequence)>,
+    /// How many there may be.
+    live: usize,
 }
 
 fn dollars() -> Currency {
@@ -72,11 +80,12 @@ impl Bench {
             wallets: wallets as usize,
             further_accounts: 0,
             cards: wallets as usize,
-            authorizations: 4_000_000,
+            authorizations: AUTHORIZATIONS,
         };
         let books = Books::new(Layout::new(256), totals, Bounds::default(), 42);
-        let mut bench =
-            Self { books, cards: Vec::new(), sequence: 0, open: std::collections::VecDeque::new() };
+        let live = std::env::var("TURNPIKE_BENCH_LIVE").ok().and_then(|live| live.parse().ok());
+        let (live, open) = (live.unwrap_or(LIVE), std::collections::VecDeque::new());
+        let mut bench = Self { books, cards: Vec::new(), sequence: 0, open, live };
         for n in 0..wallets {
             bench.open_wallet(n);
         }
@@ -161,7 +170,7 @@ impl Bench {
                 decided_after_us: 1,
             }));
             self.open.push_back((at, Sequence(next)));
-            if self.open.len() as u64 > 4 * BATCH {
+            if self.open.len() > self.live {
                 let (at, undoes) = self.open.pop_front().unwrap_or_default();
                 let (slot, _, card) = self.cards[at];
                 events.push(Event::Reversed(Reversed {
@@ -194,10 +203,32 @@ fn resident() -> u64 {
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
+/// Prints what a place for an authorization takes: the difference between books with and without them.
+fn print_place(wallets: u64) {
+    let with = |authorizations| {
+        let totals = Capacity {
+            wallets: wallets as usize,
+            further_accounts: 0,
+            cards: wallets as usize,
+            authorizations,
+        };
+        let before = resident();
+        let books = Books::new(Layout::new(256), totals, Bounds::default(), 42);
+        let places: u64 = books.shards.iter().map(|shard| shard.fill().authorizations_max).sum();
+        (resident().saturating_sub(before), places, books)
+    };
+    // Both stay until the end: memory that the one gives back would be used for the other.
+    let ((none, few, _one), (all, places, _other)) = (with(0), with(AUTHORIZATIONS));
+    let bytes = all.saturating_sub(none);
+    let (place, asked) = (bytes / (places - few), bytes / AUTHORIZATIONS as u64);
+    println!("{wallets} wallets: {place} bytes a place of {places}, {asked} for each that is asked for");
+}
+
 fn apply(criterion: &mut Criterion) {
     let wanted =
         std::env::var("TURNPIKE_BENCH_WALLETS").unwrap_or_else(|_| "1000,1000000,10000000".to_owned());
     for wallets in wanted.split(',').filter_map(|text| text.parse::<u64>().ok()) {
+        print_place(wallets);
         let before = resident();
         let mut bench = Bench::new(wallets);
         // What the bench itself remembers of a card is no part of the ledger.
@@ -206,6 +237,11 @@ fn apply(criterion: &mut Criterion) {
         println!(
             "{wallets} wallets: {bytes} bytes each, resident, with the fixed tables for 4 M authorizations"
         );
+        while bench.open.len() < bench.live {
+            for event in bench.events() {
+                bench.apply(&event);
+            }
+        }
         let mut group = criterion.benchmark_group("ledger apply, hold and reversal");
         group.throughput(Throughput::Elements(2 * BATCH)).measurement_time(Duration::from_secs(6));
         group.bench_function(format!("{wallets} wallets"), |bencher| {

@@ -118,7 +118,7 @@ impl Shard {
         let slots = self.slots.len();
         let old = std::mem::replace(&mut self.answers, super::answers::Answers::new(slots, per_slot));
         let room = self.authorizations.capacity() + self.answers.capacity();
-        self.messages = super::index::Index::with_capacity(room);
+        self.messages = super::index::Index::half_full(room);
         for slot in 0..slots {
             for entry in old.of_slot(slot) {
                 let (_, overwritten) = self.answers.push(slot, entry);

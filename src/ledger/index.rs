@@ -14,28 +14,42 @@ pub const POSITION_MAX: u32 = u32::MAX - 1;
 pub struct Index {
     /// Upper half: the tag; lower half: position + 1. Zero is an empty place.
     table: Box<[u64]>,
-    mask: usize,
 }
 
 impl Index {
-    /// An index for `capacity` entries, at most three quarters full.
+    /// An index for `capacity` entries, at most three quarters full: for what is put in once and then found.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        let places = (capacity.max(4) * 4 / 3).next_power_of_two();
+        Self::with_places(capacity.max(4) * 4 / 3)
+    }
+
+    /// An index for `capacity` entries, at most half full: for what comes and goes with every message. Each of them is
+    /// first looked for in vain, which takes 2 places here and 6 where three quarters may be taken.
+    #[must_use]
+    pub fn half_full(capacity: usize) -> Self {
+        Self::with_places(capacity.max(4) * 2)
+    }
+
+    fn with_places(places: usize) -> Self {
         // Look-ups go anywhere in the table: its pages are touched now, not one by one under load.
         let mut table = vec![u64::MAX; places].into_boxed_slice();
         table.fill(0);
-        Self { table, mask: places - 1 }
+        Self { table }
     }
 
     const fn tag(hash: u64) -> u64 {
         hash >> 32
     }
 
-    /// The place where an entry with this tag would like to be.
+    /// The place where an entry with this tag would like to be: as far into the table as the tag is into its range, so
+    /// that the table may have any size.
     const fn home(&self, tag: u64) -> usize {
-        // The multiplication spreads the tag's bits, since shards and slots were chosen by a hash as well.
-        (tag.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29) as usize & self.mask
+        ((tag * self.table.len() as u64) >> u32::BITS) as usize
+    }
+
+    /// The place after this one; the first is after the last.
+    const fn after(&self, place: usize) -> usize {
+        if place + 1 < self.table.len() { place + 1 } else { 0 }
     }
 
     /// Asks for the cache line that a look-up of this hash begins in.
@@ -57,7 +71,7 @@ impl Index {
             if entry >> 32 == tag && is_it(position) {
                 return Some(position);
             }
-            place = (place + 1) & self.mask;
+            place = self.after(place);
         }
     }
 
@@ -73,7 +87,7 @@ impl Index {
         let tag = Self::tag(hash);
         let mut place = self.home(tag);
         while self.table[place] != 0 {
-            place = (place + 1) & self.mask;
+            place = self.after(place);
         }
         self.table[place] = tag << 32 | u64::from(position + 1);
     }
@@ -86,18 +100,19 @@ impl Index {
             if self.table[hole] == 0 {
                 return;
             }
-            hole = (hole + 1) & self.mask;
+            hole = self.after(hole);
         }
         let mut place = hole;
         loop {
-            place = (place + 1) & self.mask;
+            place = self.after(place);
             let entry = self.table[place];
             if entry == 0 {
                 break;
             }
             let home = self.home(entry >> 32);
-            // The follower may move into the hole only if that is not before its home.
-            if place.wrapping_sub(home) & self.mask >= place.wrapping_sub(hole) & self.mask {
+            // The follower may move into the hole only if that is not before its home, going back from it and past the
+            // table's first place: what lies behind the end is further than all before, whatever the table's size.
+            if place.wrapping_sub(home) >= place.wrapping_sub(hole) {
                 self.table[hole] = entry;
                 hole = place;
             }
@@ -112,16 +127,37 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    /// Homes are spread over the whole table, whatever its size, and none is beyond it.
+    #[test]
+    fn homes_are_spread_evenly_over_a_table_of_any_size() {
+        for capacity in [1, 6, 77, 96, 1_000, 24_181] {
+            let index = Index::with_capacity(capacity);
+            let places = index.table.len();
+            assert!(places > capacity, "a look-up that finds nothing ends at an empty place");
+            let mut entries = vec![0_u32; places];
+            (0..places as u64 * 64).for_each(|n| {
+                let hash = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                entries[index.home(Index::tag(hash))] += 1;
+            });
+            let (least, most) = (entries.iter().min(), entries.iter().max());
+            assert!(least >= Some(&56) && most <= Some(&72), "{capacity}: {least:?} to {most:?}");
+            assert_eq!(index.home(u64::from(u32::MAX)), places - 1);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         /// The index holds exactly what a plain set of pairs holds, with few distinct hashes to force collisions.
         #[test]
-        fn agrees_with_a_set(steps in prop::collection::vec((any::<bool>(), 0_u64..24, 0_u32..40), 1..600)) {
-            let mut index = Index::with_capacity(96);
+        fn agrees_with_a_set(
+            capacity in 1_usize..120,
+            steps in prop::collection::vec((any::<bool>(), 0_u64..24, 0_u32..40), 1..600),
+        ) {
+            let mut index = Index::with_capacity(capacity);
             let mut model = BTreeSet::new();
             for (add, key, position) in steps {
                 let hash = key.wrapping_mul(0xD1B5_4A32_D192_ED03);
-                if add && model.len() < 96 && model.insert((hash, position)) {
+                if add && model.len() < capacity && model.insert((hash, position)) {
                     index.insert(hash, position);
                 } else if !add {
                     model.remove(&(hash, position));

@@ -22,6 +22,9 @@ use super::index::Index;
 use super::slab::NONE;
 use super::slab::Slab;
 
+/// The least that a shard has spare of anything.
+const SPARE_MIN: usize = 64;
+
 /// How many of each thing one shard has room for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Capacity {
@@ -36,19 +39,33 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What one of `shards` shards needs for these totals. Wallets are spread by hash: each shard gets an eighth more
-    /// than its share, and some.
+    /// What one of `shards` shards needs for these totals. Wallets are spread by hash, and each takes what it owns
+    /// along: what a shard has of a thing strays from its even share by the square root of that share, and further the
+    /// more of it each wallet has. Six times as far is left spare: no shard of a thousand is full before all are, but
+    /// once in a million.
     #[must_use]
     pub const fn share(totals: Self, shards: usize) -> Self {
-        const fn part(total: usize, shards: usize) -> usize {
+        const fn part(total: usize, wallets: usize, shards: usize) -> usize {
             let even = total.div_ceil(shards);
-            if shards == 1 { even } else { even + even / 8 + 64 }
+            if shards == 1 {
+                return even;
+            }
+            let of_wallet = match even.saturating_mul(total).checked_div(wallets) {
+                Some(of_wallet) => of_wallet,
+                None => even,
+            };
+            let six_deviations = 6 * even.saturating_add(of_wallet).isqrt();
+            // Where few wallets have all, no share is safe; an eighth is what is spent on it.
+            let most = even / 8 + SPARE_MIN;
+            let spare = if six_deviations < most { six_deviations } else { most };
+            even + if spare < SPARE_MIN { SPARE_MIN } else { spare }
         }
+        let Self { wallets, further_accounts, cards, authorizations } = totals;
         Self {
-            wallets: part(totals.wallets, shards),
-            further_accounts: part(totals.further_accounts, shards),
-            cards: part(totals.cards, shards),
-            authorizations: part(totals.authorizations, shards),
+            wallets: part(wallets, wallets, shards),
+            further_accounts: part(further_accounts, wallets, shards),
+            cards: part(cards, wallets, shards),
+            authorizations: part(authorizations, wallets, shards),
         }
     }
 }
@@ -271,7 +288,7 @@ impl Shard {
             accounts: Slab::with_capacity(capacity.further_accounts),
             cards: Slab::with_capacity(capacity.cards),
             card_index: Index::with_capacity(capacity.cards),
-            messages: Index::with_capacity(capacity.authorizations + answers.capacity()),
+            messages: Index::half_full(capacity.authorizations + answers.capacity()),
             authorizations: Slab::touched(capacity.authorizations, Authorization::VACANT),
             open_authorizations: 0,
             answers,
@@ -446,4 +463,52 @@ impl Shard {
 /// Hashes an identifier under the shard's seed.
 pub(super) fn hash_u64(value: u64, seed: u64) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(&value.to_le_bytes(), seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::party::SLOTS;
+
+    #[test]
+    fn every_shard_has_room_for_the_wallets_that_come_to_it_and_what_they_bring_along() {
+        for (wallets, each) in [(50, 9), (2_000, 1), (20_000, 3), (300_000, 1), (300_000, 8)] {
+            let totals = Capacity {
+                wallets,
+                further_accounts: wallets,
+                cards: 2 * wallets,
+                authorizations: each * wallets,
+            };
+            for shards in [1, 2, 16, 256] {
+                let room = Capacity::share(totals, shards);
+                let mut came = vec![0; shards];
+                for n in 1..=wallets as u64 {
+                    let slot = Slot::of_wallet(WalletId(n)).number();
+                    came[usize::from(slot) * shards / usize::from(SLOTS)] += 1;
+                }
+                let most = came.into_iter().max().unwrap_or(0);
+                let case = format!("{wallets} wallets, {each} each, {shards} shards: {most}, {room:?}");
+                assert!(most <= room.wallets && most <= room.further_accounts, "{case}");
+                assert!(2 * most <= room.cards && each * most <= room.authorizations, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_spare_is_bounded_and_shrinks_as_shards_grow() {
+        let spare = |wallets, authorizations: usize| {
+            let totals = Capacity { wallets, further_accounts: 0, cards: wallets, authorizations };
+            Capacity::share(totals, 256).authorizations - authorizations.div_ceil(256)
+        };
+        let table = [
+            (1_000, 256, 64),
+            (1_000_000, 2_000_000, 6 * 153),
+            (10_000_000, 5_624_288, 6 * 185),
+            // All on few wallets.
+            (1_000, 2_000_000, 7_813 / 8 + 64),
+        ];
+        for (wallets, authorizations, expected) in table {
+            assert_eq!(spare(wallets, authorizations), expected, "{authorizations} of {wallets} wallets");
+        }
+    }
 }
