@@ -206,7 +206,6 @@ impl History {
             answers_per_slot: 512,
             closed_per_slot: 20_000,
             authorizations_per_card: 60_000,
-            ..Bounds::default()
         };
         self.record(Event::Configured(Configured { version: 1, bounds: wide }));
         for n in 0..6_u64 {

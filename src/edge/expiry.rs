@@ -3,9 +3,8 @@
 
 use std::sync::Weak;
 use std::time::Duration;
-use std::time::Instant;
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::Now;
 use crate::edge::clock;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::expiry::Pass;
@@ -15,25 +14,15 @@ const TICK_MS: u64 = 50;
 /// A wall clock that steps further than this against the clock that never goes back frees no holds (R19).
 const STEP_MAX: Duration = Duration::from_mins(5);
 
-/// The wall clock beside the one that never goes back.
-struct Watch {
-    wall: Timestamp,
-    steady: Instant,
-}
-
-impl Watch {
-    /// How far the wall clock has stepped since they were set, forward or back.
-    fn step(&self, wall: Timestamp, steady: Instant) -> Duration {
-        let passed = steady.saturating_duration_since(self.steady).as_nanos();
-        let expected = u128::from(self.wall.0) + passed;
-        let step = u128::from(wall.0).abs_diff(expected);
-        Duration::from_nanos(u64::try_from(step).unwrap_or(u64::MAX))
-    }
+/// How far the wall clock has stepped against the other one between two times, forward or back.
+fn step(begun: Now, now: Now) -> Duration {
+    let passed = now.elapsed_ns.saturating_sub(begun.elapsed_ns);
+    Duration::from_nanos(now.wall.0.abs_diff(begun.wall.0.saturating_add(passed)))
 }
 
 /// Makes a pass in every `every`, until the pipeline is gone.
 pub async fn run(pipeline: Weak<Pipeline>, every: Duration) {
-    let watch = Watch { wall: clock::now(), steady: Instant::now() };
+    let begun = clock::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pass = Pass::default();
@@ -44,7 +33,7 @@ pub async fn run(pipeline: Weak<Pipeline>, every: Duration) {
         ticks.tick().await;
         let Some(pipeline) = pipeline.upgrade() else { return };
         let now = clock::now();
-        let step = watch.step(now, Instant::now());
+        let step = step(begun, now);
         let halted = step > STEP_MAX;
         if halted != pipeline.expiring().is_halted() {
             pipeline.expiring().set_halted(halted);
@@ -79,17 +68,19 @@ pub async fn run(pipeline: Weak<Pipeline>, every: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn r19_a_clock_that_steps_is_seen() {
-        let steady = Instant::now();
-        let watch = Watch { wall: Timestamp::from_seconds(1_000_000), steady };
-        // Seconds that the wall clock and the steady one show, and the step between them.
+        let at = |wall_s: u64, elapsed_s: u64| Now {
+            wall: Timestamp::from_seconds(1_000_000 + wall_s),
+            elapsed_ns: (50 + elapsed_s) * 1_000_000_000,
+        };
+        // Seconds that the wall clock and the other one show, and the step between them.
         let table = [(60, 60, 0), (360, 60, 300), (60, 360, 300), (0, 7_200, 7_200), (86_400, 0, 86_400)];
-        for (wall, passed, expected) in table {
-            let step =
-                watch.step(Timestamp::from_seconds(1_000_000 + wall), steady + Duration::from_secs(passed));
-            assert_eq!(step, Duration::from_secs(expected), "{wall} {passed}");
+        for (wall, elapsed, expected) in table {
+            let found = step(at(0, 0), at(wall, elapsed));
+            assert_eq!(found, Duration::from_secs(expected), "{wall} {elapsed}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! not be even: a slot is a few wallets, and one of them may have most of the traffic.
 
 use crate::domain::card::CardIdentity;
+use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
@@ -55,10 +56,13 @@ impl Needs {
                 return;
             }
             Event::Decided(decided) => decided.effect != Effect::None,
+            // A completion posts beside what it completes.
+            Event::Advised(Advised { effect: Effect::Post(_), .. }) => true,
             Event::Advised(advised) => advised.sets == Sequence(0) && advised.effect != Effect::None,
             Event::Reversed(reversed) => {
-                // A tombstone, on a card of ours only.
-                reversed.undoes == Sequence(0) && matches!(reversed.card, CardIdentity::Known(_))
+                // A tombstone, or what a partial one is remembered by; on a card of ours only.
+                let leaves = reversed.undoes == Sequence(0) || reversed.keeps.is_some();
+                leaves && matches!(reversed.card, CardIdentity::Known(_))
             }
             _ => false,
         };

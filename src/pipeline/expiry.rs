@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::domain::event::Event;
-use crate::domain::time::Timestamp;
+use crate::domain::time::Now;
 
 use super::core::Pipeline;
 
@@ -69,14 +69,14 @@ impl Pipeline {
 
     /// Goes on with a pass by one step: ends what is over in the next [`PLACES`] places. Where the journal takes
     /// nothing the step is done again later. Returns whether it was done.
-    pub fn expire(&self, pass: &mut Pass, now: Timestamp) -> bool {
+    pub fn expire(&self, pass: &mut Pass, now: Now) -> bool {
         let Some(shard) = self.shards.get(pass.shard) else {
             *pass = Pass::default();
             return true;
         };
         let mut shard = shard.lock();
         let end = pass.place.saturating_add(PLACES);
-        let now_s = u32::try_from(now.seconds()).unwrap_or(u32::MAX);
+        let now_s = u32::try_from(now.wall.seconds()).unwrap_or(u32::MAX);
         let (mut done, mut ended) = (true, 0);
         while done && pass.place < end {
             let (found, next) = shard.overdue(pass.place, end - pass.place, now_s);
