@@ -1,13 +1,16 @@
 //! What Mastercard says in private fields: DE 48 with its subelements, DE 61 by position, DE 63 with DE 15.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::dialect::Dialect;
 use crate::domain::money::Money;
 use crate::domain::request::Finality;
 use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::request::TransactionKind;
+use crate::domain::trace;
+use crate::domain::trace::ASCII_DIGITS;
+use crate::domain::trace::NAME;
+use crate::domain::trace::pack;
+use crate::domain::trace::reference;
 use crate::iso8583::digits;
 use crate::iso8583::spec::Encoding;
 use crate::iso8583::subfields::Element;
@@ -50,33 +53,19 @@ const PREAUTHORIZATION: u8 = b'4';
 /// The position in SE 61 of whether the amount is final (subfield 5).
 const FINAL_AT: usize = 4;
 
-/// Base of the digits of a reference: 0-9 and A-Z.
-const ALPHANUMERIC: u64 = 36;
-/// Not one of them. No digit has its bit.
-const NO_DIGIT: u8 = 0x80;
-/// The digits' values by their characters.
-const ASCII_DIGITS: [u8; 256] = digits_of(false);
-const EBCDIC_DIGITS: [u8; 256] = digits_of(true);
-
-const fn digits_of(ebcdic: bool) -> [u8; 256] {
-    let mut digits = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < ALPHANUMERIC as u8 {
-        let character = if value < 10 { b'0' + value } else { b'A' + value - 10 };
-        let byte = if ebcdic { digits::to_ebcdic(character) } else { character };
-        digits[byte as usize] = value;
-        value += 1;
+/// The digits' values of a reference by their characters.
+const EBCDIC_DIGITS: [u8; 256] = {
+    let mut digits = [trace::NO_DIGIT; 256];
+    let mut byte = 0;
+    while byte < digits.len() {
+        digits[byte] = ASCII_DIGITS[digits::from_ebcdic(byte as u8) as usize];
+        byte += 1;
     }
     digits
-}
+};
 
-/// Characters of a network code with its reference, and of a day.
-const NAME: usize = 9;
-const DATE: usize = 4;
-/// Days of a year of twelve months with 31 each.
-const DAYS: u64 = 12 * 31;
-/// Marks a reference that is a hash: too long, or with other characters.
-const HASHED: u64 = 1 << 63;
+/// Characters of a day.
+const DATE: usize = trace::TRACE_ID - NAME;
 /// Characters of DE 63 that count.
 const NETWORK_DATA_MAX: usize = 28;
 
@@ -214,95 +203,4 @@ fn own_reference(view: &View<'_>) -> Option<u64> {
     view.text(SETTLEMENT_DATE, date)?;
     buffer.copy_within(NETWORK_DATA_MAX.., length);
     reference(buffer.get(..length + DATE)?)
-}
-
-/// A trace id as a number that is never zero; `None` when nothing but spaces and zeros is in it.
-///
-/// Three characters of network code, six of reference and a day fit without loss below bit 56. Anything else becomes a
-/// hash, which has bit 63. Spaces do not count: peers pad with them, or do not.
-fn reference(text: &[u8]) -> Option<u64> {
-    let mut buffer = [0; 40];
-    let mut length = 0;
-    for character in text.iter().filter(|character| **character != b' ') {
-        *buffer.get_mut(length)? = *character;
-        length += 1;
-    }
-    let text = buffer.get(..length)?;
-    if text.iter().all(|character| *character == b'0') {
-        return None;
-    }
-    Some(packed(text).unwrap_or_else(|| xxh3_64(text) | HASHED))
-}
-
-fn packed(text: &[u8]) -> Option<u64> {
-    let (name, date) = text.split_first_chunk::<NAME>()?;
-    let [m1, m2, d1, d2] = *date else { return None };
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-    pack(name, &ASCII_DIGITS, digit(m1)? * 10 + digit(m2)?, digit(d1)? * 10 + digit(d2)?)
-}
-
-/// A name of letters and digits and a day as one number.
-#[inline(never)]
-fn pack(name: &[u8; NAME], digits: &[u8; 256], month: u64, day: u64) -> Option<u64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let (mut number, mut wrong) = (0, 0);
-    for byte in name {
-        let digit = digits[usize::from(*byte)];
-        wrong |= digit;
-        number = number * ALPHANUMERIC + u64::from(digit);
-    }
-    (wrong < NO_DIGIT).then_some(1 + number * DAYS + (month - 1) * 31 + day - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn r7_a_trace_id_becomes_a_number_without_loss_or_a_hash() {
-        let same = [
-            ["MWB3947990822", "MWB3947990822  "],
-            ["MRW0110NZ1206", "MRW0110NZ1206  "],
-            ["MCC123   0614", "MCC1230614"],
-            ["MCCabc1230614", "MCCabc1230614 "],
-        ];
-        for [one, other] in same {
-            assert_eq!(reference(one.as_bytes()), reference(other.as_bytes()), "{one}");
-        }
-        for blank in ["", "   ", "000000000", "0000000000000  "] {
-            assert_eq!(reference(blank.as_bytes()), None, "{blank}");
-        }
-        // Text, and whether it fits without loss.
-        let table = [
-            ("MCC0000010101", true),
-            ("MCC0000010131", true),
-            ("MCC0000010201", true),
-            ("MCC0000020101", true),
-            ("MCS0000010101", true),
-            ("ZZZZZZZZZ1231", true),
-            ("0000000000102", true),
-            ("MCC0000011301", false),
-            ("MCC0000010100", false),
-            ("MCC0000010132", false),
-            ("MCC00000a0101", false),
-            ("MCC1234567890101", false),
-            ("MCC123450101", false),
-            ("MCC123456", false),
-        ];
-        let numbers: HashSet<u64> = table
-            .iter()
-            .map(|(text, fits)| {
-                let number = reference(text.as_bytes()).expect("a number");
-                assert_eq!(number >> 56 == 0, *fits, "{text}");
-                assert_eq!(number & HASHED == 0, *fits, "{text}");
-                assert_ne!(number, 0);
-                number
-            })
-            .collect();
-        assert_eq!(numbers.len(), table.len(), "all differ");
-    }
 }

@@ -6,9 +6,12 @@
 pub mod action;
 pub mod answer;
 pub mod card;
+pub mod clearing;
+pub mod day;
 pub mod event;
 pub mod money;
 pub mod party;
 pub mod request;
 pub mod seal;
 pub mod time;
+pub mod trace;
