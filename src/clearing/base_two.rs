@@ -329,7 +329,8 @@ impl BaseTwo {
     }
 
     fn header(&mut self, record: &Record) -> Result<Item, Fault> {
-        let again = std::mem::replace(&mut self.begun, true) && !self.closed;
+        // Where reading began behind a header, its trailer may have been before that.
+        let again = std::mem::replace(&mut self.begun, true) && !self.closed && self.file.is_some();
         self.closed = false;
         (self.batch, self.file) = (Some(Totals::default()), Some(Totals::default()));
         if again {

@@ -182,7 +182,8 @@ impl Ipm {
         let (mti, function) = (view.mti(), view.number(24));
         let amount = view.number(4).map_or(0, u128::from);
         if (mti, function) == (ADMINISTRATIVE, Some(FILE_HEADER)) {
-            let again = std::mem::replace(&mut self.in_file, true);
+            // Where reading began behind a header, its trailer may have been before that.
+            let again = std::mem::replace(&mut self.in_file, true) && self.totals.is_some();
             self.totals = Some(Totals { messages: 1, amount });
             if again {
                 return Err(Fault::HeaderAgain);

@@ -229,8 +229,8 @@ impl Reader {
         Self::begin(format, context, None)
     }
 
-    /// Reads a file on from an item's position: the first byte that is fed is the one at its offset. Trailers whose
-    /// records began before it are not compared ([`Agreement::NotChecked`]).
+    /// Reads a file on from the position of an item that is not its end: the first byte that is fed is the one at its
+    /// offset. Trailers whose records began before it are not compared ([`Agreement::NotChecked`]).
     #[must_use]
     pub fn resume(format: Format, context: Context, from: Position) -> Self {
         Self::begin(format, context, Some(from).filter(|from| from.offset > 0))
