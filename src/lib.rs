@@ -9,6 +9,7 @@
 //!           settings    TOML tables read with positions, every finding reported
 //! floor 1   crypto      the vault that seals card numbers
 //!           ledger      cards, wallets, accounts, authorizations: one shard as a value, and `apply`
+//!           clearing    clearing files -> presentments
 //!           journal     records, batches, segments, group commit, over a storage trait
 //!           dialect     the one room that knows both bytes and domain
 //! floor 2   authorizer  the checks in order, then the hold
@@ -24,6 +25,7 @@ pub mod domain;
 pub mod iso8583;
 pub mod settings;
 
+pub mod clearing;
 pub mod crypto;
 pub mod dialect;
 pub mod journal;

@@ -14,6 +14,7 @@ const ROOMS: &[(u8, &str, &str)] = &[
     (0, "domain", ""),
     (0, "iso8583", ""),
     (0, "settings", ""),
+    (1, "clearing", "domain iso8583"),
     (1, "crypto", "domain"),
     (1, "ledger", "domain"),
     (1, "journal", "domain"),

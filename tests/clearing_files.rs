@@ -792,7 +792,7 @@ fn mistakes_in_plain_files_are_told_with_line_and_column() {
         (",978,", ",,", "column 80: currency should be three digits"),
         ("A1B2C3", "A1B2C", "column 90: approval_code should be six characters"),
         ("18446744073709551615", "18446744073709551616", "column 97: network_reference should be"),
-        ("\"A,", "A,", "column 123: merchant should be printable ASCII"),
+        ("\"A,", "A\",", "column 122: merchant should be printable ASCII"),
         (",5411,", ",54110,", "mcc should be at most 4 digits"),
         ("2026-11-27", "2026-11-31", "local_date should be a day as 2026-11-28"),
         ("23:59:59", "24:00:00", "local_time should be a time as 23:59:59"),
@@ -843,7 +843,7 @@ fn mistakes_in_ipm_files_are_told_with_record_and_offset() {
             "520474000000101X",
             "record 2 at byte 78: field 2 at offset 22: the field is not numeric",
         ),
-        (1, "000000", "300000", "DE 3 should be 00, 01"),
+        (1, "000000000000009999", "300000000000009999", "DE 3 should be 00, 01"),
         (1, "200140358", "205140358", "none"),
         (1, "200140358", "260140358", "DE 24 should be 200, 205 or 282"),
         (1, "2357995796331000001230612", "225799579633100000123061", "DE 31 should be 23 digits"),
@@ -857,7 +857,7 @@ fn mistakes_in_ipm_files_are_told_with_record_and_offset() {
             "000000009998",
             "the trailer's sum of DE 4 is 20098, and that of the records is 20097",
         ),
-        (4, "00000005", "00000006", "record 5 at byte 789: the trailer counts 6 messages, and there are 5"),
+        (4, "00000005", "00000006", "record 5 at byte 755: the trailer counts 6 messages, and there are 5"),
         (4, "0301016", "0399016", "none"),
         (4, "695070", "696070", "no trailer confirms the records before"),
         (0, "697", "696", "a presentment outside header and trailer"),
@@ -919,7 +919,6 @@ fn mistakes_in_base_two_files_are_told_with_record_and_offset() {
         (8, 49, "000000000009", "the trailer counts 9 component records, and there are 7"),
         (8, 16, "000000000001401", "none"),
         (1, 77, "000000001235", "none"),
-        (9, 1, "91", "no trailer confirms the records before"),
         (8, 1, "92", "no trailer confirms the records before"),
     ];
     for (number, first, text, told) in table {
@@ -927,6 +926,9 @@ fn mistakes_in_base_two_files_are_told_with_record_and_offset() {
         assert!(error.contains(told), "record {number}, {first} {text}: {error}");
         assert!(!error.contains("4111"), "{error}");
     }
+    let without_trailer = base_two_cards()[..9].concat();
+    let error = first_error(base_two(Alphabet::Ascii, Separator::None), without_trailer.as_bytes());
+    assert!(error.contains("record 10 at byte 1512: no trailer confirms the records before"), "{error}");
     let format = base_two(Alphabet::Ascii, Separator::LineFeed);
     let short = first_error(format, format!("{:168}\n{:167}\n{:168}\n", "9040", "0500", "0500").as_bytes());
     assert!(short.contains("no record is 167 bytes long"), "{short}");

@@ -119,7 +119,7 @@ impl Totals {
     }
 
     /// Counts a transaction that is passed over, and says why it is.
-    fn add_other(&mut self, kind: Kind, record: &Record) -> Result<Reason, Fault> {
+    fn add_other(&mut self, kind: Kind, record: &Record<'_>) -> Result<Reason, Fault> {
         let reason = match kind {
             Kind::Presentment | Kind::Chargeback => {
                 let (source, destination) = tcr::amounts(record)?;
@@ -146,7 +146,7 @@ impl Totals {
     ///
     /// Public sources do not say whether trailers count themselves, nor whether a sum is of all amounts or debits less
     /// credits: either is taken.
-    fn compare(&self, trailer: &Record, scope: Scope) -> Result<Trailer, Fault> {
+    fn compare(&self, trailer: &Record<'_>, scope: Scope) -> Result<Trailer, Fault> {
         let said = tcr::trailer(trailer)?;
         let spare = if scope == Scope::File { self.trailers + 2 } else { 1 };
         let counts = [
@@ -252,8 +252,9 @@ impl BaseTwo {
             {
                 return Some(finished(open));
             }
+            let read = self.record(&record, position);
             input.take(length);
-            match self.record(&record, position) {
+            match read {
                 Ok(Some(item)) => return Some(Ok(Located { position, item })),
                 Ok(None) => {}
                 Err(fault) => return Some(Err(ClearingError { position, fault })),
@@ -279,7 +280,7 @@ impl BaseTwo {
     }
 
     /// Takes a record. A transaction is kept until its last component has come.
-    fn record(&mut self, record: &Record, position: Position) -> Result<Option<Item>, Fault> {
+    fn record(&mut self, record: &Record<'_>, position: Position) -> Result<Option<Item>, Fault> {
         let code = record.number(tcr::TRANSACTION_CODE).ok_or(tcr::CODE)? as u8;
         let component = record.component().ok_or(tcr::CODE)?;
         match code {
@@ -328,7 +329,7 @@ impl BaseTwo {
         Ok(None)
     }
 
-    fn header(&mut self, record: &Record) -> Result<Item, Fault> {
+    fn header(&mut self, record: &Record<'_>) -> Result<Item, Fault> {
         // Where reading began behind a header, its trailer may have been before that.
         let again = std::mem::replace(&mut self.begun, true) && !self.closed && self.file.is_some();
         self.closed = false;
@@ -340,7 +341,7 @@ impl BaseTwo {
     }
 
     /// Begins a transaction and counts it.
-    fn begin(&mut self, record: &Record, code: u8) -> Result<Item, Fault> {
+    fn begin(&mut self, record: &Record<'_>, code: u8) -> Result<Item, Fault> {
         let kind = kind(code);
         if kind != Kind::Presentment {
             // Where reading began within the batch, nothing is compared.
@@ -358,7 +359,7 @@ impl BaseTwo {
 }
 
 /// Whether what came before is whole: a file's header has no component number.
-fn begins_anew(record: &Record) -> bool {
+fn begins_anew(record: &Record<'_>) -> bool {
     !(1..FILE_HEADER).contains(&record.code()) || record.component().is_none_or(|component| component == 0)
 }
 
@@ -368,7 +369,7 @@ fn length_of_line(bytes: &[u8], separator: &[u8]) -> usize {
     ends.unwrap_or(bytes.len())
 }
 
-fn compare(totals: Option<Totals>, trailer: &Record, scope: Scope) -> Result<Item, Fault> {
+fn compare(totals: Option<Totals>, trailer: &Record<'_>, scope: Scope) -> Result<Item, Fault> {
     let unchecked = Trailer { scope, counts: Agreement::NotChecked, sums: Agreement::NotChecked };
     totals.map_or(Ok(unchecked), |totals| totals.compare(trailer, scope)).map(Item::Trailer)
 }

@@ -19,6 +19,7 @@ use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::Text;
+use crate::iso8583::content;
 use crate::iso8583::digits;
 
 /// Characters of a record.
@@ -74,26 +75,46 @@ const fn field(name: &'static str, expected: &'static str) -> Fault {
     Fault::Field { name, expected }
 }
 
-/// A record in ASCII.
-pub(super) struct Record([u8; TCR]);
+/// A record as it stands in the file.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    bytes: &'a [u8; TCR],
+    alphabet: Alphabet,
+}
 
-impl Record {
-    pub(super) fn new(bytes: &[u8; TCR], alphabet: Alphabet) -> Self {
-        Self(match alphabet {
-            Alphabet::Ascii => *bytes,
-            Alphabet::Ebcdic => bytes.map(digits::from_ebcdic),
-        })
+impl<'a> Record<'a> {
+    pub(super) const fn new(bytes: &'a [u8; TCR], alphabet: Alphabet) -> Self {
+        Self { bytes, alphabet }
     }
 
     /// What stands at a place.
     #[inline]
-    fn at(&self, (first, length): Place) -> &[u8] {
-        self.0.get(first - 1..first - 1 + length).unwrap_or_default()
+    fn at(&self, (first, length): Place) -> &'a [u8] {
+        self.bytes.get(first - 1..first - 1 + length).unwrap_or_default()
+    }
+
+    /// A byte's character.
+    #[inline]
+    const fn character(&self, byte: u8) -> u8 {
+        match self.alphabet {
+            Alphabet::Ascii => byte,
+            Alphabet::Ebcdic => digits::from_ebcdic(byte),
+        }
     }
 
     /// The character at a position.
+    #[inline]
     pub(super) fn byte(&self, position: usize) -> u8 {
-        self.0.get(position - 1).copied().unwrap_or(b' ')
+        self.bytes.get(position - 1).map_or(b' ', |byte| self.character(*byte))
+    }
+
+    /// The characters at a place, as many as there is room for.
+    fn characters<const N: usize>(&self, place: Place) -> [u8; N] {
+        let mut characters = [b' '; N];
+        for (to, from) in characters.iter_mut().zip(self.at(place)) {
+            *to = self.character(*from);
+        }
+        characters
     }
 
     /// The number of the component: 0 to 9, and A to F as some have it.
@@ -109,36 +130,37 @@ impl Record {
     /// The digits at a place as a number.
     #[inline]
     pub(super) fn number(&self, place: Place) -> Option<u64> {
-        digits::zoned_value(self.at(place)).filter(|_| digits::is_zoned(self.at(place), digits::ASCII_ZERO))
+        let zero = match self.alphabet {
+            Alphabet::Ascii => digits::ASCII_ZERO,
+            Alphabet::Ebcdic => digits::EBCDIC_ZERO,
+        };
+        content::zoned(self.at(place), zero, false)
     }
 
     /// The same, where blanks stand for zero.
+    #[inline]
     fn number_or_blank(&self, place: Place) -> Option<u64> {
-        if self.is_blank(place) { Some(0) } else { self.number(place) }
+        self.number(place).or_else(|| self.is_blank(place).then_some(0))
     }
 
     fn is_blank(&self, place: Place) -> bool {
-        self.at(place).iter().all(|byte| *byte == b' ')
-    }
-
-    fn text<const N: usize>(&self, place: Place) -> Text<N> {
-        Text::from_ascii(self.at(place))
+        self.at(place).iter().all(|byte| self.character(*byte) == b' ')
     }
 }
 
 /// Source and destination amount of a draft.
-pub(super) fn amounts(record: &Record) -> Result<(u64, u64), Fault> {
+pub(super) fn amounts(record: &Record<'_>) -> Result<(u64, u64), Fault> {
     let source = record.number(SOURCE_AMOUNT).ok_or(field("source amount", "digits"))?;
     let destination = record.number_or_blank(DESTINATION_AMOUNT);
     Ok((source, destination.ok_or(field("destination amount", "digits, or blank"))?))
 }
 
-fn currency(record: &Record, place: Place) -> Option<Currency> {
+fn currency(record: &Record<'_>, place: Place) -> Option<Currency> {
     record.number(place).filter(|code| *code > 0).and_then(|code| Currency::new(code as u16))
 }
 
 /// The first component of a draft.
-pub(super) fn presentment(record: &Record, code: u8, context: Context) -> Result<Presentment, Fault> {
+pub(super) fn presentment(record: &Record<'_>, code: u8, context: Context) -> Result<Presentment, Fault> {
     let (source, destination) = amounts(record)?;
     let source_currency = currency(record, SOURCE_CURRENCY).ok_or(field("source currency", "three digits"))?;
     let billing = match (destination, currency(record, DESTINATION_CURRENCY)) {
@@ -146,10 +168,7 @@ pub(super) fn presentment(record: &Record, code: u8, context: Context) -> Result
         (minor, Some(currency)) => Some(Money::new(minor as i64, currency)),
         (_, None) => return Err(field("destination currency", "three digits, with a destination amount")),
     };
-    let mut arn = [0; ARN_DIGITS];
-    arn.copy_from_slice(record.at(ACQUIRER_REFERENCE));
-    let mut approval_code = [0; 6];
-    approval_code.copy_from_slice(record.at(AUTHORIZATION_CODE));
+    let arn: [u8; ARN_DIGITS] = record.characters(ACQUIRER_REFERENCE);
     let acquirer = record.number_or_blank(ACQUIRER).ok_or(field("acquirer's business id", "digits, or blank"))?;
     let mcc = record.number_or_blank(CATEGORY).ok_or(field("merchant category code", "digits, or blank"))?;
     Ok(Presentment {
@@ -162,21 +181,21 @@ pub(super) fn presentment(record: &Record, code: u8, context: Context) -> Result
         billing,
         settlement: None,
         authorized: None,
-        approval_code: approval_code_of(approval_code),
+        approval_code: approval_code_of(record.characters(AUTHORIZATION_CODE)),
         network_reference: 0,
         rrn: Text::BLANK,
         stan: None,
         terminal: Text::BLANK,
         merchant: Text::BLANK,
         mcc: mcc as u16,
-        country: record.text(COUNTRY),
+        country: Text(record.characters(COUNTRY)),
         acquirer: InstitutionId(acquirer),
         local_date: purchase_date(record, context.day)?,
         local_time: None,
     })
 }
 
-fn function(record: &Record, code: u8) -> Result<Function, Fault> {
+fn function(record: &Record<'_>, code: u8) -> Result<Function, Fault> {
     let usage_code = match record.byte(USAGE.0) {
         b' ' => 0,
         digit => digits::hex_nibble(digit).filter(|digit| *digit < 10).ok_or(field("usage code", "1 or 2"))?,
@@ -198,13 +217,10 @@ fn function(record: &Record, code: u8) -> Result<Function, Fault> {
 
 /// Sixteen digits, and three more of the longest numbers. A shorter one has zeros in front; no card number begins with
 /// three of them.
-fn pan(record: &Record) -> Result<Pan, Fault> {
+fn pan(record: &Record<'_>) -> Result<Pan, Fault> {
     let wrong = field("account number", "a card number of 13, 16 or 19 digits");
-    let mut digits = [b'0'; PAN_DIGITS_MAX];
-    let (number, extension) = (record.at(ACCOUNT), record.at(ACCOUNT_EXTENSION));
-    let (front, back) = digits.split_at_mut(number.len());
-    front.copy_from_slice(number);
-    back.copy_from_slice(extension);
+    let digits: [u8; PAN_DIGITS_MAX] = record.characters((ACCOUNT.0, ACCOUNT.1 + ACCOUNT_EXTENSION.1));
+    let (number, extension) = digits.split_at(ACCOUNT.1);
     let is_short = number.starts_with(b"000");
     let digits = match extension {
         b"000" | b"   " if is_short => number.get(3..).unwrap_or_default(),
@@ -215,7 +231,7 @@ fn pan(record: &Record) -> Result<Pan, Fault> {
 }
 
 /// MMDD, in the year nearest to `day` (R27); `None` for blanks and zeros.
-fn purchase_date(record: &Record, day: Day) -> Result<Option<Day>, Fault> {
+fn purchase_date(record: &Record<'_>, day: Day) -> Result<Option<Day>, Fault> {
     let wrong = field("purchase date", "MMDD");
     match record.number_or_blank(PURCHASE_DATE).ok_or(wrong)? {
         0 => Ok(None),
@@ -224,11 +240,11 @@ fn purchase_date(record: &Record, day: Day) -> Result<Option<Day>, Fault> {
 }
 
 /// Adds what another component says; those that are not used here are let pass.
-pub(super) fn add_component(to: &mut Presentment, component: u8, record: &Record) -> Result<(), Fault> {
+pub(super) fn add_component(to: &mut Presentment, component: u8, record: &Record<'_>) -> Result<(), Fault> {
     match component {
         1 => {
-            to.merchant = record.text(CARD_ACCEPTOR);
-            to.terminal = record.text(TERMINAL);
+            to.merchant = Text(record.characters(CARD_ACCEPTOR));
+            to.terminal = Text(record.characters(TERMINAL));
         }
         5 => {
             let id = record.number_or_blank(TRANSACTION_ID);
@@ -241,7 +257,7 @@ pub(super) fn add_component(to: &mut Presentment, component: u8, record: &Record
     Ok(())
 }
 
-fn authorized(record: &Record) -> Result<Option<Money>, Fault> {
+fn authorized(record: &Record<'_>) -> Result<Option<Money>, Fault> {
     let minor = record.number_or_blank(AUTHORIZED_AMOUNT);
     let minor = minor.ok_or(field("authorized amount", "digits, or blank"))?;
     match (minor, currency(record, AUTHORIZED_CURRENCY)) {
@@ -251,7 +267,7 @@ fn authorized(record: &Record) -> Result<Option<Money>, Fault> {
     }
 }
 
-fn part(record: &Record) -> Result<Part, Fault> {
+fn part(record: &Record<'_>) -> Result<Part, Fault> {
     let wrong = field("multiple clearing sequence number and count", "two digits each, or blank");
     let number = |place| record.number_or_blank(place).map(|number| number as u8).ok_or(wrong);
     Ok(match (number(CLEARING_SEQUENCE)?, number(CLEARING_COUNT)?) {
@@ -261,13 +277,14 @@ fn part(record: &Record) -> Result<Part, Fault> {
 }
 
 /// Processor, day and number of a file, and whether it is a test.
-pub(super) fn file_header(record: &Record) -> FileHeader {
+pub(super) fn file_header(record: &Record<'_>) -> FileHeader {
     let mut id = [b' '; 25];
-    let parts = [record.at(FILE_PROCESSOR_AND_DAY), record.at(FILE_NUMBER)];
-    for (to, from) in id.iter_mut().zip(parts.into_iter().flatten()) {
-        *to = *from;
+    let (front, back) = id.split_at_mut(FILE_PROCESSOR_AND_DAY.1);
+    front.copy_from_slice(&record.characters::<{ FILE_PROCESSOR_AND_DAY.1 }>(FILE_PROCESSOR_AND_DAY));
+    for (to, from) in back.iter_mut().zip(record.characters::<{ FILE_NUMBER.1 }>(FILE_NUMBER)) {
+        *to = from;
     }
-    FileHeader { id: Text(id), test: record.at(TEST_OPTION) == b"TEST" }
+    FileHeader { id: Text(id), test: record.characters(TEST_OPTION) == *b"TEST" }
 }
 
 /// The counts and sums of a trailer; zero where it has none.
@@ -279,7 +296,7 @@ pub(super) struct Said {
     pub(super) destination: u64,
 }
 
-pub(super) fn trailer(record: &Record) -> Result<Said, Fault> {
+pub(super) fn trailer(record: &Record<'_>) -> Result<Said, Fault> {
     let number =
         |place| record.number_or_blank(place).ok_or(field("a count or sum of the trailer", "digits, or blank"));
     Ok(Said {
