@@ -309,7 +309,7 @@ fn what_is_written_is_read_again_in_any_portions() {
     for format in FORMATS {
         on_files(format, 60, |records, batch, portion| {
             let file = write(format, records, batch);
-            assert_eq!(Format::detect(&file), Some(format));
+            assert_eq!(Format::detect(&file), Ok(format));
             let (items, errors) = read(format, &file, portion);
             assert_eq!(errors, []);
             assert_eq!(presentments(&items), records);
@@ -682,7 +682,7 @@ fn an_ipm_file_is_read_as_it_says() {
     for (messages, alphabet) in [(ascii, Alphabet::Ascii), (ebcdic, Alphabet::Ebcdic)] {
         let plain = variable_blocks(&messages);
         for (file, blocked) in [(in_blocks(&plain), true), (plain, false)] {
-            assert_eq!(Format::detect(&file), Some(ipm(alphabet, blocked, false)));
+            assert_eq!(Format::detect(&file), Ok(ipm(alphabet, blocked, false)));
             let (items, errors) = read(ipm(alphabet, blocked, false), &file, 700);
             assert_eq!(errors, []);
             let reversal = Presentment {

@@ -161,8 +161,10 @@ impl Totals {
             }
             count = Agreement::Agreed;
         }
-        let sums =
-            [("source amounts", said.source, self.source), ("destination amounts", said.destination, self.destination)];
+        let sums = [
+            ("source amounts", said.source, self.source),
+            ("destination amounts", said.destination, self.destination),
+        ];
         for (what, said, sides) in sums.into_iter().filter(|(_, said, _)| *said > 0) {
             let agrees = said == sides.sum() || said == sides.net();
             if !agrees && !self.unknown_amounts {
@@ -193,7 +195,6 @@ struct Open {
 }
 
 /// The state of reading one file.
-#[derive(Debug)]
 pub(super) struct BaseTwo {
     alphabet: Alphabet,
     separator: Separator,
@@ -296,7 +297,8 @@ impl BaseTwo {
                 return compare(batch, record, Scope::Batch).map(Some);
             }
             FILE_TRAILER => {
-                let (batch, file) = (self.batch.replace(Totals::default()), self.file.replace(Totals::default()));
+                let (batch, file) =
+                    (self.batch.replace(Totals::default()), self.file.replace(Totals::default()));
                 self.closed = true;
                 self.begun = false;
                 self.trailers += 1;

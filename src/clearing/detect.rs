@@ -4,6 +4,9 @@ use crate::clearing::Alphabet;
 use crate::clearing::COLUMNS;
 use crate::clearing::Format;
 use crate::clearing::Separator;
+use crate::clearing::error::ClearingError;
+use crate::clearing::error::Fault;
+use crate::clearing::error::Position;
 use crate::clearing::input::BLOCK;
 use crate::clearing::input::BLOCK_DATA;
 use crate::clearing::input::FILL;
@@ -19,10 +22,16 @@ use crate::iso8583::digits::EBCDIC_ZERO;
 pub const HEAD: usize = 16 * 1024;
 
 impl Format {
-    /// The format of a file that begins with these bytes; `None` when it is none that is known. A head of [`HEAD`] bytes,
-    /// or the whole file, is wanted.
-    #[must_use]
-    pub fn detect(head: &[u8]) -> Option<Self> {
+    /// The format of a file that begins with these bytes. A head of [`HEAD`] bytes, or the whole file, is wanted.
+    ///
+    /// # Errors
+    /// [`Fault::UnknownFormat`].
+    pub fn detect(head: &[u8]) -> Result<Self, ClearingError> {
+        let position = Position { record: 1, offset: 0 };
+        Self::known(head).ok_or(ClearingError { position, fault: Fault::UnknownFormat })
+    }
+
+    fn known(head: &[u8]) -> Option<Self> {
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         if text.strip_prefix(COLUMNS[0].as_bytes()).is_some_and(|rest| rest.starts_with(b",")) {
             return Some(Self::Csv);
@@ -82,22 +91,32 @@ fn is_blocked(head: &[u8]) -> bool {
         .flatten()
         .copied()
         .collect();
-    records_follow(&data) || !records_follow(head)
+    records_follow(&data) >= records_follow(head)
 }
 
-/// Whether record follows record as far as the bytes go.
-fn records_follow(mut bytes: &[u8]) -> bool {
+/// How well bytes read as records; a later one is better.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Reading {
+    /// What should be a record is none.
+    Wrong,
+    /// They are records as far as the bytes go.
+    Cut,
+    /// They are records, and the length zero ends them.
+    Whole,
+}
+
+fn records_follow(mut bytes: &[u8]) -> Reading {
     while let Some(length) = bytes.first_chunk::<LENGTH>() {
         let length = u32::from_be_bytes(*length) as usize;
         if length == 0 {
-            return true;
+            return Reading::Whole;
         }
         if bytes.len() >= LENGTH + 4 && begins_with_a_message(bytes).is_none() {
-            return false;
+            return Reading::Wrong;
         }
         bytes = bytes.get(LENGTH + length..).unwrap_or_default();
     }
-    true
+    Reading::Cut
 }
 
 #[cfg(test)]
@@ -108,9 +127,8 @@ mod tests {
     fn formats_are_told_by_their_first_bytes() {
         let heading = COLUMNS.join(",");
         let card = |text: &str| format!("{text:<168}");
-        let ebcdic = |text: &str| -> Vec<u8> {
-            text.bytes().map(crate::iso8583::digits::to_ebcdic).collect()
-        };
+        let ebcdic =
+            |text: &str| -> Vec<u8> { text.bytes().map(crate::iso8583::digits::to_ebcdic).collect() };
         let base_two = |alphabet, separator| Some(Format::BaseTwo { alphabet, separator });
         let (header, draft) = (card("90400012"), card("0500"));
         let table: Vec<(Vec<u8>, Option<Format>)> = vec![
@@ -137,7 +155,7 @@ mod tests {
             (vec![0; 4], None),
         ];
         for (head, format) in table {
-            assert_eq!(Format::detect(&head), format, "{:?}", String::from_utf8_lossy(&head));
+            assert_eq!(Format::detect(&head).ok(), format, "{:?}", String::from_utf8_lossy(&head));
         }
     }
 
@@ -154,7 +172,7 @@ mod tests {
         let blocked: Vec<u8> =
             plain.chunks_exact(BLOCK_DATA).flat_map(|block| [block, &[FILL; 2]].concat()).collect();
         let is = |head: &[u8]| match Format::detect(head) {
-            Some(Format::Ipm { alphabet: Alphabet::Ebcdic, blocked, .. }) => blocked,
+            Ok(Format::Ipm { alphabet: Alphabet::Ebcdic, blocked, .. }) => blocked,
             other => panic!("{other:?}"),
         };
         for length in [1014, 2028, 3000, blocked.len()] {
@@ -162,5 +180,8 @@ mod tests {
             assert!(is(&blocked[..length]), "{length}");
         }
         assert!(!is(&record(500, 0)));
+        // Spaces in the last record, which the length zero follows where there are no blocks.
+        let short = [record(900, 0), record(300, FILL), vec![0; LENGTH]].concat();
+        assert!(!is(&short) && short[BLOCK_DATA..BLOCK] == [FILL; 2]);
     }
 }

@@ -103,7 +103,9 @@ impl Fault {
     /// What to do.
     const fn advice(&self) -> &'static str {
         match self {
-            Self::UnknownFormat => "name the format, or convert the file to CSV as docs/clearing.md describes it",
+            Self::UnknownFormat => {
+                "name the format, or convert the file to CSV as docs/clearing.md describes it"
+            }
             Self::Cut | Self::NoTrailer => "it was cut: fetch the file again",
             Self::EmptyTrailer => "ask the sender for a file with a count or a sum in its trailer",
             Self::Count { .. } | Self::Sum { .. } | Self::OutsideFile | Self::HeaderAgain => {
@@ -116,7 +118,9 @@ impl Fault {
             Self::Message(_) | Self::Field { .. } | Self::Component { .. } => {
                 "ask the sender to correct the record"
             }
-            Self::Heading { .. } => "write the columns of docs/clearing.md in their order into the first line",
+            Self::Heading { .. } => {
+                "write the columns of docs/clearing.md in their order into the first line"
+            }
             Self::Line { .. } => "correct the line",
         }
     }
@@ -166,7 +170,8 @@ pub struct ClearingError {
 impl fmt::Display for ClearingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Position { record, offset }, fault) = (self.position, &self.fault);
-        let word = if matches!(fault, Fault::Line { .. } | Fault::Heading { .. }) { "line" } else { "record" };
+        let word =
+            if matches!(fault, Fault::Line { .. } | Fault::Heading { .. }) { "line" } else { "record" };
         write!(f, "{word} {record} at byte {offset}: {fault}; {}", fault.advice())
     }
 }

@@ -12,7 +12,6 @@ pub(super) const BLOCK_DATA: usize = 1012;
 pub(super) const FILL: u8 = 0x40;
 
 /// Bytes that were not read yet, and where they stand in the file.
-#[derive(Clone, Debug)]
 pub(super) struct Input {
     bytes: Vec<u8>,
     at: usize,
@@ -140,8 +139,7 @@ mod tests {
     #[test]
     fn positions_are_of_the_file_and_blocks_are_taken_apart_in_any_portions() {
         let data: Vec<u8> = (0..3 * BLOCK_DATA).map(|at| (at % 251) as u8).collect();
-        let file: Vec<u8> =
-            data.chunks(BLOCK_DATA).flat_map(|block| [block, &[FILL; 2]].concat()).collect();
+        let file: Vec<u8> = data.chunks(BLOCK_DATA).flat_map(|block| [block, &[FILL; 2]].concat()).collect();
         for portion in [1, 7, 1011, 1012, 1013, 1014, 5000] {
             let mut input = Input::new(true, Position::default());
             let mut read = Vec::new();

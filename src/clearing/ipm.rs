@@ -88,7 +88,6 @@ pub(super) struct Totals {
 }
 
 /// The state of reading one file.
-#[derive(Debug)]
 pub(super) struct Ipm {
     layout: Layout,
     spans: Spans,
@@ -241,7 +240,8 @@ const fn field(name: &'static str, expected: &'static str) -> Fault {
 }
 
 const FUNCTION_CODE: Fault = field("DE 24", "200, 205 or 282 in a presentment, and present in an MTI 1644");
-const SUBELEMENTS: Fault = field("private data (DE 48, 62, 123 to 125)", "tags of four digits and lengths of three");
+const SUBELEMENTS: Fault =
+    field("private data (DE 48, 62, 123 to 125)", "tags of four digits and lengths of three");
 
 /// The private data subelements that are used here.
 #[derive(Clone, Copy, Default)]
@@ -329,7 +329,8 @@ impl<'a> Subelements<'a> {
 
     /// Amounts are in minor units of ISO 4217. A record that counts otherwise would be wrong by a factor of ten.
     fn agree_on(&self, currency: Currency) -> Result<(), Fault> {
-        let wrong = field("PDS 0148", "for each currency three digits, and the decimals that ISO 4217 gives it");
+        let wrong =
+            field("PDS 0148", "for each currency three digits, and the decimals that ISO 4217 gives it");
         for entry in self.exponents.unwrap_or_default().chunks(4) {
             let (code, exponent) = entry.split_at_checked(3).ok_or(wrong)?;
             let (code, exponent) = (self.number(code, wrong)?, self.number(exponent, wrong)?);

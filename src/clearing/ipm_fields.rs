@@ -83,8 +83,7 @@ pub(super) fn layout(alphabet: Alphabet, hex_bitmap: bool) -> Layout {
     // The records always have two bitmaps; some writers leave bit 1 unset.
     let mut layout = Layout::new(characters, bitmap).with_unannounced_second(true);
     for field in (2..=128).filter(|field| *field != 65) {
-        let variable =
-            |width, max| Length::Variable { prefix: Prefix { encoding: characters, width }, max };
+        let variable = |width, max| Length::Variable { prefix: Prefix { encoding: characters, width }, max };
         let (length, content) = match row(field) {
             Row::Digits(digits) => (Length::Fixed(digits), Content::Numeric),
             Row::Counted(max) => (variable(2, max), Content::Numeric),

@@ -179,7 +179,10 @@ pub struct Trailer {
 
 /// One thing that a file says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all items are the large one, and a box would be an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all items are the large one, and a box would be an allocation"
+)]
 pub enum Item {
     /// The head of the file.
     Header(FileHeader),
@@ -207,14 +210,14 @@ pub struct Located {
 /// [`Reader::feed`] takes a portion; then [`Reader::next_item`] is called until it has none; [`Reader::end`] says that
 /// no more will come. A record that cannot be read is an error, and the next one comes behind it; an error behind which
 /// no record can be found is the last thing that comes.
-#[derive(Debug)]
+///
+/// It has no `Debug`: bytes of the file are in it.
 pub struct Reader {
     input: Input,
     kind: Kind,
     finished: bool,
 }
 
-#[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them for a file")]
 enum Kind {
     Ipm(Ipm),

@@ -25,7 +25,6 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) const SUM_MODULUS: u128 = 10_u128.pow(16);
 
 /// The state of reading one file.
-#[derive(Debug)]
 pub(super) struct Plain {
     json: bool,
     row: Row,

@@ -99,7 +99,7 @@ struct Cell {
 }
 
 /// The values of one line. It is used again for the next.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Row {
     text: Vec<u8>,
     cells: [Cell; COLUMNS.len()],
@@ -212,8 +212,9 @@ impl Row {
         let stem = name.strip_suffix(REVERSAL.as_bytes());
         let known = Purpose::ALL.iter().find(|(_, known)| known.as_bytes() == stem.unwrap_or(name));
         let expected = "purchase, cash, refund or original-credit, with -reversal behind it or not";
-        let (purpose, reversal) =
-            known.map(|(purpose, _)| (*purpose, stem.is_some())).ok_or_else(|| self.wrong(FUNCTION, expected))?;
+        let (purpose, reversal) = known
+            .map(|(purpose, _)| (*purpose, stem.is_some()))
+            .ok_or_else(|| self.wrong(FUNCTION, expected))?;
         let usage = match self.at(USAGE) {
             b"" | b"first" => Usage::First,
             b"second" => Usage::Second,
@@ -228,7 +229,8 @@ impl Row {
         let numbered = || {
             let slash = value.iter().position(|byte| *byte == b'/')?;
             let (sequence, count) = (value.get(..slash)?, value.get(slash + 1..)?);
-            let number = |digits: &[u8]| digits_of(digits).filter(|_| digits.len() <= 2).map(|number| number as u8);
+            let number =
+                |digits: &[u8]| digits_of(digits).filter(|_| digits.len() <= 2).map(|number| number as u8);
             Some(Part::Numbered { sequence: number(sequence)?, count: number(count)? })
         };
         match value {

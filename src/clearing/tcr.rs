@@ -69,7 +69,8 @@ pub(super) const TRAILER_SOURCE: Place = (102, 15);
 /// What marks an original credit in a credit voucher.
 pub(super) const ORIGINAL_CREDIT: u8 = b'2';
 
-pub(super) const CODE: Fault = field("the first four characters", "transaction code, qualifier and component number");
+pub(super) const CODE: Fault =
+    field("the first four characters", "transaction code, qualifier and component number");
 
 const fn field(name: &'static str, expected: &'static str) -> Fault {
     Fault::Field { name, expected }
@@ -162,14 +163,16 @@ fn currency(record: &Record<'_>, place: Place) -> Option<Currency> {
 /// The first component of a draft.
 pub(super) fn presentment(record: &Record<'_>, code: u8, context: Context) -> Result<Presentment, Fault> {
     let (source, destination) = amounts(record)?;
-    let source_currency = currency(record, SOURCE_CURRENCY).ok_or(field("source currency", "three digits"))?;
+    let source_currency =
+        currency(record, SOURCE_CURRENCY).ok_or(field("source currency", "three digits"))?;
     let billing = match (destination, currency(record, DESTINATION_CURRENCY)) {
         (0, None) => None,
         (minor, Some(currency)) => Some(Money::new(minor as i64, currency)),
         (_, None) => return Err(field("destination currency", "three digits, with a destination amount")),
     };
     let arn: [u8; ARN_DIGITS] = record.characters(ACQUIRER_REFERENCE);
-    let acquirer = record.number_or_blank(ACQUIRER).ok_or(field("acquirer's business id", "digits, or blank"))?;
+    let acquirer =
+        record.number_or_blank(ACQUIRER).ok_or(field("acquirer's business id", "digits, or blank"))?;
     let mcc = record.number_or_blank(CATEGORY).ok_or(field("merchant category code", "digits, or blank"))?;
     Ok(Presentment {
         network: context.network,
@@ -198,7 +201,9 @@ pub(super) fn presentment(record: &Record<'_>, code: u8, context: Context) -> Re
 fn function(record: &Record<'_>, code: u8) -> Result<Function, Fault> {
     let usage_code = match record.byte(USAGE.0) {
         b' ' => 0,
-        digit => digits::hex_nibble(digit).filter(|digit| *digit < 10).ok_or(field("usage code", "1 or 2"))?,
+        digit => {
+            digits::hex_nibble(digit).filter(|digit| *digit < 10).ok_or(field("usage code", "1 or 2"))?
+        }
     };
     let qualifier = record.number(QUALIFIER).ok_or(CODE)?;
     let purpose = match code % 20 {
@@ -297,8 +302,9 @@ pub(super) struct Said {
 }
 
 pub(super) fn trailer(record: &Record<'_>) -> Result<Said, Fault> {
-    let number =
-        |place| record.number_or_blank(place).ok_or(field("a count or sum of the trailer", "digits, or blank"));
+    let number = |place| {
+        record.number_or_blank(place).ok_or(field("a count or sum of the trailer", "digits, or blank"))
+    };
     Ok(Said {
         monetary: number(TRAILER_MONETARY)?,
         transactions: number(TRAILER_TRANSACTIONS)?,

@@ -21,7 +21,6 @@ use crate::iso8583::digits;
 /// Digits of the processor that a generated file names.
 const PROCESSOR: u64 = 400_000;
 
-#[derive(Debug)]
 pub(super) struct BaseTwo {
     alphabet: Alphabet,
     separator: Separator,

@@ -25,7 +25,6 @@ use crate::iso8583::value::ValueError;
 /// The records always have two bitmaps.
 const BITMAPS: Bitmaps = Bitmaps { count: 2, unannounced_second: false, lower_case: false };
 
-#[derive(Debug)]
 pub(super) struct Ipm {
     layout: Layout,
     totals: Totals,
@@ -117,7 +116,8 @@ impl Ipm {
             fields_to_25(presentment, builder)?;
             fields_from_26(presentment, builder)?;
             builder.text(48, subelements.as_bytes()).map_err(field("DE 48"))?;
-            let monies = [(49, Some(presentment.amount)), (50, presentment.settlement), (51, presentment.billing)];
+            let monies =
+                [(49, Some(presentment.amount)), (50, presentment.settlement), (51, presentment.billing)];
             for (de, money) in monies {
                 if let Some(money) = money {
                     builder.number(de, u64::from(money.currency.numeric())).map_err(field("DE 49 to 51"))?;

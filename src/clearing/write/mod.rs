@@ -20,7 +20,6 @@ use crate::domain::day::Day;
 pub struct WriteError(&'static str);
 
 /// Writes one file, appending to whatever buffer is given.
-#[derive(Debug)]
 pub struct Writer {
     kind: Kind,
     /// Bytes of the file's last block, when it has blocks.
@@ -28,7 +27,6 @@ pub struct Writer {
     scratch: Vec<u8>,
 }
 
-#[derive(Debug)]
 enum Kind {
     Ipm(Box<ipm::Ipm>),
     BaseTwo(base_two::BaseTwo),

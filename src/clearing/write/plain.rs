@@ -15,7 +15,6 @@ use crate::domain::clearing::Usage;
 use crate::domain::money::Money;
 use crate::domain::party::Text;
 
-#[derive(Debug)]
 pub(super) struct Plain {
     json: bool,
     network: Box<str>,
