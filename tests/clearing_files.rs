@@ -763,6 +763,30 @@ fn plain_files_are_read_as_they_say() {
     }
 }
 
+#[test]
+fn r20_the_last_line_of_a_plain_file_is_compared() {
+    let table = [
+        (2, 2468, "none"),
+        (3, 2468, "record 4 at byte 596: the trailer counts 3 records, and there are 2"),
+        (1, 2468, "the trailer counts 1 records, and there are 2"),
+        (
+            2,
+            2469,
+            "record 4 at byte 596: the trailer's sum of amounts is 2469, and that of the records is 2468",
+        ),
+    ];
+    for (records, sum, told) in table {
+        let csv = format!("{}\n{CSV_LINE}\n{CSV_LINE}\nend,{records},{sum}\n", COLUMNS.join(","));
+        let error = first_error(Format::Csv, csv.as_bytes());
+        assert!(error.contains(told), "{records} {sum}: {error}");
+        let line = JSON_LINE.replace('\n', "");
+        let json = format!("{line}\n{line}\n{{\"records\":{records},\"sum\":{sum}}}\n");
+        let error = first_error(Format::JsonLines, json.as_bytes());
+        let (_, told) = told.split_once(": ").unwrap_or(("", told));
+        assert!(error.contains(told), "{records} {sum}: {error}");
+    }
+}
+
 // ---- mistakes
 
 /// The first error of a file as it is told.

@@ -101,7 +101,9 @@ impl Input {
     /// Where the next record begins.
     #[inline]
     pub(super) const fn position(&self) -> Position {
-        let offset = if self.blocked { self.data + 2 * (self.data / BLOCK_DATA as u64) } else { self.data };
+        let fill = if self.blocked { 2 * (self.data / BLOCK_DATA as u64) } else { 0 };
+        // A file that was cut behind a block's data has no fill there.
+        let offset = if self.data + fill < self.received { self.data + fill } else { self.received };
         Position { record: self.record, offset }
     }
 
