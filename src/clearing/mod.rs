@@ -106,8 +106,8 @@ pub struct Context {
 /// What stands at the head of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileHeader {
-    /// What the sender calls the file (IPM PDS 0105; of BASE II the processor, the day and the file's number). Blank when
-    /// the format has none.
+    /// What the sender calls the file (IPM PDS 0105; of BASE II the processor, the day and the file's number). Blank
+    /// when there is none.
     pub id: Text<25>,
     /// The sender says that it is a test (IPM PDS 0122 = T; BASE II test option TEST).
     pub test: bool,

@@ -106,8 +106,8 @@ pub struct Function {
     pub reversal: bool,
     /// The first presentment or a second one.
     pub usage: Usage,
-    /// What the file itself says, as the record's key needs it: in BASE II transaction code, qualifier and usage code as
-    /// one number of four digits; in IPM the MTI, DE 24, and 1 for a reversal, as one number of eight.
+    /// What the file itself says, as the record's key needs it: in BASE II transaction code, qualifier and usage code
+    /// as one number of four digits; in IPM the MTI, DE 24, and 1 for a reversal, as one number of eight.
     pub code: u32,
 }
 

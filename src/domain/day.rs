@@ -28,8 +28,8 @@ impl Day {
         Self { year: civil.year as u16, month: civil.month as u8, day: civil.day as u8 }
     }
 
-    /// The day of this month and date that is nearest to `to` (R27); `None` when no year has it. Of two that are equally
-    /// near it is the earlier one. 29 February is looked for in leap years.
+    /// The day of this month and date that is nearest to `to` (R27); `None` when no year has it. Of two that are
+    /// equally near it is the earlier one. 29 February is looked for in leap years.
     #[must_use]
     pub fn nearest(month: u8, day: u8, to: Self) -> Option<Self> {
         // Between two leap years there are at most eight years.

@@ -1,7 +1,7 @@
 //! Writes clearing files from presentments, for tests and for generated load: what is written is read again as it was.
 //!
-//! What a format has no place for is left out: BASE II has no retrieval reference number, no trace number and no time of
-//! day, IPM no authorized amount, plain files have everything. What does not fit is an error.
+//! What a format has no place for is left out: BASE II has no retrieval reference number, no trace number and no time
+//! of day, IPM no authorized amount, plain files have everything. What does not fit is an error.
 
 mod base_two;
 mod ipm;
