@@ -666,7 +666,7 @@ fn in_blocks(file: &[u8]) -> Vec<u8> {
 }
 
 /// The same message in EBCDIC: all but its bitmaps.
-fn in_ebcdic(message: &Vec<u8>) -> Vec<u8> {
+fn in_ebcdic(message: &[u8]) -> Vec<u8> {
     let is_bitmap = |at: usize| (4..20).contains(&at);
     message
         .iter()
@@ -678,7 +678,7 @@ fn in_ebcdic(message: &Vec<u8>) -> Vec<u8> {
 #[test]
 fn an_ipm_file_is_read_as_it_says() {
     let ascii = ipm_messages();
-    let ebcdic: Vec<Vec<u8>> = ascii.iter().map(in_ebcdic).collect();
+    let ebcdic: Vec<Vec<u8>> = ascii.iter().map(|message| in_ebcdic(message)).collect();
     for (messages, alphabet) in [(ascii, Alphabet::Ascii), (ebcdic, Alphabet::Ebcdic)] {
         let plain = variable_blocks(&messages);
         for (file, blocked) in [(in_blocks(&plain), true), (plain, false)] {

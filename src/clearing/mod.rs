@@ -254,9 +254,11 @@ impl Reader {
         Self { input: Input::new(blocked, from.unwrap_or_default()), kind, finished: false }
     }
 
-    /// Takes the next bytes of the file.
+    /// Takes the next bytes of the file. Behind the last item they are let go.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.input.feed(bytes);
+        if !self.finished {
+            self.input.feed(bytes);
+        }
     }
 
     /// Says that the file has no more bytes.

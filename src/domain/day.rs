@@ -141,12 +141,11 @@ mod tests {
 
     #[test]
     fn days_are_counted_one_by_one() {
-        let mut expected = day(1970, 1, 1).number();
-        for seconds in (0..90 * 366_u64).map(|days| days * 86_400) {
-            let of_clock = Day::at(Timestamp::from_seconds(seconds + 86_399));
-            assert_eq!(of_clock.number(), expected, "{of_clock}");
+        let first = day(1970, 1, 1).number();
+        for days in 0..90 * 366 {
+            let of_clock = Day::at(Timestamp::from_seconds(u64::from(days) * 86_400 + 86_399));
+            assert_eq!(of_clock.number(), first + days, "{of_clock}");
             assert_eq!(Day::new(of_clock.year(), of_clock.month(), of_clock.day()), Some(of_clock));
-            expected += 1;
         }
         assert_eq!((day(2024, 12, 31).of_year(), day(2026, 3, 1).of_year()), (366, 60));
         for (year, month, date) in [(0, 1, 1), (2026, 0, 1), (2026, 13, 1), (2026, 2, 29), (2100, 2, 29)] {
