@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use turnpike::dialect::Dialect;
 
+pub mod clearing;
 pub mod de48;
 pub mod dialect_file;
 pub mod frames;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dialect_file", run: dialect_file::run, seeds: dialect_file::seeds },
     Target { name: "session", run: session::run, seeds: session::seeds },
     Target { name: "journal", run: journal::run, seeds: journal::seeds },
+    Target { name: "clearing", run: clearing::run, seeds: clearing::seeds },
 ];
 
 /// Mastercard's dialect.

@@ -156,14 +156,14 @@ impl Ipm {
 
     /// Behind the length zero there is nothing but fill.
     fn close(&mut self, input: &mut Input) -> Option<Result<Located, ClearingError>> {
-        let error = |fault| Some(Err(ClearingError { position: input.position(), fault }));
         if std::mem::take(&mut self.in_file) {
-            return error(Fault::NoTrailer);
+            return Some(Err(ClearingError { position: input.position(), fault: Fault::NoTrailer }));
         }
-        if input.rest().iter().any(|byte| !matches!(*byte, 0 | FILL)) {
-            return error(Fault::AfterEnd);
+        let fill = input.rest().iter().take_while(|byte| matches!(**byte, 0 | FILL)).count();
+        input.skip(fill);
+        if !input.rest().is_empty() {
+            return Some(Err(ClearingError { position: input.position(), fault: Fault::AfterEnd }));
         }
-        input.skip(input.rest().len());
         if input.has_ended() && input.ends_with_a_block() {
             return Some(Ok(Located { position: input.position(), item: Item::End }));
         }

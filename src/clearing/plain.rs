@@ -17,6 +17,8 @@ use crate::clearing::row::digits_of;
 
 /// Bytes of the longest line.
 const LONGEST: usize = 16 * 1024;
+/// What is said of a longer one, whose end may not have come yet.
+const TOO_LONG: Fault = Fault::Length { found: LONGEST as u64 + 1 };
 /// What the first cell of the last line of CSV has.
 pub(super) const END: &[u8] = b"end";
 /// What some editors put in front of a text.
@@ -56,7 +58,7 @@ impl Plain {
             let rest = input.rest();
             let (length, taken) = match rest.iter().position(|byte| *byte == b'\n') {
                 Some(length) => (length, length + 1),
-                None if rest.len() > LONGEST => return error(Fault::Length { found: rest.len() as u64 }),
+                None if rest.len() > LONGEST => return error(TOO_LONG),
                 None if !input.has_ended() => return None,
                 None if rest.is_empty() => return self.at_end(position),
                 None => (rest.len(), rest.len()),
@@ -65,7 +67,7 @@ impl Plain {
                 return error(Fault::AfterEnd);
             }
             if length > LONGEST {
-                return error(Fault::Length { found: length as u64 });
+                return error(TOO_LONG);
             }
             let line = input.first(length);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
