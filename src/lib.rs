@@ -15,6 +15,7 @@
 //! floor 2   authorizer  the checks in order, then the hold
 //!           link        a session without a socket
 //! floor 3   recovery    journal -> ledger, through the same `apply`
+//!           history     closed authorizations on disk, found by card for as long as they can be matched
 //!           workload    seeded traffic and an independent model of the money
 //! floor 4   pipeline    joins the rooms: shards and locks, durability gate, bounds
 //!           config      TOML text -> checked settings
@@ -34,6 +35,7 @@ pub mod ledger;
 pub mod authorizer;
 pub mod link;
 
+pub mod history;
 pub mod recovery;
 pub mod workload;
 

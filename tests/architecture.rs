@@ -23,6 +23,7 @@ const ROOMS: &[(u8, &str, &str)] = &[
     (2, "switch", "domain"),
     (2, "link", "domain iso8583 crypto dialect"),
     (3, "recovery", "domain ledger journal"),
+    (3, "history", "domain ledger journal"),
     (3, "workload", "domain iso8583 dialect"),
     (4, "pipeline", "domain iso8583 crypto ledger journal dialect authorizer link recovery"),
     (4, "config", ALL_BELOW),

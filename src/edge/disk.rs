@@ -16,6 +16,7 @@ use rustix::fs::flock;
 
 use crate::edge::reserve;
 use crate::edge::reserve::Reserve;
+use crate::history::index;
 use crate::journal::segment;
 use crate::journal::snapshot;
 use crate::journal::storage::Operation;
@@ -64,7 +65,7 @@ impl Disk {
             let path = path.to_owned();
             move |error| DiskError::Refused { path, error }
         };
-        for directory in [&journal, &directory.join(snapshot::DIRECTORY)] {
+        for directory in [&journal, &directory.join(snapshot::DIRECTORY), &directory.join(index::DIRECTORY)] {
             DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refused(directory))?;
         }
         let path = directory.join(LOCK_FILE);

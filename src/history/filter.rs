@@ -89,7 +89,9 @@ mod tests {
             filter.write(&mut bytes);
             let read = Filter::read(&bytes);
             assert_eq!((read.blocks(), read.bytes()), (filter.blocks(), bytes.len() as u64));
-            assert!((0..cards).all(|card| filter.may_hold(card << 40 | card) && read.may_hold(card << 40 | card)));
+            assert!(
+                (0..cards).all(|card| filter.may_hold(card << 40 | card) && read.may_hold(card << 40 | card))
+            );
             let absent = 100_000;
             let wrong = (0..absent).filter(|card| filter.may_hold((cards + card) << 40 | 7 + card)).count();
             assert!(wrong < absent as usize / 50, "{wrong} of {absent} beside {cards}");

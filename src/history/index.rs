@@ -347,8 +347,7 @@ impl<S: Storage> History<S> {
         let number = self.next_manifest;
         self.next_manifest += 1;
         let described = runs.iter().map(|run| run.described).collect();
-        let manifest =
-            Manifest { number, contained_to, first_day, next_run: self.next_run, runs: described };
+        let manifest = Manifest { number, contained_to, first_day, next_run: self.next_run, runs: described };
         manifest.write(&self.storage)?;
         self.before = (self.manifest.number, numbers(&self.manifest));
         (self.manifest, self.runs) = (manifest, runs);
@@ -359,7 +358,8 @@ impl<S: Storage> History<S> {
     /// Removes what neither of the two last manifests names. What cannot be removed now will be the next time.
     fn remove_what_does_not_count(&self) {
         let Ok(names) = Names::list(&self.storage) else { return };
-        let counts: BTreeSet<u64> = numbers(&self.manifest).into_iter().chain(self.before.1.clone()).collect();
+        let counts: BTreeSet<u64> =
+            numbers(&self.manifest).into_iter().chain(self.before.1.clone()).collect();
         for number in &names.manifests {
             if ![self.manifest.number, self.before.0].contains(number) {
                 let _ = self.storage.remove(&manifest::name(*number));

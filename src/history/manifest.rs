@@ -207,6 +207,9 @@ mod tests {
         for (name, meaning) in table {
             assert_eq!(named(name), meaning, "{name}");
         }
-        assert_eq!((named(&name(7)), named(&super::super::run::name(12))), (Named::Manifest(7), Named::Run(12)));
+        assert_eq!(
+            (named(&name(7)), named(&crate::history::run::name(12))),
+            (Named::Manifest(7), Named::Run(12))
+        );
     }
 }

@@ -192,11 +192,7 @@ impl<F: StorageFile> Run<F> {
     }
 }
 
-fn read_footer<F: StorageFile>(
-    file: &F,
-    name: &str,
-    described: &Described,
-) -> Result<Footer, HistoryError> {
+fn read_footer<F: StorageFile>(file: &F, name: &str, described: &Described) -> Result<Footer, HistoryError> {
     let length = file.length()?;
     let trailer_at = length.saturating_sub(TRAILER_BYTES as u64);
     let damaged = |offset, what| HistoryError::Damaged { file: name.to_owned(), offset, what };

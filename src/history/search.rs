@@ -58,14 +58,15 @@ impl Search {
         equals(entry::MERCHANT, self.merchant.map(u64::from));
         equals(entry::NETWORK, self.network.map(u64::from));
         equals(entry::CURRENCY, self.currency.map(|currency| currency.numeric().into()));
-        let amount = self.amount.as_ref().map(|range| {
-            (entry::AMOUNT, entry::ordered(*range.start()), entry::ordered(*range.end()))
-        });
-        let closed = self.closed_s.as_ref().map(|range| {
-            (entry::CHANGED, u64::from(*range.start()), u64::from(*range.end()))
-        });
-        let made =
-            self.made.as_ref().map(|range| (entry::MADE, !range.end().0, !range.start().0));
+        let amount = self
+            .amount
+            .as_ref()
+            .map(|range| (entry::AMOUNT, entry::ordered(*range.start()), entry::ordered(*range.end())));
+        let closed = self
+            .closed_s
+            .as_ref()
+            .map(|range| (entry::CHANGED, u64::from(*range.start()), u64::from(*range.end())));
+        let made = self.made.as_ref().map(|range| (entry::MADE, !range.end().0, !range.start().0));
         tests.extend([amount, closed, made].into_iter().flatten());
         tests
     }
