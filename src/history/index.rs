@@ -28,9 +28,9 @@ pub use super::run::DIRECTORY;
 /// How much is kept in memory before it is flushed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Most entries, at about 230 bytes each.
+    /// Most entries, at about 300 bytes each; one at least.
     pub entries_max: usize,
-    /// Most clearing keys, at about 70 bytes each.
+    /// Most clearing keys, at about 70 bytes each; one at least.
     pub clearing_keys_max: usize,
 }
 
@@ -165,8 +165,8 @@ impl<S: Storage> History<S> {
             storage,
             before: (0, Vec::new()),
             runs: Vec::new(),
-            authorizations: Buffer::with_room_for(settings.entries_max),
-            keys: Buffer::with_room_for(settings.clearing_keys_max),
+            authorizations: Buffer::with_room_for(settings.entries_max.max(1)),
+            keys: Buffer::with_room_for(settings.clearing_keys_max.max(1)),
             merging: None,
             next_run: after(&names.runs).max(manifest.next_run),
             next_manifest: after(&names.manifests),
@@ -237,6 +237,7 @@ impl<S: Storage> History<S> {
             runs.push(Arc::new(write_run(&self.storage, number, (Kind::ClearingKeys, day), rows)?));
         }
         if runs.len() > self.runs.len() {
+            // Not every file system keeps names in the order in which they were given.
             self.storage.sync_directory(DIRECTORY)?;
         } else if contained_to == self.manifest.contained_to {
             return Ok(());

@@ -9,12 +9,12 @@
 //! 32  first day     u32   earlier ones were let go of
 //! 36  runs          u32   how many
 //! 40  next run      u64   the number of the next run
-//! 48  runs                48 bytes each: number u64, rows u64, bytes u64, the footer's checksum u128, day u32, kind u8,
-//!                         nothing [3]
+//! 48  runs                48 bytes each: number u64, rows u64, bytes u64, the footer's checksum u128, day u32,
+//!                         kind u8, nothing [3]
 //!     checksum      u128  xxh3 seeded with the number, over all before it
 //! ```
-//! It is written whole under another name and synced, then renamed, then the directory is synced: a power failure leaves
-//! this one or the one before.
+//! It is written whole under another name and synced, then renamed, then the directory is synced: a power failure
+//! leaves this one or the one before.
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 

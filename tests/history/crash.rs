@@ -221,6 +221,42 @@ fn a_crash_between_any_two_calls_leaves_what_was_flushed() {
 }
 
 #[test]
+fn a_call_that_failed_has_changed_nothing() {
+    let operations = [Operation::Create, Operation::Write, Operation::Sync, Operation::SyncDirectory];
+    for operation in operations.into_iter().chain([Operation::Rename]) {
+        for after in 0..4 {
+            let mut journal = Journal::new(7);
+            (journal.cards, journal.day_records) = (30, 20);
+            (0..60).for_each(|_| journal.grow());
+            let disk = Memory::seeded(after);
+            let mut history = open(&disk, 60).expect("an empty history");
+            journal.feed(0..40, &mut history).expect("a good disk");
+            history.flush(Sequence(40)).expect("a good disk");
+            journal.feed(40..60, &mut history).expect("room");
+            let model = Model::of(&journal, 60, Day(0));
+            let facts = history.facts();
+            disk.inject(operation, after, Fault::Error);
+            let calls: [&dyn Fn(&mut History<Memory>) -> Result<(), HistoryError>; 3] =
+                [&|history| history.flush(Sequence(60)), &|history| merge_all(history, 1_000), &|history| {
+                    history.drop_older_than(Day(FIRST_DAY))
+                }];
+            for call in calls {
+                let before = history.facts();
+                if call(&mut history).is_err() {
+                    assert_eq!(history.facts(), before, "{operation} {after}");
+                    model.check(&history, &mut journal, 5);
+                    call(&mut history).expect("a good disk");
+                }
+                model.check(&history, &mut journal, 5);
+            }
+            assert!(facts.entries_unflushed > 0 && history.facts().entries_unflushed == 0);
+            drop(history);
+            model.check(&open(&disk, 60).expect("whole runs"), &mut journal, 5);
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_is_waited_for() {
     let mut journal = Journal::new(4);
     (journal.cards, journal.day_records) = (50, 110);

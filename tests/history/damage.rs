@@ -8,6 +8,7 @@ use turnpike::history::index::Settings;
 use turnpike::history::search::Search;
 use turnpike::journal::storage::Storage;
 
+use crate::history::memory::Crash;
 use crate::history::memory::Memory;
 use crate::history::model::ALL;
 use crate::history::model::EVER;
@@ -145,6 +146,31 @@ fn the_manifest_before_serves_when_the_newest_is_damaged() {
     newer[8] = 9;
     let newer = open(&with(&files, newest, Some(&newer)), 400);
     assert!(matches!(newer, Err(HistoryError::NewerFormat { format: 9, .. })));
+}
+
+#[test]
+fn the_manifest_before_still_has_its_runs_after_a_merge() {
+    let mut journal = Journal::new(2);
+    (journal.cards, journal.day_records) = (300, 700);
+    (0..RECORDS).for_each(|_| journal.grow());
+    let disk = Memory::new();
+    let mut history = open(&disk, 90).expect("an empty history");
+    journal.feed(0..RECORDS, &mut history).expect("a good disk");
+    history.flush(journal.last()).expect("a good disk");
+    let mut merges = 0;
+    while history.merge_step(u64::MAX).expect("a good disk").more {
+        merges += 1;
+        let newest = disk.list("history").expect("a directory").into_iter().max_by_key(|name| {
+            let is_manifest = name.ends_with("manifest");
+            (is_manifest, name.clone())
+        });
+        let damaged = disk.after(Crash::KeepWritten);
+        damaged.put(&newest.expect("a manifest"), b"nothing");
+        let before = open(&damaged, 90).expect("the manifest before");
+        assert!(before.damaged().is_some());
+        Model::of(&journal, RECORDS, Day(0)).check(&before, &mut journal, 3);
+    }
+    assert!(merges > 2);
 }
 
 #[test]
