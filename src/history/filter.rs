@@ -93,7 +93,7 @@ mod tests {
                 (0..cards).all(|card| filter.may_hold(card << 40 | card) && read.may_hold(card << 40 | card))
             );
             let absent = 100_000;
-            let wrong = (0..absent).filter(|card| filter.may_hold((cards + card) << 40 | 7 + card)).count();
+            let wrong = (0..absent).filter(|card| filter.may_hold((cards + card) << 40 | (7 + card))).count();
             assert!(wrong < absent as usize / 50, "{wrong} of {absent} beside {cards}");
         }
     }

@@ -220,6 +220,8 @@ fn a_crash_between_any_two_calls_leaves_what_was_flushed() {
     }
 }
 
+type Call = dyn Fn(&mut History<Memory>) -> Result<(), HistoryError>;
+
 #[test]
 fn a_call_that_failed_has_changed_nothing() {
     let operations = [Operation::Create, Operation::Write, Operation::Sync, Operation::SyncDirectory];
@@ -236,7 +238,7 @@ fn a_call_that_failed_has_changed_nothing() {
             let model = Model::of(&journal, 60, Day(0));
             let facts = history.facts();
             disk.inject(operation, after, Fault::Error);
-            let calls: [&dyn Fn(&mut History<Memory>) -> Result<(), HistoryError>; 3] =
+            let calls: [&Call; 3] =
                 [&|history| history.flush(Sequence(60)), &|history| merge_all(history, 1_000), &|history| {
                     history.drop_older_than(Day(FIRST_DAY))
                 }];
