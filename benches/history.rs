@@ -17,6 +17,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use rustix::fs::Advice;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::event::Sequence;
@@ -119,47 +121,69 @@ fn per_second(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
+/// Time that went by, and processor time of it: on a machine that does other things too only that is comparable.
+#[derive(Default)]
+struct Spent {
+    wall: Duration,
+    processor: Duration,
+}
+
+impl Spent {
+    fn on<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let (began, processor) = (Instant::now(), processor_time());
+        let done = work();
+        self.wall += began.elapsed();
+        self.processor += processor_time() - processor;
+        done
+    }
+
+    fn print(&self, what: &str, entries: u64) {
+        println!(
+            "build, {what:<12} {:>5.2} M entries/s, {:>5.0} ns of processor time an entry",
+            per_second(entries, self.wall) / 1e6,
+            self.processor.as_secs_f64() * 1e9 / entries as f64,
+        );
+    }
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
 /// Feeds all entries, flushes whenever memory is full, and merges as much as there is to merge after each flush.
 fn build(history: &mut History<Disk>, entries: u64) {
-    let (mut feeding, mut flushing, mut merging) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut feeding, mut flushing, mut merging) = (Spent::default(), Spent::default(), Spent::default());
     let (mut moved, mut longest) = (0, Duration::ZERO);
-    let mut merge = |history: &mut History<Disk>| loop {
-        let began = Instant::now();
-        let step = history.merge_step(MERGE_STEP_BYTES).expect("a good disk");
-        merging += began.elapsed();
-        longest = longest.max(began.elapsed());
-        moved += step.bytes;
-        if !step.more {
-            break;
-        }
-    };
     let mut batch = Vec::with_capacity(65_536);
     let mut number = 0;
     while number < entries {
         batch.clear();
         batch.extend((number..entries.min(number + 65_536)).map(|number| entry(number, entries)));
-        let began = Instant::now();
-        for (day, entry) in &batch {
-            history.insert(*day, entry).expect("room");
-        }
-        feeding += began.elapsed();
         number += batch.len() as u64;
-        let began = Instant::now();
-        history.flush(Sequence(number)).expect("a good disk");
-        flushing += began.elapsed();
-        merge(history);
+        feeding.on(|| {
+            for (day, entry) in &batch {
+                history.insert(*day, entry).expect("room");
+            }
+        });
+        flushing.on(|| history.flush(Sequence(number)).expect("a good disk"));
+        loop {
+            let began = Instant::now();
+            let step = merging.on(|| history.merge_step(MERGE_STEP_BYTES).expect("a good disk"));
+            longest = longest.max(began.elapsed());
+            moved += step.bytes;
+            if !step.more {
+                break;
+            }
+        }
     }
-    println!(
-        "build: {entries} entries; into memory {:.2} M/s, flushed {:.2} M/s, merged {:.2} M/s, all {:.2} M/s",
-        per_second(entries, feeding) / 1e6,
-        per_second(entries, flushing) / 1e6,
-        per_second(entries, merging) / 1e6,
-        per_second(entries, feeding + flushing + merging) / 1e6,
-    );
+    feeding.print("into memory", entries);
+    flushing.print("flushing", entries);
+    merging.print("merging", entries);
     println!(
         "merging: {:.0} bytes read and written for an entry, {:.0} MB/s; the longest step of 1 MiB took {longest:?}",
         moved as f64 / entries as f64,
-        per_second(moved, merging) / 1e6,
+        per_second(moved, merging.wall) / 1e6,
     );
 }
 
@@ -167,6 +191,7 @@ fn build(history: &mut History<Disk>, entries: u64) {
 fn look_ups(name: &str, history: &History<Disk>, count: u64, chosen: impl Fn(u64) -> CardRef) {
     let (mut blocks, mut found) = (0, 0);
     let mut took = Vec::with_capacity(count as usize);
+    let processor = processor_time();
     for n in 0..count {
         let card = chosen(n);
         let began = Instant::now();
@@ -175,12 +200,13 @@ fn look_ups(name: &str, history: &History<Disk>, count: u64, chosen: impl Fn(u64
         blocks += result.blocks;
         found += result.entries.len() as u64;
     }
-    let all: Duration = took.iter().sum();
+    let (all, processor): (Duration, _) = (took.iter().sum(), processor_time() - processor);
     took.sort_unstable();
     let of = |share: u64| took[(count * share / 1000) as usize];
     println!(
-        "look-ups, {name:<24} {:>9.0}/s, p50 {:?}, p99 {:?}, p99.9 {:?}; {:.2} blocks and {:.2} entries each",
+        "look-ups, {name:<18} {:>7.0}/s, processor {:>5.1} us, p50 {:?}, p99 {:?}, p99.9 {:?}; {:.2} blocks, {:.2} found",
         per_second(count, all),
+        processor.as_secs_f64() * 1e6 / count as f64,
         of(500),
         of(990),
         of(999),

@@ -163,7 +163,18 @@ impl Block {
 
     /// One number of a row of this block.
     pub(super) fn value(&self, column: usize, row: usize) -> u64 {
-        let Column { least, at, width, mask } = self.columns[column];
+        self.number(self.columns[column], row)
+    }
+
+    /// All of them.
+    pub(super) fn numbers(&self, row: usize, into: &mut [u64]) {
+        for (into, column) in into.iter_mut().zip(&self.columns) {
+            *into = self.number(*column, row);
+        }
+    }
+
+    fn number(&self, column: Column, row: usize) -> u64 {
+        let Column { least, at, width, mask } = column;
         let at = at + row * width;
         let stored = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>());
         least.wrapping_add(stored.map_or(0, |stored| u64::from_le_bytes(*stored)) & mask)

@@ -1,6 +1,7 @@
 //! Rows that are in memory only, until they are flushed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::collections::btree_map::Range;
 
 use super::entry::Day;
@@ -18,7 +19,9 @@ pub(super) struct Buffered<const N: usize> {
 /// Rows by their keys, a bounded number of them; of two with one key the one that counts.
 #[derive(Debug)]
 pub(super) struct Buffer<const N: usize> {
-    rows: BTreeMap<u128, Buffered<N>>,
+    /// Where the row of a key is: rows are large, and a tree would move them about.
+    places: BTreeMap<u128, u32>,
+    rows: Vec<Buffered<N>>,
     /// How many rows each day has.
     days: BTreeMap<Day, usize>,
     room: usize,
@@ -26,31 +29,34 @@ pub(super) struct Buffer<const N: usize> {
 
 impl<const N: usize> Buffer<N> {
     pub(super) const fn with_room_for(rows: usize) -> Self {
-        Self { rows: BTreeMap::new(), days: BTreeMap::new(), room: rows }
+        Self { places: BTreeMap::new(), rows: Vec::new(), days: BTreeMap::new(), room: rows }
     }
 
     /// Takes a row, unless one with its key and the same or a later version is here.
     pub(super) fn insert(&mut self, day: Day, row: [u64; N]) -> Result<(), Full> {
-        let key = key(row[0], row[1]);
-        let full = self.rows.len() >= self.room;
-        match self.rows.get_mut(&key) {
-            None if full => return Err(Full),
-            None => {
-                self.rows.insert(key, Buffered { day, row });
+        let next = self.rows.len();
+        match self.places.entry(key(row[0], row[1])) {
+            Entry::Vacant(_) if next >= self.room => return Err(Full),
+            Entry::Vacant(place) => {
+                place.insert(next as u32);
+                self.rows.push(Buffered { day, row });
             }
-            Some(before) if before.row[VERSION] >= row[VERSION] => return Ok(()),
-            Some(before) => {
+            Entry::Occupied(place) => {
+                let before = &mut self.rows[*place.get() as usize];
+                if before.row[VERSION] >= row[VERSION] {
+                    return Ok(());
+                }
                 let Buffered { day: left, .. } = std::mem::replace(before, Buffered { day, row });
-                self.leave(left, 1);
+                self.leave(left);
             }
         }
         *self.days.entry(day).or_default() += 1;
         Ok(())
     }
 
-    fn leave(&mut self, day: Day, rows: usize) {
+    fn leave(&mut self, day: Day) {
         if let Some(count) = self.days.get_mut(&day) {
-            *count -= rows;
+            *count -= 1;
             if *count == 0 {
                 self.days.remove(&day);
             }
@@ -58,16 +64,31 @@ impl<const N: usize> Buffer<N> {
     }
 
     pub(super) fn get(&self, key: u128) -> Option<&Buffered<N>> {
-        self.rows.get(&key)
+        self.places.get(&key).map(|place| &self.rows[*place as usize])
     }
 
-    pub(super) fn range(&self, from: u128, to: u128) -> Range<'_, u128, Buffered<N>> {
-        self.rows.range(from..=to)
+    /// The rows between two keys, in the order of their keys.
+    pub(super) fn range(&self, from: u128, to: u128) -> InOrder<'_, N> {
+        InOrder { places: self.places.range(from..=to), rows: &self.rows }
     }
 
     /// The rows of a day in the order of their keys.
     pub(super) fn of_day(&self, day: Day) -> impl Iterator<Item = &[u64; N]> {
-        self.rows.values().filter(move |buffered| buffered.day == day).map(|buffered| &buffered.row)
+        let rows = self.range(0, u128::MAX).map(|(_, buffered)| buffered);
+        rows.filter(move |buffered| buffered.day == day).map(|buffered| &buffered.row)
+    }
+
+    /// How many different high halves the keys of a day have.
+    pub(super) fn cards_of_day(&self, day: Day) -> u64 {
+        // Mostly there is one day only, and then no row has to be looked at.
+        let is_only = self.days.len() == 1;
+        let is_of_day = |place: u32| is_only || self.rows[place as usize].day == day;
+        let (mut cards, mut last) = (0, None);
+        for (key, _) in self.places.iter().filter(|(_, place)| is_of_day(**place)) {
+            cards += u64::from(last != Some(key >> 64));
+            last = Some(key >> 64);
+        }
+        cards
     }
 
     /// The days that have rows.
@@ -84,15 +105,34 @@ impl<const N: usize> Buffer<N> {
     }
 
     pub(super) fn clear(&mut self) {
+        self.places.clear();
         self.rows.clear();
         self.days.clear();
     }
 
     /// Lets go of the rows of earlier days.
     pub(super) fn drop_before(&mut self, day: Day) {
-        if self.days().any(|known| known < day) {
-            self.rows.retain(|_, buffered| buffered.day >= day);
-            self.days.retain(|known, _| *known >= day);
+        if self.days().all(|known| known >= day) {
+            return;
         }
+        self.rows.retain(|buffered| buffered.day >= day);
+        self.days.retain(|known, _| *known >= day);
+        let keys = self.rows.iter().map(|buffered| key(buffered.row[0], buffered.row[1]));
+        self.places = keys.zip(0..).collect();
+    }
+}
+
+/// Rows in the order of their keys.
+#[derive(Debug)]
+pub(super) struct InOrder<'a, const N: usize> {
+    places: Range<'a, u128, u32>,
+    rows: &'a [Buffered<N>],
+}
+
+impl<'a, const N: usize> Iterator for InOrder<'a, N> {
+    type Item = (u128, &'a Buffered<N>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.places.next().map(|(key, place)| (*key, &self.rows[*place as usize]))
     }
 }

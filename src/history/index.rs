@@ -28,7 +28,7 @@ pub use super::run::DIRECTORY;
 /// How much is kept in memory before it is flushed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Most entries, at about 300 bytes each; one at least.
+    /// Most entries, at about 230 bytes each; one at least.
     pub entries_max: usize,
     /// Most clearing keys, at about 70 bytes each; one at least.
     pub clearing_keys_max: usize,
@@ -227,14 +227,12 @@ impl<S: Storage> History<S> {
         let contained_to = contained_to.max(self.manifest.contained_to);
         let mut runs = self.runs.clone();
         for day in self.authorizations.days().collect::<Vec<Day>>() {
-            let number = self.number();
-            let rows = || self.authorizations.of_day(day).map(|row| &row[..]);
-            runs.push(Arc::new(write_run(&self.storage, number, (Kind::Authorizations, day), rows)?));
+            let (of, number) = ((Kind::Authorizations, day), self.number());
+            runs.push(Arc::new(write_run(&self.storage, number, of, &self.authorizations)?));
         }
         for day in self.keys.days().collect::<Vec<Day>>() {
-            let number = self.number();
-            let rows = || self.keys.of_day(day).map(|row| &row[..]);
-            runs.push(Arc::new(write_run(&self.storage, number, (Kind::ClearingKeys, day), rows)?));
+            let (of, number) = ((Kind::ClearingKeys, day), self.number());
+            runs.push(Arc::new(write_run(&self.storage, number, of, &self.keys)?));
         }
         if runs.len() > self.runs.len() {
             // Not every file system keeps names in the order in which they were given.
@@ -380,17 +378,15 @@ fn numbers(manifest: &Manifest) -> Vec<u64> {
 }
 
 /// Writes the rows of one day as a run, which is durable but for its name.
-fn write_run<'r, S: Storage, I: Iterator<Item = &'r [u64]>>(
+fn write_run<S: Storage, const N: usize>(
     storage: &S,
     number: u64,
     of: (Kind, Day),
-    rows: impl Fn() -> I,
+    buffer: &Buffer<N>,
 ) -> Result<Run<S::File>, HistoryError> {
-    let mut cards: Vec<u64> = rows().map(|row| row[0]).collect();
-    cards.dedup();
-    let mut writer = RunWriter::create(storage, number, of, cards.len() as u64)?;
+    let mut writer = RunWriter::create(storage, number, of, buffer.cards_of_day(of.1))?;
     let mut write = || {
-        for row in rows() {
+        for row in buffer.of_day(of.1) {
             writer.push(row)?;
         }
         writer.end(u64::MAX).map(|_| ())

@@ -3,14 +3,13 @@
 //! A source is read only when its turn has come: the least key that it could have next is known from the first keys of
 //! its blocks, and while another source has a lesser one, nothing of it is read.
 
-use std::collections::btree_map::Range;
 use std::sync::Arc;
 
 use crate::journal::storage::StorageFile;
 
 use super::block::BLOCK_BYTES;
 use super::block::Block;
-use super::buffer::Buffered;
+use super::buffer::InOrder;
 use super::entry::COLUMNS;
 use super::entry::Day;
 use super::entry::Entry;
@@ -20,6 +19,9 @@ use super::error::HistoryError;
 use super::run::Run;
 
 const NO_ENTRY: &str = "a row is none that an authorization is stored as";
+
+/// The least key that a source can have next, and whether that is a row's that can be looked at.
+type Head = (u128, bool);
 
 /// Rows of one source.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(super) struct Rows<F> {
 /// Rows of memory, of one day or all.
 #[derive(Debug)]
 pub(super) struct Buffers<'a> {
-    range: Range<'a, u128, Buffered<COLUMNS>>,
+    range: InOrder<'a, COLUMNS>,
     day: Option<Day>,
     head: Option<(u128, &'a Row)>,
 }
@@ -92,6 +94,12 @@ impl<F: StorageFile> Rows<F> {
         self.bound = next.map_or(u128::MAX, |first| (*first).max(self.from));
     }
 
+    fn numbers(&self, into: &mut [u64]) {
+        if let Some(block) = &self.block {
+            block.numbers(self.row, into);
+        }
+    }
+
     fn damaged(&self) -> HistoryError {
         self.run.damaged(u64::from(self.index) * BLOCK_BYTES as u64, NO_ENTRY)
     }
@@ -103,7 +111,7 @@ impl<F: StorageFile> Rows<F> {
 
 impl<'a> Buffers<'a> {
     /// The rows of a range that belong to this day, or all.
-    pub(super) fn new(range: Range<'a, u128, Buffered<COLUMNS>>, day: Option<Day>) -> Self {
+    pub(super) fn new(range: InOrder<'a, COLUMNS>, day: Option<Day>) -> Self {
         let mut buffers = Self { range, day, head: None };
         buffers.advance();
         buffers
@@ -112,13 +120,13 @@ impl<'a> Buffers<'a> {
     fn advance(&mut self) {
         let day = self.day;
         let mut of_day = self.range.by_ref().filter(|(_, of)| day.is_none_or(|day| of.day == day));
-        self.head = of_day.next().map(|(key, buffered)| (*key, &buffered.row));
+        self.head = of_day.next().map(|(key, buffered)| (key, &buffered.row));
     }
 }
 
 impl<F: StorageFile> Source<'_, F> {
-    /// The least key that it can have next, and whether that key is a row's that can be looked at.
-    fn head(&self) -> Option<(u128, bool)> {
+    /// `None` at its end.
+    fn head(&self) -> Option<Head> {
         match self {
             Self::Run(rows) => (!rows.ended()).then_some((rows.bound, rows.block.is_some())),
             Self::Buffer(buffers) => buffers.head.map(|(key, _)| (key, true)),
@@ -154,6 +162,8 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Merge<'a, F> {
     sources: Vec<Source<'a, F>>,
+    /// Of each source, what it can have next.
+    heads: Vec<Option<Head>>,
     /// The source of the row that counts.
     winner: usize,
     /// Blocks that were read.
@@ -161,17 +171,17 @@ pub(super) struct Merge<'a, F> {
 }
 
 impl<'a, F: StorageFile> Merge<'a, F> {
-    pub(super) const fn new(sources: Vec<Source<'a, F>>) -> Self {
-        Self { sources, winner: 0, blocks: 0 }
+    pub(super) fn new(sources: Vec<Source<'a, F>>) -> Self {
+        let heads = sources.iter().map(Source::head).collect();
+        Self { sources, heads, winner: 0, blocks: 0 }
     }
 
     /// Goes to the row with the least key, unless `to` is below it. Reads no block once `blocks_max` were read.
     pub(super) fn next(&mut self, to: u128, blocks_max: u64) -> Result<Next, HistoryError> {
         loop {
-            let heads = self.sources.iter().enumerate().filter_map(|(n, source)| Some((n, source.head()?)));
+            let heads = self.heads.iter().enumerate().filter_map(|(n, head)| Some(((*head)?, n)));
             // Of equal keys one that is still to be read comes first: it may have the version that counts.
-            let least = heads.min_by_key(|(_, head)| *head);
-            let Some((at, (key, is_read))) = least.filter(|(_, (key, _))| *key <= to) else {
+            let Some(((key, is_read), at)) = heads.min().filter(|((key, _), _)| *key <= to) else {
                 return Ok(Next::End);
             };
             if is_read {
@@ -185,12 +195,13 @@ impl<'a, F: StorageFile> Merge<'a, F> {
                 rows.load()?;
                 self.blocks += 1;
             }
+            self.heads[at] = self.sources[at].head();
         }
     }
 
     fn of_key(&self, key: u128) -> impl Iterator<Item = usize> {
-        let same = move |source: &Source<'a, F>| source.head() == Some((key, true));
-        self.sources.iter().enumerate().filter(move |(_, source)| same(source)).map(|(n, _)| n)
+        let head = Some((key, true));
+        self.heads.iter().enumerate().filter(move |(_, of)| **of == head).map(|(n, _)| n)
     }
 
     /// A number of the row that counts.
@@ -198,9 +209,22 @@ impl<'a, F: StorageFile> Merge<'a, F> {
         self.sources.get(self.winner).map_or(0, |source| source.value(column))
     }
 
+    /// All numbers of the row that counts.
+    pub(super) fn row(&self, into: &mut [u64]) {
+        match self.sources.get(self.winner) {
+            Some(Source::Run(rows)) => rows.numbers(into),
+            Some(Source::Buffer(buffers)) => {
+                let numbers = buffers.head.map_or(&[][..], |(_, row)| row);
+                into.iter_mut().zip(numbers).for_each(|(into, number)| *into = *number);
+            }
+            None => {}
+        }
+    }
+
     /// The entry that the row that counts is.
     pub(super) fn entry(&self) -> Result<Entry, HistoryError> {
-        let row = std::array::from_fn(|column| self.value(column));
+        let mut row = [0; COLUMNS];
+        self.row(&mut row);
         Entry::from_row(&row).ok_or_else(|| match self.sources.get(self.winner) {
             Some(Source::Run(rows)) => rows.damaged(),
             _ => HistoryError::Damaged { file: String::new(), offset: 0, what: NO_ENTRY },
@@ -209,9 +233,10 @@ impl<'a, F: StorageFile> Merge<'a, F> {
 
     /// Leaves the rows with this key behind.
     pub(super) fn skip(&mut self, key: u128) {
-        for source in &mut self.sources {
-            if source.head() == Some((key, true)) {
+        for (source, head) in self.sources.iter_mut().zip(&mut self.heads) {
+            if *head == Some((key, true)) {
                 source.advance();
+                *head = source.head();
             }
         }
     }

@@ -92,9 +92,7 @@ impl<F: StorageFile> Merging<F> {
         while !self.ended && self.moved() - began < budget.max(1) {
             match self.merge.next(u128::MAX, u64::MAX)? {
                 Next::Row(key) => {
-                    for (column, number) in self.row.iter_mut().enumerate() {
-                        *number = self.merge.value(column);
-                    }
+                    self.merge.row(&mut self.row);
                     self.writer.push(&self.row)?;
                     self.merge.skip(key);
                 }
