@@ -204,7 +204,7 @@ fn look_ups(name: &str, history: &History<Disk>, count: u64, chosen: impl Fn(u64
     took.sort_unstable();
     let of = |share: u64| took[(count * share / 1000) as usize];
     println!(
-        "look-ups, {name:<18} {:>7.0}/s, processor {:>5.1} us, p50 {:?}, p99 {:?}, p99.9 {:?}; {:.2} blocks, {:.2} found",
+        "look-ups, {name}: {:>7.0}/s, processor {:>5.1} us, p50 {:?}, p99 {:?}, p99.9 {:?}; {:.2} blocks, {:.2} found",
         per_second(count, all),
         processor.as_secs_f64() * 1e6 / count as f64,
         of(500),
