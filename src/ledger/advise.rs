@@ -122,8 +122,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Gives back what an authorization and the increments of its purchase hold: it is posted by a message of its own, and
-    /// that is final.
+    /// Gives back what an authorization and the increments of its purchase hold: it is posted by a message of its own,
+    /// and that is final.
     pub(super) fn capture(
         &mut self,
         sequence: Sequence,
