@@ -70,12 +70,26 @@ action_codes! {
     WalletNotActive = 36, "wallet-not-active";
     /// The wallet has no account in the amount's currency.
     CurrencyNotHeld = 40, "currency-not-held";
+    /// A control of the card or the wallet: not in this way.
+    ChannelNotAllowed = 42, "channel-not-allowed";
+    /// A control of the card or the wallet: not for merchants of this category.
+    MccNotAllowed = 43, "mcc-not-allowed";
+    /// A control of the card or the wallet: not in this country.
+    CountryNotAllowed = 44, "country-not-allowed";
+    /// A control of the card or the wallet: not in this currency.
+    CurrencyNotAllowed = 45, "currency-not-allowed";
+    /// A control of the card or the wallet: not at this merchant.
+    MerchantNotAllowed = 46, "merchant-not-allowed";
     /// A PIN came and nothing can verify it, though the card's product requires it (R28).
     PinNotVerifiable = 50, "pin-not-verifiable";
     /// A cryptogram came and nothing can verify it, though the card's product requires it (R28).
     CryptogramNotVerifiable = 51, "cryptogram-not-verifiable";
     /// Less is available than was asked for.
     InsufficientFunds = 60, "insufficient-funds";
+    /// A limit of the card or the wallet would be passed by the amount.
+    AmountLimitExceeded = 61, "amount-limit-exceeded";
+    /// A limit of the card or the wallet would be passed by one more.
+    CountLimitExceeded = 62, "count-limit-exceeded";
     /// We cannot take requests now: the journal is failing, full, or past its bounds (R2).
     Unavailable = 80, "unavailable";
     /// A table of ours is full, or something of ours failed.
@@ -87,6 +101,22 @@ impl ActionCode {
     #[must_use]
     pub const fn is_approval(self) -> bool {
         matches!(self, Self::Approved | Self::ApprovedPartially | Self::NoReasonToDecline)
+    }
+
+    /// The older code whose DE 39 is sent where a dialect's table does not know this one; `None` for a code that every
+    /// table must have. A code that is added later names one, so that tables that were written before stay good.
+    #[must_use]
+    pub const fn falls_back_to(self) -> Option<Self> {
+        match self {
+            Self::ChannelNotAllowed
+            | Self::MccNotAllowed
+            | Self::CountryNotAllowed
+            | Self::CurrencyNotAllowed
+            | Self::MerchantNotAllowed
+            | Self::AmountLimitExceeded
+            | Self::CountLimitExceeded => Some(Self::NotPermitted),
+            _ => None,
+        }
     }
 }
 
@@ -101,5 +131,13 @@ mod tests {
             assert_eq!(code.name(), *name);
         }
         assert_eq!(ActionCode::from_code(255), None);
+    }
+
+    #[test]
+    fn a_code_falls_back_to_one_that_every_table_has() {
+        for older in ActionCode::ALL.iter().filter_map(|(code, _)| code.falls_back_to()) {
+            assert_eq!(older.falls_back_to(), None);
+            assert!(!older.is_approval());
+        }
     }
 }

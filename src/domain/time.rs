@@ -5,7 +5,8 @@ use std::fmt;
 /// Nanoseconds in a second.
 pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const NANOS_PER_MS: u64 = 1_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
+/// Seconds in a day without a leap second.
+pub const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A point in time: nanoseconds since 1970-01-01 UTC. Always an argument, never read from a clock here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -114,6 +115,18 @@ const fn civil_from_days(days: i64) -> (i32, u32, u32) {
     (year, month, day)
 }
 
+/// Days from 1970-01-01 to a date: whole 400-year eras plus the day within one, years starting in March.
+#[must_use]
+pub const fn days_from_civil(year: i32, month: u32, day: u32) -> i64 {
+    let year = year as i64 - if month <= 2 { 1 } else { 0 };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let month_from_march = (month as i64 + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day as i64 - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// Transmission date and time (DE 7): MMDDhhmmss in UTC, without a year.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TransmissionTime(u32);
@@ -191,17 +204,6 @@ impl fmt::Debug for Expiry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Days from 1970-01-01 to a date: whole 400-year eras plus the day within one, years starting in March.
-    const fn days_from_civil(year: i32, month: u32, day: u32) -> i64 {
-        let year = year as i64 - if month <= 2 { 1 } else { 0 };
-        let era = year.div_euclid(400);
-        let year_of_era = year.rem_euclid(400);
-        let month_from_march = (month as i64 + 9) % 12;
-        let day_of_year = (153 * month_from_march + 2) / 5 + day as i64 - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        era * 146_097 + day_of_era - 719_468
-    }
 
     fn at(year: i32, month: u32, day: u32, of_day: i64) -> Timestamp {
         Timestamp::from_seconds((days_from_civil(year, month, day) * SECONDS_PER_DAY + of_day) as u64)
