@@ -61,12 +61,12 @@ impl Kinds {
     /// The bits that are in use.
     pub const MASK: u8 = 7;
 
-    /// The one bit of a kind of transaction.
+    /// The one bit of a kind of transaction: cash back is part of a purchase, and what is as good as cash is cash.
     #[must_use]
     pub const fn of(kind: TransactionKind) -> Self {
         match kind {
-            TransactionKind::Purchase => Self(1),
-            TransactionKind::Cash => Self(1 << 1),
+            TransactionKind::Purchase | TransactionKind::PurchaseWithCashBack => Self(1),
+            TransactionKind::Cash | TransactionKind::QuasiCash => Self(1 << 1),
             _ => Self(1 << 2),
         }
     }

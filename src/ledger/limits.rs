@@ -79,13 +79,16 @@ pub(super) struct Gate {
 /// What an authorization has taken from counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Counted {
-    /// Its record; zero when the place is empty.
+    /// The record of the authorization that owns it; zero when the place is empty.
     pub(super) authorization: Sequence,
+    /// The record at which it was counted: another one, when what was authorized has been posted by a message of its
+    /// own.
+    pub(super) record: Sequence,
     /// Minor units of the account's currency.
     pub(super) amount: i64,
     /// When, seconds since 1970.
     pub(super) at_s: u32,
-    /// An earlier entry of the same authorization.
+    /// The next older entry of the same authorization.
     pub(super) older: u32,
     /// The limits that counted it: bits by number, of the card and of the wallet.
     pub(super) by: [u16; 2],
@@ -96,7 +99,7 @@ pub(super) struct Counted {
 
 // What README says a limit costs is the sum of these.
 const _: () = assert!(size_of::<Counter>() == 112 && size_of::<Gate>() == 96);
-const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 32);
+const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 40);
 
 /// A limit as it is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -333,77 +336,78 @@ impl Limits {
 
     // ---- counting
 
-    /// Counts what an authorization takes from an account. The caller has seen to it that there is room.
+    /// Counts what an authorization takes from an account, as `one_more` or as more of what was counted before.
     ///
     /// # Errors
     /// There is no room; nothing was changed.
     pub(super) fn count(
         &mut self,
         owners: Owners,
-        authorization: Sequence,
+        record: Sequence,
         usage: &Usage,
         amount: Money,
+        one_more: bool,
         time: Timestamp,
     ) -> Result<(), Full> {
         let mut by = [0; 2];
         for (subject, by) in owners.subjects().into_iter().zip(&mut by) {
-            for position in self.counters_of(subject).into_iter().filter(|at| *at != NONE) {
-                let counter = self.counters.at(position);
+            for counter in self.counters(subject) {
                 let counts = counter.limit.window != Window::Transaction && counter.limit.filter.fits(usage);
                 *by |= counter.number.filter(|_| counts).map_or(0, Number::bit);
             }
         }
         if by != [0; 2] {
             let entry = Counted {
-                authorization,
+                authorization: record,
+                record,
                 amount: amount.minor,
                 at_s: time.seconds() as u32,
                 older: NONE,
                 by,
                 currency: amount.currency,
-                first: true,
+                first: one_more,
             };
             self.insert_counted(entry)?;
-            self.shift(owners, &entry, amount.minor, 1);
+            self.shift(owners, &entry, amount.minor, i64::from(one_more));
         }
         self.lock_merchants(owners, usage.merchant);
         Ok(())
     }
 
-    /// Counts what an open authorization takes in addition, by the limits that counted it before, now.
-    ///
-    /// # Errors
-    /// There is no room; nothing was changed.
-    pub(super) fn count_more(
-        &mut self,
-        owners: Owners,
-        authorization: Sequence,
-        amount: Money,
-        time: Timestamp,
-    ) -> Result<(), Full> {
-        let Some(known) = self.newest_of(authorization) else { return Ok(()) };
-        let entry = Counted {
-            amount: amount.minor,
-            at_s: time.seconds() as u32,
-            currency: amount.currency,
-            first: false,
-            ..*self.counted.at(known)
-        };
-        self.insert_counted(entry)?;
-        self.shift(owners, &entry, amount.minor, 0);
+    pub(super) fn insert_counted(&mut self, entry: Counted) -> Result<(), Full> {
+        let position = self.counted.insert(entry).map_err(|_| Full("counted"))?;
+        self.link(position);
         Ok(())
     }
 
-    /// Puts an entry in front of the others of its authorization.
-    pub(super) fn insert_counted(&mut self, entry: Counted) -> Result<(), Full> {
-        let hash = hash_u64(entry.authorization.0, self.seed);
-        let older = self.newest_of(entry.authorization).unwrap_or(NONE);
-        let position = self.counted.insert(Counted { older, ..entry }).map_err(|_| Full("counted"))?;
-        if older != NONE {
-            self.authorizations.remove(hash, older);
+    /// Puts an entry among those of its authorization, the latest first.
+    fn link(&mut self, position: u32) {
+        let Counted { authorization, record, .. } = *self.counted.at(position);
+        let hash = hash_u64(authorization.0, self.seed);
+        let mut next = self.newest_of(authorization).unwrap_or(NONE);
+        let mut newer = NONE;
+        while next != NONE && self.counted.at(next).record > record {
+            (newer, next) = (next, self.counted.at(next).older);
+        }
+        self.counted.at_mut(position).older = next;
+        if newer != NONE {
+            self.counted.at_mut(newer).older = position;
+            return;
+        }
+        if next != NONE {
+            self.authorizations.remove(hash, next);
         }
         self.authorizations.insert(hash, position);
-        Ok(())
+    }
+
+    /// Gives what was counted of one authorization to another, which posts it.
+    pub(super) fn hand_over(&mut self, from: Sequence, to: Sequence) {
+        let Some(newest) = self.newest_of(from) else { return };
+        self.authorizations.remove(hash_u64(from.0, self.seed), newest);
+        self.for_each(newest, |limits, position, _| {
+            limits.counted.at_mut(position).authorization = to;
+            limits.link(position);
+        });
     }
 
     /// Locks what is not locked yet to the merchant of an approved use.
@@ -418,34 +422,36 @@ impl Limits {
         }
     }
 
-    /// Says what an authorization takes from now on: what is less goes back to where it was counted, the latest first,
-    /// and what is more is counted with the latest. With nothing left it was never counted at all, and is forgotten.
-    pub(super) fn recount(&mut self, owners: Owners, authorization: Sequence, amount: Money) {
+    /// Gives back all that was counted of an authorization, as if it had not been.
+    pub(super) fn undo(&mut self, owners: Owners, authorization: Sequence) {
         let Some(newest) = self.newest_of(authorization) else { return };
-        if amount.minor == 0 {
-            self.for_each(newest, |limits, _, entry| {
-                limits.shift(owners, entry, -entry.amount, -i64::from(entry.first));
-            });
-            self.forget(authorization);
-            return;
-        }
-        if self.counted.at(newest).currency != amount.currency {
-            // It takes from another account: nothing from the one before.
-            self.for_each(newest, |limits, position, entry| {
-                limits.shift(owners, entry, -entry.amount, 0);
-                *limits.counted.at_mut(position) = Counted { amount: 0, currency: amount.currency, ..*entry };
-            });
-        }
-        let mut before = 0_i64;
-        self.for_each(newest, |_, _, entry| before = before.saturating_add(entry.amount));
-        // Below zero when there is more: then all of it belongs to the latest.
-        let mut rest = before.saturating_sub(amount.minor);
-        self.for_each(newest, |limits, position, entry| {
-            let back = rest.min(entry.amount);
-            limits.shift(owners, entry, -back, 0);
-            limits.counted.at_mut(position).amount -= back;
-            rest -= back;
+        self.for_each(newest, |limits, _, entry| {
+            limits.shift(owners, entry, -entry.amount, -i64::from(entry.first));
         });
+        self.forget(authorization);
+    }
+
+    /// An authorization takes so much more than before, or less. What is less goes back to where it was counted, the
+    /// latest first; what is more is counted with the latest.
+    pub(super) fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
+        let Some(newest) = self.newest_of(authorization) else { return };
+        let mut rest = more;
+        self.for_each(newest, |limits, position, entry| {
+            let step = rest.max(-entry.amount);
+            limits.shift(owners, entry, step, 0);
+            limits.counted.at_mut(position).amount += step;
+            rest -= step;
+        });
+    }
+
+    /// An authorization takes from another account: nothing from the one before.
+    pub(super) fn replace(&mut self, owners: Owners, authorization: Sequence, amount: Money) {
+        let Some(newest) = self.newest_of(authorization) else { return };
+        self.for_each(newest, |limits, position, entry| {
+            limits.shift(owners, entry, -entry.amount, 0);
+            *limits.counted.at_mut(position) = Counted { amount: 0, currency: amount.currency, ..*entry };
+        });
+        self.change(owners, authorization, amount.minor);
     }
 
     /// Lets go of what was kept of an authorization; what it took stays counted.
@@ -478,7 +484,7 @@ impl Limits {
                 let counter = self.counters.at_mut(position);
                 let counted = counter.number.is_some_and(|number| by & number.bit() != 0);
                 // One of the same number that was set later is another.
-                if !counted || counter.since > entry.authorization {
+                if !counted || counter.since > entry.record {
                     continue;
                 }
                 let more = match counter.limit.measure {
@@ -585,16 +591,16 @@ mod tests {
         }
     }
 
-    /// One authorization, with everything that was ever added to it.
-    struct Made {
+    /// What was counted at one record.
+    struct Piece {
         record: u64,
+        /// The authorization that can give it back; zero for none any more.
+        owner: u64,
         owners: Owners,
         usage: Usage,
-        currency: Currency,
-        /// When and how much; the first counts as one.
-        pieces: Vec<(u64, i64)>,
-        /// Nothing can be given back any more.
-        forgotten: bool,
+        at: u64,
+        amount: Money,
+        one_more: bool,
     }
 
     /// Limits as a list of everything that was set, and a list of everything that was approved.
@@ -602,7 +608,7 @@ mod tests {
     struct Model {
         limits: Vec<(Subject, u8, u64, Limit)>,
         controls: Vec<(Subject, u8, Control, u64)>,
-        made: Vec<Made>,
+        pieces: Vec<Piece>,
     }
 
     impl Model {
@@ -619,31 +625,26 @@ mod tests {
         fn used(&self, (subject, _, since, limit): &(Subject, u8, u64, Limit), now: u64) -> i64 {
             let index = limit.window.index(now);
             let mut used = 0;
-            for made in self.made.iter().filter(|made| made.record > *since) {
-                let owned = [Subject::Card(made.owners.card), Subject::Wallet(made.owners.wallet)];
-                if !owned.contains(subject) || !limit.filter.fits(&made.usage) {
-                    continue;
-                }
-                for (n, (at, amount)) in made.pieces.iter().enumerate() {
-                    let of = limit.window.index(*at);
-                    let counts = match limit.window {
-                        Window::Transaction => false,
-                        Window::Sliding(_) => index - of <= 60,
-                        _ => of == index,
-                    };
-                    let more = match limit.measure {
-                        Measure::Count => i64::from(n == 0),
-                        Measure::Amount(currency) if currency == made.currency => *amount,
-                        Measure::Amount(_) => 0,
-                    };
-                    used += if counts { more } else { 0 };
-                }
+            for piece in self.pieces.iter().filter(|piece| piece.record > *since) {
+                let owned = piece.owners.subjects().contains(subject);
+                let of = limit.window.index(piece.at);
+                let counts = match limit.window {
+                    Window::Transaction => false,
+                    Window::Sliding(_) => index - of <= 60,
+                    _ => of == index,
+                };
+                let more = match limit.measure {
+                    Measure::Count => i64::from(piece.one_more),
+                    Measure::Amount(currency) if currency == piece.amount.currency => piece.amount.minor,
+                    Measure::Amount(_) => 0,
+                };
+                used += if owned && counts && limit.filter.fits(&piece.usage) { more } else { 0 };
             }
             used
         }
 
         fn refuses(&self, owners: Owners, usage: &Usage, amount: Money, now: u64) -> Option<ActionCode> {
-            [Subject::Card(owners.card), Subject::Wallet(owners.wallet)].into_iter().find_map(|subject| {
+            owners.subjects().into_iter().find_map(|subject| {
                 self.limits.iter().filter(|(of, ..)| *of == subject).find_map(|set| {
                     let limit = &set.3;
                     let (takes, code) = match limit.measure {
@@ -660,7 +661,7 @@ mod tests {
         }
 
         fn bars(&self, owners: Owners, usage: &Usage) -> Option<ActionCode> {
-            [Subject::Card(owners.card), Subject::Wallet(owners.wallet)].into_iter().find_map(|subject| {
+            owners.subjects().into_iter().find_map(|subject| {
                 let own = self.controls.iter().filter(|(of, ..)| *of == subject);
                 own.filter(|(_, _, control, locked)| !control.passes(usage, MerchantPrint(*locked)))
                     .map(|(_, _, control, _)| control.aspect().refusal())
@@ -787,7 +788,7 @@ mod tests {
                 2 => self.set_control(),
                 3..=7 => self.authorize(),
                 8 => self.change(),
-                9 => self.add(),
+                9 => self.capture(),
                 _ => self.end(),
             }
         }
@@ -833,82 +834,80 @@ mod tests {
                 return;
             }
             let part = if forced { amount } else { Money::new((amount.minor + 1) / 2, amount.currency) };
-            let counted = self.limits.count(owners, Sequence(self.record), &usage, part, self.time());
+            let one_more = self.chance.below(5) > 0;
+            let counted =
+                self.limits.count(owners, Sequence(self.record), &usage, part, one_more, self.time());
             counted.expect("room");
             for (of, _, control, locked) in &mut self.model.controls {
                 let owned = owners.subjects().contains(of) && control.aspect() == Aspect::FirstMerchant;
                 *locked = if owned && *locked == 0 { usage.merchant.0 } else { *locked };
             }
-            let pieces = vec![(self.now, part.minor)];
-            let currency = part.currency;
-            let made = Made { record: self.record, owners, usage, currency, pieces, forgotten: false };
-            self.model.made.push(made);
+            let (record, at) = (self.record, self.now);
+            let piece = Piece { record, owner: record, owners, usage, at, amount: part, one_more };
+            self.model.pieces.push(piece);
         }
 
-        /// One that can still be changed.
-        fn known(&mut self) -> Option<usize> {
-            let open: Vec<usize> = (0..self.model.made.len())
-                .filter(|at| !self.model.made[*at].forgotten && !self.model.made[*at].pieces.is_empty())
-                .collect();
-            (!open.is_empty()).then(|| self.chance.one_of(&open))
+        /// An authorization that can still be changed, with the pieces that the limits keep, the latest first.
+        fn known(&mut self) -> Option<(Owners, Sequence, Vec<usize>)> {
+            let open: Vec<u64> =
+                self.model.pieces.iter().map(|piece| piece.owner).filter(|owner| *owner != 0).collect();
+            let owner = (!open.is_empty()).then(|| self.chance.one_of(&open))?;
+            let kept: Vec<u64> =
+                self.limits.counted_of(Sequence(owner)).map(|counted| counted.record.0).collect();
+            let at = |record: &u64| self.model.pieces.iter().position(|piece| piece.record == *record);
+            let pieces: Vec<usize> = kept.iter().filter_map(at).collect();
+            assert!(pieces.iter().all(|at| self.model.pieces[*at].owner == owner));
+            assert!(kept.is_sorted_by(|later, earlier| later > earlier));
+            let owners = self.model.pieces.iter().find(|piece| piece.owner == owner)?.owners;
+            Some((owners, Sequence(owner), pieces))
         }
 
         /// A reversal of a part, or an advice with another amount, and sometimes of another account.
         fn change(&mut self) {
-            let Some(at) = self.known() else { return };
-            let made = &mut self.model.made[at];
-            let amount = self.chance.below(400) as i64 + 1;
-            let currency = currency(&mut self.chance);
-            if self.chance.below(6) == 0 && currency != made.currency {
-                made.currency = currency;
-                made.pieces.iter_mut().for_each(|piece| piece.1 = 0);
+            let Some((owners, owner, kept)) = self.known() else { return };
+            let mut more = self.chance.below(400) as i64 - 200;
+            if self.chance.below(6) == 0 {
+                let currency = currency(&mut self.chance);
+                more = more.abs() + 1;
+                self.limits.replace(owners, owner, Money::new(more, currency));
+                kept.iter().for_each(|at| self.model.pieces[*at].amount = Money::new(0, currency));
+            } else {
+                self.limits.change(owners, owner, more);
             }
-            let mut rest = made.pieces.iter().map(|(_, amount)| amount).sum::<i64>() - amount;
-            for (n, piece) in made.pieces.iter_mut().rev().enumerate() {
-                let back = if rest > 0 {
-                    rest.min(piece.1)
-                } else if n == 0 {
-                    rest
-                } else {
-                    0
-                };
-                piece.1 -= back;
-                rest -= back;
+            for (n, at) in kept.into_iter().enumerate() {
+                let amount = &mut self.model.pieces[at].amount.minor;
+                let step = if more > 0 { if n == 0 { more } else { 0 } } else { more.max(-*amount) };
+                *amount += step;
+                more -= step;
             }
-            let money = Money::new(amount, made.currency);
-            self.limits.recount(made.owners, Sequence(made.record), money);
         }
 
-        /// An increment.
-        fn add(&mut self) {
-            let Some(at) = self.known() else { return };
-            let (now, time) = (self.now, self.time());
-            let made = &mut self.model.made[at];
-            // What no limit counted is not kept, and then nothing can be added to it.
-            let kept = self.limits.counted_of(Sequence(made.record)).next().is_some();
-            let amount = self.chance.below(100) as i64 + 1;
-            let money = Money::new(amount, made.currency);
-            self.limits.count_more(made.owners, Sequence(made.record), money, time).expect("room");
-            if kept {
-                made.pieces.push((now, amount));
-            } else {
-                made.forgotten = true;
+        /// An authorization is posted by a message of its own, alone or with another one of the same card.
+        fn capture(&mut self) {
+            let Some((owners, owner, _)) = self.known() else { return };
+            let (other_owners, other, _) = self.known().unwrap_or((owners, owner, Vec::new()));
+            let both = if other_owners == owners { vec![owner, other] } else { vec![owner] };
+            for from in both {
+                self.limits.hand_over(from, Sequence(self.record));
+                let pieces = self.model.pieces.iter_mut().filter(|piece| piece.owner == from.0);
+                pieces.for_each(|piece| piece.owner = self.record);
             }
         }
 
         /// It is reversed, or leaves memory as it is.
         fn end(&mut self) {
-            let Some(at) = self.known() else { return };
-            let made = &mut self.model.made[at];
+            let Some((owners, owner, kept)) = self.known() else { return };
             if self.chance.below(3) == 0 {
-                self.limits.forget(Sequence(made.record));
-                made.forgotten = true;
+                self.limits.forget(owner);
             } else {
-                let nothing = Money::new(0, made.currency);
-                self.limits.recount(made.owners, Sequence(made.record), nothing);
-                made.pieces.clear();
+                self.limits.undo(owners, owner);
+                kept.iter().for_each(|at| {
+                    let piece = &mut self.model.pieces[*at];
+                    (piece.amount.minor, piece.one_more) = (0, false);
+                });
             }
-            assert_eq!(self.limits.counted_of(Sequence(made.record)).next(), None);
+            self.model.pieces.iter_mut().filter(|piece| piece.owner == owner.0).for_each(|p| p.owner = 0);
+            assert_eq!(self.limits.counted_of(owner).next(), None);
         }
 
         /// Every limit shows what the model adds up.
@@ -995,34 +994,34 @@ mod tests {
         set(&mut limits, 1, Some(of_day(10_000, day))).expect("room");
         let used = |limits: &Limits, now| limits.limits_of(subject, now)[0].used;
         let usage = Usage::default();
-        let mut count = |limits: &mut Limits, record, amount, time| {
-            limits.count(OWNERS, Sequence(record), &usage, dollars(amount), time).expect("room");
+        let count = |limits: &mut Limits, record, amount, time| {
+            limits.count(OWNERS, Sequence(record), &usage, dollars(amount), true, time).expect("room");
         };
         count(&mut limits, 2, 6_000, at(0, 86_399));
         count(&mut limits, 3, 3_000, at(1, 0));
         assert_eq!((used(&limits, at(0, 86_399)), used(&limits, at(1, 0))), (3_000, 3_000));
         // The day of the first is over: it gives nothing back to the next.
-        limits.recount(OWNERS, Sequence(2), dollars(0));
+        limits.undo(OWNERS, Sequence(2));
         assert_eq!(used(&limits, at(1, 1)), 3_000);
         // A part of the second, then the whole, and the whole again.
-        limits.recount(OWNERS, Sequence(3), dollars(1_000));
+        limits.change(OWNERS, Sequence(3), -2_000);
         assert_eq!(used(&limits, at(1, 2)), 1_000);
         for _ in 0..2 {
-            limits.recount(OWNERS, Sequence(3), dollars(0));
+            limits.undo(OWNERS, Sequence(3));
             assert_eq!(used(&limits, at(1, 3)), 0);
         }
         // A limit of this number that was set later has not counted it.
         count(&mut limits, 4, 5_000, at(1, 4));
         set(&mut limits, 5, Some(of_day(10_000, Window::Lifetime))).expect("room");
         count(&mut limits, 6, 700, at(1, 5));
-        limits.recount(OWNERS, Sequence(4), dollars(0));
+        limits.undo(OWNERS, Sequence(4));
         assert_eq!(used(&limits, at(1, 6)), 700);
         // More may be spent, and what was counted stays.
         set(&mut limits, 7, Some(of_day(99_999, Window::Lifetime))).expect("room");
         assert_eq!(used(&limits, at(9, 0)), 700);
         set(&mut limits, 8, None).expect("room");
         assert!(limits.limits_of(subject, at(9, 0)).is_empty());
-        limits.recount(OWNERS, Sequence(6), dollars(0));
+        limits.undo(OWNERS, Sequence(6));
         assert!(limits.counted.is_empty() && limits.counters.is_empty());
     }
 
@@ -1048,13 +1047,13 @@ mod tests {
         }
         let usage = Usage::default();
         assert!(limits.has_room_to_count());
-        limits.count(OWNERS, Sequence(10), &usage, dollars(5), now).expect("room");
+        limits.count(OWNERS, Sequence(10), &usage, dollars(5), true, now).expect("room");
         assert!(!limits.has_room_to_count());
-        let full = limits.count(OWNERS, Sequence(11), &usage, dollars(5), now);
+        let full = limits.count(OWNERS, Sequence(11), &usage, dollars(5), true, now);
         assert_eq!(full, Err(Full("counted")));
         assert_eq!(limits.limits_of(subject, now)[0].used, 5);
         limits.forget(Sequence(10));
-        limits.count(OWNERS, Sequence(12), &usage, dollars(5), now).expect("room");
+        limits.count(OWNERS, Sequence(12), &usage, dollars(5), true, now).expect("room");
         assert_eq!(limits.limits_of(subject, now)[0].used, 10);
     }
 }
