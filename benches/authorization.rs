@@ -71,6 +71,8 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
         further_accounts: 0,
         cards: wallets as usize,
         authorizations: 4_000_000,
+        limits: 16,
+        counted: 16,
     };
     let bounds = Bounds::default();
     let books = Books::new(Layout::new(256), totals, bounds, 42);

@@ -40,6 +40,7 @@ use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::edge::disk::Disk;
 use turnpike::journal::buffer::Buffer;
 use turnpike::journal::buffer::Start;
@@ -81,6 +82,7 @@ fn purchase(number: u64) -> Event {
         mcc: 5411,
         country: 840,
         entry_mode: 51,
+        channel: Channel::Other,
         amount: Money::new(1250, dollars),
         billing: None,
         presented: Presented::TRACK,

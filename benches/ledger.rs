@@ -49,6 +49,7 @@ use turnpike::domain::request::Stan;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
@@ -81,6 +82,8 @@ impl Bench {
             further_accounts: 0,
             cards: wallets as usize,
             authorizations: AUTHORIZATIONS,
+            limits: 16,
+            counted: 16,
         };
         let books = Books::new(Layout::new(256), totals, Bounds::default(), 42);
         let live = std::env::var("TURNPIKE_BENCH_LIVE").ok().and_then(|live| live.parse().ok());
@@ -154,6 +157,7 @@ impl Bench {
                 mcc: 5999,
                 country: 840,
                 entry_mode: 51,
+                channel: Channel::Chip,
                 amount: Money::new(1500, dollars()),
                 billing: None,
                 presented: Presented::default(),

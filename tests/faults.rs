@@ -73,7 +73,8 @@ use zeroize::Zeroizing;
 
 const SEEDS: u64 = 10_000;
 const START: Timestamp = Timestamp::from_seconds(1_795_523_696);
-const CAPACITY: Capacity = Capacity { wallets: 2, further_accounts: 2, cards: 2, authorizations: 400 };
+const CAPACITY: Capacity =
+    Capacity { wallets: 2, further_accounts: 2, cards: 2, authorizations: 400, limits: 64, counted: 4_000 };
 const PAN: u64 = 4_111_111_111_111_111;
 const DEADLINE_MS: u64 = 4_000;
 const UNSYNCED_MS: u64 = 50;

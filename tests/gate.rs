@@ -60,7 +60,8 @@ use turnpike::recovery;
 use zeroize::Zeroizing;
 
 const START: Timestamp = Timestamp::from_seconds(1_795_523_696);
-const CAPACITY: Capacity = Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 64 };
+const CAPACITY: Capacity =
+    Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 64, limits: 64, counted: 4_000 };
 const PAN: u64 = 4_111_111_111_111_111;
 const BALANCE: i64 = 100_000;
 const DEADLINE_MS: u64 = 4_000;

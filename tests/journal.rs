@@ -8,5 +8,6 @@ mod journal {
     #[path = "../memory/mod.rs"]
     pub(crate) mod memory;
     pub(crate) mod records;
+    pub(crate) mod settings;
     pub(crate) mod writing;
 }

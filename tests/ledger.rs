@@ -54,6 +54,7 @@ use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::ledger::directory::Location;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
@@ -72,7 +73,14 @@ struct Ledger {
 
 impl Ledger {
     fn new(shards: u16, seed: u64) -> Self {
-        let capacity = Capacity { wallets: 64, further_accounts: 64, cards: 64, authorizations: 20_000 };
+        let capacity = Capacity {
+            wallets: 64,
+            further_accounts: 64,
+            cards: 64,
+            authorizations: 20_000,
+            limits: 64,
+            counted: 4_000,
+        };
         let slots = SLOTS / shards;
         let shard = |n: u16| {
             let first = Slot::new(n * slots).expect("a slot");
@@ -299,6 +307,7 @@ impl History {
             mcc: 5999,
             country: 840,
             entry_mode: 51,
+            channel: Channel::Chip,
             partial_supported: r.one_in(2),
             merchant_initiated: r.one_in(4),
             increment: false,
@@ -471,6 +480,8 @@ impl History {
             pan: reversal.pan,
             processing_code: reversal.processing_code,
             mcc: 5999,
+            country: 840,
+            channel: Channel::Chip,
             finality: Finality::Undefined,
             card_present: true,
             amount,

@@ -44,6 +44,7 @@ use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::edge::snapshots;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::Recovered;
@@ -80,8 +81,14 @@ use turnpike::recovery::verify::verify;
 use zeroize::Zeroizing;
 
 const START_S: u64 = 1_795_523_696;
-const CAPACITY: Capacity =
-    Capacity { wallets: 400, further_accounts: 400, cards: 800, authorizations: 6_000 };
+const CAPACITY: Capacity = Capacity {
+    wallets: 400,
+    further_accounts: 400,
+    cards: 800,
+    authorizations: 6_000,
+    limits: 64,
+    counted: 4_000,
+};
 /// Narrow, so that closed authorizations and answers are let go of while a copy is made.
 const BOUNDS: Bounds = Bounds {
     repeat_window_s: 600,
@@ -205,6 +212,7 @@ impl Traffic {
             mcc: 5999,
             country: 840,
             entry_mode: 0,
+            channel: Channel::Chip,
             partial_supported: r.one_in(3),
             merchant_initiated: r.one_in(5),
             increment: r.one_in(5),

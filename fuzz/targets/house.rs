@@ -43,7 +43,8 @@ use super::memory::Memory;
 
 /// 24 November 2026, 12:34:56 UTC.
 pub const NOW: Now = Now::by(Timestamp::from_seconds(1_795_523_696));
-const CAPACITY: Capacity = Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 24 };
+const CAPACITY: Capacity =
+    Capacity { wallets: 4, further_accounts: 4, cards: 4, authorizations: 24, limits: 64, counted: 64 };
 /// Records that may wait for the writer: more than such an input causes.
 const RECORDS_MAX: u64 = 2_048;
 const CARDS: [(u64, u64, u16, CardStatus, Verification); 4] = [

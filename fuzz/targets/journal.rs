@@ -71,7 +71,14 @@ pub fn run(bytes: &[u8]) {
     let _listing = inspect(&storage, Sequence(0), true);
     let settings = recovery::Settings {
         layout: Layout::new(1),
-        capacity: Capacity { wallets: 8, further_accounts: 8, cards: 8, authorizations: 32 },
+        capacity: Capacity {
+            wallets: 8,
+            further_accounts: 8,
+            cards: 8,
+            authorizations: 32,
+            limits: 64,
+            counted: 4_000,
+        },
         seed: 1,
     };
     let opener = Opener { seal: &Plain, fingerprint: FINGERPRINT };

@@ -82,7 +82,7 @@ impl Authorizer {
             Effect::Post(_) => true,
             Effect::Hold(_) | Effect::Pend(_) => change.sets == Sequence(0),
         };
-        if opens && !card.is_some_and(|card| shard.has_room_for_authorization(card)) {
+        if opens && !card.is_some_and(|card| shard.has_room_for_use(card)) {
             return None;
         }
         let lives = matches!(change.effect, Effect::Hold(_) | Effect::Pend(_));
@@ -94,6 +94,9 @@ impl Authorizer {
             class: advice.class,
             repeat: advice.repeat,
             processing_code: advice.processing_code,
+            mcc: advice.mcc,
+            country: advice.country,
+            channel: advice.channel,
             amount: advice.amount,
             billing: advice.billing,
             approved: advice.approved,

@@ -101,6 +101,7 @@ impl Authorizer {
             mcc: request.mcc,
             country: request.country,
             entry_mode: request.entry_mode,
+            channel: request.channel,
             amount: request.amount,
             billing: request.billing,
             presented: request.presented,
@@ -168,6 +169,11 @@ impl Authorizer {
         if missing.has(Needs::CRYPTOGRAM) {
             return decline(ActionCode::CryptogramNotVerifiable);
         }
+        if card.is_limited()
+            && let Some(action) = shard.refused_by_control(card, &request.usage())
+        {
+            return decline(action);
+        }
         match request.kind {
             TransactionKind::AccountVerification => decline(ActionCode::NoReasonToDecline),
             TransactionKind::TokenRequest => decline(ActionCode::NotPermitted),
@@ -176,7 +182,7 @@ impl Authorizer {
                 let account = account.unwrap_or_else(|| shard.first_account(card));
                 Outcome::approve(ActionCode::Approved, Effect::None, *account)
             }
-            _ => funds(request, shard, card),
+            _ => funds(request, now, shard, card),
         }
     }
 
@@ -252,14 +258,15 @@ fn account_for(
     if asked < 0 || asked == 0 && !extends || account.posted.checked_add(asked).is_none() {
         return Err(Outcome::decline(ActionCode::InvalidAmount, Some(*account)));
     }
-    if !shard.has_room_for_authorization(card) {
+    if !shard.has_room_for_use(card) {
         return Err(Outcome::decline(ActionCode::SystemMalfunction, Some(*account)));
     }
     Ok((*account, asked))
 }
 
-/// The last checks: whether the account has the amount, or a part of it that the terminal would take (R12).
-fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome {
+/// The last checks: whether the limits let the amount pass (R18), and whether the account has it, or a part of it that
+/// the terminal would take (R12).
+fn funds(request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &Card) -> Outcome {
     let (account, asked) = match account_for(request, shard, card) {
         Ok(found) => found,
         Err(declined) => return declined,
@@ -269,6 +276,13 @@ fn funds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> Outcome 
         MessageClass::Financial => Effect::Post(amount),
     };
     let increment = adds(request, shard, card);
+    if card.is_limited() {
+        let amount = Money::new(asked, account.currency);
+        let refused = shard.refused_by_limit(card, &request.usage(), amount, !increment, now);
+        if let Some(action) = refused {
+            return Outcome::decline(action, Some(account));
+        }
+    }
     let available = account.available();
     // Nothing is always there: what only extends an authorization takes nothing.
     if asked <= available.max(0) {

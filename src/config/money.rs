@@ -18,6 +18,10 @@ pub struct LedgerSettings {
     pub cards_max: u32,
     /// Most authorizations that are kept in memory, closed ones included.
     pub authorizations_max: u32,
+    /// Most limits, and as many controls.
+    pub limits_max: u32,
+    /// Most authorizations that limits have counted and that may still be given back.
+    pub counted_max: u32,
     /// How many days a hold stands unless something ends it earlier.
     pub hold_days: u32,
     /// What state depends on; recorded at every start.
@@ -30,6 +34,8 @@ impl Default for LedgerSettings {
             wallets_max: 1_000_000,
             cards_max: 1_000_000,
             authorizations_max: 2_000_000,
+            limits_max: 100_000,
+            counted_max: 200_000,
             hold_days: 7,
             bounds: Bounds::default(),
         }
@@ -44,7 +50,9 @@ impl LedgerSettings {
         let many = 1..=2_000_000_000;
         ledger.wallets_max = read("wallets_max", many.clone(), ledger.wallets_max);
         ledger.cards_max = read("cards_max", many.clone(), ledger.cards_max);
-        ledger.authorizations_max = read("authorizations_max", many, ledger.authorizations_max);
+        ledger.authorizations_max = read("authorizations_max", many.clone(), ledger.authorizations_max);
+        ledger.limits_max = read("limits_max", many.clone(), ledger.limits_max);
+        ledger.counted_max = read("counted_max", many, ledger.counted_max);
         ledger.hold_days = read("hold_days", 1..=365, ledger.hold_days);
         let bounds = &mut ledger.bounds;
         bounds.authorizations_per_card =

@@ -41,13 +41,17 @@ impl Dialect {
         let texts = Texts::of(view);
         let (transmission, stan) = (decode::transmission(view)?, Stan(decode::required(view, 11)? as u32));
         let reason = self.advice_reason(view);
+        let processing_code = ProcessingCode(decode::required(view, 3)? as u32);
+        let mcc = view.number(18).unwrap_or(0) as u16;
         Ok(Advice {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan: decode::pan(view, Track2::of(view).as_ref())?,
-            processing_code: ProcessingCode(decode::required(view, 3)? as u32),
-            mcc: view.number(18).unwrap_or(0) as u16,
+            processing_code,
+            mcc,
+            country: view.number(19).unwrap_or(0) as u16,
+            channel: self.channel(view, processing_code, mcc),
             finality: self.finality(view, elements),
             card_present: lifecycle::card_present(view),
             amount: decode::amount(view, false)?,

@@ -155,6 +155,7 @@ impl Dialect {
         let partial_supported = self.partial_supported(view, elements);
         let reason = if self.mapping == Mapping::Visa { self.private_use(view, 3) } else { None };
         let kind = self.kind(view, processing_code, amount, reason);
+        let mcc = small(view, 18)?;
         Ok(AuthorizationRequest {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -165,9 +166,10 @@ impl Dialect {
             kind,
             amount,
             billing,
-            mcc: small(view, 18)?,
+            mcc,
             country: small(view, 19)?,
             entry_mode: small(view, 22)?,
+            channel: self.channel(view, processing_code, mcc),
             partial_supported,
             merchant_initiated: self.merchant_initiated(view, elements, reason),
             increment: self.is_increment(view, elements, reason),

@@ -3,6 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::channel;
 use crate::dialect::decode;
 use crate::dialect::elements::Elements;
 use crate::dialect::inbound::Fault;
@@ -90,17 +91,10 @@ impl Dialect {
     }
 }
 
-/// Whether DE 22 says that the card was read by chip, contactless or magnetic stripe. Its first two digits tell; Visa
-/// has one behind them and a filler, Mastercard one.
+/// Whether DE 22 says that the card was read by chip, contactless or magnetic stripe.
 #[inline]
 pub(super) fn card_present(view: &View<'_>) -> bool {
-    let Some(mode) = view.number(22) else { return false };
-    let mode = match view.units(22) {
-        Some(4..) => mode / 100,
-        Some(3) => mode / 10,
-        _ => mode,
-    };
-    matches!(mode, 2 | 5..=8 | 79 | 80 | 90..=92 | 95)
+    matches!(channel::entry_mode(view), 2 | 5..=8 | 79 | 80 | 90..=92 | 95)
 }
 
 /// One of several amounts of twelve digits side by side. Spaces in front of it count as zeros.

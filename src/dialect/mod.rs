@@ -19,6 +19,7 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+mod channel;
 mod chip;
 mod codes;
 pub mod compare;

@@ -233,8 +233,16 @@ fn read_response_codes(root: &Section<'_>) -> Vec<(ActionCode, [u8; 2])> {
     let Some(section) = required(root, "response_codes") else { return Vec::new() };
     let mut codes = Vec::new();
     for (action, name) in ActionCode::ALL {
-        let Some(text) = section.required_text(name) else { continue };
-        codes.extend(response_code(&section, name, text).map(|code| (*action, code)));
+        let optional = action.falls_back_to().is_some();
+        let text = if optional { section.text(name) } else { section.required_text(name) };
+        codes.extend(text.and_then(|text| response_code(&section, name, text)).map(|code| (*action, code)));
+    }
+    // A table that was written before there was such a code sends what it sends for an older one.
+    for (action, _) in ActionCode::ALL {
+        let older = action.falls_back_to().filter(|_| !codes.iter().any(|(known, _)| known == action));
+        let code = older.and_then(|older| codes.iter().find(|(known, _)| *known == older));
+        let code = code.map(|(_, code)| *code);
+        codes.extend(code.map(|code| (*action, code)));
     }
     section.finish();
     codes

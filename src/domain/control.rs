@@ -1,5 +1,7 @@
 //! Controls: where, how and for what a card may be used at all.
 
+use std::fmt;
+
 use super::action::ActionCode;
 use super::money::Currency;
 use super::usage::Channels;
@@ -81,6 +83,17 @@ pub enum Rule {
     Deny = 1,
 }
 
+impl Rule {
+    /// Its name on the HTTP face.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Values of 16 bits that a control has room for.
 pub const CONTROL_VALUES: usize = 32;
 
@@ -150,7 +163,8 @@ impl Control {
         if aspect == Aspect::FirstMerchant {
             return (list.is_empty() && rule == Rule::Allow).then_some(Self::FIRST_MERCHANT);
         }
-        let whole = list.len() % aspect.width() == 0 && (aspect != Aspect::Channel || list.len() == 1);
+        let whole =
+            list.len().is_multiple_of(aspect.width()) && (aspect != Aspect::Channel || list.len() == 1);
         Self::list(rule, aspect, list.iter().copied()).filter(|_| whole)
     }
 
@@ -177,11 +191,7 @@ impl Control {
     #[must_use]
     pub fn passes(&self, usage: &Usage, locked: MerchantPrint) -> bool {
         let listed = match self.aspect {
-            Aspect::Mcc => {
-                let ranges =
-                    self.values().chunks_exact(2).map(|pair| MccRange { first: pair[0], last: pair[1] });
-                { ranges }.any(|range| range.has(usage.mcc))
-            }
+            Aspect::Mcc => self.ranges().any(|range| range.has(usage.mcc)),
             Aspect::Country => usage.country != 0 && self.values().contains(&usage.country),
             Aspect::Currency => self.values().contains(&usage.currency.numeric()),
             Aspect::Channel => Channels(self.values[0] as u8).has(usage.channel),
@@ -193,10 +203,36 @@ impl Control {
         listed == (self.rule == Rule::Allow)
     }
 
+    /// Its list as texts: ranges and codes as they are given, merchants as fingerprints.
+    #[must_use]
+    pub fn listed(&self) -> Vec<String> {
+        let codes = || self.values().iter().map(|code| format!("{code:03}")).collect();
+        match self.aspect {
+            Aspect::Mcc => self.ranges().map(|range| range.to_string()).collect(),
+            Aspect::Country | Aspect::Currency => codes(),
+            Aspect::Channel => Channels(self.values[0] as u8).names().map(str::to_owned).collect(),
+            Aspect::Merchant => self.merchant_prints().map(|print| print.to_string()).collect(),
+            Aspect::FirstMerchant => Vec::new(),
+        }
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = MccRange> {
+        self.values().chunks_exact(2).map(|pair| MccRange { first: pair[0], last: pair[1] })
+    }
+
     /// The merchants in its list.
-    pub fn merchant_prints(&self) -> impl Iterator<Item = MerchantPrint> {
+    fn merchant_prints(&self) -> impl Iterator<Item = MerchantPrint> {
         let join = |parts: &[u16]| parts.iter().fold(0, |print, part| print << 16 | u64::from(*part));
         self.values().chunks_exact(4).map(move |parts| MerchantPrint(join(parts)))
+    }
+}
+
+impl fmt::Display for Control {
+    /// On one line: `deny mcc 7800-7802,7995`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.rule.name(), self.aspect.name())?;
+        let list = self.listed();
+        if list.is_empty() { Ok(()) } else { write!(f, " {}", list.join(",")) }
     }
 }
 

@@ -10,6 +10,10 @@ use super::card::CardStatus;
 use super::card::Pan;
 use super::card::ServiceCode;
 use super::card::Verification;
+use super::control::Control;
+use super::limit::Limit;
+use super::limit::Number;
+use super::limit::Subject;
 use super::money::Currency;
 use super::money::Money;
 use super::party::Slot;
@@ -23,6 +27,10 @@ use super::request::OriginalData;
 use super::request::Presented;
 use super::request::ProcessingCode;
 use super::time::Expiry;
+use super::usage::Channel;
+use super::usage::Kinds;
+use super::usage::MerchantPrint;
+use super::usage::Usage;
 
 /// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -137,6 +145,43 @@ pub struct WalletStatusSet {
     pub status: WalletStatus,
 }
 
+/// A card was given a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardStatusSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Which card.
+    pub card: CardRef,
+    /// Whether it may be used from now on.
+    pub status: CardStatus,
+}
+
+/// A limit was set or removed (R18).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LimitSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Whose limit.
+    pub subject: Subject,
+    /// Which one.
+    pub number: Number,
+    /// What it is from now on; `None` when it was removed.
+    pub limit: Option<Limit>,
+}
+
+/// A control was set or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControlSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Whose control.
+    pub subject: Subject,
+    /// Which one.
+    pub number: Number,
+    /// What it is from now on; `None` when it was removed.
+    pub control: Option<Control>,
+}
+
 /// What an answered request did to the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Effect {
@@ -191,6 +236,8 @@ pub struct Decided {
     pub country: u16,
     /// DE 22.
     pub entry_mode: u16,
+    /// How the card was used.
+    pub channel: Channel,
     /// DE 4 in DE 49.
     pub amount: Money,
     /// DE 6 in DE 51.
@@ -276,6 +323,12 @@ pub struct Advised {
     pub repeat: bool,
     /// DE 3.
     pub processing_code: ProcessingCode,
+    /// DE 18.
+    pub mcc: u16,
+    /// DE 19.
+    pub country: u16,
+    /// How the card was used.
+    pub channel: Channel,
     /// DE 4 in DE 49.
     pub amount: Money,
     /// DE 6 in DE 51.
@@ -298,6 +351,36 @@ pub struct Advised {
     pub hold_until_s: u32,
     /// From the read of its last byte to the decision, microseconds.
     pub decided_after_us: u32,
+}
+
+impl Decided {
+    /// What limits look at.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            channel: self.channel,
+            kind: Kinds::of(self.processing_code.kind()),
+            mcc: self.mcc,
+            country: self.country,
+            currency: self.amount.currency,
+            merchant: MerchantPrint::of(&self.key.merchant),
+        }
+    }
+}
+
+impl Advised {
+    /// What limits look at.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            channel: self.channel,
+            kind: Kinds::of(self.processing_code.kind()),
+            mcc: self.mcc,
+            country: self.country,
+            currency: self.amount.currency,
+            merchant: MerchantPrint::of(&self.key.merchant),
+        }
+    }
 }
 
 /// An authorization's time was over before anything ended it (R19).
@@ -362,6 +445,12 @@ pub enum Event {
     Unanswered(Unanswered),
     /// An authorization's time was over.
     Expired(Expired),
+    /// A card was given a status.
+    CardStatusSet(CardStatusSet),
+    /// A limit was set or removed.
+    LimitSet(LimitSet),
+    /// A control was set or removed.
+    ControlSet(ControlSet),
 }
 
 impl Event {
@@ -379,6 +468,9 @@ impl Event {
             Self::Noted(event) => Some(event.slot),
             Self::Unanswered(event) => Some(event.slot),
             Self::Expired(event) => Some(event.slot),
+            Self::CardStatusSet(event) => Some(event.slot),
+            Self::LimitSet(event) => Some(event.slot),
+            Self::ControlSet(event) => Some(event.slot),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Limits: how much, or how often, in which stretch of time, of which kind of use.
 
+use std::fmt;
 use std::num::NonZeroU8;
 
 use super::action::ActionCode;
@@ -149,8 +150,60 @@ impl Window {
     /// A sliding window; `None` when it is not whole minutes, or longer than [`Window::SLIDING_MAX_S`].
     #[must_use]
     pub const fn sliding(seconds: u32) -> Option<Self> {
-        let fits = seconds >= Self::PARTS && seconds <= Self::SLIDING_MAX_S && seconds % Self::PARTS == 0;
+        let fits =
+            seconds >= Self::PARTS && seconds <= Self::SLIDING_MAX_S && seconds.is_multiple_of(Self::PARTS);
         if fits { Some(Self::Sliding(seconds)) } else { None }
+    }
+
+    /// Its kind as a number, and what it has: minutes east of UTC, above zero by [`Window::OFFSET_BIAS`], or seconds.
+    #[must_use]
+    pub const fn parts(self) -> (u8, u32) {
+        const fn biased(offset: UtcOffset) -> u32 {
+            (offset.minutes() as i32 + Window::OFFSET_BIAS) as u32
+        }
+        match self {
+            Self::Transaction => (0, 0),
+            Self::Day(offset) => (1, biased(offset)),
+            Self::Week(offset) => (2, biased(offset)),
+            Self::Month(offset) => (3, biased(offset)),
+            Self::Year(offset) => (4, biased(offset)),
+            Self::Lifetime => (5, 0),
+            Self::Sliding(seconds) => (6, seconds),
+        }
+    }
+
+    /// Its name on the HTTP face.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Day(_) => "day",
+            Self::Week(_) => "week",
+            Self::Month(_) => "month",
+            Self::Year(_) => "year",
+            Self::Lifetime => "lifetime",
+            Self::Sliding(_) => "sliding",
+        }
+    }
+
+    /// What is added to the minutes east of UTC in [`Window::parts`].
+    pub const OFFSET_BIAS: i32 = 720;
+
+    /// The inverse of [`Window::parts`].
+    #[must_use]
+    pub fn from_parts(kind: u8, number: u32) -> Option<Self> {
+        let minutes = i32::try_from(number).ok()? - Self::OFFSET_BIAS;
+        let offset = || UtcOffset::new(i16::try_from(minutes).ok()?);
+        match (kind, number) {
+            (0, 0) => Some(Self::Transaction),
+            (1, _) => Some(Self::Day(offset()?)),
+            (2, _) => Some(Self::Week(offset()?)),
+            (3, _) => Some(Self::Month(offset()?)),
+            (4, _) => Some(Self::Year(offset()?)),
+            (5, 0) => Some(Self::Lifetime),
+            (6, seconds) => Self::sliding(seconds),
+            _ => None,
+        }
     }
 
     /// The number of the calendar window that a time is in, or of the part of a sliding one. It only grows with time.
@@ -246,11 +299,12 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// What an authorization of this amount, in the currency of the account that it takes from, adds to it.
+    /// What an authorization of this amount, in the currency of the account that it takes from, adds to it, as one more
+    /// use or as more of one.
     #[must_use]
-    pub fn takes(&self, amount: Money) -> i64 {
+    pub fn takes(&self, amount: Money, one_more: bool) -> i64 {
         match self.measure {
-            Measure::Count => 1,
+            Measure::Count => i64::from(one_more),
             Measure::Amount(currency) if currency == amount.currency => amount.minor,
             Measure::Amount(_) => 0,
         }
@@ -269,6 +323,49 @@ impl Limit {
     #[must_use]
     pub fn counts_like(&self, other: &Self) -> bool {
         Self { max: 0, ..*self } == Self { max: 0, ..*other }
+    }
+}
+
+impl fmt::Display for Window {
+    /// Its name, with minutes east of UTC, or seconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(offset) | Self::Week(offset) | Self::Month(offset) | Self::Year(offset) => {
+                write!(f, "{} utc{:+}", self.name(), offset.minutes())
+            }
+            Self::Sliding(seconds) => write!(f, "{} {seconds} s", self.name()),
+            Self::Transaction | Self::Lifetime => f.write_str(self.name()),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    /// On one line: `amount 840 at most 50000 by day utc-300 channel=ecommerce,atm`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.measure {
+            Measure::Count => f.write_str("count")?,
+            Measure::Amount(currency) => write!(f, "amount {currency}")?,
+        }
+        write!(f, " at most {} by {}", self.max, self.window)?;
+        let Filter { channels, kinds, mcc, country, currency, merchant } = &self.filter;
+        if channels.0 != 0 {
+            write!(f, " channel={}", channels.names().collect::<Vec<_>>().join(","))?;
+        }
+        if kinds.0 != 0 {
+            write!(f, " kind={}", kinds.names().collect::<Vec<_>>().join(","))?;
+        }
+        let ranges: Vec<String> =
+            mcc.iter().filter(|range| **range != MccRange::NONE).map(MccRange::to_string).collect();
+        if !ranges.is_empty() {
+            write!(f, " mcc={}", ranges.join(","))?;
+        }
+        if *country != 0 {
+            write!(f, " country={country:03}")?;
+        }
+        if let Some(currency) = currency {
+            write!(f, " currency={currency}")?;
+        }
+        if merchant.0 != 0 { write!(f, " merchant={merchant}") } else { Ok(()) }
     }
 }
 
@@ -308,6 +405,21 @@ mod tests {
         }
         assert_eq!(UtcOffset::new(-721), None);
         assert_eq!(UtcOffset::new(841), None);
+    }
+
+    #[test]
+    fn a_window_is_the_same_after_it_was_written_as_numbers() {
+        let offsets = [-720, -1, 0, 840].map(offset);
+        let calendar = offsets
+            .into_iter()
+            .flat_map(|at| [Window::Day(at), Window::Week(at), Window::Month(at), Window::Year(at)]);
+        for window in calendar.chain([Window::Transaction, Window::Lifetime, Window::Sliding(7_200)]) {
+            let (kind, number) = window.parts();
+            assert_eq!(Window::from_parts(kind, number), Some(window));
+        }
+        for none in [(0, 1), (1, 1_561), (2, u32::MAX), (5, 1), (6, 61), (7, 0)] {
+            assert_eq!(Window::from_parts(none.0, none.1), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,10 @@ use super::party::Rrn;
 use super::party::TerminalId;
 use super::time::Expiry;
 use super::time::TransmissionTime;
+use super::usage::Channel;
+use super::usage::Kinds;
+use super::usage::MerchantPrint;
+use super::usage::Usage;
 
 /// System trace audit number (DE 11): six digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -222,6 +226,8 @@ pub struct AuthorizationRequest {
     pub country: u16,
     /// DE 22; zero when absent.
     pub entry_mode: u16,
+    /// How the card is used.
+    pub channel: Channel,
     /// The terminal can take a part of the amount (Visa DE 60.10 = 1 or 3, Mastercard DE 48 SE 61; R12).
     pub partial_supported: bool,
     /// A merchant started it, without the cardholder (Visa DE 126.13 and 63.3, Mastercard DE 48 SE 22 and DE 61.4; R12,
@@ -239,6 +245,19 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
+    /// What limits and controls look at.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            channel: self.channel,
+            kind: Kinds::of(self.processing_code.kind()),
+            mcc: self.mcc,
+            country: self.country,
+            currency: self.amount.currency,
+            merchant: MerchantPrint::of(&self.key.merchant),
+        }
+    }
+
     /// What a hold is taken in: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).
     #[must_use]
     pub fn billed(&self) -> Money {
@@ -275,6 +294,10 @@ pub struct Advice {
     pub processing_code: ProcessingCode,
     /// DE 18; zero when absent.
     pub mcc: u16,
+    /// DE 19; zero when absent.
+    pub country: u16,
+    /// How the card was used.
+    pub channel: Channel,
     /// What is said about its amount.
     pub finality: Finality,
     /// The card was there.

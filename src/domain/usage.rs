@@ -1,5 +1,7 @@
 //! How a card is being used, as limits and controls look at it: channel, kind, merchant and place.
 
+use std::fmt;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::money::Currency;
@@ -61,6 +63,11 @@ impl Kinds {
     /// The bits that are in use.
     pub const MASK: u8 = 7;
 
+    /// The names of what is in it.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().filter(move |(kind, _)| self.0 & kind.0 != 0).map(|(_, name)| name)
+    }
+
     /// The one bit of a kind of transaction: cash back is part of a purchase, and what is as good as cash is cash.
     #[must_use]
     pub const fn of(kind: TransactionKind) -> Self {
@@ -84,6 +91,11 @@ impl Channels {
     #[must_use]
     pub const fn with(self, channel: Channel) -> Self {
         Self(self.0 | 1 << channel as u8)
+    }
+
+    /// The names of what is in it.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Channel::ALL.into_iter().filter(move |(channel, _)| self.has(*channel)).map(|(_, name)| name)
     }
 
     /// Whether a channel is in it.
@@ -110,6 +122,23 @@ impl MerchantPrint {
         let fits = !text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| matches!(byte, 32..=126));
         let print = Self::of(&Text::from_ascii(text.as_bytes()));
         (fits && print.0 != 0).then_some(print)
+    }
+}
+
+impl fmt::Display for MerchantPrint {
+    /// Sixteen digits to the base of 16.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for MccRange {
+    /// As [`MccRange::of_text`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            return write!(f, "{:04}", self.first);
+        }
+        write!(f, "{:04}-{:04}", self.first, self.last)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::limit_api;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link_api;
 use crate::edge::snapshots::Made;
@@ -87,6 +88,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/links/{link}/echo", post(link_api::echo))
         .route("/v1/links/{link}/sign-on", post(link_api::sign_on))
         .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
+        .merge(limit_api::routes())
         .with_state(face)
 }
 
@@ -145,11 +147,17 @@ fn made_json(made: &Made) -> Value {
 }
 
 /// A wallet's number from the path, or the answer that says what is wrong with it.
-fn wallet_id(text: &str) -> Result<WalletId, Box<Response>> {
+pub(super) fn wallet_id(text: &str) -> Result<WalletId, Box<Response>> {
     text.parse().map(WalletId).map_err(|_| {
-        let error = format!("a wallet is a number, \"{}\" is not", text.escape_default());
-        Box::new((StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response())
+        let words = format!("a wallet is a number, \"{}\" is not", text.escape_default());
+        Box::new(error(StatusCode::BAD_REQUEST, words))
     })
+}
+
+/// An answer that says why something was not done.
+pub(super) fn error(status: StatusCode, words: impl Into<String>) -> Response {
+    let words: String = words.into();
+    (status, Json(json!({ "error": words }))).into_response()
 }
 
 fn no_such_wallet(wallet: WalletId) -> Response {
@@ -183,21 +191,28 @@ async fn set_status(
         let error = format!("`status` must be one of {}", names.join(", "));
         return (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
     };
-    let sequence = match face.pipeline.set_wallet_status(wallet, status, clock::now()) {
-        Ok(sequence) => sequence,
-        Err(NotSet::NoSuchWallet) => return no_such_wallet(wallet),
-        Err(NotSet::Unavailable) => return unavailable(),
-    };
+    match face.pipeline.set_wallet_status(wallet, status, clock::now()) {
+        Ok(sequence) => {
+            let done = json!({ "wallet": wallet.0, "status": status.name(), "sequence": sequence.0 });
+            when_durable(&face, sequence, done).await
+        }
+        Err(NotSet::NotThere(_)) => no_such_wallet(wallet),
+        Err(NotSet::Ended(_) | NotSet::Full(_) | NotSet::Unavailable) => unavailable(),
+    }
+}
+
+/// Answers once a record is on disk (R1).
+pub(super) async fn when_durable(face: &Face, sequence: Sequence, done: Value) -> Response {
     while face.pipeline.durable() < sequence {
         if face.pipeline.has_failed() {
             return unavailable();
         }
         tokio::time::sleep(DURABLE_POLL).await;
     }
-    Json(json!({ "wallet": wallet.0, "status": status.name(), "sequence": sequence.0 })).into_response()
+    Json(done).into_response()
 }
 
-fn unavailable() -> Response {
+pub(super) fn unavailable() -> Response {
     let error = "the journal takes nothing now; try again, and look at /readyz";
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
 }

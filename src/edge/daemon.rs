@@ -164,6 +164,8 @@ pub fn capacity(config: &Config) -> Capacity {
         further_accounts: config.ledger.wallets_max as usize,
         cards: config.ledger.cards_max as usize,
         authorizations: config.ledger.authorizations_max as usize,
+        limits: config.ledger.limits_max as usize,
+        counted: config.ledger.counted_max as usize,
     }
 }
 

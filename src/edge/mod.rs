@@ -15,6 +15,8 @@ pub mod export;
 mod histogram;
 pub mod journal_commands;
 pub mod keys;
+mod limit_api;
+mod limit_json;
 pub mod link;
 pub mod link_api;
 pub mod listen;

@@ -19,6 +19,7 @@ use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Channel;
 use crate::journal::field::Take;
 use crate::journal::record::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
@@ -40,10 +41,13 @@ mod decided {
     pub(super) const PEND: u16 = 1 << 9;
     /// It adds to an open authorization. From the second layout on.
     pub(super) const INCREMENT: u16 = 1 << 10;
+    /// Three bits: the code of the channel. From the third layout on.
+    pub(super) const CHANNEL_SHIFT: u16 = 11;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
-    pub(super) const ALL: u16 = (1 << 11) - 1;
+    pub(super) const ALL: u16 = (1 << 14) - 1;
     pub(super) const ALL_OF_FIRST: u16 = (1 << 10) - 1;
+    pub(super) const ALL_OF_SECOND: u16 = (1 << 11) - 1;
 }
 
 #[inline(always)]
@@ -68,7 +72,8 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
         | effect
         | flag(effect_amount != billed, decided::OTHER_AMOUNT)
         | flag(event.overdraft != 0, decided::OVERDRAFT)
-        | flag(event.increment, decided::INCREMENT);
+        | flag(event.increment, decided::INCREMENT)
+        | (event.channel as u16) << decided::CHANNEL_SHIFT;
     let mut put = begin(Kind::Decided, Some(event.slot), time, out);
     put.u16(flags);
     put.card(event.card);
@@ -107,7 +112,11 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
 pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Decided, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
-    let known = if version == 1 { decided::ALL_OF_FIRST } else { decided::ALL };
+    let known = match version {
+        1 => decided::ALL_OF_FIRST,
+        2 => decided::ALL_OF_SECOND,
+        _ => decided::ALL,
+    };
     if flags & !known != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
         return Err(RecordError::Field("flags"));
     }
@@ -123,6 +132,7 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         mcc: take.u16()?,
         country: take.u16()?,
         entry_mode: take.u16()?,
+        channel: channel(flags >> decided::CHANNEL_SHIFT)?,
         amount: take.money()?,
         presented: Presented(take.u8()?),
         facts: Facts(take.u16()?),
@@ -157,6 +167,11 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         event.overdraft = take.i64()?;
     }
     Ok(event)
+}
+
+/// The channel of three bits of flags, the lowest ones.
+fn channel(bits: u16) -> Result<Channel, RecordError> {
+    Channel::from_code((bits & 7) as u8).ok_or(RecordError::Field("channel"))
 }
 
 /// Flags of a `Reversed` record.
@@ -285,9 +300,12 @@ mod advised {
     pub(super) const POST: u16 = 1 << 6;
     pub(super) const PEND: u16 = 1 << 7;
     pub(super) const APPROVED: u16 = 1 << 8;
+    /// Three bits: the code of the channel. From the second layout on.
+    pub(super) const CHANNEL_SHIFT: u16 = 9;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
-    pub(super) const ALL: u16 = (1 << 9) - 1;
+    pub(super) const ALL: u16 = (1 << 12) - 1;
+    pub(super) const ALL_OF_FIRST: u16 = (1 << 9) - 1;
 }
 
 pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
@@ -303,6 +321,7 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.billing.is_some(), advised::BILLING)
         | flag(event.approval_code.is_some(), advised::APPROVAL_CODE)
         | flag(event.approved, advised::APPROVED)
+        | (event.channel as u16) << advised::CHANNEL_SHIFT
         | effect;
     let mut put = begin(Kind::Advised, Some(event.slot), time, out);
     put.u16(flags);
@@ -318,6 +337,8 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     put.u32(event.configuration);
     put.u32(event.hold_until_s);
     put.u32(event.decided_after_us);
+    put.u16(event.mcc);
+    put.u16(event.country);
     if let Some(code) = event.approval_code {
         put.bytes(code.0);
     }
@@ -327,10 +348,14 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     put.finish()
 }
 
-pub(super) fn take_advised(slot: Slot, take: &mut Take<'_>) -> Result<Advised, RecordError> {
+/// Reads either layout: the first did not know where and how the card was used.
+pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Advised, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
-    if flags & !advised::ALL != 0 || (flags & advised::EFFECTS).count_ones() > 1 {
+    let first = version == 1;
+    if flags & !(if first { advised::ALL_OF_FIRST } else { advised::ALL }) != 0
+        || (flags & advised::EFFECTS).count_ones() > 1
+    {
         return Err(RecordError::Field("flags"));
     }
     let card = take.card(has(advised::UNKNOWN_CARD))?;
@@ -360,9 +385,12 @@ pub(super) fn take_advised(slot: Slot, take: &mut Take<'_>) -> Result<Advised, R
         sets,
         action,
         effect,
+        channel: channel(flags >> advised::CHANNEL_SHIFT)?,
         configuration: take.u32()?,
         hold_until_s: take.u32()?,
         decided_after_us: take.u32()?,
+        mcc: if first { 0 } else { take.u16()? },
+        country: if first { 0 } else { take.u16()? },
         approval_code: if has(advised::APPROVAL_CODE) { Some(take.approval_code()?) } else { None },
         billing: if has(advised::BILLING) { Some(take.money()?) } else { None },
     })

@@ -23,4 +23,5 @@ pub mod writer;
 
 mod exchange;
 mod field;
+mod limits;
 mod walk;

@@ -22,6 +22,7 @@ use crate::domain::card::Verification;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::Bounds;
 use crate::domain::event::CardOpened;
+use crate::domain::event::CardStatusSet;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
 use crate::domain::event::Expired;
@@ -37,6 +38,7 @@ use crate::domain::time::Timestamp;
 use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
+use crate::journal::limits;
 
 /// The most bytes that a record takes.
 pub const RECORD_BYTES_MAX: usize = 192;
@@ -73,11 +75,17 @@ pub enum Kind {
     Unanswered = 10,
     /// [`Event::Expired`].
     Expired = 11,
+    /// [`Event::CardStatusSet`].
+    CardStatusSet = 12,
+    /// [`Event::LimitSet`].
+    LimitSet = 13,
+    /// [`Event::ControlSet`].
+    ControlSet = 14,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -89,6 +97,9 @@ impl Kind {
         (Self::Noted, "noted"),
         (Self::Unanswered, "unanswered"),
         (Self::Expired, "expired"),
+        (Self::CardStatusSet, "card-status-set"),
+        (Self::LimitSet, "limit-set"),
+        (Self::ControlSet, "control-set"),
     ];
 
     /// The kind of an event.
@@ -106,6 +117,9 @@ impl Kind {
             Event::Noted(_) => Self::Noted,
             Event::Unanswered(_) => Self::Unanswered,
             Event::Expired(_) => Self::Expired,
+            Event::CardStatusSet(_) => Self::CardStatusSet,
+            Event::LimitSet(_) => Self::LimitSet,
+            Event::ControlSet(_) => Self::ControlSet,
         }
     }
 
@@ -119,8 +133,10 @@ impl Kind {
     /// The layout that is written now; older ones stay readable.
     const fn version(self) -> u8 {
         match self {
-            // The second says which requests are increments.
-            Self::Decided => 2,
+            // The second says which requests are increments, the third how the card was used.
+            Self::Decided => 3,
+            // The second says where and how the card was used.
+            Self::Advised => 2,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
             _ => FIRST_VERSION,
@@ -142,6 +158,9 @@ impl Kind {
             9 => Some(Self::Noted),
             10 => Some(Self::Unanswered),
             11 => Some(Self::Expired),
+            12 => Some(Self::CardStatusSet),
+            13 => Some(Self::LimitSet),
+            14 => Some(Self::ControlSet),
             _ => None,
         }
     }
@@ -222,6 +241,9 @@ pub fn encode(
             let named = (event.slot, event.card, event.authorization);
             put_authorization(Kind::Expired, named, time, out)
         }
+        Event::CardStatusSet(set) => put_card_status(set, time, out),
+        Event::LimitSet(set) => limits::put_limit_set(set, time, out),
+        Event::ControlSet(set) => limits::put_control_set(set, time, out),
     }
 }
 
@@ -266,7 +288,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Configured => Event::Configured(take_configured(&mut take)?),
         Kind::Seeded => Event::Seeded(take_seeded(&mut take)?),
         Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
-        Kind::Advised => Event::Advised(exchange::take_advised(slot?, &mut take)?),
+        Kind::Advised => Event::Advised(exchange::take_advised(slot?, frame.version, &mut take)?),
         Kind::Noted => Event::Noted(exchange::take_noted(slot?, &mut take)?),
         Kind::Unanswered => {
             let (card, authorization) = take_authorization(&mut take)?;
@@ -276,6 +298,9 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
             let (card, authorization) = take_authorization(&mut take)?;
             Event::Expired(Expired { slot: slot?, card, authorization })
         }
+        Kind::CardStatusSet => Event::CardStatusSet(take_card_status(slot?, &mut take)?),
+        Kind::LimitSet => Event::LimitSet(limits::take_limit_set(slot?, &mut take)?),
+        Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))
@@ -364,6 +389,21 @@ fn take_wallet_status(slot: Slot, take: &mut Take<'_>) -> Result<WalletStatusSet
         slot,
         wallet: WalletId(take.u64()?),
         status: WalletStatus::from_code(take.u8()?).ok_or(RecordError::Field("status"))?,
+    })
+}
+
+fn put_card_status(event: &CardStatusSet, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::CardStatusSet, Some(event.slot), time, out);
+    put.u64(event.card.0);
+    put.u8(event.status as u8);
+    put.finish()
+}
+
+fn take_card_status(slot: Slot, take: &mut Take<'_>) -> Result<CardStatusSet, RecordError> {
+    Ok(CardStatusSet {
+        slot,
+        card: CardRef(take.u64()?),
+        status: CardStatus::from_code(take.u8()?).ok_or(RecordError::Field("card status"))?,
     })
 }
 

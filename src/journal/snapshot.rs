@@ -33,8 +33,8 @@ use crate::journal::storage::StorageFile;
 
 /// The directory of snapshots.
 pub const DIRECTORY: &str = "snapshots";
-/// The only format so far.
-pub const SNAPSHOT_FORMAT: u16 = 1;
+/// The format that is written. The first had no limits behind a wallet's cards; it is read all the same.
+pub const SNAPSHOT_FORMAT: u16 = 2;
 /// A block's body is at most this long before it is sealed.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 
@@ -425,7 +425,7 @@ fn read_header<F: StorageFile>(
         return Err(SnapshotError::NewerFormat { file: named(), format });
     }
     let checksum = xxhash_rust::xxh3::xxh3_128(&block[..HEADER_CHECKSUM_AT]);
-    if format != SNAPSHOT_FORMAT || checksum != u128::from_le_bytes(part_of(&block, HEADER_CHECKSUM_AT)) {
+    if format == 0 || checksum != u128::from_le_bytes(part_of(&block, HEADER_CHECKSUM_AT)) {
         return Err(damaged("its header does not fit its checksum"));
     }
     let found = u64::from_le_bytes(part_of(&block, 16));

@@ -4,6 +4,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Sequence;
+use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
 use crate::domain::time::Timestamp;
@@ -17,6 +18,7 @@ use super::authorization::AuthorizationState;
 use super::authorization::LegState;
 use super::chain::advice_class;
 use super::chain::fingerprint;
+use super::limited::Counts;
 use super::shard::Shard;
 
 impl Shard {
@@ -35,7 +37,8 @@ impl Shard {
             let entry = self.advised_entry(sequence, time, event);
             let posts = entry.state == AuthorizationState::Posted;
             let legs = if posts { entry.legs.with(LegState::CAPTURE) } else { entry.legs };
-            self.open(event.slot, card, Authorization { legs, ..entry }, time)?;
+            let counts = || Counts::One(event.usage());
+            self.open(event.slot, card, Authorization { legs, ..entry }, counts, time)?;
         }
         self.remember_advice(sequence, time, event);
         Ok(())
@@ -84,11 +87,13 @@ impl Shard {
         }
         if completes(&entry, event.class) {
             // What was held goes first, so that a balance near its limit can take what is posted.
-            self.capture(sequence, time, event.slot, position)?;
+            let held = self.capture(sequence, time, event.slot, position)?;
+            let counts = || held.map_or_else(|| Counts::More(event.usage()), Counts::Before);
             let posted = self.advised_entry(sequence, time, event);
             let answered = if self.knows_beginning(card, &entry) { 0 } else { posted.taken };
             let legs = posted.legs.with(LegState::CAPTURE);
-            return self.open(event.slot, card, Authorization { legs, answered, ..posted }, time);
+            let posted = Authorization { legs, answered, ..posted };
+            return self.open(event.slot, card, posted, counts, time);
         }
         self.replace_amount(position, event)
     }
@@ -113,6 +118,7 @@ impl Shard {
         let after = moved(target, state, taken)?;
         self.settle(wallet, freed, entry.state, back);
         self.settle(wallet, after, state, taken);
+        self.recount(position, Money::new(taken, after.currency));
         let place = self.authorizations.at_mut(position);
         place.state = state;
         place.taken = taken;
@@ -123,24 +129,32 @@ impl Shard {
     }
 
     /// Gives back what an authorization and the increments of its purchase hold: it is posted by a message of its own,
-    /// and that is final.
+    /// and that is final. What was counted of them goes with it. Returns what they held together; `None` when nothing
+    /// was open any more.
     pub(super) fn capture(
         &mut self,
         sequence: Sequence,
         time: Timestamp,
         slot: Slot,
         position: u32,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Option<i64>, ApplyError> {
         let named = *self.authorizations.at(position);
-        let end = |shard: &mut Self, position| {
+        let mut held = None;
+        let mut end = |shard: &mut Self, position| {
+            let taken = shard.authorizations.at(position).taken;
+            held = Some(held.unwrap_or(0_i64).saturating_add(taken));
+            shard.hand_over(position, sequence);
             shard.give_back(position, AuthorizationState::Captured)?;
             shard.close(slot, position, sequence, time);
-            Ok(())
+            Ok::<_, ApplyError>(())
         };
         while let Some(other) = self.open_increment_besides(named.card, &named) {
             end(self, other)?;
         }
-        if named.state.is_open() { end(self, position) } else { Ok(()) }
+        if named.state.is_open() {
+            end(self, position)?;
+        }
+        Ok(held)
     }
 
     fn remember_advice(&mut self, sequence: Sequence, time: Timestamp, event: &Advised) {

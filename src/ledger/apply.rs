@@ -12,6 +12,7 @@ use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
@@ -25,6 +26,7 @@ use super::chain::ANSWER_BIT;
 use super::chain::fingerprint;
 use super::chain::network_bits;
 use super::directory::Location;
+use super::limited::Counts;
 use super::shard::Account;
 use super::shard::Card;
 use super::shard::Shard;
@@ -98,6 +100,12 @@ impl Shard {
                 let wallet = self.wallet_position(set.wallet).ok_or(ApplyError::NoSuchAccount)?;
                 self.wallets.at_mut(wallet).status = set.status;
             }
+            Event::CardStatusSet(set) => {
+                let card = self.position_of(CardIdentity::Known(set.card))?;
+                self.cards.at_mut(card).status = set.status;
+            }
+            Event::LimitSet(set) => self.set_limit(sequence, time, set)?,
+            Event::ControlSet(set) => self.set_control(set)?,
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);
@@ -140,7 +148,9 @@ impl Shard {
         if self.card_position(event.card).is_some() {
             return Err(ApplyError::AlreadyOpen);
         }
-        let card = Card::new(event, wallet, self.wallets.at(wallet).newest_card);
+        let Wallet { newest_card, limited, .. } = *self.wallets.at(wallet);
+        let mut card = Card::new(event, wallet, newest_card);
+        card.limited = limited;
         let position = self.cards.insert(card).map_err(|_| ApplyError::Full("cards"))?;
         self.wallets.at_mut(wallet).newest_card = position;
         self.card_index.insert(hash_u64(event.card.0, self.seed), position);
@@ -162,7 +172,7 @@ impl Shard {
         match self.wallet_position(event.wallet) {
             None => {
                 let (status, newest_card) = (WalletStatus::Active, NONE);
-                let wallet = Wallet { id: event.wallet, status, account, newest_card };
+                let wallet = Wallet { id: event.wallet, status, limited: false, account, newest_card };
                 let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
                 self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
             }
@@ -224,24 +234,31 @@ impl Shard {
                 state,
             )
         };
-        self.open(event.slot, card, entry, time)?;
+        let counts = if event.increment { Counts::More } else { Counts::One };
+        self.open(event.slot, card, entry, || counts(event.usage()), time)?;
         if event.increment {
             self.extend(card, event.hold_until_s);
         }
         Ok(())
     }
 
-    /// Takes an authorization's amount from its account and puts it into the table; both, or neither.
+    /// Takes an authorization's amount from its account and puts it into the table; both, or neither. How it is counted
+    /// is asked of a card with limits only.
     pub(super) fn open(
         &mut self,
         slot: Slot,
         card: u32,
         entry: Authorization,
+        counts: impl FnOnce() -> Counts,
         time: Timestamp,
     ) -> Result<(), ApplyError> {
         let wallet = self.cards.at(card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let after = moved(account, entry.state, entry.taken)?;
+        let limited = self.cards.at(card).limited;
+        if limited && !self.limits.has_room_to_count() {
+            return Err(ApplyError::Full("counted"));
+        }
         let linked = if entry.state.is_open() {
             self.link_open(slot, card, entry)
         } else {
@@ -249,6 +266,10 @@ impl Shard {
         };
         linked.ok_or(ApplyError::Full("authorizations"))?;
         self.settle(wallet, after, entry.state, entry.taken);
+        if limited {
+            let taken = Money::new(entry.taken, account.currency);
+            self.count(&Authorization { card, ..entry }, taken, &counts(), time)?;
+        }
         Ok(())
     }
 

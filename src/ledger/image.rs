@@ -16,6 +16,7 @@
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
 //!              open u16, closed u16
 //!     open, newest first, then closed, oldest first: an authorization each, see `put_authorization`
+//!   with the highest bit of the status: limits, controls and what was counted, see `limits_image`
 //! ```
 //! Integers are little-endian. Fingerprints depend on the seed of the shard's hashes, so an image is read under the
 //! same seed. An image holds whole card numbers: whoever writes it anywhere seals it.
@@ -46,6 +47,9 @@ pub(super) struct Copying {
 
 /// Bytes that are reserved for wallets which change before their turn, so that few events have to grow the memory.
 const EARLY_BYTES: usize = 64 * 1024;
+
+/// Marks the status of a wallet behind whose cards limits follow.
+pub(super) const LIMITED: u8 = 1 << 7;
 
 /// How far a copy has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -97,6 +101,9 @@ impl Shard {
             Event::CardOpened(event) => self.wallet_position(event.wallet),
             Event::AccountFunded(event) => self.wallet_position(event.wallet),
             Event::WalletStatusSet(event) => self.wallet_position(event.wallet),
+            Event::CardStatusSet(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
+            Event::LimitSet(event) => self.wallet_of_subject(event.subject),
+            Event::ControlSet(event) => self.wallet_of_subject(event.subject),
             // What changes no account is part of its slot, which was copied at the cut.
             Event::Decided(event) if event.effect == Effect::None => None,
             Event::Decided(event) => self.wallet_by_card(event.card),
@@ -149,7 +156,7 @@ impl Shard {
     fn put_wallet(&self, position: u32, out: &mut Vec<u8>) {
         let wallet = self.wallets.at(position);
         put(out, wallet.id.0.to_le_bytes());
-        put(out, [wallet.status as u8]);
+        put(out, [wallet.status as u8 | if wallet.limited { LIMITED } else { 0 }]);
         put(out, (self.accounts_of(position).count() as u16).to_le_bytes());
         put(out, (self.cards_of(position).count() as u16).to_le_bytes());
         for account in self.accounts_of(position) {
@@ -161,6 +168,9 @@ impl Shard {
         }
         for card in self.cards_of(position) {
             self.put_card(card, out);
+        }
+        if wallet.limited {
+            self.put_limits(position, out);
         }
     }
 
@@ -195,7 +205,7 @@ impl Copying {
     }
 }
 
-fn put<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
+pub(super) fn put<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
     out.extend_from_slice(&bytes);
 }
 

@@ -204,19 +204,21 @@ impl Limits {
         })
     }
 
-    /// Why taking an amount from an account now is declined by the first limit that it would pass, in the same order.
+    /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by the
+    /// first limit that it would pass, in the same order.
     #[must_use]
     pub fn refused_by_limit(
         &self,
         owners: Owners,
         usage: &Usage,
         amount: Money,
+        one_more: bool,
         now: Timestamp,
     ) -> Option<ActionCode> {
         let counters = owners.subjects().into_iter().flat_map(|subject| self.counters_of(subject));
         counters.filter(|at| *at != NONE).map(|at| self.counters.at(at)).find_map(|counter| {
             let limit = &counter.limit;
-            let takes = if limit.filter.fits(usage) { limit.takes(amount) } else { 0 };
+            let takes = if limit.filter.fits(usage) { limit.takes(amount, one_more) } else { 0 };
             let passes = takes == 0 || self.used(counter, now.seconds()).saturating_add(takes) <= limit.max;
             (!passes).then(|| limit.refusal())
         })
@@ -454,6 +456,11 @@ impl Limits {
         self.change(owners, authorization, amount.minor);
     }
 
+    /// Whether what is kept of an authorization is in this currency.
+    pub(super) fn counts_in(&self, authorization: Sequence, currency: Currency) -> bool {
+        self.newest_of(authorization).is_some_and(|at| self.counted.at(at).currency == currency)
+    }
+
     /// Lets go of what was kept of an authorization; what it took stays counted.
     pub(super) fn forget(&mut self, authorization: Sequence) {
         let Some(newest) = self.newest_of(authorization) else { return };
@@ -643,16 +650,23 @@ mod tests {
             used
         }
 
-        fn refuses(&self, owners: Owners, usage: &Usage, amount: Money, now: u64) -> Option<ActionCode> {
+        fn refuses(
+            &self,
+            owners: Owners,
+            usage: &Usage,
+            amount: Money,
+            one_more: bool,
+            now: u64,
+        ) -> Option<ActionCode> {
             owners.subjects().into_iter().find_map(|subject| {
                 self.limits.iter().filter(|(of, ..)| *of == subject).find_map(|set| {
                     let limit = &set.3;
                     let (takes, code) = match limit.measure {
-                        Measure::Count => (1, ActionCode::CountLimitExceeded),
+                        Measure::Count if one_more => (1, ActionCode::CountLimitExceeded),
                         Measure::Amount(currency) if currency == amount.currency => {
                             (amount.minor, ActionCode::AmountLimitExceeded)
                         }
-                        Measure::Amount(_) => return None,
+                        Measure::Count | Measure::Amount(_) => return None,
                     };
                     let passed = limit.filter.fits(usage) && self.used(set, now) + takes > limit.max;
                     passed.then_some(code)
@@ -826,15 +840,15 @@ mod tests {
             let amount = Money::new(self.chance.below(300) as i64 + 1, currency(&mut self.chance));
             let barred = self.limits.refused_by_control(owners, &usage);
             assert_eq!(barred, self.model.bars(owners, &usage), "controls of {owners:?} and {usage:?}");
-            let refused = self.limits.refused_by_limit(owners, &usage, amount, self.time());
-            let expected = self.model.refuses(owners, &usage, amount, self.now);
+            let one_more = self.chance.below(5) > 0;
+            let refused = self.limits.refused_by_limit(owners, &usage, amount, one_more, self.time());
+            let expected = self.model.refuses(owners, &usage, amount, one_more, self.now);
             assert_eq!(refused, expected, "limits of {owners:?} and {usage:?}");
             let forced = self.chance.below(5) == 0;
             if !forced && barred.or(refused).is_some() {
                 return;
             }
             let part = if forced { amount } else { Money::new((amount.minor + 1) / 2, amount.currency) };
-            let one_more = self.chance.below(5) > 0;
             let counted =
                 self.limits.count(owners, Sequence(self.record), &usage, part, one_more, self.time());
             counted.expect("room");

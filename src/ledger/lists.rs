@@ -143,6 +143,9 @@ impl Shard {
         if !tombstone {
             self.messages.remove(self.fingerprint_of(&entry), position);
         }
+        if self.cards.at(entry.card).limited {
+            self.limits.forget(entry.sequence);
+        }
         let card = self.cards.at_mut(entry.card);
         debug_assert_eq!(card.closed_oldest, position, "the oldest leaves first");
         card.closed_oldest = entry.chain_next;

@@ -24,6 +24,8 @@ use super::books::sum_totals;
 use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::image::LIMITED;
+use super::limits_image::count_limits;
 use super::room::Needs;
 use super::shard::Account;
 use super::shard::Card;
@@ -114,13 +116,15 @@ impl Restoring {
 
     fn wallet(&mut self, take: &mut Take<'_>) -> Result<(), ImageError> {
         let id = WalletId(take.u64()?);
-        let status = WalletStatus::from_code(take.u8()?).ok_or(ImageError::Value("wallet status"))?;
+        let status = take.u8()?;
+        let limited = status & LIMITED != 0;
+        let status = WalletStatus::from_code(status & !LIMITED).ok_or(ImageError::Value("wallet status"))?;
         let (accounts, cards) = (take.u16()?, take.u16()?);
         let slot = Slot::of_wallet(id);
         let at = self.books.layout.shard_of(slot);
         let shard = &mut self.books.shards[at];
         let account = take_account(take)?;
-        let wallet = Wallet { id, status, account, newest_card: NONE };
+        let wallet = Wallet { id, status, limited, account, newest_card: NONE };
         let position = shard.wallets.insert(wallet).map_err(|_| ImageError::Full("wallets"))?;
         shard.wallet_index.insert(hash_u64(id.0, shard.seed), position);
         shard.count_in(&account);
@@ -143,6 +147,9 @@ impl Restoring {
             let hash = PanHash::of(pan, self.books.seed);
             let location = Location { slot, card: place };
             self.books.directory.insert(hash, location).map_err(|_| ImageError::Full("cards"))?;
+        }
+        if limited {
+            self.books.shards[at].take_limits(take, position)?;
         }
         Ok(())
     }
@@ -183,7 +190,7 @@ impl Needs {
         let mut take = Take { rest: images, of: "wallet" };
         while !take.rest.is_empty() {
             let slot = Slot::of_wallet(WalletId(take.u64()?));
-            let _status = take.u8()?;
+            let limited = take.u8()? & LIMITED != 0;
             let (accounts, cards) = (take.u16()?, take.u16()?);
             for _ in 0..accounts {
                 take_account(&mut take)?;
@@ -199,6 +206,9 @@ impl Needs {
                     take_authorization(&mut take)?;
                     needs.authorizations += 1;
                 }
+            }
+            if limited {
+                count_limits(&mut take, needs)?;
             }
         }
         Ok(())
@@ -342,7 +352,7 @@ fn take_authorization(take: &mut Take<'_>) -> Result<Authorization, ImageError> 
 }
 
 /// Reads an image from its start on.
-struct Take<'a> {
+pub(super) struct Take<'a> {
     rest: &'a [u8],
     of: &'static str,
 }
@@ -354,23 +364,23 @@ impl Take<'_> {
         Ok(*value)
     }
 
-    fn u8(&mut self) -> Result<u8, ImageError> {
+    pub(super) fn u8(&mut self) -> Result<u8, ImageError> {
         self.bytes::<1>().map(|[value]| value)
     }
 
-    fn u16(&mut self) -> Result<u16, ImageError> {
+    pub(super) fn u16(&mut self) -> Result<u16, ImageError> {
         self.bytes().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, ImageError> {
+    pub(super) fn u32(&mut self) -> Result<u32, ImageError> {
         self.bytes().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, ImageError> {
+    pub(super) fn u64(&mut self) -> Result<u64, ImageError> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    fn i64(&mut self) -> Result<i64, ImageError> {
+    pub(super) fn i64(&mut self) -> Result<i64, ImageError> {
         self.bytes().map(i64::from_le_bytes)
     }
 
@@ -378,11 +388,11 @@ impl Take<'_> {
         self.bytes().map(i128::from_le_bytes)
     }
 
-    fn sequence(&mut self) -> Result<Sequence, ImageError> {
+    pub(super) fn sequence(&mut self) -> Result<Sequence, ImageError> {
         self.u64().map(Sequence)
     }
 
-    fn currency(&mut self) -> Result<Currency, ImageError> {
+    pub(super) fn currency(&mut self) -> Result<Currency, ImageError> {
         Currency::new(self.u16()?).ok_or(ImageError::Value("currency"))
     }
 

@@ -4,6 +4,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
+use crate::domain::money::Money;
 use crate::domain::request::Legs;
 use crate::domain::time::Timestamp;
 
@@ -122,6 +123,7 @@ impl Shard {
         let change = keeps.checked_sub(entry.taken).ok_or(ApplyError::Overflow)?;
         let after = moved(account, entry.state, change)?;
         self.settle(wallet, after, entry.state, change);
+        self.recount(position, Money::new(keeps, account.currency));
         Ok(())
     }
 

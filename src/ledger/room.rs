@@ -55,6 +55,10 @@ impl Needs {
                 needs.further_accounts += 1;
                 return;
             }
+            Event::LimitSet(_) | Event::ControlSet(_) => {
+                needs.limits += 1;
+                return;
+            }
             Event::Decided(decided) => decided.effect != Effect::None,
             // A completion posts beside what it completes.
             Event::Advised(Advised { effect: Effect::Post(_), .. }) => true,
@@ -67,5 +71,9 @@ impl Needs {
             _ => false,
         };
         needs.authorizations += usize::from(adds);
+        // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens nothing.
+        let counted = needs.limits > 0
+            && (adds || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
+        needs.counted += usize::from(counted);
     }
 }

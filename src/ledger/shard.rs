@@ -19,6 +19,7 @@ use super::answers::Answers;
 use super::authorization::Authorization;
 use super::image::Copying;
 use super::index::Index;
+use super::limits::Limits;
 use super::slab::NONE;
 use super::slab::Slab;
 
@@ -36,6 +37,10 @@ pub struct Capacity {
     pub cards: usize,
     /// Authorizations and tombstones, open and closed.
     pub authorizations: usize,
+    /// Limits, and as many controls.
+    pub limits: usize,
+    /// Authorizations that limits have counted.
+    pub counted: usize,
 }
 
 impl Capacity {
@@ -60,12 +65,14 @@ impl Capacity {
             let spare = if six_deviations < most { six_deviations } else { most };
             even + if spare < SPARE_MIN { SPARE_MIN } else { spare }
         }
-        let Self { wallets, further_accounts, cards, authorizations } = totals;
+        let Self { wallets, further_accounts, cards, authorizations, limits, counted } = totals;
         Self {
             wallets: part(wallets, wallets, shards),
             further_accounts: part(further_accounts, wallets, shards),
             cards: part(cards, wallets, shards),
             authorizations: part(authorizations, wallets, shards),
+            limits: part(limits, wallets, shards),
+            counted: part(counted, wallets, shards),
         }
     }
 }
@@ -100,6 +107,8 @@ impl Account {
 pub(super) struct Wallet {
     pub(super) id: WalletId,
     pub(super) status: WalletStatus,
+    /// It or one of its cards has, or had, limits or controls.
+    pub(super) limited: bool,
     pub(super) account: Account,
     /// The card that was opened last.
     pub(super) newest_card: u32,
@@ -132,6 +141,8 @@ pub struct Card {
     pub status: CardStatus,
     /// What its product asks for (R28).
     pub verification: Verification,
+    /// It or its wallet has, or had, limits or controls.
+    pub(super) limited: bool,
 }
 
 // With 10 M wallets of a card each, every eight bytes of either are 80 MB.
@@ -166,7 +177,14 @@ impl Card {
             pan_digits: event.pan.digits(),
             status: event.status,
             verification: event.verification,
+            limited: false,
         }
+    }
+
+    /// Whether limits or controls may have a say about it.
+    #[must_use]
+    pub const fn is_limited(&self) -> bool {
+        self.limited
     }
 
     /// Its number as it is kept: the value and how many digits.
@@ -258,6 +276,7 @@ pub struct Shard {
     pub(super) answers: Answers,
     /// Message fingerprints to authorizations, and with [`super::chain::ANSWER_BIT`] to answers.
     pub(super) messages: Index,
+    pub(super) limits: Limits,
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
@@ -292,6 +311,7 @@ impl Shard {
             authorizations: Slab::touched(capacity.authorizations, Authorization::VACANT),
             open_authorizations: 0,
             answers,
+            limits: Limits::with_capacity(capacity.limits, capacity.counted, seed),
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),
@@ -445,6 +465,12 @@ impl Shard {
     #[must_use]
     pub fn has_room_for_card(&self) -> bool {
         !self.cards.is_full()
+    }
+
+    /// The limits and controls of its cards and wallets.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The bounds in force.

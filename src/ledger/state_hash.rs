@@ -34,6 +34,14 @@ impl StateHash {
         self.0 = self.0.wrapping_add(hasher.digest128());
     }
 
+    /// Adds a thing that is written as bytes.
+    pub(super) fn add_bytes(&mut self, kind: u8, bytes: &[u8]) {
+        let mut hasher = Xxh3::new();
+        hasher.update(&[kind]);
+        hasher.update(bytes);
+        self.0 = self.0.wrapping_add(hasher.digest128());
+    }
+
     /// Adds a ledger's totals, summed over all its shards.
     pub fn add_totals(&mut self, totals: &[Totals]) {
         for total in totals {
@@ -123,6 +131,7 @@ impl Shard {
                 );
             }
         }
+        self.limits.hash_into(&mut hash);
         hash
     }
 }

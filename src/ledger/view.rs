@@ -1,15 +1,19 @@
 //! What may be seen of a shard from outside, as plain values made under its lock.
 
 use crate::domain::card::CardRef;
+use crate::domain::card::CardStatus;
+use crate::domain::card::MaskedPan;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::time::Expiry;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::authorization::LegState;
 use super::shard::Account;
+use super::shard::Card;
 use super::shard::Shard;
 use super::shard::Shortened;
 use super::shard::Totals;
@@ -25,6 +29,21 @@ pub struct AuthorizationView {
     pub account_currency: Currency,
 }
 
+/// A card as it is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardView {
+    /// Its reference.
+    pub card: CardRef,
+    /// Whose it is.
+    pub wallet: WalletId,
+    /// First six and last four digits.
+    pub pan: MaskedPan,
+    /// Its month.
+    pub expiry: Expiry,
+    /// Whether it may be used.
+    pub status: CardStatus,
+}
+
 /// How full the tables are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fill {
@@ -38,6 +57,16 @@ pub struct Fill {
     pub open_authorizations: u64,
     /// How many authorizations fit.
     pub authorizations_max: u64,
+    /// Limits that are set.
+    pub limits: u64,
+    /// Controls that are set.
+    pub controls: u64,
+    /// How many of each fit.
+    pub limits_max: u64,
+    /// Authorizations that limits have counted and that may still be given back.
+    pub counted: u64,
+    /// How many of those fit.
+    pub counted_max: u64,
 }
 
 impl Fill {
@@ -48,6 +77,11 @@ impl Fill {
         self.authorizations += other.authorizations;
         self.open_authorizations += other.open_authorizations;
         self.authorizations_max += other.authorizations_max;
+        self.limits += other.limits;
+        self.controls += other.controls;
+        self.limits_max += other.limits_max;
+        self.counted += other.counted;
+        self.counted_max += other.counted_max;
     }
 }
 
@@ -98,6 +132,29 @@ impl Shard {
         Some(views)
     }
 
+    /// A card; `None` when it is not here.
+    #[must_use]
+    pub fn card_view(&self, card: CardRef) -> Option<CardView> {
+        self.card_by_reference(card).map(|card| self.view_of(card))
+    }
+
+    /// The cards of a wallet, newest first; `None` without such a wallet.
+    #[must_use]
+    pub fn wallet_cards(&self, wallet: WalletId) -> Option<Vec<CardView>> {
+        let position = self.wallet_position(wallet)?;
+        Some(self.cards_of(position).map(|card| self.view_of(card)).collect())
+    }
+
+    fn view_of(&self, card: &Card) -> CardView {
+        CardView {
+            card: card.reference,
+            wallet: self.wallet_of(card),
+            pan: card.masked(),
+            expiry: card.expiry,
+            status: card.status,
+        }
+    }
+
     /// The sums of each currency.
     #[must_use]
     pub fn totals(&self) -> &[Totals] {
@@ -125,6 +182,11 @@ impl Shard {
             authorizations: self.authorizations.len() as u64,
             open_authorizations: self.open_authorizations,
             authorizations_max: self.authorizations.capacity() as u64,
+            limits: self.limits.counters.len() as u64,
+            controls: self.limits.gates.len() as u64,
+            limits_max: self.limits.counters.capacity() as u64,
+            counted: self.limits.counted.len() as u64,
+            counted_max: self.limits.counted.capacity() as u64,
         }
     }
 

@@ -193,6 +193,7 @@ mod tests {
     use crate::domain::request::ProcessingCode;
     use crate::domain::request::Stan;
     use crate::domain::time::TransmissionTime;
+    use crate::domain::usage::Channel;
 
     fn money(minor: i64, currency: u16) -> Money {
         Money::new(minor, Currency::new(currency).expect("a currency"))
@@ -223,6 +224,7 @@ mod tests {
             mcc: 0,
             country: 0,
             entry_mode: 0,
+            channel: Channel::Chip,
             partial_supported: false,
             merchant_initiated: false,
             increment: false,

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod core;
 pub mod expiry;
 pub mod gate;
+pub mod limits;
 mod lookahead;
 pub mod notice;
 pub mod seeding;

@@ -145,7 +145,7 @@ impl Pipeline {
         }
         let slot = Slot::of_wallet(wallet);
         let mut shard = self.lock(slot);
-        let before = shard.wallet_status(wallet).ok_or(NotSet::NoSuchWallet)?;
+        let before = shard.wallet_status(wallet).ok_or(NotSet::NotThere("wallet"))?;
         if before == status {
             return Ok(shard.applied());
         }
@@ -157,11 +157,15 @@ impl Pipeline {
     }
 }
 
-/// Why a status was not set.
+/// Why something was not set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotSet {
-    /// There is no such wallet.
-    NoSuchWallet,
+    /// There is nothing of this kind with the number that was given.
+    NotThere(&'static str),
+    /// The card's status is one for good.
+    Ended(CardStatus),
+    /// A table is full: raise the setting of this name.
+    Full(&'static str),
     /// The journal fails or is past its bounds.
     Unavailable,
 }

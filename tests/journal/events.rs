@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::journal::memory::Memory;
+use crate::journal::settings::any_setting;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardIdentity;
@@ -47,6 +48,7 @@ use turnpike::domain::request::Stan;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::journal::buffer::Buffer;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::RecoverError;
@@ -97,6 +99,7 @@ pub(crate) fn purchase(number: u64) -> Event {
         mcc: 5411,
         country: 840,
         entry_mode: 51,
+        channel: Channel::Other,
         amount: Money::new(1250, currency(840)),
         billing: None,
         presented: Presented::TRACK,
@@ -143,7 +146,7 @@ fn text<const N: usize>() -> impl Strategy<Value = Text<N>> {
     proptest::collection::vec(any::<u8>(), N).prop_map(|bytes| Text(bytes.try_into().expect("N bytes")))
 }
 
-fn slot() -> impl Strategy<Value = Slot> {
+pub(crate) fn slot() -> impl Strategy<Value = Slot> {
     (0..1024_u16).prop_map(|number| Slot::new(number).expect("a slot"))
 }
 
@@ -212,12 +215,12 @@ fn decided() -> impl Strategy<Value = Event> {
     ];
     let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
     let overdraft = prop_oneof![Just(0), any::<i64>()];
-    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>());
+    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>(), channel());
     (who, what, outcome, state).prop_map(|(who, what, outcome, state)| {
         let (slot, card, wallet, account, key, class, repeat) = who;
         let (processing_code, [mcc, country, entry_mode], amount, billing, (presented, facts)) = what;
         let (action, approval_code, effect, billed) = outcome;
-        let ([posted_before, held_before], overdraft, numbers, increment) = state;
+        let ([posted_before, held_before], overdraft, numbers, increment, channel) = state;
         let [configuration, hold_until_s, decided_after_us] = numbers;
         // Often the effect is what was billed, as it is in life.
         let minor = billing.unwrap_or(amount).minor;
@@ -238,6 +241,7 @@ fn decided() -> impl Strategy<Value = Event> {
             mcc,
             country,
             entry_mode,
+            channel,
             amount,
             billing,
             presented: Presented(presented),
@@ -336,7 +340,8 @@ fn advised() -> impl Strategy<Value = Event> {
         any::<i64>().prop_map(Effect::Pend),
     ];
     let outcome = (any::<u64>(), 0..ActionCode::ALL.len(), effect, any::<[u32; 3]>());
-    (who, what, outcome).prop_map(|(who, what, outcome)| {
+    let place = (any::<u16>(), any::<u16>(), channel());
+    (who, what, outcome, place).prop_map(|(who, what, outcome, (mcc, country, channel))| {
         let (slot, card, account, key, class, [repeat, approved]) = who;
         let (processing_code, amount, billing, approval_code, reason) = what;
         let (sets, action, effect, [configuration, hold_until_s, decided_after_us]) = outcome;
@@ -348,6 +353,9 @@ fn advised() -> impl Strategy<Value = Event> {
             class,
             repeat,
             processing_code: ProcessingCode(processing_code),
+            mcc,
+            country,
+            channel,
             amount,
             billing,
             approved,
@@ -361,6 +369,10 @@ fn advised() -> impl Strategy<Value = Event> {
             decided_after_us,
         })
     })
+}
+
+pub(crate) fn channel() -> impl Strategy<Value = Channel> {
+    (0..Channel::ALL.len()).prop_map(|at| Channel::ALL[at].0)
 }
 
 fn expired() -> impl Strategy<Value = Event> {
@@ -424,7 +436,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     });
     prop_oneof![
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
-        1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status
+        1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
+        2 => any_setting()
     ]
 }
 

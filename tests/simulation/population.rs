@@ -25,8 +25,14 @@ pub(crate) const LARGE: i64 = 15_000;
 /// This wallet's card is frozen.
 const FROZEN: u64 = WALLETS;
 
-pub(crate) const CAPACITY: Capacity =
-    Capacity { wallets: 64, further_accounts: 64, cards: 64, authorizations: 12_000 };
+pub(crate) const CAPACITY: Capacity = Capacity {
+    wallets: 64,
+    further_accounts: 64,
+    cards: 64,
+    authorizations: 12_000,
+    limits: 64,
+    counted: 4_000,
+};
 
 /// Wide enough that nothing is forgotten that may be asked for again: the clock may jump, and repeats come late.
 pub(crate) const BOUNDS: Bounds = Bounds {

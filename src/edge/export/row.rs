@@ -9,15 +9,20 @@ use crate::domain::card::Verification;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::Advised;
 use crate::domain::event::CardOpened;
+use crate::domain::event::CardStatusSet;
 use crate::domain::event::Configured;
+use crate::domain::event::ControlSet;
 use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
+use crate::domain::event::LimitSet;
 use crate::domain::event::Noted;
 use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
+use crate::domain::limit::Number;
+use crate::domain::limit::Subject;
 use crate::domain::money::Money;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::Legs;
@@ -28,6 +33,7 @@ use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
+use crate::domain::usage::Channel;
 
 macro_rules! columns {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -103,6 +109,8 @@ columns! {
     Country = "country";
     /// DE 22.
     EntryMode = "entry_mode";
+    /// How the card was used.
+    Channel = "channel";
     /// DE 4, or what an account was funded with; minor units.
     Amount = "amount";
     /// DE 49, or the account's; ISO 4217 numeric.
@@ -159,6 +167,12 @@ columns! {
     Unanswered = "unanswered";
     /// The record of the authorization whose time was over.
     Expired = "expired";
+    /// Of a limit or a control of a card or a wallet: 1 to 16.
+    Number = "number";
+    /// The limit that was set; absent when it was removed.
+    Limit = "limit";
+    /// The control that was set; absent when it was removed.
+    Control = "control";
     /// The checksum of the configuration; its low half in records that were made under it.
     Configuration = "configuration";
     /// From the read of the last byte to the decision, microseconds.
@@ -231,6 +245,9 @@ impl Row {
             Event::Unanswered(event) => {
                 row.authorization(Column::Unanswered, event.card, event.authorization)
             }
+            Event::CardStatusSet(event) => row.card_status(event),
+            Event::LimitSet(event) => row.limit_set(event),
+            Event::ControlSet(event) => row.control_set(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
         }
         row
@@ -308,6 +325,33 @@ impl Row {
         self.text(Column::Verification, verification);
     }
 
+    fn card_status(&mut self, event: &CardStatusSet) {
+        self.number(Column::Card, event.card.0);
+        self.text(Column::Status, event.status.name());
+    }
+
+    fn subject(&mut self, subject: Subject, number: Number) {
+        match subject {
+            Subject::Card(card) => self.number(Column::Card, card.0),
+            Subject::Wallet(wallet) => self.number(Column::Wallet, wallet.0),
+        }
+        self.number(Column::Number, number.get());
+    }
+
+    fn limit_set(&mut self, event: &LimitSet) {
+        self.subject(event.subject, event.number);
+        if let Some(limit) = event.limit {
+            self.text(Column::Limit, limit.to_string());
+        }
+    }
+
+    fn control_set(&mut self, event: &ControlSet) {
+        self.subject(event.subject, event.number);
+        if let Some(control) = event.control {
+            self.text(Column::Control, control.to_string());
+        }
+    }
+
     fn account_funded(&mut self, event: &AccountFunded) {
         let AccountFunded { slot: _, wallet, account, currency, amount, overdraft } = event;
         self.number(Column::Wallet, wallet.0);
@@ -336,14 +380,9 @@ impl Row {
         self.class(Column::Class, event.class);
         self.flag(Column::Repeat, event.repeat);
         self.processing_code(event.processing_code);
-        for (column, number, width) in [
-            (Column::Mcc, event.mcc, 4),
-            (Column::Country, event.country, 3),
-            (Column::EntryMode, event.entry_mode, 3),
-        ] {
-            if number != 0 {
-                self.digits(column, number, width);
-            }
+        self.place(event.mcc, event.country, event.channel);
+        if event.entry_mode != 0 {
+            self.digits(Column::EntryMode, event.entry_mode, 3);
         }
         self.amounts(event.amount, event.billing);
         self.presented(event.presented);
@@ -394,6 +433,7 @@ impl Row {
         self.class(Column::Class, event.class);
         self.flag(Column::Repeat, event.repeat);
         self.processing_code(event.processing_code);
+        self.place(event.mcc, event.country, event.channel);
         self.amounts(event.amount, event.billing);
         self.flag(Column::Approved, event.approved);
         self.unless_zero(Column::Reason, event.reason.into());
@@ -411,6 +451,16 @@ impl Row {
         self.key(&event.key);
         self.digits(Column::Mti, event.mti, 4);
         self.unless_zero(Column::Reason, event.reason.into());
+    }
+
+    /// Where and how a card was used.
+    fn place(&mut self, mcc: u16, country: u16, channel: Channel) {
+        for (column, number, width) in [(Column::Mcc, mcc, 4), (Column::Country, country, 3)] {
+            if number != 0 {
+                self.digits(column, number, width);
+            }
+        }
+        self.text(Column::Channel, channel.name());
     }
 
     fn card(&mut self, card: CardIdentity) {

@@ -1,0 +1,52 @@
+//! How a card was used, as the networks tell it in DE 22, DE 25 and private fields.
+
+use crate::dialect::Dialect;
+use crate::dialect::Mapping;
+use crate::domain::request::ProcessingCode;
+use crate::domain::usage::Channel;
+use crate::iso8583::view::View;
+
+/// DE 18 of a cash machine, and of cash at a counter.
+const MACHINE: u16 = 6011;
+const COUNTER: u16 = 6010;
+/// First two digits of DE 3 of a withdrawal; other cash is paid out by hand.
+const WITHDRAWAL: u8 = 1;
+/// DE 25: electronic commerce.
+const ELECTRONIC_COMMERCE: u64 = 59;
+/// The byte of Visa DE 60 that is 60.8: 05 to 08 are electronic commerce.
+const VISA_INDICATOR: usize = 4;
+
+impl Dialect {
+    /// The channel of a message with this DE 3 and DE 18.
+    #[inline]
+    pub(super) fn channel(&self, view: &View<'_>, code: ProcessingCode, mcc: u16) -> Channel {
+        if mcc == MACHINE || code.transaction_type() == WITHDRAWAL && mcc != COUNTER {
+            return Channel::Atm;
+        }
+        match entry_mode(view) {
+            5 | 95 => Channel::Chip,
+            7 | 8 | 91 => Channel::Contactless,
+            2 | 80 | 90 => Channel::MagneticStripe,
+            9 | 10 | 81 => Channel::Ecommerce,
+            _ if self.is_electronic_commerce(view) => Channel::Ecommerce,
+            _ => Channel::Other,
+        }
+    }
+
+    fn is_electronic_commerce(&self, view: &View<'_>) -> bool {
+        let indicator = || view.content(60)?.get(VISA_INDICATOR).copied();
+        view.number(25) == Some(ELECTRONIC_COMMERCE)
+            || self.mapping() == Mapping::Visa && matches!(indicator(), Some(0x05..=0x08))
+    }
+}
+
+/// How the card number came: the first two digits of DE 22. Visa has one behind them and a filler, others have one.
+#[inline]
+pub(super) fn entry_mode(view: &View<'_>) -> u64 {
+    let Some(mode) = view.number(22) else { return 0 };
+    match view.units(22) {
+        Some(4..) => mode / 100,
+        Some(3) => mode / 10,
+        _ => mode,
+    }
+}

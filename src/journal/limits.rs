@@ -1,0 +1,151 @@
+//! Records of what was set on a card or a wallet: [`LimitSet`] and [`ControlSet`].
+
+use crate::domain::control::CONTROL_VALUES;
+use crate::domain::control::Control;
+use crate::domain::event::ControlSet;
+use crate::domain::event::LimitSet;
+use crate::domain::limit::Filter;
+use crate::domain::limit::LIMIT_MCC_MAX;
+use crate::domain::limit::Limit;
+use crate::domain::limit::Measure;
+use crate::domain::limit::Number;
+use crate::domain::limit::Subject;
+use crate::domain::limit::Window;
+use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Channels;
+use crate::domain::usage::Kinds;
+use crate::domain::usage::MccRange;
+use crate::domain::usage::MerchantPrint;
+use crate::journal::field::Put;
+use crate::journal::field::Take;
+use crate::journal::record::Kind;
+use crate::journal::record::RECORD_BYTES_MAX;
+use crate::journal::record::RecordError;
+use crate::journal::record::begin;
+
+/// Stands for no currency.
+const NO_CURRENCY: u16 = 0xFFFF;
+
+fn put_place(put: &mut Put<'_>, subject: Subject, number: Number, set: bool) {
+    let (kind, of) = subject.parts();
+    put.u8(kind);
+    put.u64(of);
+    put.u8(number.get());
+    put.u8(u8::from(set));
+}
+
+/// Whose, which one, and whether it was set and not removed.
+fn take_place(take: &mut Take<'_>) -> Result<(Subject, Number, bool), RecordError> {
+    let (kind, of) = (take.u8()?, take.u64()?);
+    let subject = Subject::from_parts(kind, of).ok_or(RecordError::Field("subject"))?;
+    let number = Number::new(take.u8()?).ok_or(RecordError::Field("number"))?;
+    match take.u8()? {
+        0 => Ok((subject, number, false)),
+        1 => Ok((subject, number, true)),
+        _ => Err(RecordError::Field("flags")),
+    }
+}
+
+pub(super) fn put_limit_set(event: &LimitSet, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::LimitSet, Some(event.slot), time, out);
+    put_place(&mut put, event.subject, event.number, event.limit.is_some());
+    if let Some(limit) = &event.limit {
+        put_limit(&mut put, limit);
+    }
+    put.finish()
+}
+
+pub(super) fn take_limit_set(slot: Slot, take: &mut Take<'_>) -> Result<LimitSet, RecordError> {
+    let (subject, number, set) = take_place(take)?;
+    Ok(LimitSet { slot, subject, number, limit: if set { Some(take_limit(take)?) } else { None } })
+}
+
+fn put_limit(put: &mut Put<'_>, limit: &Limit) {
+    put.u16(match limit.measure {
+        Measure::Count => NO_CURRENCY,
+        Measure::Amount(currency) => currency.numeric(),
+    });
+    put.i64(limit.max);
+    let (window, length) = limit.window.parts();
+    put.u8(window);
+    put.u32(length);
+    let filter = &limit.filter;
+    put.u8(filter.channels.0);
+    put.u8(filter.kinds.0);
+    put.u16(filter.country);
+    put.u16(filter.currency.map_or(NO_CURRENCY, Currency::numeric));
+    put.u64(filter.merchant.0);
+    let ranges = || filter.mcc.iter().filter(|range| **range != MccRange::NONE);
+    put.u8(ranges().count() as u8);
+    for range in ranges() {
+        put.u16(range.first);
+        put.u16(range.last);
+    }
+}
+
+fn take_limit(take: &mut Take<'_>) -> Result<Limit, RecordError> {
+    let currency = |number| match number {
+        NO_CURRENCY => Ok(None),
+        number => Currency::new(number).map(Some).ok_or(RecordError::Field("currency")),
+    };
+    let measure = currency(take.u16()?)?.map_or(Measure::Count, Measure::Amount);
+    let max = take.i64()?;
+    let (window, length) = (take.u8()?, take.u32()?);
+    let window = Window::from_parts(window, length).ok_or(RecordError::Field("window"))?;
+    let (channels, kinds) = (take.u8()?, take.u8()?);
+    if channels & !Channels::MASK != 0 || kinds & !Kinds::MASK != 0 || max < 0 {
+        return Err(RecordError::Field("limit"));
+    }
+    let mut filter = Filter {
+        channels: Channels(channels),
+        kinds: Kinds(kinds),
+        country: take.u16()?,
+        currency: currency(take.u16()?)?,
+        merchant: MerchantPrint(take.u64()?),
+        ..Filter::ALL
+    };
+    let ranges = usize::from(take.u8()?);
+    if ranges > LIMIT_MCC_MAX {
+        return Err(RecordError::Field("category codes"));
+    }
+    for place in &mut filter.mcc[..ranges] {
+        let (first, last) = (take.u16()?, take.u16()?);
+        *place = MccRange::new(first, last).ok_or(RecordError::Field("category codes"))?;
+    }
+    Ok(Limit { measure, max, window, filter })
+}
+
+pub(super) fn put_control_set(
+    event: &ControlSet,
+    time: Timestamp,
+    out: &mut [u8; RECORD_BYTES_MAX],
+) -> usize {
+    let mut put = begin(Kind::ControlSet, Some(event.slot), time, out);
+    put_place(&mut put, event.subject, event.number, event.control.is_some());
+    if let Some(control) = &event.control {
+        put.u8(control.rule() as u8);
+        put.u8(control.aspect() as u8);
+        put.u8(control.values().len() as u8);
+        for value in control.values() {
+            put.u16(*value);
+        }
+    }
+    put.finish()
+}
+
+pub(super) fn take_control_set(slot: Slot, take: &mut Take<'_>) -> Result<ControlSet, RecordError> {
+    let (subject, number, set) = take_place(take)?;
+    if !set {
+        return Ok(ControlSet { slot, subject, number, control: None });
+    }
+    let (rule, aspect, length) = (take.u8()?, take.u8()?, usize::from(take.u8()?));
+    let mut values = [0; CONTROL_VALUES];
+    let list = values.get_mut(..length).ok_or(RecordError::Field("control"))?;
+    for value in &mut *list {
+        *value = take.u16()?;
+    }
+    let control = Control::from_parts(rule, aspect, list).ok_or(RecordError::Field("control"))?;
+    Ok(ControlSet { slot, subject, number, control: Some(control) })
+}

@@ -1,0 +1,191 @@
+//! What limits and controls have to do with a shard's cards: whose they are, what is counted, and what is given back
+//! (R18). Everything here is behind a card's flag, which a card without limits does not have.
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::CardRef;
+use crate::domain::event::ControlSet;
+use crate::domain::event::LimitSet;
+use crate::domain::event::Sequence;
+use crate::domain::limit::Subject;
+use crate::domain::money::Money;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
+
+use super::apply::ApplyError;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::limits::ControlView;
+use super::limits::Full;
+use super::limits::LimitView;
+use super::limits::Owners;
+use super::shard::Card;
+use super::shard::Shard;
+
+impl From<Full> for ApplyError {
+    fn from(Full(table): Full) -> Self {
+        Self::Full(table)
+    }
+}
+
+/// How what an authorization takes is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counts {
+    /// As one more use.
+    One(Usage),
+    /// As more of a use that was counted: an increment, a further posting of what was posted before.
+    More(Usage),
+    /// It posts what was authorized before and is counted already; this much of it.
+    Before(i64),
+}
+
+impl Shard {
+    /// Whose limits a card's uses are counted by.
+    fn owners(&self, card: &Card) -> Owners {
+        Owners { card: card.reference, wallet: self.wallet_of(card) }
+    }
+
+    /// Why a control of the card or of its wallet does not let a use pass.
+    #[must_use]
+    pub fn refused_by_control(&self, card: &Card, usage: &Usage) -> Option<ActionCode> {
+        self.limits.refused_by_control(self.owners(card), usage)
+    }
+
+    /// Why a limit of the card or of its wallet does not let an amount be taken from an account now, as one more use or
+    /// as more of one.
+    #[must_use]
+    pub fn refused_by_limit(
+        &self,
+        card: &Card,
+        usage: &Usage,
+        amount: Money,
+        one_more: bool,
+        now: Timestamp,
+    ) -> Option<ActionCode> {
+        self.limits.refused_by_limit(self.owners(card), usage, amount, one_more, now)
+    }
+
+    /// Whether one more use of a card fits: an authorization, and what limits keep of it.
+    #[must_use]
+    pub fn has_room_for_use(&self, card: &Card) -> bool {
+        self.has_room_for_authorization(card) && (!card.limited || self.limits.has_room_to_count())
+    }
+
+    /// Counts what a new authorization takes. What gives money to the cardholder is not counted.
+    pub(super) fn count(
+        &mut self,
+        entry: &Authorization,
+        account: Money,
+        counts: &Counts,
+        time: Timestamp,
+    ) -> Result<(), Full> {
+        let takes = matches!(entry.state, AuthorizationState::Held | AuthorizationState::Posted);
+        if !takes || account.minor <= 0 {
+            return Ok(());
+        }
+        let owners = self.owners(self.cards.at(entry.card));
+        let (record, limits) = (entry.sequence, &mut self.limits);
+        match counts {
+            Counts::One(usage) => limits.count(owners, record, usage, account, true, time),
+            Counts::More(usage) => limits.count(owners, record, usage, account, false, time),
+            Counts::Before(before) => {
+                if limits.counts_in(record, account.currency) {
+                    limits.change(owners, record, account.minor.saturating_sub(*before));
+                } else {
+                    limits.replace(owners, record, account);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts that an authorization takes another amount than before, and maybe from another account.
+    pub(super) fn recount(&mut self, position: u32, account: Money) {
+        let entry = *self.authorizations.at(position);
+        let owner = self.cards.at(entry.card);
+        if !owner.limited || entry.taken < 0 {
+            return;
+        }
+        let (owners, record) = (self.owners(owner), entry.sequence);
+        if account.minor <= 0 {
+            self.limits.undo(owners, record);
+        } else if self.limits.counts_in(record, account.currency) {
+            self.limits.change(owners, record, account.minor.saturating_sub(entry.taken));
+        } else {
+            self.limits.replace(owners, record, account);
+        }
+    }
+
+    /// Gives what was counted of an authorization to the record that posts it.
+    pub(super) fn hand_over(&mut self, position: u32, to: Sequence) {
+        let entry = self.authorizations.at(position);
+        if self.cards.at(entry.card).limited {
+            self.limits.hand_over(entry.sequence, to);
+        }
+    }
+
+    /// Sets or removes a limit.
+    pub(super) fn set_limit(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &LimitSet,
+    ) -> Result<(), ApplyError> {
+        let wallet = self.wallet_of_subject(event.subject).ok_or(ApplyError::NoSuchAccount)?;
+        self.limits.set_limit(sequence, time, event.subject, event.number, event.limit)?;
+        self.mark_limited(wallet);
+        Ok(())
+    }
+
+    /// Sets or removes a control.
+    pub(super) fn set_control(&mut self, event: &ControlSet) -> Result<(), ApplyError> {
+        let wallet = self.wallet_of_subject(event.subject).ok_or(ApplyError::NoSuchAccount)?;
+        self.limits.set_control(event.subject, event.number, event.control)?;
+        self.mark_limited(wallet);
+        Ok(())
+    }
+
+    /// The position of the wallet that a limit or a control is about.
+    #[must_use]
+    pub(super) fn wallet_of_subject(&self, subject: Subject) -> Option<u32> {
+        match subject {
+            Subject::Wallet(wallet) => self.wallet_position(wallet),
+            Subject::Card(card) => Some(self.cards.at(self.card_position(card)?).wallet),
+        }
+    }
+
+    /// From now on every use of the wallet's cards is looked at. The mark stays when the last limit is removed: what was
+    /// counted is kept until its authorizations leave.
+    pub(super) fn mark_limited(&mut self, wallet: u32) {
+        self.wallets.at_mut(wallet).limited = true;
+        let mut card = self.wallets.at(wallet).newest_card;
+        while self.cards.get(card).is_some() {
+            let place = self.cards.at_mut(card);
+            place.limited = true;
+            card = place.older_card;
+        }
+    }
+
+    /// Whether a card, or a wallet, is here.
+    #[must_use]
+    pub fn has_subject(&self, subject: Subject) -> bool {
+        self.wallet_of_subject(subject).is_some()
+    }
+
+    /// A card by its reference.
+    #[must_use]
+    pub fn card_by_reference(&self, card: CardRef) -> Option<&Card> {
+        Some(self.cards.at(self.card_position(card)?))
+    }
+
+    /// The limits of a card or a wallet, with what counts against them; `None` without one.
+    #[must_use]
+    pub fn limits_of(&self, subject: Subject, now: Timestamp) -> Option<Vec<LimitView>> {
+        self.has_subject(subject).then(|| self.limits.limits_of(subject, now))
+    }
+
+    /// The controls of a card or a wallet; `None` without one.
+    #[must_use]
+    pub fn controls_of(&self, subject: Subject) -> Option<Vec<ControlView>> {
+        self.has_subject(subject).then(|| self.limits.controls_of(subject))
+    }
+}
