@@ -27,6 +27,7 @@ use turnpike::domain::request::Scope;
 use turnpike::domain::request::Stan;
 use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::Timestamp;
+use turnpike::domain::usage::Channel;
 use turnpike::iso8583::digits::hex_bytes;
 use turnpike::iso8583::digits::hex_text;
 use turnpike::iso8583::value::Value;
@@ -256,6 +257,42 @@ fn visa_subfields_reach_the_request() {
         assert_eq!(request.presented, *presented, "{changes:?}");
         assert_eq!(request.partial_supported, *partial, "{changes:?}");
         assert_eq!(request.key.network_reference, *reference, "{changes:?}");
+    }
+}
+
+#[test]
+fn r18_the_channel_is_told_from_what_each_network_says() {
+    let table: &[(&str, &Values<'_>, Channel)] = &[
+        ("visa", &[(22, "0510")], Channel::Chip),
+        ("visa", &[(22, "0710")], Channel::Contactless),
+        ("visa", &[(22, "9110")], Channel::Contactless),
+        ("visa", &[(22, "9010")], Channel::MagneticStripe),
+        ("visa", &[(22, "0100")], Channel::Other),
+        ("visa", &[(22, "0100"), (25, "59")], Channel::Ecommerce),
+        ("visa", &[(22, "0100"), (60, "050000000700")], Channel::Ecommerce),
+        ("visa", &[(22, "0100"), (60, "050000000100")], Channel::Other),
+        ("visa", &[(22, "1000")], Channel::Ecommerce),
+        ("visa", &[(22, "0510"), (18, "6011"), (3, "010000")], Channel::Atm),
+        ("visa", &[(22, "0510"), (18, "6010"), (3, "010000")], Channel::Chip),
+        ("mastercard", &[(22, "051")], Channel::Chip),
+        ("mastercard", &[(22, "071")], Channel::Contactless),
+        ("mastercard", &[(22, "801")], Channel::MagneticStripe),
+        ("mastercard", &[(22, "810")], Channel::Ecommerce),
+        ("mastercard", &[(22, "100")], Channel::Ecommerce),
+        ("mastercard", &[(22, "010")], Channel::Other),
+        ("mastercard", &[(22, "021"), (3, "013000")], Channel::Atm),
+        ("iso87-ascii", &[(22, "010"), (25, "59")], Channel::Ecommerce),
+        ("iso87-ascii", &[], Channel::Other),
+    ];
+    for (name, changes, channel) in table {
+        let dialect = dialect(name);
+        assert_eq!(authorization(&dialect, 100, &with(changes)).channel, *channel, "{name} {changes:?}");
+        let advice = [(14, ""), (38, "ABC123")];
+        let values: Vec<(u8, &str)> = changes.iter().chain(&advice).copied().collect();
+        match inbound(&dialect, 120, &with(&values)) {
+            Ok(Inbound::Advice(advice)) => assert_eq!(advice.channel, *channel, "{name} {changes:?}"),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

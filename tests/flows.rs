@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use harness::PURCHASE;
 use harness::Peer;
 use harness::SEED;
 use harness::Values;
+use harness::as_if_killed;
 use harness::config;
 use harness::eventually;
 use harness::frame;
@@ -404,28 +404,6 @@ fn r14_a_financial_request_posts_and_its_reversal_gives_back() {
 }
 
 // ---- what is durable, and restarts
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("a name");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
-
-/// A daemon started from what is on disk at this moment, as if the first had been killed.
-fn as_if_killed(data: &Path) -> (House, tempfile::TempDir) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data_then = directory.path().join("data");
-    copy(data, &data_then);
-    let house = House::start(&config(&data_then, |_| {}), None).expect("a start from a copy");
-    (house, directory)
-}
 
 #[test]
 fn r1_what_waited_for_the_disk_is_there_after_a_crash() {

@@ -18,10 +18,18 @@ use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
+use turnpike::domain::control::Control;
+use turnpike::domain::control::Rule;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::limit::Filter;
+use turnpike::domain::limit::Limit;
+use turnpike::domain::limit::Measure;
+use turnpike::domain::limit::Number;
+use turnpike::domain::limit::Subject;
+use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -71,6 +79,7 @@ use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::gate::Reply;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
+use turnpike::pipeline::seeding::NotSet;
 use turnpike::pipeline::seeding::Opened;
 use turnpike::pipeline::snapshot::Steps;
 use turnpike::recovery;
@@ -166,6 +175,35 @@ impl Traffic {
         self.cards.push(number);
     }
 
+    /// Sets or removes a limit or a control of a wallet or of one of its cards, or gives a card a status.
+    fn restrict(&mut self, pipeline: &Pipeline, wallet: WalletId) {
+        let wallet = WalletId(wallet.0.min(9));
+        let cards = pipeline.wallet_cards(wallet).expect("the wallet");
+        let card = cards.first().expect("a card").card;
+        let subject = if self.random.one_in(2) { Subject::Card(card) } else { Subject::Wallet(wallet) };
+        let number = Number::new(1 + self.random.below(2) as u8).expect("a number");
+        let dollars = Currency::new(840).expect("a currency");
+        let windows = [Window::Sliding(60), Window::Sliding(86_400), Window::Lifetime];
+        let done = match self.random.below(8) {
+            0 => pipeline.set_limit(subject, number, None, self.now),
+            1 => {
+                let status = if self.random.one_in(2) { CardStatus::Active } else { CardStatus::Frozen };
+                pipeline.set_card_status(card, status, self.now)
+            }
+            2 => pipeline.set_control(subject, number, Some(Control::FIRST_MERCHANT), self.now),
+            3 => pipeline.set_control(subject, number, Control::countries(Rule::Deny, &[840]), self.now),
+            measure => {
+                let window = windows[self.random.below(3) as usize];
+                let measure = if measure == 4 { Measure::Count } else { Measure::Amount(dollars) };
+                let max = self.random.below(20_000) as i64;
+                let limit = Limit { measure, max, window, filter: Filter::ALL };
+                pipeline.set_limit(subject, number, Some(limit), self.now)
+            }
+        };
+        // What is not there cannot be removed.
+        assert!(matches!(done, Ok(_) | Err(NotSet::NotThere(_))), "{done:?}");
+    }
+
     /// One thing that happens.
     fn step(&mut self, pipeline: &Pipeline) {
         self.now = self.now.plus_ms(self.random.below(900));
@@ -177,6 +215,7 @@ impl Traffic {
                 let status = if self.random.one_in(2) { WalletStatus::Active } else { WalletStatus::Frozen };
                 pipeline.set_wallet_status(wallet, status, self.now).expect("the wallet");
             }
+            9 => self.restrict(pipeline, wallet),
             3..=8 if !self.sent.is_empty() => self.reverse(pipeline),
             _ => self.authorize(pipeline),
         }

@@ -103,10 +103,16 @@ impl Page {
         self.gauge("turnpike_ledger_authorizations", plain(fill.authorizations));
         self.gauge("turnpike_ledger_authorizations_open", plain(fill.open_authorizations));
         self.gauge("turnpike_ledger_authorizations_max", plain(fill.authorizations_max));
+        self.gauge("turnpike_ledger_limits", plain(fill.limits));
+        self.gauge("turnpike_ledger_controls", plain(fill.controls));
+        self.gauge("turnpike_ledger_counted", plain(fill.counted));
         let tables = [
             ("wallets", fill.wallets, capacity.wallets as u64),
             ("cards", fill.cards, capacity.cards as u64),
             ("authorizations", fill.authorizations, fill.authorizations_max),
+            ("limits", fill.limits, fill.limits_max),
+            ("controls", fill.controls, fill.limits_max),
+            ("counted", fill.counted, fill.counted_max),
         ];
         let ratios = tables.map(|(table, used, room)| (format!("table=\"{table}\""), ratio(used, room)));
         self.gauge("turnpike_ledger_fill_ratio", ratios);

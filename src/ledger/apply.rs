@@ -255,8 +255,9 @@ impl Shard {
         let wallet = self.cards.at(card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let after = moved(account, entry.state, entry.taken)?;
-        let limited = self.cards.at(card).limited;
-        if limited && !self.limits.has_room_to_count() {
+        let owner = self.cards.at(card);
+        let limited = owner.limited;
+        if !self.has_room_to_count(owner) {
             return Err(ApplyError::Full("counted"));
         }
         let linked = if entry.state.is_open() {

@@ -67,7 +67,12 @@ impl Shard {
     /// Whether one more use of a card fits: an authorization, and what limits keep of it.
     #[must_use]
     pub fn has_room_for_use(&self, card: &Card) -> bool {
-        self.has_room_for_authorization(card) && (!card.limited || self.limits.has_room_to_count())
+        self.has_room_for_authorization(card) && self.has_room_to_count(card)
+    }
+
+    /// Whether one more use of a card can be counted, or no limit counts it.
+    pub(super) fn has_room_to_count(&self, card: &Card) -> bool {
+        !card.limited || self.limits.has_room_to_count() || !self.limits.has_limits(self.owners(card))
     }
 
     /// Counts what a new authorization takes. What gives money to the cardholder is not counted.

@@ -230,6 +230,11 @@ impl Limits {
         !self.counted.is_full()
     }
 
+    /// Whether anything is counted of a card's uses.
+    pub(super) fn has_limits(&self, owners: Owners) -> bool {
+        owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some())
+    }
+
     /// What counts against a limit at a time.
     fn used(&self, counter: &Counter, seconds: u64) -> i64 {
         let index = counter.limit.window.index(seconds);

@@ -256,6 +256,12 @@ impl House {
         assert_eq!(answer.0, 200, "{path}: {}", answer.1);
     }
 
+    /// Status and body in JSON of the answer to a verb over HTTP.
+    pub(crate) fn verb(&self, method: &str, path: &str, body: &str) -> (u16, Json) {
+        let (status, body) = http(self.daemon().admin, method, path, body);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
     /// Begins a drain, which [`Draining::end`] waits for.
     pub(crate) fn begin_drain(mut self) -> Draining {
         let daemon = self.daemon.take().expect("it has not been drained");
@@ -315,6 +321,28 @@ pub(crate) fn records_by_kind(data: &Path) -> BTreeMap<&'static str, u64> {
         }
     }
     counts
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("a name");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+/// A daemon started from what is on disk at this moment, as if the first had been killed.
+pub(crate) fn as_if_killed(data: &Path) -> (House, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data_then = directory.path().join("data");
+    copy(data, &data_then);
+    let house = House::start(&config(&data_then, |_| {}), None).expect("a start from a copy");
+    (house, directory)
 }
 
 /// Status and body of an answer over HTTP.

@@ -1,0 +1,413 @@
+//! Limits, controls and statuses over real sockets: what is set over HTTP is effective for the next message, what is
+//! reversed gives back to its counters, and a start from disk counts on (R18).
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+#[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
+mod harness;
+
+use std::collections::BTreeMap;
+
+use harness::House;
+use harness::LINKS;
+use harness::PAN;
+use harness::PURCHASE;
+use harness::Peer;
+use harness::SEED;
+use harness::Values;
+use harness::as_if_killed;
+use harness::config;
+use harness::seed;
+use harness::with;
+use serde_json::Value as Json;
+use turnpike::dialect::Dialect;
+use turnpike::domain::action::ActionCode;
+
+/// A second card of wallet 1.
+const SECOND: &str = "4111111111111129";
+
+/// A daemon with the usual wallets, and a second card on the first.
+fn house() -> (House, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let lines = format!("{SEED}1,840,100000,0,{SECOND},3012,201,active\n");
+    let house = House::start(&config(directory.path(), |_| {}), Some(&seed(&lines))).expect("a start");
+    (house, directory)
+}
+
+fn for_each_link(test: impl Fn(&House, &str, &mut Peer)) {
+    for (link, _) in LINKS {
+        let (house, _directory) = house();
+        let mut peer = house.connect(link);
+        test(&house, link, &mut peer);
+        assert_eq!(house.dropped_in_all(link), 0);
+    }
+}
+
+/// The reference of a wallet's card by the last four digits of its number.
+fn card_of(house: &House, wallet: u64, last_four: &str) -> u64 {
+    let list = house.json(&format!("/v1/wallets/{wallet}/cards"));
+    let cards = list["cards"].as_array().expect("a list");
+    let is_it = |card: &&Json| card["pan"].as_str().is_some_and(|pan| pan.ends_with(last_four));
+    cards.iter().find(is_it).expect("a card")["card"].as_u64().expect("a number")
+}
+
+/// Sets something, which must be acknowledged.
+fn set(house: &House, path: &str, body: &str) {
+    let (status, answer) = house.verb("PUT", path, body);
+    assert_eq!((status, answer["set"].as_bool()), (200, Some(true)), "{path} {body}: {answer}");
+}
+
+/// What counts against the limits of a card or a wallet, by number.
+fn used(house: &House, path: &str) -> BTreeMap<u64, i64> {
+    let list = house.json(path);
+    let limits = list["limits"].as_array().expect("a list").iter();
+    let of = |limit: &Json| Some((limit["number"].as_u64()?, limit["used"].as_i64()?));
+    limits.map(|limit| of(limit).expect("numbers")).collect()
+}
+
+/// What becomes of the usual purchase with these changes.
+fn outcome(peer: &mut Peer, changes: &Values<'_>) -> String {
+    peer.ask(100, &with(PURCHASE, changes)).value(39).to_owned()
+}
+
+/// The reversal of the usual purchase that had this trace number, with other values.
+fn reverse(peer: &mut Peer, stan: &str, changes: &Values<'_>) {
+    let original = format!("0100{stan}06041234561234567890100000000000");
+    let own = format!("9{}", &stan[1..]);
+    let reversal = with(PURCHASE, &[(11, &own), (14, ""), (90, &original)]);
+    assert_eq!(peer.ask(420, &with(&reversal, changes)).outcome(), (430, "00"));
+}
+
+#[test]
+fn r18_an_amount_limit_declines_and_a_reversal_gives_back() {
+    for_each_link(|house, _, peer| {
+        let limits = format!("/v1/cards/{}/limits", card_of(house, 1, "1111"));
+        set(
+            house,
+            &format!("{limits}/1"),
+            r#"{"measure":"amount","currency":"840","max":10000,"window":"lifetime"}"#,
+        );
+        let hour = r#"{"measure":"amount","currency":"840","max":90000,"window":"sliding","seconds":3600}"#;
+        set(house, &format!("{limits}/2"), hour);
+        assert_eq!(outcome(peer, &[(11, "000001"), (4, "000000006000")]), "00");
+        assert_eq!(outcome(peer, &[(11, "000002"), (4, "000000004001")]), "61");
+        assert_eq!(outcome(peer, &[(11, "000003"), (4, "000000004000")]), "00");
+        assert_eq!(used(house, &limits), BTreeMap::from([(1, 10_000), (2, 10_000)]));
+        // A decline moved nothing, and a repeat of what was approved counts nothing.
+        assert_eq!(house.balance(1), (100_000, 10_000));
+        let repeat = with(PURCHASE, &[(11, "000003"), (4, "000000004000")]);
+        assert_eq!(peer.ask(101, &repeat).outcome(), (110, "00"));
+        assert_eq!(used(house, &limits)[&1], 10_000);
+        for _ in 0..2 {
+            reverse(peer, "000001", &[(4, "000000006000")]);
+            assert_eq!(used(house, &limits), BTreeMap::from([(1, 4_000), (2, 4_000)]));
+        }
+        assert_eq!(outcome(peer, &[(11, "000004"), (4, "000000006001")]), "61");
+        assert_eq!(outcome(peer, &[(11, "000005"), (4, "000000006000")]), "00");
+        // The other card of the wallet is not limited, and other wallets are not.
+        assert_eq!(outcome(peer, &[(11, "000006"), (2, SECOND), (4, "000000020000")]), "00");
+        assert_eq!(outcome(peer, &[(11, "000007"), (2, "4222222222222220"), (4, "000000005000")]), "00");
+        // More may be spent: what was counted stays. Without the limit nothing is in the way.
+        let more = r#"{"measure":"amount","currency":"840","max":10001,"window":"lifetime"}"#;
+        set(house, &format!("{limits}/1"), more);
+        assert_eq!(outcome(peer, &[(11, "000008"), (4, "000000000002")]), "61");
+        assert_eq!(outcome(peer, &[(11, "000009"), (4, "000000000001")]), "00");
+        let (status, _) = house.verb("DELETE", &format!("{limits}/1"), "");
+        assert_eq!(status, 200);
+        assert_eq!(outcome(peer, &[(11, "000010"), (4, "000000000002")]), "00");
+    });
+}
+
+#[test]
+fn r18_a_count_limit_of_a_wallet_is_for_all_its_cards() {
+    for_each_link(|house, _, peer| {
+        let limits = "/v1/wallets/1/limits";
+        set(
+            house,
+            &format!("{limits}/3"),
+            r#"{"measure":"count","max":2,"window":"sliding","seconds":86400}"#,
+        );
+        assert_eq!(outcome(peer, &[(11, "000001")]), "00");
+        assert_eq!(outcome(peer, &[(11, "000002"), (2, SECOND)]), "00");
+        for (stan, pan) in [("000003", PAN), ("000004", SECOND)] {
+            assert_eq!(outcome(peer, &[(11, stan), (2, pan)]), "65");
+        }
+        reverse(peer, "000002", &[(2, SECOND)]);
+        assert_eq!(used(house, limits), BTreeMap::from([(3, 1)]));
+        assert_eq!(outcome(peer, &[(11, "000005")]), "00");
+        assert_eq!(outcome(peer, &[(11, "000006"), (2, SECOND)]), "65");
+    });
+}
+
+#[test]
+fn r18_a_limit_of_a_transaction_and_of_a_kind_of_use() {
+    for_each_link(|house, link, peer| {
+        let limits = "/v1/wallets/1/limits";
+        let one =
+            r#"{"measure":"amount","currency":"840","max":5000,"window":"transaction","mcc":["5900-5999"]}"#;
+        set(house, &format!("{limits}/1"), one);
+        let cash = r#"{"measure":"amount","currency":"840","max":7000,"window":"month","kinds":["cash"]}"#;
+        set(house, &format!("{limits}/2"), cash);
+        let table: &[(&Values<'_>, &str)] = &[
+            (&[(4, "000000005001")], "61"),
+            (&[(4, "000000005000")], "00"),
+            (&[(4, "000000005001"), (18, "5812")], "00"),
+            (&[(4, "000000005000")], "00"),
+            (&[(4, "000000006000"), (3, "010000"), (18, "6011")], "00"),
+            (&[(4, "000000001001"), (3, "010000"), (18, "6011")], "61"),
+            (&[(4, "000000001001"), (18, "5812")], "00"),
+        ];
+        for (n, (changes, expected)) in table.iter().enumerate() {
+            let stan = format!("{:06}", n + 1);
+            let changes = with(changes, &[(11, &stan)]);
+            assert_eq!(outcome(peer, &changes), *expected, "{link}: {changes:?}");
+        }
+        assert_eq!(used(house, limits), BTreeMap::from([(1, 0), (2, 6_000)]));
+    });
+}
+
+#[test]
+fn r18_controls_say_where_and_how_a_card_may_be_used() {
+    // A control, a use that passes, one that does not, and DE 39 of it.
+    let table: &[(&str, &Values<'_>, &Values<'_>, &str)] = &[
+        (r#"{"rule":"deny","mcc":["gambling"]}"#, &[], &[(18, "7995")], "57"),
+        (r#"{"rule":"allow","mcc":["5900-5999"]}"#, &[], &[(18, "5812")], "57"),
+        (r#"{"rule":"deny","countries":["643"]}"#, &[(19, "840")], &[(19, "643")], "62"),
+        (r#"{"rule":"allow","countries":["840","276"]}"#, &[(19, "276")], &[(19, "643")], "62"),
+        (r#"{"rule":"allow","countries":["840"]}"#, &[(19, "840")], &[], "62"),
+        (r#"{"rule":"deny","currencies":["392"]}"#, &[], &[(49, "392")], "57"),
+        (r#"{"rule":"deny","channels":["atm"]}"#, &[], &[(18, "6011"), (3, "010000")], "57"),
+        (r#"{"rule":"allow","channels":["chip"]}"#, &[(22, "051")], &[(22, "021")], "57"),
+        (r#"{"rule":"deny","merchants":["BADSHOP"]}"#, &[], &[(42, "BADSHOP")], "57"),
+        (r#"{"rule":"lock"}"#, &[], &[(42, "MERCHANT0000002")], "57"),
+    ];
+    for_each_link(|house, link, peer| {
+        let controls = format!("/v1/cards/{}/controls", card_of(house, 1, "1111"));
+        // Visa has a filler behind DE 22, and sends DE 19 in every request.
+        let own = |values: &Values<'static>| -> Vec<(u8, String)> {
+            let filled = |(field, value): &(u8, &str)| match (*field, link) {
+                (22, "visa") => (22, format!("{value}0")),
+                (field, _) => (field, (*value).to_owned()),
+            };
+            values.iter().map(filled).collect()
+        };
+        for (n, (control, passes, fails, code)) in table.iter().enumerate() {
+            set(house, &format!("{controls}/1"), control);
+            for (m, (values, expected)) in [(passes, "00"), (fails, *code), (passes, "00")].iter().enumerate()
+            {
+                let stan = format!("{:06}", n * 10 + m);
+                let values = own(values);
+                let mut changes: Vec<(u8, &str)> = values.iter().map(|(f, v)| (*f, v.as_str())).collect();
+                changes.extend([(11, stan.as_str()), (4, "000000000100")]);
+                assert_eq!(outcome(peer, &changes), *expected, "{link}: {control} {changes:?}");
+            }
+        }
+        let shown = house.json(&controls);
+        let locked = shown["controls"][0]["locked_to_fingerprint"].as_str().expect("a merchant");
+        assert_eq!(locked.len(), 16);
+        assert_eq!(house.verb("DELETE", &format!("{controls}/1"), "").0, 200);
+        assert_eq!(outcome(peer, &[(11, "000999"), (42, "MERCHANT0000002")]), "00");
+    });
+}
+
+#[test]
+fn r18_a_partial_approval_counts_what_was_approved() {
+    let (house, _directory) = house();
+    let mut peer = house.connect("visa");
+    let limits = format!("/v1/cards/{}/limits", card_of(&house, 2, "2220"));
+    set(&house, &format!("{limits}/1"), r#"{"measure":"amount","currency":"840","max":9000,"window":"day"}"#);
+    let asked = [(2, "4222222222222220"), (4, "000000008000"), (60, "050000000001")];
+    let answer = peer.ask(100, &with(PURCHASE, &asked));
+    assert_eq!((answer.value(39), answer.value(4)), ("10", "000000005500"));
+    assert_eq!(used(&house, &limits), BTreeMap::from([(1, 5_500)]));
+    reverse(&mut peer, "000001", &asked[..2]);
+    assert_eq!(used(&house, &limits), BTreeMap::from([(1, 0)]));
+}
+
+#[test]
+fn r18_what_the_network_decided_alone_counts() {
+    for_each_link(|house, link, peer| {
+        let limits = "/v1/wallets/1/limits";
+        set(
+            house,
+            &format!("{limits}/1"),
+            r#"{"measure":"amount","currency":"840","max":5000,"window":"day"}"#,
+        );
+        set(house, &format!("{limits}/2"), r#"{"measure":"count","max":9,"window":"day","mcc":["5999"]}"#);
+        let advise = |peer: &mut Peer, mti: u16, values: &Values<'_>| {
+            let advice = with(PURCHASE, &[(14, ""), (38, "ABC123")]);
+            assert_eq!(peer.ask(mti, &with(&advice, values)).outcome(), (mti + 10, "00"), "{link}");
+        };
+        // A force post counts, and is above the limit.
+        advise(peer, 220, &[(11, "000001"), (37, "REF000000011"), (4, "000000007000")]);
+        assert_eq!(used(house, limits), BTreeMap::from([(1, 7_000), (2, 1)]), "{link}");
+        assert_eq!(outcome(peer, &[(11, "000002"), (4, "000000000001")]), "61", "{link}");
+        // We declined, and the network approved.
+        advise(peer, 120, &[(11, "000002"), (4, "000000000001"), (39, "00")]);
+        assert_eq!(used(house, limits), BTreeMap::from([(1, 7_001), (2, 2)]), "{link}");
+    });
+}
+
+#[test]
+fn r18_a_posting_takes_over_what_its_authorization_counted() {
+    for_each_link(|house, link, peer| {
+        let limits = "/v1/wallets/1/limits";
+        set(
+            house,
+            &format!("{limits}/1"),
+            r#"{"measure":"amount","currency":"840","max":50000,"window":"day"}"#,
+        );
+        set(house, &format!("{limits}/2"), r#"{"measure":"count","max":9,"window":"day"}"#);
+        let answer = peer.ask(100, PURCHASE);
+        assert_eq!(used(house, limits), BTreeMap::from([(1, 5_000), (2, 1)]), "{link}");
+        let code = answer.value(38).to_owned();
+        let posting = with(PURCHASE, &[(14, ""), (38, &code), (4, "000000004200")]);
+        assert_eq!(peer.ask(220, &posting).outcome(), (230, "00"));
+        assert_eq!(house.balance(1), (95_800, 0), "{link}");
+        assert_eq!(used(house, limits), BTreeMap::from([(1, 4_200), (2, 1)]), "{link}");
+    });
+}
+
+#[test]
+fn r18_a_start_counts_on_whether_from_records_or_from_a_snapshot() {
+    for snapshot in [false, true] {
+        let (house, directory) = house();
+        let card = card_of(&house, 1, "1111");
+        let paths = [format!("/v1/cards/{card}/limits"), "/v1/wallets/1/limits".to_owned()];
+        let sliding =
+            r#"{"measure":"amount","currency":"840","max":20000,"window":"sliding","seconds":604800}"#;
+        for path in &paths {
+            set(&house, &format!("{path}/1"), sliding);
+            set(&house, &format!("{path}/16"), r#"{"measure":"count","max":3,"window":"lifetime"}"#);
+        }
+        set(&house, &format!("/v1/cards/{card}/controls/2"), r#"{"rule":"lock"}"#);
+        let mut peer = house.connect("iso87");
+        for stan in ["000001", "000002"] {
+            assert_eq!(outcome(&mut peer, &[(11, stan)]), "00");
+        }
+        if snapshot {
+            assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+        }
+        // Acknowledged, so it is on disk; what is asked for after it may not be.
+        reverse(&mut peer, "000001", &[]);
+        let shown = paths.each_ref().map(|path| used(&house, path));
+        assert_eq!(shown[0], BTreeMap::from([(1, 5_000), (16, 1)]));
+        let (then, _copy) = as_if_killed(directory.path());
+        assert_eq!(paths.each_ref().map(|path| used(&then, path)), shown, "snapshot: {snapshot}");
+        let mut peer = then.connect("iso87");
+        assert_eq!(outcome(&mut peer, &[(11, "000003"), (42, "MERCHANT0000002")]), "57", "it stays locked");
+        for (stan, expected) in [("000004", "00"), ("000005", "00"), ("000006", "65")] {
+            assert_eq!(outcome(&mut peer, &[(11, stan)]), expected);
+        }
+        // What was counted before the start is given back after it.
+        reverse(&mut peer, "000002", &[]);
+        assert_eq!(used(&then, &paths[1]), BTreeMap::from([(1, 10_000), (16, 2)]));
+        let drained = then.drain();
+        let again = House::start(&config(&_copy.path().join("data"), |_| {}), None).expect("a start");
+        assert_eq!(again.daemon().face.last_hash.lock().0, drained.hash, "snapshot: {snapshot}");
+    }
+}
+
+#[test]
+fn a_status_of_a_card_is_effective_for_the_next_message() {
+    for_each_link(|house, link, peer| {
+        let card = card_of(house, 1, "1111");
+        let path = format!("/v1/cards/{card}/status");
+        let give = |status: &str| house.verb("POST", &path, &format!("{{\"status\":\"{status}\"}}")).0;
+        let closed = if link == "mastercard" { "14" } else { "46" };
+        // What is asked for, whether it is done, and what becomes of the next purchase.
+        let table = [
+            ("frozen", 200, "62"),
+            ("frozen", 200, "62"),
+            ("active", 200, "00"),
+            ("lost", 200, "41"),
+            ("active", 409, "41"),
+            ("frozen", 409, "41"),
+            ("stolen", 200, "43"),
+            ("closed", 200, closed),
+            ("lost", 409, closed),
+            ("sleeping", 400, closed),
+        ];
+        for (n, (status, done, expected)) in table.iter().enumerate() {
+            assert_eq!(give(status), *done, "{link}: {status}");
+            let stan = format!("{n:06}");
+            assert_eq!(outcome(peer, &[(11, &stan), (4, "000000000100")]), *expected, "{link}: {status}");
+        }
+        assert_eq!(house.json(&format!("/v1/cards/{card}"))["status"], "closed");
+        // The other card of the wallet can be used.
+        assert_eq!(outcome(peer, &[(11, "000100"), (2, SECOND)]), "00");
+    });
+}
+
+#[test]
+fn a_verb_that_cannot_be_done_says_why() {
+    let (house, _directory) = house();
+    let limit = r#"{"measure":"count","max":1,"window":"day"}"#;
+    let card = card_of(&house, 1, "1111");
+    let table = [
+        ("PUT", "/v1/cards/12345/limits/1".to_owned(), limit, 404, "no such card"),
+        ("PUT", "/v1/wallets/999/limits/1".to_owned(), limit, 404, "no such wallet"),
+        ("GET", "/v1/cards/12345/controls".to_owned(), "", 404, "no such card"),
+        ("GET", "/v1/cards/12345".to_owned(), "", 404, "no such card"),
+        ("PUT", format!("/v1/cards/{PAN}x/limits/1"), limit, 400, "by its reference"),
+        ("PUT", format!("/v1/cards/{card}/limits/0"), limit, 400, "1 to 16"),
+        ("PUT", format!("/v1/cards/{card}/limits/17"), limit, 400, "1 to 16"),
+        ("PUT", format!("/v1/cards/{card}/limits/1"), r#"{"window":"day"}"#, 400, "`measure` is missing"),
+        ("DELETE", format!("/v1/cards/{card}/limits/1"), "", 404, "no such limit"),
+        ("DELETE", "/v1/wallets/1/controls/1".to_owned(), "", 404, "no such control"),
+        ("PUT", "/v1/wallets/1/controls/1".to_owned(), r#"{"rule":"deny"}"#, 400, "a control has one of"),
+    ];
+    for (method, path, body, status, words) in table {
+        let (got, answer) = house.verb(method, &path, body);
+        let error = answer["error"].as_str().unwrap_or_default().to_owned();
+        assert!(got == status && error.contains(words), "{method} {path}: {got} {error}");
+    }
+}
+
+#[test]
+fn r18_full_tables_refuse_and_never_wait() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let small = config(directory.path(), |config| {
+        config.daemon.shards = 1;
+        (config.ledger.limits_max, config.ledger.counted_max) = (2, 3);
+    });
+    let house = House::start(&small, Some(&seed(SEED))).expect("a start");
+    let limit = r#"{"measure":"count","max":100,"window":"day"}"#;
+    let control = r#"{"rule":"deny","mcc":["cash"]}"#;
+    for number in [1, 2] {
+        set(&house, &format!("/v1/wallets/1/limits/{number}"), limit);
+        set(&house, &format!("/v1/wallets/2/controls/{number}"), control);
+    }
+    for (path, body) in [("/v1/wallets/8/limits/1", limit), ("/v1/wallets/8/controls/1", control)] {
+        let (status, answer) = house.verb("PUT", path, body);
+        let words = answer["error"].as_str().unwrap_or_default();
+        assert!(status == 503 && words.contains("ledger.limits_max"), "{path}: {status} {words}");
+    }
+    let mut peer = house.connect("visa");
+    for (stan, expected) in [("000001", "00"), ("000002", "00"), ("000003", "00"), ("000004", "96")] {
+        assert_eq!(outcome(&mut peer, &[(11, stan), (4, "000000000100")]), expected);
+    }
+    // Who has no limit does not notice, with controls or without; a reversal is taken and makes room.
+    let unlimited = [(11, "000005"), (2, "4222222222222220"), (4, "000000000100")];
+    assert_eq!(outcome(&mut peer, &unlimited), "00");
+    reverse(&mut peer, "000001", &[(4, "000000000100")]);
+    assert_eq!(outcome(&mut peer, &[(11, "000006"), (4, "000000000100")]), "00");
+    for (metric, value) in [("limits", 2), ("controls", 2), ("counted", 3)] {
+        assert_eq!(house.metric(&format!("turnpike_ledger_{metric}")), value, "{metric}");
+    }
+}
+
+#[test]
+fn a_table_of_response_codes_that_is_older_than_a_code_sends_what_it_sends_for_an_older_one() {
+    let newer: Vec<ActionCode> =
+        ActionCode::ALL.iter().map(|(code, _)| *code).filter(|code| code.falls_back_to().is_some()).collect();
+    assert!(!newer.is_empty());
+    let text = include_str!("../src/dialect/tables/visa.toml");
+    let is_newer = |line: &str| newer.iter().any(|code| line.starts_with(&format!("{} =", code.name())));
+    let older: Vec<&str> = text.lines().filter(|line| !is_newer(line)).collect();
+    let dialect = Dialect::from_toml("older.toml", &older.join("\n")).expect("it loads");
+    for code in newer {
+        assert_eq!(dialect.response_code(code), *b"57", "{code:?}");
+    }
+    assert_eq!(dialect.response_code(ActionCode::InsufficientFunds), *b"51");
+}
