@@ -238,6 +238,16 @@ fn wallets() -> Seed {
 fn check_steady_state(reply: Reply, messages: u64) {
     let directory = tempfile::tempdir().expect("a directory");
     let house = House::start(&settings(directory.path(), reply), Some(&wallets())).expect("a start");
+    // Every other wallet has limits that count, and a control.
+    for wallet in (1..=WALLETS).step_by(2) {
+        let sliding =
+            r#"{"measure":"amount","currency":"840","max":90000000000,"window":"sliding","seconds":60}"#;
+        let day = r#"{"measure":"count","max":90000000000,"window":"day"}"#;
+        let lock = r#"{"rule":"lock"}"#;
+        for (what, body) in [("limits/1", sliding), ("limits/2", day), ("controls/1", lock)] {
+            assert_eq!(house.verb("PUT", &format!("/v1/wallets/{wallet}/{what}"), body).0, 200);
+        }
+    }
     let mut loads = LINKS.map(|(link, _)| Load::new(house.connect(link)));
     // Everything grows to its largest first: bursts that are larger than what is counted.
     for load in &mut loads {

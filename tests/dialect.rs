@@ -261,7 +261,7 @@ fn visa_subfields_reach_the_request() {
 }
 
 #[test]
-fn r18_the_channel_is_told_from_what_each_network_says() {
+fn r18_channel_and_country_are_told_from_what_each_network_says() {
     let table: &[(&str, &Values<'_>, Channel)] = &[
         ("visa", &[(22, "0510")], Channel::Chip),
         ("visa", &[(22, "0710")], Channel::Contactless),
@@ -284,6 +284,21 @@ fn r18_the_channel_is_told_from_what_each_network_says() {
         ("iso87-ascii", &[(22, "010"), (25, "59")], Channel::Ecommerce),
         ("iso87-ascii", &[], Channel::Other),
     ];
+    let countries: &[(&str, &Values<'_>, u16)] = &[
+        ("visa", &[(19, "276")], 276),
+        ("visa", &[], 0),
+        ("mastercard", &[(61, "0000000000800276902101234")], 276),
+        ("mastercard", &[(61, "00000000008002X6902101234")], 0),
+        ("mastercard", &[(61, "0000000000800")], 0),
+        ("mastercard", &[(19, "840"), (61, "0000000000800276902101234")], 840),
+    ];
+    for (name, changes, country) in countries {
+        assert_eq!(
+            authorization(&dialect(name), 100, &with(changes)).country,
+            *country,
+            "{name} {changes:?}"
+        );
+    }
     for (name, changes, channel) in table {
         let dialect = dialect(name);
         assert_eq!(authorization(&dialect, 100, &with(changes)).channel, *channel, "{name} {changes:?}");

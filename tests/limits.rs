@@ -22,6 +22,7 @@ use harness::with;
 use serde_json::Value as Json;
 use turnpike::dialect::Dialect;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::usage::MCC_GROUPS;
 
 /// A second card of wallet 1.
 const SECOND: &str = "4111111111111129";
@@ -395,6 +396,23 @@ fn r18_full_tables_refuse_and_never_wait() {
     for (metric, value) in [("limits", 2), ("controls", 2), ("counted", 3)] {
         assert_eq!(house.metric(&format!("turnpike_ledger_{metric}")), value, "{metric}");
     }
+}
+
+/// Ranges of categories as `5411, 5500-5599`.
+fn written(ranges: &[(u16, u16)]) -> String {
+    let one = |(first, last): &(u16, u16)| {
+        if first == last { format!("{first:04}") } else { format!("{first:04}-{last:04}") }
+    };
+    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_groups_of_categories_are_those_that_the_document_lists() {
+    let document = include_str!("../docs/limits.md");
+    let rows = MCC_GROUPS.iter().map(|(name, ranges)| format!("| `{name}` | {} |", written(ranges)));
+    let listed = document.lines().skip_while(|line| !line.starts_with("| group |")).skip(2);
+    let listed: Vec<&str> = listed.take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(listed, rows.collect::<Vec<_>>());
 }
 
 #[test]

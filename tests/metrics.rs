@@ -221,7 +221,10 @@ fn no_label_takes_its_value_from_a_peer() {
                 "action" => ActionCode::ALL.iter().any(|(_, known)| *known == value),
                 "reason" => Reason::ALL.iter().any(|known| known.name() == value),
                 "stage" => ["decided", "durable", "written"].contains(&value),
-                "table" => ["wallets", "cards", "authorizations"].contains(&value),
+                "table" => {
+                    let tables = ["wallets", "cards", "authorizations", "limits", "controls", "counted"];
+                    tables.contains(&value)
+                }
                 "side" => ["wallets", "funding", "settlement"].contains(&value),
                 "currency" => ["840", "978"].contains(&value),
                 "version" => value == env!("CARGO_PKG_VERSION"),

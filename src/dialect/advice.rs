@@ -50,7 +50,7 @@ impl Dialect {
             pan: decode::pan(view, Track2::of(view).as_ref())?,
             processing_code,
             mcc,
-            country: view.number(19).unwrap_or(0) as u16,
+            country: self.country(view),
             channel: self.channel(view, processing_code, mcc),
             finality: self.finality(view, elements),
             card_present: lifecycle::card_present(view),

@@ -1,4 +1,4 @@
-//! How a card was used, as the networks tell it in DE 22, DE 25 and private fields.
+//! How and where a card was used, as the networks tell it in DE 19, DE 22, DE 25 and private fields.
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
@@ -13,6 +13,9 @@ const COUNTER: u16 = 6010;
 const WITHDRAWAL: u8 = 1;
 /// DE 25: electronic commerce.
 const ELECTRONIC_COMMERCE: u64 = 59;
+/// Mastercard's data of the point of service, and where the terminal's country begins in it.
+const POINT_OF_SERVICE: u8 = 61;
+const COUNTRY_AT: usize = 13;
 /// The byte of Visa DE 60 that is 60.8: 05 to 08 are electronic commerce.
 const VISA_INDICATOR: usize = 4;
 
@@ -33,11 +36,30 @@ impl Dialect {
         }
     }
 
+    /// The acquirer's country by its ISO 3166 numeric code: DE 19, or of Mastercard DE 61.13, the terminal's; zero for
+    /// none.
+    #[inline]
+    pub(super) fn country(&self, view: &View<'_>) -> u16 {
+        match view.number(19) {
+            Some(country) => u16::try_from(country).unwrap_or(0),
+            None if self.mapping() == Mapping::Mastercard => terminal_country(view).unwrap_or(0),
+            None => 0,
+        }
+    }
+
     fn is_electronic_commerce(&self, view: &View<'_>) -> bool {
         let indicator = || view.content(60)?.get(VISA_INDICATOR).copied();
         view.number(25) == Some(ELECTRONIC_COMMERCE)
             || self.mapping() == Mapping::Visa && matches!(indicator(), Some(0x05..=0x08))
     }
+}
+
+/// Mastercard DE 61, subfield 13.
+fn terminal_country(view: &View<'_>) -> Option<u16> {
+    (0..3).try_fold(0, |country, at| {
+        let digit = view.character(POINT_OF_SERVICE, COUNTRY_AT + at)?;
+        digit.is_ascii_digit().then(|| country * 10 + u16::from(digit - b'0'))
+    })
 }
 
 /// How the card number came: the first two digits of DE 22. Visa has one behind them and a filler, others have one.

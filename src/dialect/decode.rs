@@ -167,7 +167,7 @@ impl Dialect {
             amount,
             billing,
             mcc,
-            country: small(view, 19)?,
+            country: self.country(view),
             entry_mode: small(view, 22)?,
             channel: self.channel(view, processing_code, mcc),
             partial_supported,

@@ -158,8 +158,8 @@ impl Shard {
         }
     }
 
-    /// From now on every use of the wallet's cards is looked at. The mark stays when the last limit is removed: what was
-    /// counted is kept until its authorizations leave.
+    /// From now on every use of the wallet's cards is looked at. The mark stays when the last limit is removed: what
+    /// was counted is kept until its authorizations leave.
     pub(super) fn mark_limited(&mut self, wallet: u32) {
         self.wallets.at_mut(wallet).limited = true;
         let mut card = self.wallets.at(wallet).newest_card;

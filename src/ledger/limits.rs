@@ -204,8 +204,8 @@ impl Limits {
         })
     }
 
-    /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by the
-    /// first limit that it would pass, in the same order.
+    /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by
+    /// the first limit that it would pass, in the same order.
     #[must_use]
     pub fn refused_by_limit(
         &self,

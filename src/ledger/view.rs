@@ -219,6 +219,7 @@ impl Shard {
             ));
         }
         self.audit_lists()?;
+        self.audit_counted()?;
         let mut wallets = std::collections::BTreeMap::<Currency, (i128, i128)>::new();
         for (position, wallet) in self.wallets.iter() {
             for account in self.accounts_of(position) {
@@ -244,6 +245,23 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Checks that what limits have counted is of authorizations that are here, on cards that have the flag.
+    fn audit_counted(&self) -> Result<(), String> {
+        let mut counted = 0;
+        for (_, card) in self.cards.iter().filter(|(_, card)| card.limited) {
+            for (_, entry) in self.open_of(card).chain(self.closed_of(card)) {
+                counted += self.limits.counted_of(entry.sequence).count();
+            }
+        }
+        if counted == self.limits.counted.len() {
+            return Ok(());
+        }
+        Err(format!(
+            "{counted} counted entries are of authorizations, {} in the table",
+            self.limits.counted.len()
+        ))
     }
 
     /// Checks the lists of wallets' cards, and the count of open authorizations.
