@@ -26,8 +26,15 @@ use turnpike::domain::event::Configured;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Facts;
+use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::event::WalletStatusSet;
+use turnpike::domain::limit::Filter;
+use turnpike::domain::limit::Limit;
+use turnpike::domain::limit::Measure;
+use turnpike::domain::limit::Number;
+use turnpike::domain::limit::Subject;
+use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -55,6 +62,7 @@ use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
+use turnpike::ledger::authorization::AuthorizationState;
 use turnpike::ledger::directory::Location;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
@@ -79,7 +87,7 @@ impl Ledger {
             cards: 64,
             authorizations: 20_000,
             limits: 64,
-            counted: 4_000,
+            counted: 20_000,
         };
         let slots = SLOTS / shards;
         let shard = |n: u16| {
@@ -236,6 +244,7 @@ impl History {
                     .insert((wallet.0, numeric), naive::Balance { posted: amount, held: 0, overdraft });
             }
             self.model.currencies.insert(wallet.0, currencies.to_vec());
+            self.limit_for_ever(slot, Subject::Wallet(wallet));
             for (card, status) in
                 [(n * 10, CardStatus::Active), (n * 10 + 1, self.random.pick(&CardStatus::ALL).0)]
             {
@@ -253,7 +262,49 @@ impl History {
                     status,
                     verification: Verification::None,
                 }));
+                self.limit_for_ever(slot, Subject::Card(reference));
                 self.model.cards.insert(pan.value(), naive::ModelCard { wallet: wallet.0, status, expiry });
+            }
+        }
+    }
+
+    /// Sets limits that decline nothing and count everything, one for each currency.
+    fn limit_for_ever(&mut self, slot: Slot, subject: Subject) {
+        for (n, numeric) in [840, 978, 392].into_iter().enumerate() {
+            let limit = Limit {
+                measure: Measure::Amount(currency(numeric)),
+                max: i64::MAX,
+                window: Window::Lifetime,
+                filter: Filter::ALL,
+            };
+            let number = Number::new(n as u8 + 1).expect("a number");
+            self.record(Event::LimitSet(LimitSet { slot, subject, number, limit: Some(limit) }));
+        }
+    }
+
+    /// A limit for ever has counted what is held and was posted, whatever became of it on the way (R18).
+    fn limits_agree(&self) {
+        let wallets = self.model.currencies.keys().map(|wallet| WalletId(*wallet));
+        for wallet in wallets {
+            let shard = &self.ledger.shards[self.ledger.shard_of(Slot::of_wallet(wallet))];
+            let views = shard.wallet_authorizations(wallet).expect("a wallet");
+            let mut taken = BTreeMap::<(Subject, Currency), i64>::new();
+            for view in &views {
+                let entry = &view.authorization;
+                if matches!(entry.state, AuthorizationState::Held | AuthorizationState::Posted) {
+                    for subject in [Subject::Card(view.card), Subject::Wallet(wallet)] {
+                        *taken.entry((subject, view.account_currency)).or_default() += entry.taken.max(0);
+                    }
+                }
+            }
+            let cards = shard.wallet_cards(wallet).expect("a wallet");
+            let cards = cards.iter().map(|card| Subject::Card(card.card));
+            for subject in cards.chain([Subject::Wallet(wallet)]) {
+                for view in shard.limits_of(subject, self.now).expect("it is there") {
+                    let Measure::Amount(currency) = view.limit.measure else { continue };
+                    let expected = taken.get(&(subject, currency)).copied().unwrap_or(0);
+                    assert_eq!(view.used, expected, "{subject:?} in {currency}");
+                }
             }
         }
     }
@@ -549,6 +600,7 @@ impl History {
         for shard in &self.ledger.shards {
             shard.audit().expect("the books hold");
         }
+        self.limits_agree();
         for (&(wallet, numeric), balance) in &self.model.balances {
             let wallet = WalletId(wallet);
             let shard = self.ledger.shard_of(Slot::of_wallet(wallet));

@@ -85,6 +85,11 @@ impl Authorizer {
         if opens && !card.is_some_and(|card| shard.has_room_for_use(card)) {
             return None;
         }
+        // What another amount adds is counted as well.
+        let counts = change.effect != Effect::None;
+        if counts && !card.is_none_or(|card| shard.has_room_to_count(card)) {
+            return None;
+        }
         let lives = matches!(change.effect, Effect::Hold(_) | Effect::Pend(_));
         let event = Advised {
             slot,

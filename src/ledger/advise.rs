@@ -88,23 +88,38 @@ impl Shard {
         if completes(&entry, event.class) {
             // What was held goes first, so that a balance near its limit can take what is posted.
             let held = self.capture(sequence, time, event.slot, position)?;
-            let counts = || held.map_or_else(|| Counts::More(event.usage()), Counts::Before);
+            let usage = event.usage();
+            let counts = || match held {
+                Some(held) => Counts::Before(held, usage),
+                None if entry.state == AuthorizationState::Captured => Counts::More(usage),
+                // It was given back, and is paid all the same.
+                None => Counts::One(usage),
+            };
             let posted = self.advised_entry(sequence, time, event);
             let answered = if self.knows_beginning(card, &entry) { 0 } else { posted.taken };
             let legs = posted.legs.with(LegState::CAPTURE);
             let posted = Authorization { legs, answered, ..posted };
             return self.open(event.slot, card, posted, counts, time);
         }
-        self.replace_amount(position, event)
+        self.replace_amount(sequence, time, position, event)
     }
 
     /// What an authorization took becomes what the advice tells. It stays where it stands.
-    fn replace_amount(&mut self, position: u32, event: &Advised) -> Result<(), ApplyError> {
+    fn replace_amount(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        position: u32,
+        event: &Advised,
+    ) -> Result<(), ApplyError> {
         let entry = *self.authorizations.at(position);
         let wallet = self.cards.at(entry.card).wallet;
         let (state, taken) = (state_after(event.effect), event.effect.amount());
         if state.is_open() != entry.state.is_open() {
             return Err(ApplyError::NoSuchAuthorization);
+        }
+        if !self.has_room_to_count(self.cards.at(entry.card)) {
+            return Err(ApplyError::Full("counted"));
         }
         // What it took goes back first, so that an amount that only grows by a little can't overflow.
         let back = entry.taken.checked_neg().ok_or(ApplyError::Overflow)?;
@@ -118,7 +133,8 @@ impl Shard {
         let after = moved(target, state, taken)?;
         self.settle(wallet, freed, entry.state, back);
         self.settle(wallet, after, state, taken);
-        self.recount(position, Money::new(taken, after.currency));
+        let (taken_now, usage) = (Money::new(taken, after.currency), || event.usage());
+        self.recount_outcome(position, state, taken_now, usage, (sequence, time))?;
         let place = self.authorizations.at_mut(position);
         place.state = state;
         place.taken = taken;

@@ -12,7 +12,6 @@ use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
-use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
@@ -268,8 +267,7 @@ impl Shard {
         linked.ok_or(ApplyError::Full("authorizations"))?;
         self.settle(wallet, after, entry.state, entry.taken);
         if limited {
-            let taken = Money::new(entry.taken, account.currency);
-            self.count(&Authorization { card, ..entry }, taken, &counts(), time)?;
+            self.count(&Authorization { card, ..entry }, account.currency, &counts(), time)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::domain::event::ControlSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Sequence;
 use crate::domain::limit::Subject;
+use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
@@ -34,8 +35,8 @@ pub(super) enum Counts {
     One(Usage),
     /// As more of a use that was counted: an increment, a further posting of what was posted before.
     More(Usage),
-    /// It posts what was authorized before and is counted already; this much of it.
-    Before(i64),
+    /// It posts what was authorized before, of which so much was held and is counted already.
+    Before(i64, Usage),
 }
 
 impl Shard {
@@ -71,7 +72,8 @@ impl Shard {
     }
 
     /// Whether one more use of a card can be counted, or no limit counts it.
-    pub(super) fn has_room_to_count(&self, card: &Card) -> bool {
+    #[must_use]
+    pub fn has_room_to_count(&self, card: &Card) -> bool {
         !card.limited || self.limits.has_room_to_count() || !self.limits.has_limits(self.owners(card))
     }
 
@@ -79,45 +81,65 @@ impl Shard {
     pub(super) fn count(
         &mut self,
         entry: &Authorization,
-        account: Money,
+        currency: Currency,
         counts: &Counts,
         time: Timestamp,
     ) -> Result<(), Full> {
-        let takes = matches!(entry.state, AuthorizationState::Held | AuthorizationState::Posted);
-        if !takes || account.minor <= 0 {
+        let taken = Money::new(counted(entry.state, entry.taken), currency);
+        if taken.minor == 0 {
             return Ok(());
         }
         let owners = self.owners(self.cards.at(entry.card));
         let (record, limits) = (entry.sequence, &mut self.limits);
         match counts {
-            Counts::One(usage) => limits.count(owners, record, usage, account, true, time),
-            Counts::More(usage) => limits.count(owners, record, usage, account, false, time),
-            Counts::Before(before) => {
-                if limits.counts_in(record, account.currency) {
-                    limits.change(owners, record, account.minor.saturating_sub(*before));
-                } else {
-                    limits.replace(owners, record, account);
-                }
+            Counts::Before(held, _) if limits.has_counted(record) => {
+                limits.change_to(owners, record, *held, taken);
                 Ok(())
             }
+            // It was held before there was a limit.
+            Counts::Before(held, _) if *held != 0 => Ok(()),
+            Counts::One(usage) | Counts::Before(_, usage) => {
+                limits.count(owners, [record; 2], usage, taken, true, time)
+            }
+            Counts::More(usage) => limits.count(owners, [record; 2], usage, taken, false, time),
         }
     }
 
-    /// Counts that an authorization takes another amount than before, and maybe from another account.
-    pub(super) fn recount(&mut self, position: u32, account: Money) {
+    /// Counts that an authorization takes less than before: what it keeps of it.
+    pub(super) fn recount(&mut self, position: u32, keeps: Money) {
         let entry = *self.authorizations.at(position);
         let owner = self.cards.at(entry.card);
-        if !owner.limited || entry.taken < 0 {
+        if !owner.limited {
             return;
         }
-        let (owners, record) = (self.owners(owner), entry.sequence);
-        if account.minor <= 0 {
-            self.limits.undo(owners, record);
-        } else if self.limits.counts_in(record, account.currency) {
-            self.limits.change(owners, record, account.minor.saturating_sub(entry.taken));
-        } else {
-            self.limits.replace(owners, record, account);
+        let owners = self.owners(owner);
+        let (before, after) = (counted(entry.state, entry.taken), counted(entry.state, keeps.minor));
+        self.limits.change_to(owners, entry.sequence, before, Money::new(after, keeps.currency));
+    }
+
+    /// Counts that an advice, at this record, has made another of an authorization: in which state, and how much of
+    /// which account. It may not have been counted at all until then.
+    pub(super) fn recount_outcome(
+        &mut self,
+        position: u32,
+        state: AuthorizationState,
+        taken: Money,
+        usage: impl FnOnce() -> Usage,
+        (record, time): (Sequence, Timestamp),
+    ) -> Result<(), Full> {
+        let entry = *self.authorizations.at(position);
+        let owner = self.cards.at(entry.card);
+        if !owner.limited {
+            return Ok(());
         }
+        let owners = self.owners(owner);
+        let before = counted(entry.state, entry.taken);
+        let after = Money::new(counted(state, taken.minor), taken.currency);
+        if before == 0 && after.minor != 0 {
+            return self.limits.count(owners, [entry.sequence, record], &usage(), after, true, time);
+        }
+        self.limits.change_to(owners, entry.sequence, before, after);
+        Ok(())
     }
 
     /// Gives what was counted of an authorization to the record that posts it.
@@ -192,5 +214,13 @@ impl Shard {
     #[must_use]
     pub fn controls_of(&self, subject: Subject) -> Option<Vec<ControlView>> {
         self.has_subject(subject).then(|| self.limits.controls_of(subject))
+    }
+}
+
+/// What is counted of so much in this state: what is held or was posted, and not what the cardholder gets.
+fn counted(state: AuthorizationState, taken: i64) -> i64 {
+    match state {
+        AuthorizationState::Held | AuthorizationState::Posted => taken.max(0),
+        _ => 0,
     }
 }

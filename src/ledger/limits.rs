@@ -343,14 +343,15 @@ impl Limits {
 
     // ---- counting
 
-    /// Counts what an authorization takes from an account, as `one_more` or as more of what was counted before.
+    /// Counts what an authorization takes from an account, as `one_more` or as more of what was counted before, at a
+    /// record, which may be another one than the authorization's.
     ///
     /// # Errors
     /// There is no room; nothing was changed.
     pub(super) fn count(
         &mut self,
         owners: Owners,
-        record: Sequence,
+        [authorization, record]: [Sequence; 2],
         usage: &Usage,
         amount: Money,
         one_more: bool,
@@ -365,7 +366,7 @@ impl Limits {
         }
         if by != [0; 2] {
             let entry = Counted {
-                authorization: record,
+                authorization,
                 record,
                 amount: amount.minor,
                 at_s: time.seconds() as u32,
@@ -430,7 +431,7 @@ impl Limits {
     }
 
     /// Gives back all that was counted of an authorization, as if it had not been.
-    pub(super) fn undo(&mut self, owners: Owners, authorization: Sequence) {
+    fn undo(&mut self, owners: Owners, authorization: Sequence) {
         let Some(newest) = self.newest_of(authorization) else { return };
         self.for_each(newest, |limits, _, entry| {
             limits.shift(owners, entry, -entry.amount, -i64::from(entry.first));
@@ -440,7 +441,7 @@ impl Limits {
 
     /// An authorization takes so much more than before, or less. What is less goes back to where it was counted, the
     /// latest first; what is more is counted with the latest.
-    pub(super) fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
+    fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
         let Some(newest) = self.newest_of(authorization) else { return };
         let mut rest = more;
         self.for_each(newest, |limits, position, entry| {
@@ -452,7 +453,7 @@ impl Limits {
     }
 
     /// An authorization takes from another account: nothing from the one before.
-    pub(super) fn replace(&mut self, owners: Owners, authorization: Sequence, amount: Money) {
+    fn replace(&mut self, owners: Owners, authorization: Sequence, amount: Money) {
         let Some(newest) = self.newest_of(authorization) else { return };
         self.for_each(newest, |limits, position, entry| {
             limits.shift(owners, entry, -entry.amount, 0);
@@ -461,9 +462,22 @@ impl Limits {
         self.change(owners, authorization, amount.minor);
     }
 
-    /// Whether what is kept of an authorization is in this currency.
-    pub(super) fn counts_in(&self, authorization: Sequence, currency: Currency) -> bool {
-        self.newest_of(authorization).is_some_and(|at| self.counted.at(at).currency == currency)
+    /// Whether anything is kept of an authorization.
+    pub(super) fn has_counted(&self, authorization: Sequence) -> bool {
+        self.newest_of(authorization).is_some()
+    }
+
+    /// An authorization that took `before` takes `after` from now on, maybe from another account. With nothing left it
+    /// is as if it had not been.
+    pub(super) fn change_to(&mut self, owners: Owners, authorization: Sequence, before: i64, after: Money) {
+        let Some(newest) = self.newest_of(authorization) else { return };
+        if after.minor == 0 {
+            self.undo(owners, authorization);
+        } else if self.counted.at(newest).currency == after.currency {
+            self.change(owners, authorization, after.minor.saturating_sub(before));
+        } else {
+            self.replace(owners, authorization, after);
+        }
     }
 
     /// Lets go of what was kept of an authorization; what it took stays counted.
@@ -855,7 +869,7 @@ mod tests {
             }
             let part = if forced { amount } else { Money::new((amount.minor + 1) / 2, amount.currency) };
             let counted =
-                self.limits.count(owners, Sequence(self.record), &usage, part, one_more, self.time());
+                self.limits.count(owners, [Sequence(self.record); 2], &usage, part, one_more, self.time());
             counted.expect("room");
             for (of, _, control, locked) in &mut self.model.controls {
                 let owned = owners.subjects().contains(of) && control.aspect() == Aspect::FirstMerchant;
@@ -1014,7 +1028,7 @@ mod tests {
         let used = |limits: &Limits, now| limits.limits_of(subject, now)[0].used;
         let usage = Usage::default();
         let count = |limits: &mut Limits, record, amount, time| {
-            limits.count(OWNERS, Sequence(record), &usage, dollars(amount), true, time).expect("room");
+            limits.count(OWNERS, [Sequence(record); 2], &usage, dollars(amount), true, time).expect("room");
         };
         count(&mut limits, 2, 6_000, at(0, 86_399));
         count(&mut limits, 3, 3_000, at(1, 0));
@@ -1066,13 +1080,13 @@ mod tests {
         }
         let usage = Usage::default();
         assert!(limits.has_room_to_count());
-        limits.count(OWNERS, Sequence(10), &usage, dollars(5), true, now).expect("room");
+        limits.count(OWNERS, [Sequence(10); 2], &usage, dollars(5), true, now).expect("room");
         assert!(!limits.has_room_to_count());
-        let full = limits.count(OWNERS, Sequence(11), &usage, dollars(5), true, now);
+        let full = limits.count(OWNERS, [Sequence(11); 2], &usage, dollars(5), true, now);
         assert_eq!(full, Err(Full("counted")));
         assert_eq!(limits.limits_of(subject, now)[0].used, 5);
         limits.forget(Sequence(10));
-        limits.count(OWNERS, Sequence(12), &usage, dollars(5), true, now).expect("room");
+        limits.count(OWNERS, [Sequence(12); 2], &usage, dollars(5), true, now).expect("room");
         assert_eq!(limits.limits_of(subject, now)[0].used, 10);
     }
 }
