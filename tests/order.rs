@@ -48,6 +48,7 @@ use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
 
@@ -131,6 +132,7 @@ fn request(stan: u32, amount: i64) -> AuthorizationRequest {
         mcc: 5999,
         country: 840,
         entry_mode: 51,
+        channel: Channel::Chip,
         partial_supported: false,
         merchant_initiated: false,
         increment: false,
@@ -148,6 +150,8 @@ fn advice(stan: u32, class: MessageClass, amount: i64) -> Advice {
         pan: pan(),
         processing_code: ProcessingCode(0),
         mcc: 5999,
+        country: 840,
+        channel: Channel::Chip,
         finality: Finality::Estimated,
         card_present: true,
         amount: usd(amount),
@@ -187,7 +191,14 @@ fn reversal(stan: u32, replacement: Option<i64>) -> ReversalRequest {
 impl House {
     fn new() -> Self {
         let slot = Slot::of_wallet(WALLET);
-        let capacity = Capacity { wallets: 1, further_accounts: 0, cards: 1, authorizations: 32 };
+        let capacity = Capacity {
+            wallets: 1,
+            further_accounts: 0,
+            cards: 1,
+            authorizations: 32,
+            limits: 8,
+            counted: 32,
+        };
         let bounds = Bounds { answers_per_slot: 32, closed_per_slot: 32, ..Bounds::default() };
         let mut house = Self {
             shard: Shard::new(slot, 1, capacity, bounds, 5),

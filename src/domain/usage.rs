@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn category_codes_are_read_from_text() {
-        let table: [(&str, Option<&[(u16, u16)]>); 11] = [
+        type Ranges = &'static [(u16, u16)];
+        let table: [(&str, Option<Ranges>); 11] = [
             ("5411", Some(&[(5411, 5411)])),
             ("5500-5599", Some(&[(5500, 5599)])),
             ("0742", Some(&[(742, 742)])),

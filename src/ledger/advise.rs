@@ -88,12 +88,11 @@ impl Shard {
         if completes(&entry, event.class) {
             // What was held goes first, so that a balance near its limit can take what is posted.
             let held = self.capture(sequence, time, event.slot, position)?;
-            let usage = event.usage();
             let counts = || match held {
-                Some(held) => Counts::Before(held, usage),
-                None if entry.state == AuthorizationState::Captured => Counts::More(usage),
+                Some(held) => Counts::Before(held, event.usage()),
+                None if entry.state == AuthorizationState::Captured => Counts::More(event.usage()),
                 // It was given back, and is paid all the same.
-                None => Counts::One(usage),
+                None => Counts::One(event.usage()),
             };
             let posted = self.advised_entry(sequence, time, event);
             let answered = if self.knows_beginning(card, &entry) { 0 } else { posted.taken };
