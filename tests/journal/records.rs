@@ -22,9 +22,9 @@ use crate::journal::events::purchase;
 use crate::journal::events::reversal;
 use crate::journal::events::vault;
 
-const PLACE: SealNonce = SealNonce { epoch: 2, sequence: 99 };
+pub(crate) const PLACE: SealNonce = SealNonce { epoch: 2, sequence: 99 };
 
-fn bytes_of(event: &Event, time: Timestamp) -> Vec<u8> {
+pub(crate) fn bytes_of(event: &Event, time: Timestamp) -> Vec<u8> {
     // Whatever was in the buffer before must not shine through.
     let mut out = [0xEE; RECORD_BYTES_MAX];
     let length = encode(event, time, Sequence(PLACE.sequence), PLACE.epoch, &vault(), &mut out);

@@ -2,15 +2,24 @@
 
 use proptest::prelude::*;
 
+use crate::journal::events::NOW;
+use crate::journal::events::purchase;
 use crate::journal::events::slot;
+use crate::journal::events::vault;
+use crate::journal::records::PLACE;
+use crate::journal::records::bytes_of;
+use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::control::Control;
 use turnpike::domain::control::Rule;
+use turnpike::domain::event::Advised;
 use turnpike::domain::event::CardStatusSet;
 use turnpike::domain::event::ControlSet;
+use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::LimitSet;
+use turnpike::domain::event::Sequence;
 use turnpike::domain::limit::Filter;
 use turnpike::domain::limit::LIMIT_MCC_MAX;
 use turnpike::domain::limit::Limit;
@@ -21,10 +30,13 @@ use turnpike::domain::limit::UtcOffset;
 use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::usage::Channel;
 use turnpike::domain::usage::Channels;
 use turnpike::domain::usage::Kinds;
 use turnpike::domain::usage::MccRange;
 use turnpike::domain::usage::MerchantPrint;
+use turnpike::journal::record::RecordError;
+use turnpike::journal::record::decode;
 
 /// A status of a card, a limit or a control, with everything that they can hold.
 pub(crate) fn any_setting() -> impl Strategy<Value = Event> {
@@ -110,4 +122,48 @@ fn control_set() -> impl Strategy<Value = Event> {
     (slot(), subject(), number(), proptest::option::of(control)).prop_map(
         |(slot, subject, number, control)| Event::ControlSet(ControlSet { slot, subject, number, control }),
     )
+}
+
+#[test]
+fn older_layouts_do_not_know_how_a_card_was_used() {
+    let read = |bytes: &[u8]| decode(bytes, PLACE, &vault()).map(|(_, event)| event);
+    // The channel is in the flags of a purchase, from the third layout on.
+    let mut bytes = bytes_of(&purchase(7), NOW);
+    bytes[15] |= 1 << 3;
+    let Ok(Event::Decided(chip)) = read(&bytes) else { return assert_eq!(read(&bytes), Ok(purchase(7))) };
+    assert_eq!(chip.channel, Channel::Chip);
+    bytes[3] = 2;
+    assert_eq!(read(&bytes), Err(RecordError::Field("flags")));
+    // An advice has category and country too, from the second on; without optional parts they stand last.
+    let told = Advised {
+        slot: chip.slot,
+        card: chip.card,
+        account: 1,
+        key: chip.key,
+        class: chip.class,
+        repeat: false,
+        processing_code: chip.processing_code,
+        mcc: 0,
+        country: 0,
+        channel: Channel::Other,
+        amount: chip.amount,
+        billing: None,
+        approved: true,
+        reason: 3,
+        approval_code: None,
+        sets: Sequence(5),
+        action: ActionCode::Approved,
+        effect: Effect::Hold(7),
+        configuration: 9,
+        hold_until_s: 10,
+        decided_after_us: 11,
+    };
+    let placed = Advised { mcc: 5411, country: 276, channel: Channel::Atm, ..told };
+    assert_eq!(read(&bytes_of(&Event::Advised(placed), NOW)), Ok(Event::Advised(placed)));
+    let mut bytes = bytes_of(&Event::Advised(told), NOW);
+    bytes.truncate(bytes.len() - 4);
+    (bytes[0], bytes[3]) = (bytes[0] - 4, 1);
+    assert_eq!(read(&bytes), Ok(Event::Advised(told)));
+    bytes[15] |= 1 << 1;
+    assert_eq!(read(&bytes), Err(RecordError::Field("flags")));
 }
