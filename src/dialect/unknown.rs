@@ -319,16 +319,29 @@ impl KnownTags {
     pub(super) fn walk(&self, content: &[u8], mut marks: Marks) -> Marks {
         let mut rest = content;
         loop {
-            if let Some((of_tag, length)) = rest.first_chunk::<4>().and_then(|start| self.short(*start)) {
-                let Some(after) = rest.get(length..) else { return marks };
-                marks = marks.with(of_tag);
-                rest = after;
-            } else if let Some((of_tag, after)) = self.first(rest) {
-                marks = marks.with(of_tag);
-                rest = after;
-            } else {
-                return marks;
-            }
+            // A tag of one byte, or of two with 9F or 5F, and a short length: as nearly all tags have.
+            let (place, length, after) = match *rest {
+                [0x9f, second @ ..0x80, length @ ..0x80, ref after @ ..] => {
+                    (NINE_F + usize::from(second), length, after)
+                }
+                [0x5f, second @ ..0x80, length @ ..0x80, ref after @ ..] => {
+                    (FIVE_F + usize::from(second), length, after)
+                }
+                [first @ 1..=0xff, length @ ..0x80, ref after @ ..] if first & 0x1f != 0x1f => {
+                    (usize::from(first), length, after)
+                }
+                _ => match self.first(rest) {
+                    Some((of_tag, after)) => {
+                        marks = marks.with(of_tag);
+                        rest = after;
+                        continue;
+                    }
+                    None => return marks,
+                },
+            };
+            let Some(after) = after.get(usize::from(length)..) else { return marks };
+            marks = marks.with(self.short[place]);
+            rest = after;
         }
     }
 
@@ -338,20 +351,6 @@ impl KnownTags {
         let mut tags = tlv::tags(content);
         let tag = tags.next()?.ok()?;
         Some((self.marks(tag.tag), tags.rest()))
-    }
-
-    /// The marks of a tag that starts with these bytes, and how long it is with its value, when it has one byte, or two
-    /// with 9F or 5F, and a short length: as nearly all tags have.
-    #[inline(always)]
-    fn short(&self, start: [u8; 4]) -> Option<(u8, usize)> {
-        let [first, second, third, _] = start.map(usize::from);
-        let short = u32::from_le_bytes(start) & 0x0080_8000 == 0;
-        match first {
-            0x9f if short => Some((self.short[NINE_F + second], 3 + third)),
-            0x5f if short => Some((self.short[FIVE_F + second], 3 + third)),
-            1.. if first & 0x1f != 0x1f && second < 0x80 => Some((self.short[first], 2 + second)),
-            _ => None,
-        }
     }
 }
 
