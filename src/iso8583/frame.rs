@@ -283,6 +283,10 @@ impl Framing {
         let width = usize::from(self.length.width);
         if self.length.encoding == Encoding::Binary {
             let room = &mut out[at..at + width];
+            if let ([high, low], false) = (&mut *room, self.little_endian) {
+                [*high, *low] = (length as u16).to_be_bytes();
+                return Ok(());
+            }
             let mut rest = length;
             for byte in room.iter_mut().rev() {
                 *byte = (rest & 0xff) as u8;
@@ -329,13 +333,21 @@ fn redundancy(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |check, byte| check ^ byte)
 }
 
+#[inline(always)]
 fn largest(length: Prefix) -> u32 {
     let width = u32::from(length.width);
+    if length.encoding == Encoding::Binary {
+        return if width < 4 { (1 << (8 * width)) - 1 } else { u32::MAX };
+    }
+    largest_in_digits(length, width)
+}
+
+#[cold]
+fn largest_in_digits(length: Prefix, width: u32) -> u32 {
     let base: u64 = match length.encoding {
         Encoding::Ascii | Encoding::Ebcdic => 10,
         Encoding::Bcd => 100,
-        Encoding::Hex => 16,
-        Encoding::Binary => return if width < 4 { (1 << (8 * width)) - 1 } else { u32::MAX },
+        Encoding::Hex | Encoding::Binary => 16,
     };
     base.checked_pow(width).map_or(u32::MAX, |end| u32::try_from(end - 1).unwrap_or(u32::MAX))
 }
