@@ -70,11 +70,11 @@ fn load(bytes: &[u8]) -> u64 {
     bytes.first().map_or(0, |byte| u64::from(*byte))
 }
 
-/// The eight bytes that end where a field ends, of which the field is the last ones: every message has so many in
-/// front of its first field. `None` past the end of the bytes.
+/// The eight bytes that end where a field ends, the last one highest, of which the field is the last ones: every
+/// message has so many in front of its first field. `None` past the end of the bytes.
 #[inline(always)]
 pub(crate) fn load_before(bytes: &[u8], end: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(..end)?.last_chunk::<8>()?))
+    Some(u64::from_le_bytes(*bytes.get(..end)?.last_chunk::<8>()?))
 }
 
 /// The eight bytes from `at` on, the first one lowest, with zeros for those behind the end.
@@ -101,10 +101,19 @@ const fn last_nibbles(x: u64, count: usize) -> u64 {
     if count == 0 { 0 } else { x & u64::MAX >> (64 - 4 * count) }
 }
 
+/// The highest bytes of a number, 0 to 8 of them.
+#[inline(always)]
+const fn last_bytes(count: usize) -> u64 {
+    match u64::MAX.checked_shl(64 - 8 * count as u32) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}
+
 /// The number of so many BCD digits, 16 at most, that end at `end`. The caller has checked them.
 #[inline(always)]
 pub(crate) fn bcd_before(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
-    Some(join_bcd(last_nibbles(load_before(bytes, end)?, digits)))
+    Some(join_bcd(last_nibbles(load_before(bytes, end)?.swap_bytes(), digits)))
 }
 
 /// The bits of the first nibble that are zero when digits are packed right-aligned.
@@ -118,9 +127,9 @@ pub(crate) const fn odd_pad(digits: usize) -> u8 {
 #[inline(always)]
 pub(crate) fn is_bcd_before(bytes: &[u8], end: usize, width: usize, pad: u8) -> bool {
     let Some(x) = load_before(bytes, end) else { return false };
-    // The field in front, so that what stands before it is gone.
-    let x = x << (64 - 8 * width);
-    nibbles_are_digits(x) && (x >> 60) as u8 & pad == 0
+    // What stands before the field is gone, and its first byte is the lowest.
+    let x = x >> (64 - 8 * width);
+    nibbles_are_digits(x) && x as u8 >> 4 & pad == 0
 }
 
 /// Whether so many zoned digits, 1 to 16, end at `end`.
@@ -128,7 +137,7 @@ pub(crate) fn is_bcd_before(bytes: &[u8], end: usize, width: usize, pad: u8) -> 
 pub(crate) fn is_zoned_before(bytes: &[u8], end: usize, digits: usize, zero: u8) -> bool {
     let Some(x) = load_before(bytes, end) else { return false };
     if digits <= 8 {
-        return bytes_are_digits(last_nibbles(x ^ each(zero), 2 * digits));
+        return bytes_are_digits((x ^ each(zero)) & last_bytes(digits));
     }
     // Two loads that overlap.
     let first = load_before(bytes, end - (digits - 8));
@@ -140,10 +149,10 @@ pub(crate) fn is_zoned_before(bytes: &[u8], end: usize, digits: usize, zero: u8)
 pub(crate) fn zoned_before(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
     let x = load_before(bytes, end)? & each(0x0f);
     if digits <= 8 {
-        return Some(join_digits(last_nibbles(x, 2 * digits)));
+        return Some(join_digits(x & last_bytes(digits)));
     }
     let high = load_before(bytes, end - 8)? & each(0x0f);
-    Some(join_digits(last_nibbles(high, 2 * (digits - 8))) * 100_000_000 + join_digits(x))
+    Some(join_digits(high & last_bytes(digits - 8)) * 100_000_000 + join_digits(x))
 }
 
 /// The number of 9 to 16 zoned digits that end at `end`; `mask` leaves the digits of those in front of the last eight.
@@ -159,7 +168,7 @@ pub(crate) fn wide_before(bytes: &[u8], end: usize, mask: u64) -> Option<u64> {
 pub(crate) fn are_bcd(bytes: &[u8], start: usize, end: usize) -> bool {
     let (Some(run), Some(last)) = (bytes.get(start..end), load_before(bytes, end)) else { return false };
     // What the last eight bytes have in front of the run is taken out; of a long run they overlap with others.
-    let last = last << (64 - 8 * run.len().min(8));
+    let last = last >> (64 - 8 * run.len().min(8));
     let wrong = |x: u64| x & (x << 1 | x << 2);
     let chunks = run.as_chunks::<8>().0.iter();
     chunks.fold(wrong(last), |all, chunk| all | wrong(u64::from_le_bytes(*chunk))) & each(0x88) == 0
@@ -170,7 +179,7 @@ pub(crate) fn are_bcd(bytes: &[u8], start: usize, end: usize) -> bool {
 #[inline(always)]
 pub(crate) fn are_zoned(bytes: &[u8], start: usize, end: usize, zero: u8) -> bool {
     let (Some(run), Some(last)) = (bytes.get(start..end), load_before(bytes, end)) else { return false };
-    let last = (last ^ each(zero)) << (64 - 8 * run.len().min(8));
+    let last = (last ^ each(zero)) >> (64 - 8 * run.len().min(8));
     let chunks = run.as_chunks::<8>().0.iter();
     let wrong =
         chunks.fold(no_digits(last), |all, chunk| all | no_digits(u64::from_le_bytes(*chunk) ^ each(zero)));
@@ -262,18 +271,13 @@ pub(crate) fn is_zoned(bytes: &[u8], zero: u8) -> bool {
     chunk_is_zoned(head, zero) && tail.chunks_exact(8).all(|chunk| chunk_is_zoned(chunk, zero))
 }
 
-/// Eight digits, one in each byte, the first in the highest.
-#[inline]
+/// Eight digits, one in each byte, the first in the lowest.
+#[inline(always)]
 pub(crate) const fn join_digits(x: u64) -> u64 {
-    // A lane of two halves holds high * 2^8 + low, and is to hold high * 10 + low.
-    join_pairs(x - (x >> 8 & 0x00ff_00ff_00ff_00ff) * (256 - 10))
-}
-
-/// Four numbers below 100, one in each sixteen bits.
-#[inline]
-const fn join_pairs(x: u64) -> u64 {
-    let fours = x - (x >> 16 & 0x0000_ffff_0000_ffff) * (65_536 - 100);
-    fours - (fours >> 32) * ((1 << 32) - 10_000)
+    // Each lane takes up ten, a hundred, ten thousand times what stands in front of it, and every other one counts.
+    let pairs = x.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
 /// Up to four BCD digits as a number.
@@ -283,11 +287,11 @@ pub(crate) const fn join_few_bcd(x: u32) -> u64 {
     (pairs - (pairs >> 8) * (256 - 100)) as u64
 }
 
-/// Up to four digits, one in each byte, as a number.
+/// Four digits, one in each byte, the first in the lowest.
 #[inline(always)]
 pub(crate) const fn join_few_digits(x: u32) -> u64 {
-    let pairs = x - (x >> 8 & 0x00ff_00ff) * (256 - 10);
-    (pairs - (pairs >> 16) * (65_536 - 100)) as u64
+    let pairs = x.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff;
+    (pairs.wrapping_mul(100 << 16 | 1) >> 16) as u64
 }
 
 /// Four BCD digits as a number; `None` when one is none.
@@ -300,7 +304,7 @@ pub(crate) const fn four_bcd(bytes: [u8; 2]) -> Option<u16> {
 /// Four zoned digits as a number; `None` when one is none.
 #[inline(always)]
 pub(crate) const fn four_zoned(bytes: [u8; 4], zero: u8) -> Option<u16> {
-    let x = u32::from_be_bytes(bytes) ^ each(zero) as u32;
+    let x = u32::from_le_bytes(bytes) ^ each(zero) as u32;
     if bytes_are_digits(x as u64) { Some(join_few_digits(x) as u16) } else { None }
 }
 
@@ -328,7 +332,8 @@ pub(crate) fn bcd_value(bytes: &[u8]) -> Option<u64> {
 /// The number that zoned digits mean; `None` above the range of 64 bits. The caller has checked the digits.
 #[inline]
 pub(crate) fn zoned_value(bytes: &[u8]) -> Option<u64> {
-    let digits = |chunk: &[u8]| join_digits(load(chunk) & (each(0x0f) >> ((8 - chunk.len()) * 8)));
+    let digits =
+        |chunk: &[u8]| join_digits((load(chunk) & (each(0x0f) >> ((8 - chunk.len()) * 8))).swap_bytes());
     let (head, tail) = bytes.split_at(bytes.len() % 8);
     let mut value = if head.is_empty() { 0 } else { digits(head) };
     for chunk in tail.chunks_exact(8) {
@@ -508,7 +513,7 @@ mod tests {
                 assert_eq!(zoned_before(&zoned, zoned.len(), count), Some(value));
                 assert!(is_zoned_before(&zoned, zoned.len(), count, zero));
                 if count > 8 {
-                    let mask = u64::MAX.checked_shr(8 * (16 - count) as u32).unwrap_or(0) & each(0x0f);
+                    let mask = last_bytes(count - 8) & each(0x0f);
                     assert_eq!(wide_before(&zoned, zoned.len(), mask), Some(value));
                     assert_eq!(wide_before(&zoned, 7, mask), None);
                 }

@@ -60,14 +60,14 @@ fn pad_is_right(bytes: &[u8], units: usize) -> bool {
     bytes.first().is_none_or(|first| first >> 4 & digits::odd_pad(units) == 0)
 }
 
-/// The digits of a field of at most eight bytes, right-aligned, as a number.
+/// The digits of a field of at most eight bytes, the last one highest, as a number.
 #[inline(always)]
 pub(super) const fn join(row: &Row, digits: u64) -> u64 {
     match row.inside {
-        Inside::Zoned if row.bytes <= 4 => digits::join_few_digits(digits as u32),
+        Inside::Zoned if row.bytes <= 4 => digits::join_few_digits((digits >> 32) as u32),
         Inside::Zoned => digits::join_digits(digits),
-        _ if row.bytes <= 2 => digits::join_few_bcd(digits as u32),
-        _ => digits::join_bcd(digits),
+        _ if row.bytes <= 2 => digits::join_few_bcd(digits.swap_bytes() as u32),
+        _ => digits::join_bcd(digits.swap_bytes()),
     }
 }
 
@@ -77,5 +77,5 @@ pub(super) fn short_number(row: &Row, content: &[u8]) -> Option<u64> {
     let start = digits::load_from(content, 0);
     let short = row.shape == Shape::Fixed && row.digits != 0 && content.len() == usize::from(row.bytes);
     let right = short && row.check.is_right(start);
-    right.then(|| join(row, start.swap_bytes().wrapping_shr(64 - 8 * u32::from(row.bytes)) & row.digits))
+    right.then(|| join(row, start.wrapping_shl(64 - 8 * u32::from(row.bytes)) & row.digits))
 }

@@ -262,8 +262,8 @@ pub(crate) struct Row {
     pub(crate) span: u64,
     /// What its first bytes must be.
     pub(crate) check: Check,
-    /// Of the eight bytes that end with it, the bits of its digits, when its length is fixed; of a wide one, of the
-    /// eight bytes in front of its last eight. Zero for all others.
+    /// Of the eight bytes that end with it, the last one highest, the bits of its digits, when its length is fixed; of
+    /// a wide one, of the eight bytes in front of its last eight. Zero for all others.
     pub(crate) digits: u64,
 }
 
@@ -295,9 +295,9 @@ impl Row {
         };
         let span = u64::from(units) << 48 | u64::from(bytes) << 32;
         let digits = match (shape, inside) {
-            (Shape::Fixed, Inside::Bcd) => first_bytes(bytes, 0xff),
-            (Shape::Fixed, Inside::Zoned) => first_bytes(bytes, 0x0f),
-            (Shape::Wide, _) => first_bytes(bytes - 8, 0x0f),
+            (Shape::Fixed, Inside::Bcd) => first_bytes(bytes, 0xff).swap_bytes(),
+            (Shape::Fixed, Inside::Zoned) => first_bytes(bytes, 0x0f).swap_bytes(),
+            (Shape::Wide, _) => first_bytes(bytes - 8, 0x0f).swap_bytes(),
             _ => 0,
         };
         Self { shape, inside, zero, prefix_zero, units, bytes, span, check, digits }
