@@ -26,6 +26,7 @@ use super::elements::Elements;
 use super::inbound::Context;
 use super::inbound::Fault;
 use super::lifecycle;
+use super::numbers::Any;
 
 /// Mastercard DE 39 of a 0420: the network's timer ran out before our answer came.
 const MASTERCARD_TIMEOUT: &[u8; 2] = b"82";
@@ -39,9 +40,10 @@ impl Dialect {
     ) -> Result<Advice, Fault> {
         let mti = view.mti();
         let texts = Texts::of(view);
-        let (transmission, stan) = (decode::transmission(view)?, Stan(decode::required(view, 11)? as u32));
+        let (transmission, stan) =
+            (decode::transmission::<Any>(view)?, Stan(decode::required::<Any>(view, 11)? as u32));
         let reason = self.advice_reason(view);
-        let processing_code = ProcessingCode(decode::required(view, 3)? as u32);
+        let processing_code = ProcessingCode(decode::required::<Any>(view, 3)? as u32);
         let mcc = view.number(18).unwrap_or(0) as u16;
         Ok(Advice {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
@@ -54,8 +56,8 @@ impl Dialect {
             channel: self.channel(view, processing_code, mcc),
             finality: self.finality(view, elements),
             card_present: lifecycle::card_present(view),
-            amount: decode::amount(view, false)?,
-            billing: decode::billing(view)?,
+            amount: decode::amount::<Any>(view, false)?,
+            billing: decode::billing::<Any>(view)?,
             approved: self.tells_approval(view),
             reason,
             approval_code: decode::approval_code(view),
@@ -115,7 +117,7 @@ impl Dialect {
         elements: &Elements<'_>,
     ) -> Option<ReversalRequest> {
         let stan = Stan(view.number(11)? as u32);
-        let transmission = decode::transmission(view).ok()?;
+        let transmission = decode::transmission::<Any>(view).ok()?;
         let key = self.key(view, context, elements, stan, transmission, &Texts::of(view)).ok()?;
         let class = match view.mti() / 100 {
             2 => MessageClass::Financial,
@@ -127,7 +129,7 @@ impl Dialect {
             repeat: false,
             pan: decode::pan(view, None).ok()?,
             processing_code: ProcessingCode(view.number(3).unwrap_or(0) as u32),
-            amount: decode::amount(view, true).ok()?,
+            amount: decode::amount::<Any>(view, true).ok()?,
             billing: None,
             replacement: None,
             approval_code: None,
@@ -148,7 +150,7 @@ impl Dialect {
         context: Context,
         elements: &Elements<'_>,
     ) -> Result<AdministrativeAdvice, Fault> {
-        let stan = Stan(decode::required(view, 11)? as u32);
+        let stan = Stan(decode::required::<Any>(view, 11)? as u32);
         let transmission = view.number(7).and_then(|digits| TransmissionTime::new(digits as u32));
         let Texts { rrn, terminal, merchant } = Texts::of(view);
         Ok(AdministrativeAdvice {

@@ -16,6 +16,11 @@ use crate::dialect::inbound::Response;
 use crate::dialect::lifecycle;
 use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
 use crate::dialect::meaning;
+use crate::dialect::numbers::Any;
+use crate::dialect::numbers::Digits;
+use crate::dialect::numbers::Packed;
+use crate::dialect::numbers::Writing;
+use crate::dialect::numbers::Zoned;
 use crate::domain::card::Pan;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
@@ -83,16 +88,11 @@ impl Dialect {
         };
         let elements = self.elements(&view);
         if let (false, 100 | 101 | 200 | 201) = (split.rejected, view.mti()) {
-            // Nearly all messages: put together where it stays, and not copied.
-            return match self.authorization(&view, context, &elements) {
-                Ok(request) => Ok(Received {
-                    header,
-                    view,
-                    strange: elements.strange,
-                    open: elements.open,
-                    inbound: Inbound::Authorization(request),
-                }),
-                Err(fault) => Err(Malformed { header, view: Some(view), fault }),
+            // Nearly all messages.
+            return match self.usual.in_message(&view) {
+                Some(Writing::Zoned) => self.request::<Zoned>(header, &view, context, &elements),
+                Some(Writing::Packed) => self.request::<Packed>(header, &view, context, &elements),
+                None => self.request::<Any>(header, &view, context, &elements),
             };
         }
         let inbound = if split.rejected {
@@ -115,6 +115,27 @@ impl Dialect {
         }
     }
 
+    /// A request for an authorization, put together where it stays, and not copied.
+    #[inline(never)]
+    fn request<'a, D: Digits>(
+        &'a self,
+        header: &'a [u8],
+        view: &View<'a>,
+        context: Context,
+        elements: &Elements<'a>,
+    ) -> Result<Received<'a>, Malformed<'a>> {
+        match self.authorization::<D>(view, context, elements) {
+            Ok(request) => Ok(Received {
+                header,
+                view: *view,
+                strange: elements.strange,
+                open: elements.open,
+                inbound: Inbound::Authorization(request),
+            }),
+            Err(fault) => Err(Malformed { header, view: Some(*view), fault }),
+        }
+    }
+
     /// What a message means that is no request for an authorization.
     #[inline(never)]
     fn meaning(&self, view: &View<'_>, context: Context, elements: &Elements<'_>) -> Result<Inbound, Fault> {
@@ -133,7 +154,7 @@ impl Dialect {
     }
 
     #[inline(always)]
-    fn authorization(
+    fn authorization<D: Digits>(
         &self,
         view: &View<'_>,
         context: Context,
@@ -144,31 +165,31 @@ impl Dialect {
         Texts::read(view, &mut texts);
         let track = Track2::of(view);
         let pan = pan(view, track.as_ref())?;
-        let processing_code = ProcessingCode(required(view, 3)? as u32);
-        let transmission = transmission(view)?;
-        let stan = Stan(required(view, 11)? as u32);
+        let processing_code = ProcessingCode(required::<D>(view, 3)? as u32);
+        let transmission = transmission::<D>(view)?;
+        let stan = Stan(required::<D>(view, 11)? as u32);
         // A balance inquiry moves nothing, so that it may come without an amount.
         let inquiry = processing_code.kind() == TransactionKind::BalanceInquiry;
-        let amount = amount(view, inquiry)?;
-        let billing = billing(view)?;
-        dates(view)?;
+        let amount = amount::<D>(view, inquiry)?;
+        let billing = billing::<D>(view)?;
+        dates::<D>(view)?;
         let partial_supported = self.partial_supported(view, elements);
         let reason = if self.mapping == Mapping::Visa { self.private_use(view, 3) } else { None };
         let kind = self.kind(view, processing_code, amount, reason);
-        let mcc = small(view, 18)?;
+        let mcc = small::<D>(view, 18)?;
         Ok(AuthorizationRequest {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
             repeat: mti % 2 == 1,
             pan,
-            expiry: expiry(view, track.as_ref())?,
+            expiry: expiry::<D>(view, track.as_ref())?,
             processing_code,
             kind,
             amount,
             billing,
             mcc,
             country: self.country(view),
-            entry_mode: small(view, 22)?,
+            entry_mode: small::<D>(view, 22)?,
             channel: self.channel(view, processing_code, mcc),
             partial_supported,
             merchant_initiated: self.merchant_initiated(view, elements, reason),
@@ -189,10 +210,10 @@ impl Dialect {
         let mut texts = Texts { rrn: Text::BLANK, terminal: Text::BLANK, merchant: Text::BLANK };
         Texts::read(view, &mut texts);
         let pan = pan(view, Track2::of(view).as_ref())?;
-        let processing_code = ProcessingCode(required(view, 3)? as u32);
-        let amount = amount(view, false)?;
-        let transmission = transmission(view)?;
-        let stan = Stan(required(view, 11)? as u32);
+        let processing_code = ProcessingCode(required::<Any>(view, 3)? as u32);
+        let amount = amount::<Any>(view, false)?;
+        let transmission = transmission::<Any>(view)?;
+        let stan = Stan(required::<Any>(view, 11)? as u32);
         let (reason, legs) = self.reversal_reason(view);
         Ok(ReversalRequest {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
@@ -201,7 +222,7 @@ impl Dialect {
             pan,
             processing_code,
             amount,
-            billing: billing(view)?,
+            billing: billing::<Any>(view)?,
             replacement: self.replacement(view)?,
             approval_code: approval_code(view),
             original: original(view),
@@ -211,11 +232,11 @@ impl Dialect {
     }
 
     fn network_request(&self, view: &View<'_>) -> Result<NetworkRequest, Fault> {
-        let code = required(view, 70)? as u16;
-        let stan = Stan(required(view, 11)? as u32);
+        let code = required::<Any>(view, 70)? as u16;
+        let stan = Stan(required::<Any>(view, 11)? as u32);
         let what = self.network_codes.meaning(code);
-        let transmission = transmission(view)?;
-        let scope = match number(view, 2)? {
+        let transmission = transmission::<Any>(view)?;
+        let scope = match number::<Any>(view, 2)? {
             Some(value) => self.network_codes.scope(code, member(view, value)?),
             None => Scope::Link,
         };
@@ -237,7 +258,7 @@ impl Dialect {
             link: context.link,
             stan,
             transmission,
-            acquirer: InstitutionId(number(view, 32)?.unwrap_or(0)),
+            acquirer: InstitutionId(number::<Any>(view, 32)?.unwrap_or(0)),
             rrn: texts.rrn,
             terminal: texts.terminal,
             merchant: texts.merchant,
@@ -358,15 +379,15 @@ pub(super) fn visa_indicator(view: &View<'_>) -> Option<u8> {
 
 /// DE 13, and DE 15 and 17, where hosts send zeros for none, are dates.
 #[inline(always)]
-fn dates(view: &View<'_>) -> Result<(), Fault> {
-    date(view, 13, false)?;
-    date(view, 15, true)?;
-    date(view, 17, true)
+fn dates<D: Digits>(view: &View<'_>) -> Result<(), Fault> {
+    date::<D>(view, 13, false)?;
+    date::<D>(view, 15, true)?;
+    date::<D>(view, 17, true)
 }
 
 #[inline(always)]
-fn date(view: &View<'_>, field: u8, zeros: bool) -> Result<(), Fault> {
-    match number(view, field)? {
+fn date<D: Digits>(view: &View<'_>, field: u8, zeros: bool) -> Result<(), Fault> {
+    match number::<D>(view, field)? {
         Some(0) if zeros => Ok(()),
         Some(date) if !u32::try_from(date).is_ok_and(TransmissionTime::is_date) => {
             Err(fault(field, Problem::NotADate))
@@ -380,8 +401,8 @@ fn fault(field: u8, problem: Problem) -> Fault {
 }
 
 #[inline(always)]
-fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
-    match view.number(field) {
+fn number<D: Digits>(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
+    match D::number(view, field) {
         Some(number) => Ok(Some(number)),
         None if view.has(field) => Err(fault(field, Problem::NotANumber)),
         None => Ok(None),
@@ -389,14 +410,14 @@ fn number(view: &View<'_>, field: u8) -> Result<Option<u64>, Fault> {
 }
 
 #[inline(always)]
-pub(super) fn required(view: &View<'_>, field: u8) -> Result<u64, Fault> {
-    number(view, field)?.ok_or(fault(field, Problem::Missing))
+pub(super) fn required<D: Digits>(view: &View<'_>, field: u8) -> Result<u64, Fault> {
+    number::<D>(view, field)?.ok_or(fault(field, Problem::Missing))
 }
 
 /// A number of up to four digits; zero when absent.
 #[inline(always)]
-fn small(view: &View<'_>, field: u8) -> Result<u16, Fault> {
-    let number = number(view, field)?.unwrap_or(0);
+fn small<D: Digits>(view: &View<'_>, field: u8) -> Result<u16, Fault> {
+    let number = number::<D>(view, field)?.unwrap_or(0);
     u16::try_from(number).map_err(|_| fault(field, Problem::NotANumber))
 }
 
@@ -427,8 +448,8 @@ impl Texts {
 }
 
 #[inline(always)]
-fn currency(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
-    let Some(numeric) = view.number(field) else {
+fn currency<D: Digits>(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
+    let Some(numeric) = D::number(view, field) else {
         return if view.has(field) { letters(view, field) } else { Ok(None) };
     };
     let currency = u16::try_from(numeric).ok().and_then(Currency::new);
@@ -446,8 +467,8 @@ fn letters(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
 }
 
 #[inline(always)]
-pub(super) fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
-    let (minor, currency) = (number(view, 4)?, currency(view, 49)?);
+pub(super) fn amount<D: Digits>(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
+    let (minor, currency) = (number::<D>(view, 4)?, currency::<D>(view, 49)?);
     let minor = match minor {
         None if optional => 0,
         minor => minor.ok_or(fault(4, Problem::Missing))?,
@@ -462,16 +483,16 @@ pub(super) fn amount(view: &View<'_>, optional: bool) -> Result<Money, Fault> {
 
 /// DE 6 in DE 51, when both are there.
 #[inline(always)]
-pub(super) fn billing(view: &View<'_>) -> Result<Option<Money>, Fault> {
-    Ok(match (number(view, 6)?, currency(view, 51)?) {
+pub(super) fn billing<D: Digits>(view: &View<'_>) -> Result<Option<Money>, Fault> {
+    Ok(match (number::<D>(view, 6)?, currency::<D>(view, 51)?) {
         (Some(minor), Some(currency)) => Some(Money::new(minor as i64, currency)),
         _ => None,
     })
 }
 
 #[inline(always)]
-pub(super) fn transmission(view: &View<'_>) -> Result<TransmissionTime, Fault> {
-    let digits = u32::try_from(required(view, 7)?).ok();
+pub(super) fn transmission<D: Digits>(view: &View<'_>) -> Result<TransmissionTime, Fault> {
+    let digits = u32::try_from(required::<D>(view, 7)?).ok();
     digits.and_then(TransmissionTime::new).ok_or(fault(7, Problem::NotADate))
 }
 
@@ -502,7 +523,7 @@ impl Track2 {
 
 #[inline(always)]
 pub(super) fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault> {
-    if let Some(value) = number(view, 2)? {
+    if let Some(value) = number::<Any>(view, 2)? {
         let digits = view.units(2).unwrap_or(0).min(usize::from(u8::MAX)) as u8;
         return Pan::from_value(value, digits).map_err(|_| fault(2, Problem::NotACardNumber));
     }
@@ -513,8 +534,8 @@ pub(super) fn pan(view: &View<'_>, track: Option<&Track2>) -> Result<Pan, Fault>
 }
 
 #[inline(always)]
-fn expiry(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fault> {
-    let Some(digits) = number(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
+fn expiry<D: Digits>(view: &View<'_>, track: Option<&Track2>) -> Result<Option<Expiry>, Fault> {
+    let Some(digits) = number::<D>(view, 14)? else { return Ok(track.and_then(|track| track.expiry)) };
     let expiry = u16::try_from(digits).ok().and_then(Expiry::new);
     expiry.map(Some).ok_or(fault(14, Problem::NotADate))
 }
@@ -558,7 +579,7 @@ fn response(view: &View<'_>) -> Result<Response, Fault> {
     let _written = view.text(39, &mut response_code);
     Ok(Response {
         mti: view.mti(),
-        stan: Stan(required(view, 11)? as u32),
+        stan: Stan(required::<Any>(view, 11)? as u32),
         transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
         response_code,
         network_code: view.number(70).map(|code| code as u16),

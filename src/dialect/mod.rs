@@ -8,6 +8,7 @@ use crate::dialect::header::Heading;
 use crate::dialect::header::Literal;
 use crate::dialect::network::NetworkCodes;
 use crate::dialect::network::Sender;
+use crate::dialect::numbers::Usual;
 use crate::domain::action::ActionCode;
 use crate::iso8583::frame::Frame;
 use crate::iso8583::frame::FrameError;
@@ -39,6 +40,7 @@ mod mastercard;
 pub mod meaning;
 mod needed;
 pub mod network;
+mod numbers;
 mod parts;
 mod table;
 pub mod tree;
@@ -91,6 +93,7 @@ pub struct Dialect {
     header: MessageHeader,
     literal: Literal,
     layout: Layout,
+    usual: Usual,
     framing: Framing,
     keep_alive: Courtesy,
     session_control: Courtesy,

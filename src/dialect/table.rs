@@ -10,6 +10,7 @@ use crate::dialect::header::Literal;
 use crate::dialect::needed;
 use crate::dialect::network;
 use crate::dialect::network::Sender;
+use crate::dialect::numbers::Usual;
 use crate::dialect::unknown::Known;
 use crate::domain::action::ActionCode;
 use crate::iso8583::digits;
@@ -88,6 +89,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         mapping,
         header: message.header,
         literal: message.literal,
+        usual: Usual::of(&layout),
         layout,
         framing: read_framing(root, message.header),
         keep_alive: message.keep_alive,

@@ -162,6 +162,38 @@ pub(crate) fn wide_before(bytes: &[u8], end: usize, mask: u64) -> Option<u64> {
     Some(join_digits(high & mask) * 100_000_000 + join_digits(low & each(0x0f)))
 }
 
+/// The number of 2 to 16 zoned digits. The caller has checked them.
+#[inline(always)]
+pub(crate) fn zoned_number<const N: usize>(zoned: &[u8; N]) -> u64 {
+    const { assert!(N >= 2 && N <= 16) };
+    // Loads that overlap bring the same bytes to the same place; what is a constant here costs nothing.
+    let eight = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes) & each(0x0f));
+    let four = |bytes: Option<&[u8; 4]>| bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let two = |bytes: Option<&[u8; 2]>| bytes.map_or(0, |bytes| u32::from(u16::from_le_bytes(*bytes)));
+    match N {
+        8.. => {
+            let high = eight(zoned.first_chunk()).checked_shl(8 * (16 - N) as u32).unwrap_or(0);
+            join_digits(high) * 100_000_000 + join_digits(eight(zoned.last_chunk()))
+        }
+        4 => join_few_digits(four(zoned.first_chunk()) & each(0x0f) as u32),
+        4.. => {
+            let high = u64::from(four(zoned.first_chunk())) << (8 * (8 - N));
+            join_digits((high | u64::from(four(zoned.last_chunk())) << 32) & each(0x0f))
+        }
+        _ => {
+            let x = two(zoned.first_chunk()) << (8 * (4 - N)) | two(zoned.last_chunk()) << 16;
+            join_few_digits(x & each(0x0f) as u32)
+        }
+    }
+}
+
+/// The number in up to eight bytes of BCD. The caller has checked the digits.
+#[inline(always)]
+pub(crate) fn packed_number<const N: usize>(packed: &[u8; N]) -> u64 {
+    let x = load(packed);
+    if N <= 2 { join_few_bcd(x as u32) } else { join_bcd(x) }
+}
+
 /// Whether the bytes from `start` to `end`, at least one, have nothing but BCD digits in them. There are eight bytes in
 /// front of them.
 #[inline(always)]
@@ -526,6 +558,32 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_of_constant_width_are_read() {
+        fn zoned<const N: usize>(bytes: &[u8]) {
+            let exact = bytes.first_chunk::<N>().expect("as many");
+            assert_eq!(Some(zoned_number(exact)), zoned_value(exact), "{exact:?}");
+        }
+        fn packed<const N: usize>(bytes: &[u8]) {
+            let exact = bytes.first_chunk::<N>().expect("as many");
+            assert_eq!(Some(packed_number(exact)), bcd_value(exact), "{exact:?}");
+        }
+        for start in 0..10 {
+            for zero in [ASCII_ZERO, EBCDIC_ZERO] {
+                let bytes: Vec<u8> = (0..16).map(|at| (start + at * 7) % 10 | zero).collect();
+                let widths =
+                    [zoned::<2>, zoned::<3>, zoned::<4>, zoned::<5>, zoned::<6>, zoned::<7>, zoned::<8>];
+                let wide = [zoned::<9>, zoned::<10>, zoned::<11>, zoned::<12>, zoned::<13>, zoned::<16>];
+                widths.iter().chain(&wide).for_each(|same| same(&bytes));
+            }
+            let bytes: Vec<u8> =
+                (0..8).map(|at| (start + at * 3) % 10 << 4 | (start + at * 7) % 10).collect();
+            let widths =
+                [packed::<1>, packed::<2>, packed::<3>, packed::<4>, packed::<5>, packed::<6>, packed::<8>];
+            widths.iter().for_each(|same| same(&bytes));
         }
     }
 

@@ -245,6 +245,20 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The number in a field of exactly `N` digits of one byte each, as its table row says; `None` when it is absent.
+    #[inline(always)]
+    pub(crate) fn zoned_number<const N: usize>(&self, field: u8) -> Option<u64> {
+        let start = self.span(field)?.start();
+        Some(digits::zoned_number(self.body.get(start..start + N)?.first_chunk::<N>()?))
+    }
+
+    /// The number in a field of exactly `N` bytes of BCD, as its table row says; `None` when it is absent.
+    #[inline(always)]
+    pub(crate) fn packed_number<const N: usize>(&self, field: u8) -> Option<u64> {
+        let start = self.span(field)?.start();
+        Some(digits::packed_number(self.body.get(start..start + N)?.first_chunk::<N>()?))
+    }
+
     #[inline(never)]
     fn number_of(&self, field: u8, span: Span) -> Option<u64> {
         let (end, units) = (span.end(), span.units());
