@@ -176,7 +176,7 @@ pub(crate) fn zoned_number<const N: usize>(zoned: &[u8; N]) -> u64 {
             join_digits(high) * 100_000_000 + join_digits(eight(zoned.last_chunk()))
         }
         4 => join_few_digits(four(zoned.first_chunk()) & each(0x0f) as u32),
-        4.. => {
+        5..8 => {
             let high = u64::from(four(zoned.first_chunk())) << (8 * (8 - N));
             join_digits((high | u64::from(four(zoned.last_chunk())) << 32) & each(0x0f))
         }
@@ -571,16 +571,16 @@ mod tests {
             let exact = bytes.first_chunk::<N>().expect("as many");
             assert_eq!(Some(packed_number(exact)), bcd_value(exact), "{exact:?}");
         }
+        let digit = |start: u8, at: u8| (start + at * 7) % 10;
         for start in 0..10 {
             for zero in [ASCII_ZERO, EBCDIC_ZERO] {
-                let bytes: Vec<u8> = (0..16).map(|at| (start + at * 7) % 10 | zero).collect();
+                let bytes: Vec<u8> = (0..16).map(|at| digit(start, at) | zero).collect();
                 let widths =
                     [zoned::<2>, zoned::<3>, zoned::<4>, zoned::<5>, zoned::<6>, zoned::<7>, zoned::<8>];
                 let wide = [zoned::<9>, zoned::<10>, zoned::<11>, zoned::<12>, zoned::<13>, zoned::<16>];
                 widths.iter().chain(&wide).for_each(|same| same(&bytes));
             }
-            let bytes: Vec<u8> =
-                (0..8).map(|at| (start + at * 3) % 10 << 4 | (start + at * 7) % 10).collect();
+            let bytes: Vec<u8> = (0..8).map(|at| digit(start, at) << 4 | digit(start, at + 3)).collect();
             let widths =
                 [packed::<1>, packed::<2>, packed::<3>, packed::<4>, packed::<5>, packed::<6>, packed::<8>];
             widths.iter().for_each(|same| same(&bytes));
