@@ -61,7 +61,7 @@ impl Runs {
 
     /// Reads some of these fields, which stand side by side from `start` on, and says where they end; `None` when one
     /// of them is wrong. Every message has at least eight bytes in front of its first field.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn read(
         &self,
         bitmap: usize,

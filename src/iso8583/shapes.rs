@@ -28,7 +28,7 @@ pub(super) fn length(row: &Row, body: &[u8], at: usize) -> Option<(usize, usize)
 
 /// Where a content of so many digits ends; `None` when the message does, or anything is wrong with it. Every message
 /// has at least eight bytes in front of its first field.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn end(row: &Row, body: &[u8], content: usize, units: usize) -> Option<usize> {
     // BCD digits take half a byte each.
     let half = usize::from(matches!(row.inside, Inside::Bcd | Inside::BcdTrack));
