@@ -215,6 +215,8 @@ fn print_place(wallets: u64) {
             further_accounts: 0,
             cards: wallets as usize,
             authorizations,
+            limits: 16,
+            counted: 16,
         };
         let before = resident();
         let books = Books::new(Layout::new(256), totals, Bounds::default(), 42);

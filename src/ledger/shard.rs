@@ -504,6 +504,8 @@ mod tests {
                 further_accounts: wallets,
                 cards: 2 * wallets,
                 authorizations: each * wallets,
+                limits: wallets,
+                counted: each * wallets,
             };
             for shards in [1, 2, 16, 256] {
                 let room = Capacity::share(totals, shards);
@@ -516,6 +518,7 @@ mod tests {
                 let case = format!("{wallets} wallets, {each} each, {shards} shards: {most}, {room:?}");
                 assert!(most <= room.wallets && most <= room.further_accounts, "{case}");
                 assert!(2 * most <= room.cards && each * most <= room.authorizations, "{case}");
+                assert!(most <= room.limits && each * most <= room.counted, "{case}");
             }
         }
     }
@@ -523,7 +526,14 @@ mod tests {
     #[test]
     fn what_is_spare_is_bounded_and_shrinks_as_shards_grow() {
         let spare = |wallets, authorizations: usize| {
-            let totals = Capacity { wallets, further_accounts: 0, cards: wallets, authorizations };
+            let totals = Capacity {
+                wallets,
+                further_accounts: 0,
+                cards: wallets,
+                authorizations,
+                limits: 0,
+                counted: 0,
+            };
             Capacity::share(totals, 256).authorizations - authorizations.div_ceil(256)
         };
         let table = [
