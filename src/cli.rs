@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
+use turnpike::edge::clearing_commands;
 use turnpike::edge::commands;
 use turnpike::edge::decode;
 use turnpike::edge::decode::DecodeArgs;
@@ -69,6 +70,19 @@ enum Verb {
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// Look through a clearing file.
+    #[command(subcommand)]
+    Clearing(ClearingVerb),
+}
+
+#[derive(Subcommand)]
+enum ClearingVerb {
+    /// Read a whole file, compare it with its trailers, and print what is in it or everything that is wrong. Its format
+    /// is found out.
+    Check {
+        /// Mastercard IPM, Visa BASE II, CSV or JSON lines.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -113,6 +127,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
+        Verb::Clearing(ClearingVerb::Check { file }) => clearing_commands::check(&file),
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
             journal_commands::inspect(&data_dir, batches)
         }

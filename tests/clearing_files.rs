@@ -1090,3 +1090,32 @@ fn a_record_of_others_is_read_as_they_say() {
         assert_eq!(one.function.purpose, Purpose::Cash);
     }
 }
+
+#[test]
+fn r20_the_command_says_what_is_in_a_file_or_what_is_wrong_with_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file");
+    let check = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_turnpike"));
+        let ended = command.args(["clearing", "check"]).arg(&path).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
+    };
+    assert_eq!(check().0, Some(74), "there is no file");
+    for (format, records, file) in samples() {
+        std::fs::write(&path, &file).expect("written");
+        let (code, told, _) = check();
+        assert_eq!(code, Some(0), "{format:?}: {told}");
+        assert!(told.contains(&format!("\n{} presentments and reversals\n", records.len())), "{told}");
+        // A byte less than half of it.
+        std::fs::write(&path, &file[..file.len() / 2 - 1]).expect("written");
+        let (code, told, wrong) = check();
+        assert_eq!((code, told.as_str()), (Some(65), ""), "{format:?}");
+        assert!(wrong.contains("nothing of it may be posted"), "{format:?}: {wrong}");
+        for record in &records {
+            assert!(!wrong.contains(&record.pan.value().to_string()), "{format:?}: {wrong}");
+        }
+    }
+    std::fs::write(&path, "neither this nor that").expect("written");
+    assert_eq!(check().0, Some(65));
+}
