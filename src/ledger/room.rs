@@ -71,7 +71,8 @@ impl Needs {
             _ => false,
         };
         needs.authorizations += usize::from(adds);
-        // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens nothing.
+        // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens
+        // nothing.
         let counted = needs.limits > 0
             && (adds || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
         needs.counted += usize::from(counted);
