@@ -375,9 +375,9 @@ fn a_response_code_means_what_the_dialect_means_by_it() {
         assert!(text.contains(&format!("DE 39 Response code: {code}  ({meaning})")), "{name}: {text}");
     }
     let table = include_str!("../src/dialect/tables/iso87-ascii.toml");
-    let table = table.replace("insufficient-funds = \"51\"", "insufficient-funds = \"61\"");
+    let table = table.replace("insufficient-funds = \"51\"", "insufficient-funds = \"69\"");
     let dialect = Dialect::from_toml("mine.toml", &table).expect("a right table");
     let mut frame = Vec::new();
-    dialect.compose(110, &[(39, "61".into())], &mut frame).expect("a message");
-    assert!(describe(&dialect, &frame).contains("61  (insufficient funds)"));
+    dialect.compose(110, &[(39, "69".into())], &mut frame).expect("a message");
+    assert!(describe(&dialect, &frame).contains("69  (insufficient funds)"));
 }

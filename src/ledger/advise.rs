@@ -156,7 +156,9 @@ impl Shard {
         let named = *self.authorizations.at(position);
         let mut held = None;
         let mut end = |shard: &mut Self, position| {
-            let taken = shard.authorizations.at(position).taken;
+            // What pends was not counted.
+            let entry = shard.authorizations.at(position);
+            let taken = if entry.state == AuthorizationState::Held { entry.taken } else { 0 };
             held = Some(held.unwrap_or(0_i64).saturating_add(taken));
             shard.hand_over(position, sequence);
             shard.give_back(position, AuthorizationState::Captured)?;

@@ -468,16 +468,18 @@ impl Shard {
         let again = |entry: &Authorization| reversal.repeat && entry.legs.has(undone_by(reversal.legs));
         let open = self.matches(self.open_of(card), &search);
         let closed = self.matches(self.closed_of(card), &search);
-        let rank = |strength: Match, claim, entry: &Authorization| {
-            // What posts comes after what it posted, where the reversal does not say which.
-            (strength, !entry.is_capture(), claim, entry.sequence)
+        let claim = |entry: &Authorization| match entry.state {
+            AuthorizationState::Held | AuthorizationState::Pending | AuthorizationState::Posted => {
+                Claim::Open
+            }
+            _ if again(entry) => Claim::Again,
+            _ => Claim::Closed,
         };
-        let ranked = open.map(|(strength, entry)| (rank(strength, Claim::Open, entry), entry)).chain(
-            closed.map(|(strength, entry)| {
-                let claim = if again(entry) { Claim::Again } else { Claim::Closed };
-                (rank(strength, claim, entry), entry)
-            }),
-        );
+        let rank = |strength: Match, entry: &Authorization| {
+            // What posts comes after what it posted, where the reversal does not say which.
+            (strength, strength.names_leg() || !entry.is_capture(), claim(entry), entry.sequence)
+        };
+        let ranked = open.chain(closed).map(|(strength, entry)| (rank(strength, entry), entry));
         let ((strength, ..), authorization) = ranked.max_by_key(|(rank, _)| *rank)?;
         Some(Original { authorization, named: strength.names_leg() })
     }

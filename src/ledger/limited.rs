@@ -86,16 +86,15 @@ impl Shard {
         time: Timestamp,
     ) -> Result<(), Full> {
         let taken = Money::new(counted(entry.state, entry.taken), currency);
-        if taken.minor == 0 {
-            return Ok(());
-        }
         let owners = self.owners(self.cards.at(entry.card));
         let (record, limits) = (entry.sequence, &mut self.limits);
         match counts {
+            // Also where nothing is left of it: a credit may take the place of what was held.
             Counts::Before(held, _) if limits.has_counted(record) => {
                 limits.change_to(owners, record, *held, taken);
                 Ok(())
             }
+            _ if taken.minor == 0 => Ok(()),
             // It was held before there was a limit.
             Counts::Before(held, _) if *held != 0 => Ok(()),
             Counts::One(usage) | Counts::Before(_, usage) => {

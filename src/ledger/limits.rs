@@ -471,9 +471,12 @@ impl Limits {
     /// is as if it had not been.
     pub(super) fn change_to(&mut self, owners: Owners, authorization: Sequence, before: i64, after: Money) {
         let Some(newest) = self.newest_of(authorization) else { return };
+        // A group's messages may have taken from several accounts.
+        let mut same = true;
+        self.for_each(newest, |_, _, entry| same &= entry.currency == after.currency);
         if after.minor == 0 {
             self.undo(owners, authorization);
-        } else if self.counted.at(newest).currency == after.currency {
+        } else if same {
             self.change(owners, authorization, after.minor.saturating_sub(before));
         } else {
             self.replace(owners, authorization, after);

@@ -569,11 +569,11 @@ impl Model {
             .filter_map(|(at, said)| {
                 let undone = said.legs.both_undone || reversal.legs == Legs::Ours && said.legs.ours_undone;
                 let claim = match said.stands {
-                    Stands::Open => 1,
+                    Stands::Open | Stands::Posted => 1,
                     _ if reversal.repeat && undone => 2,
                     _ => 0,
                 };
-                rank(said, reversal).map(|rank| (rank, !said.capture, claim, at))
+                rank(said, reversal).map(|rank| (rank, rank != BY_PURCHASE || !said.capture, claim, at))
             })
             .max();
         let Some((rank, _, _, at)) = best else { return self.reverse_unknown(sequence, reversal) };

@@ -42,8 +42,13 @@ fn by_number(views: impl Iterator<Item = Authorization>) -> Entries {
     entries
 }
 
+/// Those that hold, pend, or have posted and not given back.
 fn open(entries: &[Authorization]) -> impl Iterator<Item = &Authorization> {
-    entries.iter().filter(|entry| entry.state.is_open())
+    entries.iter().filter(|entry| is_standing(entry))
+}
+
+fn is_standing(entry: &Authorization) -> bool {
+    entry.state.is_open() || entry.state == AuthorizationState::Posted
 }
 
 fn made(entries: &[Authorization]) -> impl Iterator<Item = &Authorization> {
@@ -149,7 +154,7 @@ impl World {
             assert!(!entries.is_empty(), "something is kept of a reversal");
             for entry in &entries {
                 let record = entry.closed_by.max(entry.sequence).0;
-                assert!(!entry.state.is_open(), "it is reversed: {:?}", self.exchange(number));
+                assert!(!is_standing(entry), "it is reversed: {:?}", self.exchange(number));
                 assert!(record <= durable, "record {record} is not durable: {:?}", self.exchange(number));
             }
         }
@@ -272,7 +277,7 @@ impl World {
             let mut found: Vec<(u32, Left)> = views
                 .iter()
                 .map(|view| view.authorization)
-                .filter(|entry| entry.state.is_open())
+                .filter(is_standing)
                 .map(|entry| (messages::number_of(&entry.rrn).unwrap_or(0), stands(&entry)))
                 .collect();
             found.sort_unstable();
