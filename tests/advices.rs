@@ -6,16 +6,17 @@
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
 
+use harness::FREE;
 use harness::House;
 use harness::LINKS;
 use harness::PURCHASE;
 use harness::Peer;
+use harness::Step;
 use harness::Values;
 use harness::eventually;
+use harness::original;
+use harness::run_steps;
 use harness::with;
-
-/// A message by its MTI and what differs in it, the DE 39 of its answer, and what wallet 1 has posted and held then.
-type Step<'s> = (u16, &'s Values<'s>, &'s str, (i64, i64));
 
 /// Says what stands in Visa's DE 63: the network, and why a message was sent or decided.
 fn private_use(parts: &[(u8, &str)]) -> String {
@@ -28,39 +29,16 @@ fn private_use(parts: &[(u8, &str)]) -> String {
     format!("{bitmap:06X}{text}")
 }
 
-/// DE 90: the MTI and the trace number of the original.
-fn original(mti: u16, stan: &str) -> String {
-    format!("{mti:04}{stan}06041234561234567890100000000000")
-}
-
-fn run(link: &str, steps: &[Step<'_>]) {
-    let (house, _directory) = House::fresh(|_| {});
-    let mut peer = house.connect(link);
-    for (n, (mti, changes, code, balance)) in steps.iter().enumerate() {
-        let answer = peer.ask(*mti, &with(PURCHASE, changes));
-        // Each dialect has its own code for a request after its reversal.
-        let code = if code.is_empty() { if link == "visa" { "79" } else { "12" } } else { code };
-        assert_eq!(answer.value(39), code, "{link}: step {n}: {mti:04} with {changes:?}");
-        assert_eq!(house.balance(1), *balance, "{link}: after step {n}: {mti:04} with {changes:?}");
-    }
-    drop(peer);
-    let audit = house.json("/v1/audit/balance");
-    for currency in audit["currencies"].as_array().expect("a list") {
-        assert_eq!(currency["sum"], "0", "{link}: the books sum to zero: {currency}");
-    }
-}
-
 /// The whole life in every dialect.
 fn check(steps: &[Step<'_>]) {
     for (link, _) in LINKS {
-        run(link, steps);
+        run_steps(link, steps);
     }
 }
 
 const APPROVED: (u8, &str) = (39, "00");
 const DECLINED: (u8, &str) = (39, "05");
 const LARGE: (u8, &str) = (4, "000000200000");
-const FREE: (i64, i64) = (100_000, 0);
 const HELD: (i64, i64) = (100_000, 5_000);
 const PAID: (i64, i64) = (95_000, 0);
 
@@ -111,11 +89,11 @@ fn r4_a_time_out_undoes_our_leg_only() {
     let plain = private_use(&[(1, "0002"), (3, "2501")]);
     let (timeout, plain) = ((63, timeout.as_str()), (63, plain.as_str()));
     let advice: &Values<'_> = &[APPROVED, timeout];
-    run("visa", &[(100, &[], "00", HELD), (420, &[timeout], "00", FREE), (120, advice, "00", HELD)]);
-    run("visa", &[(100, &[], "00", HELD), (120, advice, "00", HELD), (420, &[timeout], "00", HELD)]);
-    run("visa", &[(420, &[timeout], "00", FREE), (120, advice, "00", HELD), (100, &[], "00", HELD)]);
+    run_steps("visa", &[(100, &[], "00", HELD), (420, &[timeout], "00", FREE), (120, advice, "00", HELD)]);
+    run_steps("visa", &[(100, &[], "00", HELD), (120, advice, "00", HELD), (420, &[timeout], "00", HELD)]);
+    run_steps("visa", &[(420, &[timeout], "00", FREE), (120, advice, "00", HELD), (100, &[], "00", HELD)]);
     // The customer's own reversal ends all of it, in any order.
-    run(
+    run_steps(
         "visa",
         &[
             (100, &[], "00", HELD),
@@ -125,7 +103,7 @@ fn r4_a_time_out_undoes_our_leg_only() {
             (121, advice, "00", FREE),
         ],
     );
-    run(
+    run_steps(
         "visa",
         &[
             (100, &[], "00", HELD),
@@ -134,9 +112,12 @@ fn r4_a_time_out_undoes_our_leg_only() {
             (120, advice, "00", FREE),
         ],
     );
-    run("visa", &[(420, &[timeout], "00", FREE), (420, &[plain], "00", FREE), (120, advice, "00", FREE)]);
+    run_steps(
+        "visa",
+        &[(420, &[timeout], "00", FREE), (420, &[plain], "00", FREE), (120, advice, "00", FREE)],
+    );
     // What is undone is the network's own outcome too when the reversal itself is lost and only its repeat comes.
-    run(
+    run_steps(
         "visa",
         &[
             (100, &[], "00", HELD),

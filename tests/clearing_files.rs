@@ -3,7 +3,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
 
-use std::path::PathBuf;
+mod foreign;
+mod mutation;
 
 use proptest::prelude::Just;
 use proptest::prelude::Strategy;
@@ -391,31 +392,25 @@ fn r20_a_record_that_is_missing_doubled_or_changed_is_noticed() {
 #[test]
 fn mutated_files_never_panic_and_end() {
     for (format, _, file) in samples() {
-        let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4);
-        let result = TestRunner::new(cases(400)).run(&(edits, 1..5000_usize), |(edits, portion)| {
-            let mut bytes = file.clone();
-            for (at, byte, how) in edits {
-                let at = at.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
-                match how {
-                    0 if !bytes.is_empty() => bytes[at] = byte,
-                    1 if !bytes.is_empty() => bytes[at] ^= 1 << (byte % 8),
-                    2 => bytes.truncate(at),
-                    _ => bytes.insert(at, byte),
+        let result =
+            TestRunner::new(cases(400)).run(&(mutation::edits(), 1..5000_usize), |(edits, portion)| {
+                let bytes = mutation::edited(&file, edits);
+                let _found = Format::detect(&bytes);
+                for format in FORMATS {
+                    let (items, errors) = read(format, &bytes, portion);
+                    assert!(items.len() + errors.len() <= bytes.len() + 3, "more items than bytes");
+                    let last = items.iter().filter(|located| matches!(located.item, Item::End)).count();
+                    assert!(
+                        last == 1 || errors.iter().any(|error| !error.fault.leaves_records()),
+                        "{errors:?}"
+                    );
+                    for error in &errors {
+                        assert!(error.position.offset <= bytes.len() as u64 && error.position.record > 0);
+                        assert!(!error.to_string().is_empty());
+                    }
                 }
-            }
-            let _found = Format::detect(&bytes);
-            for format in FORMATS {
-                let (items, errors) = read(format, &bytes, portion);
-                assert!(items.len() + errors.len() <= bytes.len() + 3, "more items than bytes");
-                let last = items.iter().filter(|located| matches!(located.item, Item::End)).count();
-                assert!(last == 1 || errors.iter().any(|error| !error.fault.leaves_records()), "{errors:?}");
-                for error in &errors {
-                    assert!(error.position.offset <= bytes.len() as u64 && error.position.record > 0);
-                    assert!(!error.to_string().is_empty());
-                }
-            }
-            Ok(())
-        });
+                Ok(())
+            });
         if let Err(error) = result {
             panic!("{format:?}: {error}");
         }
@@ -998,23 +993,9 @@ fn r20_sums_of_a_batch_without_fees_are_compared() {
 
 // ---- written by others
 
-/// The cases of the foreign fixture; `None` when it is not there and not demanded.
-fn foreign() -> Option<Vec<Json>> {
-    let folder = std::env::var_os("TURNPIKE_FOREIGN_FIXTURES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
-    let path = folder.join("mastercard_ipm.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        assert!(std::env::var("CI").is_err(), "{} is not there; in CI it must be", path.display());
-        println!("skipped: {} is not there; TURNPIKE_FOREIGN_FIXTURES names its folder", path.display());
-        return None;
-    };
-    let cases = text.lines().map(|line| serde_json::from_str::<Json>(line).expect("a line of JSON"));
-    Some(cases.filter(|case| case.get("_header").is_none()).collect())
-}
-
 #[test]
 fn clearing_records_of_others_are_found_in_every_framing() {
-    let Some(cases) = foreign() else { return };
+    let Some(cases) = foreign::cases("mastercard_ipm.jsonl") else { return };
     let bytes = |case: &Json| hex_bytes(case["hex"].as_str().expect("hex").as_bytes()).expect("hex");
     let (records, files): (Vec<&Json>, Vec<&Json>) = cases.iter().partition(|case| case.get("mti").is_some());
     let wrapped = records.iter().flat_map(|record| {
@@ -1038,7 +1019,7 @@ fn clearing_records_of_others_are_found_in_every_framing() {
 
 #[test]
 fn a_record_of_others_is_read_as_they_say() {
-    let Some(cases) = foreign() else { return };
+    let Some(cases) = foreign::cases("mastercard_ipm.jsonl") else { return };
     for (encoding, alphabet) in [("latin_1", Alphabet::Ascii), ("cp500", Alphabet::Ebcdic)] {
         let found =
             cases.iter().find(|case| case["dialect"].as_str().is_some_and(|text| text.contains(encoding)));

@@ -5,11 +5,11 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod foreign;
+mod mutation;
 
-use proptest::prelude::any;
-use proptest::prelude::prop;
+use std::collections::BTreeMap;
+
 use proptest::test_runner::Config;
 use proptest::test_runner::TestRunner;
 use serde_json::Value as Json;
@@ -34,25 +34,6 @@ use turnpike::iso8583::value::Value;
 use turnpike::iso8583::value::decode;
 use turnpike::iso8583::view::Spans;
 use turnpike::iso8583::view::View;
-
-/// The cases of one fixture file; `None` when there is no such folder and none is demanded.
-fn foreign(file: &str) -> Option<Vec<Json>> {
-    let folder = std::env::var_os("TURNPIKE_FOREIGN_FIXTURES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
-    let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        assert!(
-            std::env::var("CI").is_err(),
-            "{} is not there; in CI the foreign fixtures must be",
-            path.display()
-        );
-        println!("skipped: {} is not there; TURNPIKE_FOREIGN_FIXTURES names its folder", path.display());
-        return None;
-    };
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let cases = lines.map(|line| serde_json::from_str::<Json>(line).expect("a line of JSON"));
-    Some(cases.filter(|case| case.get("_header").is_none()).collect())
-}
 
 fn context() -> Context {
     Context { network: NameId::of("network"), link: NameId::of("link") }
@@ -331,7 +312,7 @@ fn unpadded(number: &str) -> &str {
 
 #[test]
 fn framed_messages_of_others() {
-    let Some(cases) = foreign("visa_mastercard.jsonl") else { return };
+    let Some(cases) = foreign::cases("visa_mastercard.jsonl") else { return };
     let mut checked: BTreeMap<String, u32> = BTreeMap::new();
     for case in cases {
         let described = case["dialect"].as_str().expect("a description");
@@ -443,7 +424,7 @@ fn clearing_records(bytes: &[u8], name: &str) -> Dialect {
 
 #[test]
 fn clearing_records_of_others() {
-    let Some(cases) = foreign("mastercard_ipm.jsonl") else { return };
+    let Some(cases) = foreign::cases("mastercard_ipm.jsonl") else { return };
     let mut checked = 0;
     // Whole files come with what reads their records.
     for case in cases.iter().filter(|case| case.get("mti").is_some()) {
@@ -469,7 +450,7 @@ fn clearing_records_of_others() {
 
 #[test]
 fn mixed_messages_of_others() {
-    let Some(cases) = foreign("iso87_mixed.jsonl") else { return };
+    let Some(cases) = foreign::cases("iso87_mixed.jsonl") else { return };
     assert!(!cases.is_empty());
     for case in cases {
         let name = case["source"].as_str().unwrap_or_default();
@@ -493,7 +474,7 @@ fn mixed_messages_of_others() {
 
 #[test]
 fn a_message_with_every_encoding_and_a_mac() {
-    let Some(cases) = foreign("iso8583_rs.jsonl") else { return };
+    let Some(cases) = foreign::cases("iso8583_rs.jsonl") else { return };
     assert!(!cases.is_empty());
     for case in cases {
         let words = case["source"].as_str().unwrap_or_default();
@@ -513,7 +494,7 @@ fn a_message_with_every_encoding_and_a_mac() {
 
 #[test]
 fn iso87_ascii_messages_of_others() {
-    let Some(cases) = foreign("iso87_ascii.jsonl") else { return };
+    let Some(cases) = foreign::cases("iso87_ascii.jsonl") else { return };
     let iso = dialect("iso87-ascii");
     assert!(!cases.is_empty());
     for case in cases {
@@ -609,20 +590,10 @@ fn mutated_frames_never_panic_and_what_is_read_stays_the_same() {
         let dialect = dialect(name);
         for seed in seeds(&dialect) {
             survives(&dialect, &seed);
-            let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4);
             let mut runner =
                 TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-            let result = runner.run(&edits, |edits| {
-                let mut bytes = seed.clone();
-                for (at, byte, how) in edits {
-                    let at = at.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
-                    match how {
-                        0 if !bytes.is_empty() => bytes[at] = byte,
-                        1 if !bytes.is_empty() => bytes[at] ^= 1 << (byte % 8),
-                        2 => bytes.truncate(at),
-                        _ => bytes.insert(at, byte),
-                    }
-                }
+            let result = runner.run(&mutation::edits(), |edits| {
+                let bytes = mutation::edited(&seed, edits);
                 survives(&dialect, &bytes);
                 // The same with a length that is right, so that the change reaches the fields.
                 let prefix = dialect.framing().prefix_bytes();

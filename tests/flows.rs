@@ -27,6 +27,7 @@ use harness::eventually;
 use harness::frame;
 use harness::http_get;
 use harness::network_code;
+use harness::original;
 use harness::seed;
 use harness::with;
 use turnpike::config::Config;
@@ -36,11 +37,6 @@ use turnpike::domain::request::NetworkManagement;
 
 /// A link, the fields of a request on it, its MTI, and the answer that it got.
 type Answered = (&'static str, Vec<(u8, String)>, u16, Message);
-
-/// DE 90 of a reversal of the usual purchase.
-fn original(mti: &str, stan: &str) -> String {
-    format!("{mti}{stan}06041234561234567890100000000000")
-}
 
 /// The reversal of the usual purchase that had this trace number.
 fn reversal<'v>(stan: &'v str, original: &'v str) -> Vec<(u8, &'v str)> {
@@ -344,7 +340,7 @@ fn r4_a_reversal_releases_the_hold_once_however_often_it_comes() {
             let approval = peer.ask(100, &request);
             assert_eq!(approval.value(39), "00");
             assert_eq!(house.balance(1), (100_000, 5_000));
-            let named = original("0100", &stan);
+            let named = original(100, &stan);
             let trace = format!("00002{n}");
             for mti in mtis {
                 let answer = peer.ask(mti, &reversal(&trace, &named));
@@ -362,7 +358,7 @@ fn r4_a_reversal_releases_the_hold_once_however_often_it_comes() {
 #[test]
 fn r4_a_request_after_its_reversal_is_declined() {
     for_each_link(|house, link, peer| {
-        let named = original("0100", "000001");
+        let named = original(100, "000001");
         for _ in 0..2 {
             assert_eq!(peer.ask(420, &reversal("000002", &named)).outcome(), (430, "00"), "{link}");
         }
@@ -379,7 +375,7 @@ fn r4_a_request_after_its_reversal_is_declined() {
 #[test]
 fn r4_a_reversal_for_a_card_of_nobody_is_acknowledged() {
     for_each_link(|_, _, peer| {
-        let named = original("0100", "000001");
+        let named = original(100, "000001");
         let unknown = with(&reversal("000002", &named), &[(2, "4999999999999996")]);
         for mti in [420, 421] {
             assert_eq!(peer.ask(mti, &unknown).outcome(), (430, "00"));
@@ -393,7 +389,7 @@ fn r14_a_financial_request_posts_and_its_reversal_gives_back() {
         let answer = peer.ask(200, PURCHASE);
         assert_eq!((answer.outcome(), answer.value(38).len()), ((210, "00"), 6));
         assert_eq!(house.balance(1), (95_000, 0));
-        let named = original("0200", "000001");
+        let named = original(200, "000001");
         for mti in [420, 421] {
             assert_eq!(peer.ask(mti, &reversal("000002", &named)).outcome(), (430, "00"));
             assert_eq!(house.balance(1), (100_000, 0));
@@ -425,7 +421,7 @@ fn r1_what_waited_for_the_disk_is_there_after_a_crash() {
             assert_eq!(then.balance(1), (100_000, 5_000), "{link}");
             assert_eq!(then.connect(link).ask(101, PURCHASE), first, "{link}");
             // A reversal waits in every mode.
-            let named = original("0100", "000001");
+            let named = original(100, "000001");
             assert_eq!(peer.ask(420, &reversal("000002", &named)).outcome(), (430, "00"), "{link}");
             let (then, _copy) = as_if_killed(directory.path());
             assert_eq!(then.balance(1), (100_000, 0), "{link}");
@@ -443,7 +439,7 @@ fn r6_after_a_restart_repeats_get_their_first_answer_and_the_books_are_the_same(
         for (link, _) in LINKS {
             let mut peer = house.connect(link);
             let stans: Vec<String> = (0..6).map(|n| format!("{round:03}{n:03}")).collect();
-            let named = original("0100", &stans[0]);
+            let named = original(100, &stans[0]);
             let table: &[(u16, &Values<'_>)] = &[
                 (100, &[(11, &stans[0])]),
                 (200, &[(11, &stans[1])]),

@@ -3,10 +3,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails where it stands")]
 
+mod foreign;
 #[expect(dead_code, reason = "each test uses a part of what they share")]
 mod harness;
-
-use std::path::PathBuf;
 
 use harness::PURCHASE;
 use harness::frame;
@@ -21,20 +20,6 @@ use turnpike::iso8583::frame::Kind;
 use turnpike::iso8583::frame::Tpdu;
 use turnpike::iso8583::spec::Encoding;
 use turnpike::iso8583::spec::Prefix;
-
-/// The cases of a foreign fixture file; `None` when there is no such folder and none is demanded.
-fn foreign(file: &str) -> Option<Vec<Json>> {
-    let folder = std::env::var_os("TURNPIKE_FOREIGN_FIXTURES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
-    let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        assert!(std::env::var("CI").is_err(), "{} is not there; in CI it must be", path.display());
-        println!("skipped: {} is not there; TURNPIKE_FOREIGN_FIXTURES names its folder", path.display());
-        return None;
-    };
-    let cases = text.lines().map(|line| serde_json::from_str::<Json>(line).expect("a line of JSON"));
-    Some(cases.filter(|case| case.get("_header").is_none()).collect())
-}
 
 /// A capture that begins or ends inside a frame.
 #[test]
@@ -64,7 +49,7 @@ fn best(streams: &[&[u8]], what: &str) -> Guess {
 
 #[test]
 fn frames_of_others_are_recognized_one_by_one_and_together() {
-    let Some(cases) = foreign("visa_mastercard.jsonl") else { return };
+    let Some(cases) = foreign::cases("visa_mastercard.jsonl") else { return };
     for (name, start) in [("visa", "visa"), ("mastercard", "mastercard CIS")] {
         let Some(dialect) = Dialect::built_in(name) else { continue };
         let of_it = |case: &&Json| case["dialect"].as_str().is_some_and(|text| text.starts_with(start));

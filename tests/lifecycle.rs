@@ -6,20 +6,19 @@
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
 
+use harness::FREE;
 use harness::House;
 use harness::LINKS;
 use harness::PURCHASE;
 use harness::Values;
 use harness::config;
 use harness::eventually;
+use harness::original;
+use harness::run_steps;
 use harness::seed;
 use harness::with;
 use turnpike::authorizer::CreditsAt;
 
-/// A message by its MTI and what differs in it, the DE 39 of its answer, and what wallet 1 has posted and held then.
-type Step<'s> = (u16, &'s Values<'s>, &'s str, (i64, i64));
-
-const FREE: (i64, i64) = (100_000, 0);
 const APPROVED: (u8, &str) = (39, "00");
 
 /// The network's id of the purchase: Visa DE 62.2.
@@ -33,29 +32,6 @@ const MASTERCARD_ID: [(u8, &str); 2] = [(63, "MCC0000A2"), (15, "0604")];
 const TRACE_ID: (u8, &str) = (48, "R6315MCC0000A20604  ");
 /// DE 61, whose seventh position says preauthorization.
 const PREAUTHORIZATION: (u8, &str) = (61, "0000004000800840902101234");
-
-/// Runs the steps in a house of their own, which sums to zero at the end. An empty code is that of a request after its
-/// reversal, which each dialect has for itself.
-fn run(link: &str, steps: &[Step<'_>]) {
-    let (house, _directory) = House::fresh(|_| {});
-    let mut peer = house.connect(link);
-    for (n, (mti, changes, code, balance)) in steps.iter().enumerate() {
-        let answer = peer.ask(*mti, &with(PURCHASE, changes));
-        let code = if code.is_empty() { if link == "visa" { "79" } else { "12" } } else { code };
-        assert_eq!(answer.value(39), code, "{link}: step {n}: {mti:04} with {changes:?}");
-        assert_eq!(house.balance(1), *balance, "{link}: after step {n}: {mti:04} with {changes:?}");
-    }
-    drop(peer);
-    let audit = house.json("/v1/audit/balance");
-    for currency in audit["currencies"].as_array().expect("a list") {
-        assert_eq!(currency["sum"], "0", "{link}: the books sum to zero: {currency}");
-    }
-}
-
-/// DE 90: the MTI and the trace number of the original.
-fn original(mti: u16, stan: &str) -> String {
-    format!("{mti:04}{stan}06041234561234567890100000000000")
-}
 
 #[test]
 fn r17_an_increment_adds_and_has_its_own_reversal() {
@@ -84,7 +60,7 @@ fn r17_an_increment_adds_and_has_its_own_reversal() {
         // One leg, then the whole by the id alone, with an amount that no message has.
         let by_id = if link == "visa" { VISA_ID } else { TRACE_ID };
         let whole: &Values<'_> = &[by_id, (4, "000000009999"), (11, "000004"), (37, "REF000000004")];
-        run(
+        run_steps(
             link,
             &[
                 (100, first, "00", (100_000, 5_000)),
@@ -100,7 +76,7 @@ fn r17_an_increment_adds_and_has_its_own_reversal() {
         );
         // The whole at once, by the amount of both.
         let both: &Values<'_> = &[by_id, (4, "000000007000"), (11, "000004"), (37, "REF000000004")];
-        run(
+        run_steps(
             link,
             &[
                 (100, first, "00", (100_000, 5_000)),
@@ -111,7 +87,7 @@ fn r17_an_increment_adds_and_has_its_own_reversal() {
         // A completion takes the place of all of it, and what adds to it then is a purchase of its own.
         let completion: &Values<'_> =
             &[by_id, APPROVED, (4, "000000006500"), (11, "000004"), (37, "REF000000004")];
-        run(
+        run_steps(
             link,
             &[
                 (100, first, "00", (100_000, 5_000)),
@@ -123,7 +99,7 @@ fn r17_an_increment_adds_and_has_its_own_reversal() {
         );
     }
     // One that names nothing that we know is a purchase like any other.
-    run(
+    run_steps(
         "visa",
         &[
             (100, &[VISA_ID], "00", (100_000, 5_000)),
@@ -165,7 +141,7 @@ fn r7_a_partial_reversal_leaves_the_replacement_amount() {
     let more: &Values<'_> = &[(14, ""), (90, &of), (11, "000004"), (95, &hundred)];
     let back: &Values<'_> = &[(14, ""), (90, &posted), (11, "000002"), (95, &thirty)];
     for (link, _) in LINKS {
-        run(
+        run_steps(
             link,
             &[
                 (100, &[], "00", (100_000, 5_000)),
@@ -182,7 +158,7 @@ fn r7_a_partial_reversal_leaves_the_replacement_amount() {
             ],
         );
         // It comes first: the request is late, and the network's own outcome is held net of it.
-        run(
+        run_steps(
             link,
             &[
                 (420, part, "00", FREE),
@@ -191,7 +167,7 @@ fn r7_a_partial_reversal_leaves_the_replacement_amount() {
                 (420, full, "00", FREE),
             ],
         );
-        run(
+        run_steps(
             link,
             &[(200, &[], "00", (95_000, 0)), (420, back, "00", (97_000, 0)), (421, back, "00", (97_000, 0))],
         );
@@ -201,7 +177,7 @@ fn r7_a_partial_reversal_leaves_the_replacement_amount() {
 #[test]
 fn r4_a_completion_at_the_pump_takes_the_place_of_what_was_held() {
     let less: &Values<'_> = &[VISA_ID, APPROVED, (25, "06"), (4, "000000003120"), (11, "000002")];
-    run(
+    run_steps(
         "visa",
         &[
             (100, &[VISA_ID], "00", (100_000, 5_000)),
@@ -212,7 +188,10 @@ fn r4_a_completion_at_the_pump_takes_the_place_of_what_was_held() {
     let [id, day] = MASTERCARD_ID;
     let more: &Values<'_> =
         &[TRACE_ID, APPROVED, (60, "1910000"), (4, "000000007450"), (11, "000002"), (37, "REF000000002")];
-    run("mastercard", &[(100, &[id, day], "00", (100_000, 5_000)), (120, more, "00", (100_000, 7_450))]);
+    run_steps(
+        "mastercard",
+        &[(100, &[id, day], "00", (100_000, 5_000)), (120, more, "00", (100_000, 7_450))],
+    );
 }
 
 #[test]
@@ -220,7 +199,7 @@ fn r11_every_kind_of_debit_is_held_whole() {
     // Cash back is inside DE 4; account funding and quasi-cash are never approved for a part.
     for (link, _) in LINKS {
         for kind in ["000000", "010000", "090000", "100000", "110000", "170000"] {
-            run(link, &[(100, &[(3, kind)], "00", (100_000, 5_000))]);
+            run_steps(link, &[(100, &[(3, kind)], "00", (100_000, 5_000))]);
         }
     }
     let part = (60, "050000000001");
@@ -228,7 +207,7 @@ fn r11_every_kind_of_debit_is_held_whole() {
     for (kind, code, held) in
         [("000000", "10", 100_000), ("090000", "10", 100_000), ("100000", "51", 0), ("110000", "51", 0)]
     {
-        run("visa", &[(100, &[(3, kind), part, large], code, (100_000, held))]);
+        run_steps("visa", &[(100, &[(3, kind), part, large], code, (100_000, held))]);
     }
 }
 
@@ -236,7 +215,7 @@ fn r11_every_kind_of_debit_is_held_whole() {
 fn r15_money_from_somebody_else_comes_at_clearing_or_at_once() {
     for (link, kind) in [("visa", "260000"), ("mastercard", "280000"), ("iso87", "260000")] {
         let credit: &Values<'_> = &[(3, kind)];
-        run(
+        run_steps(
             link,
             &[
                 (100, credit, "00", FREE),

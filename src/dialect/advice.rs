@@ -19,6 +19,7 @@ use crate::iso8583::view::View;
 
 use super::Dialect;
 use super::Mapping;
+use super::channel::way_of_entry;
 use super::decode;
 use super::decode::Texts;
 use super::decode::Track2;
@@ -44,7 +45,8 @@ impl Dialect {
             (decode::transmission::<Any>(view)?, Stan(decode::required::<Any>(view, 11)? as u32));
         let reason = self.advice_reason(view);
         let processing_code = ProcessingCode(decode::required::<Any>(view, 3)? as u32);
-        let mcc = view.number(18).unwrap_or(0) as u16;
+        let small = |field| view.number(field).and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
+        let (mcc, entry) = (small(18), way_of_entry(view, small(22)));
         Ok(Advice {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -52,10 +54,10 @@ impl Dialect {
             pan: decode::pan(view, Track2::of(view).as_ref())?,
             processing_code,
             mcc,
-            country: self.country(view),
-            channel: self.channel(view, processing_code, mcc),
+            country: self.country(view, small(19)),
+            channel: self.channel(view, entry, processing_code, mcc),
             finality: self.finality(view, elements),
-            card_present: lifecycle::card_present(view),
+            card_present: lifecycle::card_present(entry),
             amount: decode::amount::<Any>(view, false)?,
             billing: decode::billing::<Any>(view)?,
             approved: self.tells_approval(view),

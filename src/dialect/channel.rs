@@ -20,13 +20,13 @@ const COUNTRY_AT: usize = 13;
 const VISA_INDICATOR: usize = 4;
 
 impl Dialect {
-    /// The channel of a message with this DE 3 and DE 18.
+    /// The channel of a message with this way of entry, DE 3 and DE 18.
     #[inline]
-    pub(super) fn channel(&self, view: &View<'_>, code: ProcessingCode, mcc: u16) -> Channel {
+    pub(super) fn channel(&self, view: &View<'_>, mode: u16, code: ProcessingCode, mcc: u16) -> Channel {
         if mcc == MACHINE || code.transaction_type() == WITHDRAWAL && mcc != COUNTER {
             return Channel::Atm;
         }
-        match entry_mode(view) {
+        match mode {
             5 | 95 => Channel::Chip,
             7 | 8 | 91 => Channel::Contactless,
             2 | 80 | 90 => Channel::MagneticStripe,
@@ -36,15 +36,14 @@ impl Dialect {
         }
     }
 
-    /// The acquirer's country by its ISO 3166 numeric code: DE 19, or of Mastercard DE 61.13, the terminal's; zero for
-    /// none.
+    /// The acquirer's country by its ISO 3166 numeric code: DE 19 as it was read, or where that is zero, of Mastercard
+    /// DE 61.13, the terminal's; zero for none.
     #[inline]
-    pub(super) fn country(&self, view: &View<'_>) -> u16 {
-        match view.number(19) {
-            Some(country) => u16::try_from(country).unwrap_or(0),
-            None if self.mapping() == Mapping::Mastercard => terminal_country(view).unwrap_or(0),
-            None => 0,
+    pub(super) fn country(&self, view: &View<'_>, acquirer: u16) -> u16 {
+        if acquirer == 0 && self.mapping() == Mapping::Mastercard {
+            return terminal_country(view).unwrap_or(0);
         }
+        acquirer
     }
 
     fn is_electronic_commerce(&self, view: &View<'_>) -> bool {
@@ -62,13 +61,13 @@ fn terminal_country(view: &View<'_>) -> Option<u16> {
     })
 }
 
-/// How the card number came: the first two digits of DE 22. Visa has one behind them and a filler, others have one.
+/// How the card number came: the first two digits of DE 22, which was read as this number. Visa has one behind them and
+/// a filler, others have one.
 #[inline]
-pub(super) fn entry_mode(view: &View<'_>) -> u64 {
-    let Some(mode) = view.number(22) else { return 0 };
+pub(super) fn way_of_entry(view: &View<'_>, entry_mode: u16) -> u16 {
     match view.units(22) {
-        Some(4..) => mode / 100,
-        Some(3) => mode / 10,
-        _ => mode,
+        Some(4..) => entry_mode / 100,
+        Some(3) => entry_mode / 10,
+        _ => entry_mode,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::channel::way_of_entry;
 use crate::dialect::elements::Elements;
 use crate::dialect::header;
 use crate::dialect::inbound::Context;
@@ -176,7 +177,8 @@ impl Dialect {
         let partial_supported = self.partial_supported(view, elements);
         let reason = if self.mapping == Mapping::Visa { self.private_use(view, 3) } else { None };
         let kind = self.kind(view, processing_code, amount, reason);
-        let mcc = small::<D>(view, 18)?;
+        let (mcc, entry_mode) = (small::<D>(view, 18)?, small::<D>(view, 22)?);
+        let entry = way_of_entry(view, entry_mode);
         Ok(AuthorizationRequest {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -188,14 +190,14 @@ impl Dialect {
             amount,
             billing,
             mcc,
-            country: self.country(view),
-            entry_mode: small::<D>(view, 22)?,
-            channel: self.channel(view, processing_code, mcc),
+            country: self.country(view, small::<D>(view, 19)?),
+            entry_mode,
+            channel: self.channel(view, entry, processing_code, mcc),
             partial_supported,
             merchant_initiated: self.merchant_initiated(view, elements, reason),
             increment: self.is_increment(view, elements, reason),
             finality: self.finality(view, elements),
-            card_present: lifecycle::card_present(view),
+            card_present: lifecycle::card_present(entry),
             presented: self.presented(view, elements),
         })
     }

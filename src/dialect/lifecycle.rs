@@ -3,7 +3,6 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::channel;
 use crate::dialect::decode;
 use crate::dialect::elements::Elements;
 use crate::dialect::inbound::Fault;
@@ -91,10 +90,10 @@ impl Dialect {
     }
 }
 
-/// Whether DE 22 says that the card was read by chip, contactless or magnetic stripe.
+/// Whether this way of entry says that the card was read by chip, contactless or magnetic stripe.
 #[inline]
-pub(super) fn card_present(view: &View<'_>) -> bool {
-    matches!(channel::entry_mode(view), 2 | 5..=8 | 79 | 80 | 90..=92 | 95)
+pub(super) const fn card_present(mode: u16) -> bool {
+    matches!(mode, 2 | 5..=8 | 79 | 80 | 90..=92 | 95)
 }
 
 /// One of several amounts of twelve digits side by side. Spaces in front of it count as zeros.

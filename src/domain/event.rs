@@ -28,8 +28,6 @@ use super::request::Presented;
 use super::request::ProcessingCode;
 use super::time::Expiry;
 use super::usage::Channel;
-use super::usage::Kinds;
-use super::usage::MerchantPrint;
 use super::usage::Usage;
 
 /// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
@@ -357,14 +355,7 @@ impl Decided {
     /// What limits look at.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage {
-            channel: self.channel,
-            kind: Kinds::of(self.processing_code.kind()),
-            mcc: self.mcc,
-            country: self.country,
-            currency: self.amount.currency,
-            merchant: MerchantPrint::of(&self.key.merchant),
-        }
+        Usage::of(&self.key, self.processing_code, self.amount.currency, self.channel, self.mcc, self.country)
     }
 }
 
@@ -372,14 +363,7 @@ impl Advised {
     /// What limits look at.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage {
-            channel: self.channel,
-            kind: Kinds::of(self.processing_code.kind()),
-            mcc: self.mcc,
-            country: self.country,
-            currency: self.amount.currency,
-            merchant: MerchantPrint::of(&self.key.merchant),
-        }
+        Usage::of(&self.key, self.processing_code, self.amount.currency, self.channel, self.mcc, self.country)
     }
 }
 

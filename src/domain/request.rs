@@ -13,8 +13,6 @@ use super::party::TerminalId;
 use super::time::Expiry;
 use super::time::TransmissionTime;
 use super::usage::Channel;
-use super::usage::Kinds;
-use super::usage::MerchantPrint;
 use super::usage::Usage;
 
 /// System trace audit number (DE 11): six digits.
@@ -248,14 +246,7 @@ impl AuthorizationRequest {
     /// What limits and controls look at.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage {
-            channel: self.channel,
-            kind: Kinds::of(self.processing_code.kind()),
-            mcc: self.mcc,
-            country: self.country,
-            currency: self.amount.currency,
-            merchant: MerchantPrint::of(&self.key.merchant),
-        }
+        Usage::of(&self.key, self.processing_code, self.amount.currency, self.channel, self.mcc, self.country)
     }
 
     /// What a hold is taken in: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).

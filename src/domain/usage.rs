@@ -7,6 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::money::Currency;
 use super::party::MerchantId;
 use super::party::Text;
+use super::request::MessageKey;
+use super::request::ProcessingCode;
 use super::request::TransactionKind;
 
 /// The way in which a card is used. The dialect tells it from what the network says.
@@ -214,6 +216,22 @@ pub struct Usage {
     pub currency: Currency,
     /// DE 42.
     pub merchant: MerchantPrint,
+}
+
+impl Usage {
+    /// That of a message with this key, DE 3, DE 49, channel, DE 18 and DE 19.
+    #[must_use]
+    pub fn of(
+        key: &MessageKey,
+        code: ProcessingCode,
+        currency: Currency,
+        channel: Channel,
+        mcc: u16,
+        country: u16,
+    ) -> Self {
+        let (kind, merchant) = (Kinds::of(code.kind()), MerchantPrint::of(&key.merchant));
+        Self { channel, kind, mcc, country, currency, merchant }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Applying an advice: it sets the outcome of an authorization, whatever was decided before (R4, R14).
 
-use crate::domain::action::ActionCode;
 use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Sequence;
@@ -176,24 +175,10 @@ impl Shard {
 
     fn remember_advice(&mut self, sequence: Sequence, time: Timestamp, event: &Advised) {
         let class = advice_class(event.class);
-        self.remember(
-            event.slot,
-            time,
-            Remembered {
-                fingerprint: fingerprint(&event.key, class, event.card, self.seed),
-                sequence,
-                amount: event.amount.minor,
-                posted: 0,
-                available: 0,
-                transmission: event.key.transmission.digits(),
-                answered_s: time.seconds() as u32,
-                processing_code: event.processing_code.0,
-                currency: event.amount.currency.numeric(),
-                account_currency: event.amount.currency.numeric(),
-                approval_code: [0; 6],
-                action: ActionCode::Approved,
-            },
-        );
+        let print = fingerprint(&event.key, class, event.card, self.seed);
+        let (code, amount) = (event.processing_code, event.amount);
+        let entry = Remembered::acknowledged(print, sequence, time, &event.key, code, amount);
+        self.remember(event.slot, time, entry);
     }
 }
 

@@ -6,6 +6,10 @@
 
 use crate::domain::action::ActionCode;
 use crate::domain::event::Sequence;
+use crate::domain::money::Money;
+use crate::domain::request::MessageKey;
+use crate::domain::request::ProcessingCode;
+use crate::domain::time::Timestamp;
 
 /// One remembered outcome.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,30 @@ pub struct Remembered {
     pub approval_code: [u8; 6],
     /// The outcome.
     pub action: ActionCode,
+}
+
+impl Remembered {
+    /// That of an advice or a reversal, which is never declined.
+    pub(super) const fn acknowledged(
+        fingerprint: u64,
+        sequence: Sequence,
+        time: Timestamp,
+        key: &MessageKey,
+        code: ProcessingCode,
+        amount: Money,
+    ) -> Self {
+        Self {
+            fingerprint,
+            sequence,
+            amount: amount.minor,
+            transmission: key.transmission.digits(),
+            answered_s: time.seconds() as u32,
+            processing_code: code.0,
+            currency: amount.currency.numeric(),
+            account_currency: amount.currency.numeric(),
+            ..EMPTY
+        }
+    }
 }
 
 const EMPTY: Remembered = Remembered {

@@ -1,6 +1,5 @@
 //! Applying a reversal: it gives back what its original took, or leaves what waits for the original (R4, R7).
 
-use crate::domain::action::ActionCode;
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
@@ -223,23 +222,9 @@ impl Shard {
 
     /// A reversal for a card that is not ours leaves only its answer.
     fn remember_reversal(&mut self, sequence: Sequence, time: Timestamp, event: &Reversed) {
-        self.remember(
-            event.slot,
-            time,
-            Remembered {
-                fingerprint: fingerprint(&event.key, REVERSAL_CLASS, event.card, self.seed),
-                sequence,
-                amount: event.amount.minor,
-                posted: 0,
-                available: 0,
-                transmission: event.key.transmission.digits(),
-                answered_s: time.seconds() as u32,
-                processing_code: event.processing_code.0,
-                currency: event.amount.currency.numeric(),
-                account_currency: event.amount.currency.numeric(),
-                approval_code: [0; 6],
-                action: ActionCode::Approved,
-            },
-        );
+        let print = fingerprint(&event.key, REVERSAL_CLASS, event.card, self.seed);
+        let (code, amount) = (event.processing_code, event.amount);
+        let entry = Remembered::acknowledged(print, sequence, time, &event.key, code, amount);
+        self.remember(event.slot, time, entry);
     }
 }
