@@ -52,6 +52,7 @@ use turnpike::journal::writer;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::state_hash::StateHash;
 use turnpike::link::state;
@@ -359,6 +360,7 @@ impl World {
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
             credits: CreditsAt::Clearing,
+            clearing_tolerance: Tolerance(20),
             configuration: 1,
         };
         let policy = policy(lock(&self.peer).reply);

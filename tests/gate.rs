@@ -41,6 +41,7 @@ use turnpike::journal::writer::Writer;
 use turnpike::ledger::authorization::LegState;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::link::state;
 use turnpike::link::state::Moment;
@@ -114,6 +115,7 @@ impl House {
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
             credits: CreditsAt::Clearing,
+            clearing_tolerance: Tolerance(20),
             configuration: 1,
         };
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);

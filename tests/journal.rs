@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod journal {
+    pub(crate) mod clearing;
     pub(crate) mod crash;
     pub(crate) mod damage;
     pub(crate) mod events;

@@ -64,6 +64,7 @@ use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::ledger::authorization::AuthorizationState;
 use turnpike::ledger::directory::Location;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
 use turnpike::ledger::shard::Totals;
@@ -189,6 +190,7 @@ impl History {
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7_200 },
             credits: CreditsAt::Clearing,
+            clearing_tolerance: Tolerance(20),
             configuration: 1,
         };
         let mut history = Self {

@@ -13,12 +13,19 @@ use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
+use turnpike::authorizer::clear::Clearing;
 use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
+use turnpike::domain::clearing::Arn;
+use turnpike::domain::clearing::Function;
+use turnpike::domain::clearing::Part;
+use turnpike::domain::clearing::Presentment;
+use turnpike::domain::clearing::Purpose;
+use turnpike::domain::clearing::Usage;
 use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::CardOpened;
@@ -49,12 +56,13 @@ use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
 
 /// What can happen to a purchase of 100.00: an increment of 20.00, a partial reversal that leaves 70.00 of the first
-/// 100.00, a reversal of those 100.00, the network's word that it approved them, a completion with 110.00, and the end
-/// of its time.
+/// 100.00, a reversal of those 100.00, the network's word that it approved them, a completion with 110.00, its
+/// clearing record with the same amount, that record in a second file, and the end of its time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Step {
     Request,
@@ -65,10 +73,12 @@ enum Step {
     ReversalRepeat,
     Advice,
     Completion,
+    Clearing,
+    ClearingAgain,
     Expiry,
 }
 
-const STEPS: [(Step, &str); 9] = [
+const STEPS: [(Step, &str); 11] = [
     (Step::Request, "request"),
     (Step::Repeat, "repeat"),
     (Step::Increment, "increment"),
@@ -77,6 +87,8 @@ const STEPS: [(Step, &str); 9] = [
     (Step::ReversalRepeat, "repeat of the reversal"),
     (Step::Advice, "stand-in advice"),
     (Step::Completion, "completion"),
+    (Step::Clearing, "clearing"),
+    (Step::ClearingAgain, "clearing again"),
     (Step::Expiry, "expiry"),
 ];
 
@@ -188,6 +200,33 @@ fn reversal(stan: u32, replacement: Option<i64>) -> ReversalRequest {
     }
 }
 
+/// The clearing record of the purchase.
+fn presentment(amount: i64) -> Presentment {
+    let key = key(1);
+    Presentment {
+        network: key.network,
+        function: Function { purpose: Purpose::Purchase, reversal: false, usage: Usage::First, code: 501 },
+        part: Part::Whole,
+        pan: pan(),
+        arn: Arn::new(*b"24445006331001234567890").expect("digits"),
+        amount: usd(amount),
+        billing: None,
+        settlement: None,
+        authorized: None,
+        approval_code: None,
+        network_reference: key.network_reference,
+        rrn: Text::BLANK,
+        stan: None,
+        terminal: key.terminal,
+        merchant: key.merchant,
+        mcc: 5999,
+        country: Text::from_ascii(b"US"),
+        acquirer: key.acquirer,
+        local_date: None,
+        local_time: None,
+    }
+}
+
 impl House {
     fn new() -> Self {
         let slot = Slot::of_wallet(WALLET);
@@ -208,6 +247,7 @@ impl House {
                 time_zone_offset_minutes: 0,
                 expiry: ExpiryTable { rows: Vec::new(), otherwise_s: HOLD_S },
                 credits: CreditsAt::Clearing,
+                clearing_tolerance: Tolerance(20),
                 configuration: 1,
             },
             now: Timestamp::from_seconds(1_795_000_000),
@@ -269,6 +309,15 @@ impl House {
         self.keep(decision);
     }
 
+    fn clear(&mut self, presentment: &Presentment) {
+        let card = self.shard.card(self.card);
+        match self.authorizer.clear(presentment, &self.shard, Some(card)) {
+            Clearing::New(event, _) => self.record(&Event::Cleared(event)),
+            Clearing::Again(_) => {}
+            Clearing::Full(table) => panic!("{table} is full"),
+        }
+    }
+
     fn expire(&mut self) {
         self.now = self.now.plus_ms(u64::from(HOLD_S + 1) * 1_000);
         let now_s = self.now.seconds() as u32;
@@ -290,6 +339,7 @@ impl House {
             Step::ReversalRepeat => self.reverse(&ReversalRequest { repeat: true, ..reversal(4, None) }),
             Step::Advice => self.advise(&advice(1, MessageClass::Authorization, 10_000)),
             Step::Completion => self.advise(&advice(5, MessageClass::Financial, 11_000)),
+            Step::Clearing | Step::ClearingAgain => self.clear(&presentment(11_000)),
             Step::Expiry => self.expire(),
         }
     }

@@ -70,6 +70,7 @@ use turnpike::journal::writer::Settings;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::restore::Restoring;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::state_hash::StateHash;
@@ -324,6 +325,7 @@ impl House {
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
             credits: CreditsAt::Clearing,
+            clearing_tolerance: Tolerance(20),
             configuration: 1,
         };
         let policy = Policy {

@@ -28,6 +28,7 @@ use turnpike::journal::writer::Settings;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::state_hash::StateHash;
 use turnpike::pipeline::core::Pipeline;
@@ -78,6 +79,7 @@ pub fn house(fsync: bool, max_unsynced_ns: u64) -> House {
         time_zone_offset_minutes: 0,
         expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
         credits: CreditsAt::Clearing,
+        clearing_tolerance: Tolerance(20),
         configuration: 1,
     };
     let policy = Policy {

@@ -36,11 +36,13 @@ struct Change {
     action: ActionCode,
     effect: Effect,
     account: u16,
+    /// Its clearing record came first: what it posts is posted, and that is kept.
+    cleared: bool,
 }
 
 impl Change {
     const fn none(action: ActionCode) -> Self {
-        Self { sets: Sequence(0), action, effect: Effect::None, account: 0 }
+        Self { sets: Sequence(0), action, effect: Effect::None, account: 0, cleared: false }
     }
 }
 
@@ -74,11 +76,11 @@ impl Authorizer {
             None => Slot::of_unknown_card(advice.pan.masked()),
         };
         let change = match card {
-            Some(card) => change(advice, shard, card),
+            Some(card) => self.change(advice, shard, card),
             None => Change::none(ActionCode::UnknownCard),
         };
         let opens = match change.effect {
-            Effect::None => false,
+            Effect::None => change.cleared,
             Effect::Post(_) => true,
             Effect::Hold(_) | Effect::Pend(_) => change.sets == Sequence(0),
         };
@@ -132,6 +134,50 @@ impl Authorizer {
             reason: advice.reason,
         })
     }
+
+    fn change(&self, advice: &Advice, shard: &Shard, card: &Card) -> Change {
+        let class = advice.class;
+        let posts = class == MessageClass::Financial && advice.approved;
+        let cleared = || shard.cleared_of_purchase(card, advice, self.clearing_tolerance);
+        if let Some(cleared) = posts.then(cleared).flatten() {
+            let (sets, account) = (cleared.sequence, cleared.account);
+            return Change { sets, account, cleared: true, ..Change::none(ActionCode::Approved) };
+        }
+        let known = match standing(advice, shard, card) {
+            Standing::Settled(action) => return Change::none(action),
+            Standing::Sets(known) => Some(known),
+            Standing::New => None,
+        };
+        let sets = known.map_or(Sequence(0), |known| known.sequence);
+        let billed = advice.billed();
+        if !advice.approved || billed.minor == 0 {
+            let account = known.map_or(0, |known| known.account);
+            // A completion that was declined says nothing about what it would have completed.
+            let sets = if known.is_some_and(|known| completes(known, class)) { Sequence(0) } else { sets };
+            return Change { sets, account, ..Change::none(ActionCode::Approved) };
+        }
+        let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
+        let found = by_billing.or_else(|| {
+            shard.account_in(card, advice.amount.currency).map(|account| (account, advice.amount.minor))
+        });
+        let Some((account, amount)) = found else { return Change::none(ActionCode::CurrencyNotHeld) };
+        if !fits(account.held, amount) || !fits(account.posted, amount) {
+            return Change::none(ActionCode::InvalidAmount);
+        }
+        let amount = match class {
+            MessageClass::Authorization => {
+                amount.min(left_by_partial_reversal(advice, shard, card, known, amount))
+            }
+            MessageClass::Financial => amount,
+        };
+        let effect = match (class, advice.is_credit()) {
+            (MessageClass::Authorization, false) => Effect::Hold(amount),
+            (MessageClass::Financial, false) => Effect::Post(amount),
+            (MessageClass::Authorization, true) => Effect::Pend(amount),
+            (MessageClass::Financial, true) => Effect::Post(-amount),
+        };
+        Change { sets, effect, account: account.number, ..Change::none(ActionCode::Approved) }
+    }
 }
 
 /// Where an administrative advice is kept that is about no card of ours.
@@ -152,47 +198,11 @@ fn posted_before(advice: &Advice, card: CardIdentity, shard: &Shard, now: Timest
     let class = advice.class as u8;
     let print = fingerprint(&advice.key, class, card, shard.seed());
     match shard.first_of(print, &advice.key, class, advice.repeat, now)? {
-        First::Authorization(first) if first.is_capture() => Some(first.sequence),
+        First::Authorization(first) if first.is_capture() || first.settles().is_some() => {
+            Some(first.sequence)
+        }
         First::Authorization(_) | First::Answer(_) => None,
     }
-}
-
-fn change(advice: &Advice, shard: &Shard, card: &Card) -> Change {
-    let class = advice.class;
-    let known = match standing(advice, shard, card) {
-        Standing::Settled(action) => return Change::none(action),
-        Standing::Sets(known) => Some(known),
-        Standing::New => None,
-    };
-    let sets = known.map_or(Sequence(0), |known| known.sequence);
-    let billed = advice.billed();
-    if !advice.approved || billed.minor == 0 {
-        let account = known.map_or(0, |known| known.account);
-        // A completion that was declined says nothing about what it would have completed.
-        let sets = if known.is_some_and(|known| completes(known, class)) { Sequence(0) } else { sets };
-        return Change { sets, action: ActionCode::Approved, effect: Effect::None, account };
-    }
-    let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
-    let found = by_billing.or_else(|| {
-        shard.account_in(card, advice.amount.currency).map(|account| (account, advice.amount.minor))
-    });
-    let Some((account, amount)) = found else { return Change::none(ActionCode::CurrencyNotHeld) };
-    if !fits(account.held, amount) || !fits(account.posted, amount) {
-        return Change::none(ActionCode::InvalidAmount);
-    }
-    let amount = match class {
-        MessageClass::Authorization => {
-            amount.min(left_by_partial_reversal(advice, shard, card, known, amount))
-        }
-        MessageClass::Financial => amount,
-    };
-    let effect = match (class, advice.is_credit()) {
-        (MessageClass::Authorization, false) => Effect::Hold(amount),
-        (MessageClass::Financial, false) => Effect::Post(amount),
-        (MessageClass::Authorization, true) => Effect::Pend(amount),
-        (MessageClass::Financial, true) => Effect::Post(-amount),
-    };
-    Change { sets, action: ActionCode::Approved, effect, account: account.number }
 }
 
 /// What an advice finds.

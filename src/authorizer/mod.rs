@@ -6,6 +6,7 @@
 
 pub mod advise;
 pub mod approval_code;
+pub mod clear;
 pub mod decide;
 pub mod expiry;
 pub mod needs;
@@ -15,6 +16,8 @@ use crate::domain::answer::Answer;
 use crate::domain::event::Event;
 use approval_code::ApprovalCodes;
 use expiry::ExpiryTable;
+
+use crate::ledger::presented::Tolerance;
 
 /// What every decision is made with.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Authorizer {
     pub expiry: ExpiryTable,
     /// When an original credit or a payment reaches the account (R15).
     pub credits: CreditsAt,
+    /// How far clearing may be above what was authorized where less than the network's id says what it is about.
+    pub clearing_tolerance: Tolerance,
     /// The low half of the configuration's version, for records.
     pub configuration: u32,
 }

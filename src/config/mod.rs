@@ -4,6 +4,7 @@
 //! bounds, unknown keys, and what does not fit together across keys. Reading files, and so the dialects of links, is
 //! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
+pub mod clearing;
 pub mod lifecycle;
 pub mod link;
 pub mod money;
@@ -18,6 +19,7 @@ use core::net::SocketAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::config::clearing::ClearingSettings;
 use crate::config::lifecycle::LifecycleSettings;
 use crate::config::link::LinkSettings;
 use crate::config::money::JournalSettings;
@@ -41,6 +43,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// `[ledger]`: how much there is room for, and how long what is remembered.
     pub ledger: LedgerSettings,
+    /// `[clearing]`: how clearing files are posted.
+    pub clearing: ClearingSettings,
     /// `[lifecycle]` and `[expiry.NAME]`: how authorizations end.
     pub lifecycle: LifecycleSettings,
     /// `[journal]`: what must be durable before an answer leaves.
@@ -76,6 +80,7 @@ impl Config {
         let mut config = Self {
             daemon: DaemonSettings::read(root.section("daemon")),
             admin: AdminSettings::read(root.section("admin")),
+            clearing: ClearingSettings::read(&root),
             lifecycle: LifecycleSettings::read(&root, ledger.hold_days),
             ledger,
             journal: JournalSettings::read(root.section("journal")),

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::domain::card::Pan;
+use crate::domain::cleared::RecordPrint;
 use crate::domain::day::Day;
 use crate::domain::day::TimeOfDay;
 use crate::domain::money::Money;
@@ -15,6 +14,7 @@ use crate::domain::party::Rrn;
 use crate::domain::party::TerminalId;
 use crate::domain::party::Text;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::ProcessingCode;
 use crate::domain::request::Stan;
 
 /// Digits of an acquirer reference number.
@@ -35,6 +35,25 @@ impl Arn {
     #[must_use]
     pub const fn ascii(&self) -> &[u8; ARN_DIGITS] {
         &self.0
+    }
+
+    /// The digits packed, two a byte, the first byte holding one.
+    #[must_use]
+    pub fn packed(&self) -> [u8; 12] {
+        let mut packed = [0; 12];
+        for (at, digit) in self.0.iter().enumerate() {
+            let half = at + 1;
+            packed[half / 2] |= (digit - b'0') << if half.is_multiple_of(2) { 4 } else { 0 };
+        }
+        packed
+    }
+
+    /// From [`Self::packed`]; `None` when a half is no digit.
+    #[must_use]
+    pub fn from_packed(packed: [u8; 12]) -> Option<Self> {
+        let half = |at: usize| packed[at / 2] >> (if at.is_multiple_of(2) { 4 } else { 0 }) & 15;
+        let digits = std::array::from_fn(|at| b'0' + half(at + 1));
+        if half(0) != 0 { None } else { Self::new(digits) }
     }
 }
 
@@ -83,6 +102,23 @@ impl Purpose {
     #[must_use]
     pub const fn is_credit(self) -> bool {
         matches!(self, Self::Refund | Self::OriginalCredit)
+    }
+
+    /// DE 3 of such a transaction.
+    #[must_use]
+    pub const fn processing_code(self) -> ProcessingCode {
+        ProcessingCode(match self {
+            Self::Purchase => 0,
+            Self::Cash => 10_000,
+            Self::Refund => 200_000,
+            Self::OriginalCredit => 260_000,
+        })
+    }
+
+    /// The purpose of this code (its discriminant).
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).map(|(purpose, _)| *purpose)
     }
 }
 
@@ -149,12 +185,24 @@ impl Part {
         }
     }
 
-    const fn bytes(self) -> [u8; 3] {
+    /// As three bytes, for records and fingerprints.
+    pub(crate) const fn bytes(self) -> [u8; 3] {
         match self {
             Self::Whole => [0; 3],
             Self::Numbered { sequence, count } => [1, sequence, count],
             Self::Partial => [2, 0, 0],
             Self::Final => [3, 0, 0],
+        }
+    }
+
+    /// The part that these bytes stand for.
+    pub(crate) const fn from_bytes(bytes: [u8; 3]) -> Option<Self> {
+        match bytes {
+            [0, 0, 0] => Some(Self::Whole),
+            [1, sequence, count] => Some(Self::Numbered { sequence, count }),
+            [2, 0, 0] => Some(Self::Partial),
+            [3, 0, 0] => Some(Self::Final),
+            _ => None,
         }
     }
 }
@@ -214,97 +262,17 @@ impl Presentment {
         self.billing.unwrap_or(self.amount)
     }
 
-    /// What tells it from every other record (R20).
+    /// What it is found again by: the same record in a second file, or twice in one, is posted once (R20).
     #[must_use]
-    pub const fn key(&self) -> RecordKey {
-        let Self { network, arn, pan, function, amount, part, .. } = *self;
-        RecordKey { network, arn, pan, code: function.code, amount, part }
-    }
-}
-
-/// What a record is known by (R20): the same one in a second file, or twice in one, is posted once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RecordKey {
-    /// The network.
-    pub network: NameId,
-    /// The acquirer's name for it.
-    pub arn: Arn,
-    /// The card.
-    pub pan: Pan,
-    /// [`Function::code`].
-    pub code: u32,
-    /// The amount of the transaction.
-    pub amount: Money,
-    /// Which part of the transaction.
-    pub part: Part,
-}
-
-impl RecordKey {
-    /// 128 bits that stand for the key, the same on every machine and at every start.
-    ///
-    /// They are not keyed: who knows the rest of a record can find its card number from them by trying. Where they are
-    /// kept on disk they belong sealed, or under a keyed hash (R34).
-    #[must_use]
-    pub fn fingerprint(&self) -> u128 {
-        let mut bytes = [0; 4 + ARN_DIGITS + 8 + 1 + 4 + 8 + 2 + 3];
-        let mut rest = bytes.as_mut_slice();
-        let mut put = |part: &[u8]| {
-            let (to, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
-            to.copy_from_slice(part);
-            rest = behind;
-        };
-        put(&self.network.0.to_le_bytes());
-        put(self.arn.ascii());
-        put(&self.pan.value().to_le_bytes());
-        put(&[self.pan.digits()]);
-        put(&self.code.to_le_bytes());
-        put(&self.amount.minor.to_le_bytes());
-        put(&self.amount.currency.numeric().to_le_bytes());
-        put(&self.part.bytes());
-        xxh3_128(&bytes)
+    pub fn print(&self) -> RecordPrint {
+        let Self { network, arn, pan, function, amount, part, .. } = self;
+        RecordPrint::of(*network, arn, pan.masked(), function.code, *amount, *part)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::money::Currency;
-
-    fn key() -> RecordKey {
-        RecordKey {
-            network: NameId::of("visa"),
-            arn: Arn::new(*b"24445006331001234567890").expect("digits"),
-            pan: Pan::from_ascii(b"4111111111111111").expect("a card number"),
-            code: 501,
-            amount: Money::new(1234, Currency::new(840).expect("a currency")),
-            part: Part::Whole,
-        }
-    }
-
-    #[test]
-    fn r20_every_part_of_a_key_tells_in_its_fingerprint() {
-        let one = key();
-        let currency = Currency::new(978).expect("a currency");
-        let others = [
-            RecordKey { network: NameId::of("mastercard"), ..one },
-            RecordKey { arn: Arn::new([b'2'; ARN_DIGITS]).expect("digits"), ..one },
-            RecordKey { pan: Pan::from_ascii(b"4111111111111112").expect("a card number"), ..one },
-            RecordKey { pan: Pan::from_ascii(b"04111111111111111").expect("a card number"), ..one },
-            RecordKey { code: 2501, ..one },
-            RecordKey { amount: Money::new(1235, one.amount.currency), ..one },
-            RecordKey { amount: Money::new(1234, currency), ..one },
-            RecordKey { part: Part::Partial, ..one },
-            RecordKey { part: Part::Final, ..one },
-            RecordKey { part: Part::Numbered { sequence: 1, count: 2 }, ..one },
-            RecordKey { part: Part::Numbered { sequence: 2, count: 2 }, ..one },
-        ];
-        let mut all: Vec<u128> = others.iter().chain([&one]).map(RecordKey::fingerprint).collect();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), others.len() + 1);
-        // The same for ever: it decides whether a record of an older file was posted.
-        assert_eq!(one.fingerprint(), key().fingerprint());
-    }
 
     #[test]
     fn r20_what_says_that_more_will_come_is_not_final() {
@@ -332,7 +300,6 @@ mod tests {
             assert_ne!(function(purpose, false).is_credit(), function(purpose, true).is_credit());
         }
         assert!(function(Purpose::Refund, false).is_credit() && function(Purpose::Cash, true).is_credit());
-        assert!(!format!("{:?}", key()).contains("4111111111111111"));
         assert_eq!(Arn::new([b' '; ARN_DIGITS]), None);
     }
 }

@@ -10,6 +10,8 @@ use super::card::CardStatus;
 use super::card::Pan;
 use super::card::ServiceCode;
 use super::card::Verification;
+use super::cleared::Cleared;
+use super::cleared::FilePosted;
 use super::control::Control;
 use super::limit::Limit;
 use super::limit::Number;
@@ -435,6 +437,10 @@ pub enum Event {
     LimitSet(LimitSet),
     /// A control was set or removed.
     ControlSet(ControlSet),
+    /// A clearing record was posted.
+    Cleared(Cleared),
+    /// A clearing file was posted, up to a place in it.
+    FilePosted(FilePosted),
 }
 
 impl Event {
@@ -455,6 +461,8 @@ impl Event {
             Self::CardStatusSet(event) => Some(event.slot),
             Self::LimitSet(event) => Some(event.slot),
             Self::ControlSet(event) => Some(event.slot),
+            Self::Cleared(event) => Some(event.slot),
+            Self::FilePosted(event) => Some(event.slot),
         }
     }
 }

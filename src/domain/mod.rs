@@ -6,6 +6,7 @@
 pub mod action;
 pub mod answer;
 pub mod card;
+pub mod cleared;
 pub mod clearing;
 pub mod control;
 pub mod day;

@@ -72,6 +72,12 @@ impl Slot {
         Self((card.0 >> super::card::CardRef::SERIAL_BITS) as u16 % SLOTS)
     }
 
+    /// The slot of anything that is spread by a number of its own.
+    #[must_use]
+    pub const fn wrapping(number: u64) -> Self {
+        Self((number % SLOTS as u64) as u16)
+    }
+
     /// The slot with this number; `None` from 1,024 on.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {

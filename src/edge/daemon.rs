@@ -480,6 +480,7 @@ fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
         time_zone_offset_minutes: config.daemon.time_zone_offset_minutes,
         expiry: config.lifecycle.expiry.clone(),
         credits: config.lifecycle.credits,
+        clearing_tolerance: config.clearing.tolerance,
         configuration: config.checksum() as u32,
     }
 }

@@ -21,6 +21,7 @@ pub mod snapshot_writer;
 pub mod storage;
 pub mod writer;
 
+mod cleared;
 mod exchange;
 mod field;
 mod limits;

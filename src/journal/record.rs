@@ -35,6 +35,7 @@ use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
+use crate::journal::cleared;
 use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
@@ -81,11 +82,15 @@ pub enum Kind {
     LimitSet = 13,
     /// [`Event::ControlSet`].
     ControlSet = 14,
+    /// [`Event::Cleared`].
+    Cleared = 15,
+    /// [`Event::FilePosted`].
+    FilePosted = 16,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -100,6 +105,8 @@ impl Kind {
         (Self::CardStatusSet, "card-status-set"),
         (Self::LimitSet, "limit-set"),
         (Self::ControlSet, "control-set"),
+        (Self::Cleared, "cleared"),
+        (Self::FilePosted, "file-posted"),
     ];
 
     /// The kind of an event.
@@ -120,6 +127,8 @@ impl Kind {
             Event::CardStatusSet(_) => Self::CardStatusSet,
             Event::LimitSet(_) => Self::LimitSet,
             Event::ControlSet(_) => Self::ControlSet,
+            Event::Cleared(_) => Self::Cleared,
+            Event::FilePosted(_) => Self::FilePosted,
         }
     }
 
@@ -161,6 +170,8 @@ impl Kind {
             12 => Some(Self::CardStatusSet),
             13 => Some(Self::LimitSet),
             14 => Some(Self::ControlSet),
+            15 => Some(Self::Cleared),
+            16 => Some(Self::FilePosted),
             _ => None,
         }
     }
@@ -244,6 +255,8 @@ pub fn encode(
         Event::CardStatusSet(set) => put_card_status(set, time, out),
         Event::LimitSet(set) => limits::put_limit_set(set, time, out),
         Event::ControlSet(set) => limits::put_control_set(set, time, out),
+        Event::Cleared(event) => cleared::put_cleared(event, time, out),
+        Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
     }
 }
 
@@ -301,6 +314,8 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::CardStatusSet => Event::CardStatusSet(take_card_status(slot?, &mut take)?),
         Kind::LimitSet => Event::LimitSet(limits::take_limit_set(slot?, &mut take)?),
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
+        Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
+        Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -73,6 +73,17 @@ impl Shard {
         let card = self.position_of(event.card)?;
         let position = self.position_on(card, event.sets).ok_or(ApplyError::NoSuchAuthorization)?;
         let entry = *self.authorizations.at(position);
+        if entry.is_clearing() {
+            // Its clearing record came first, and has posted it.
+            let settled = Authorization {
+                state: AuthorizationState::Settled,
+                taken: 0,
+                answered: event.sets.0 as i64,
+                ..self.advised_entry(sequence, time, event)
+            };
+            let linked = self.link_closed(event.slot, card, settled, time);
+            return linked.map(|_| ()).ok_or(ApplyError::Full("authorizations"));
+        }
         if event.effect == Effect::None {
             let legs = entry.legs.with(LegState::NETWORK_DECLINED);
             if entry.state.is_open() {

@@ -105,6 +105,8 @@ impl Shard {
             }
             Event::LimitSet(set) => self.set_limit(sequence, time, set)?,
             Event::ControlSet(set) => self.set_control(set)?,
+            Event::Cleared(cleared) => self.cleared(sequence, time, cleared)?,
+            Event::FilePosted(posted) => self.file_posted(time, posted),
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

@@ -50,6 +50,9 @@ pub enum AuthorizationState {
     Expired = 7,
     /// No authorization: a partial reversal, kept for its repeats (R5).
     Cut = 8,
+    /// No authorization: of a posting and the clearing record of it the one that came later, or what took a posting
+    /// back; it moves nothing itself, and is kept so that it is known again (R14, R20).
+    Settled = 9,
 }
 
 impl AuthorizationState {
@@ -66,6 +69,7 @@ impl AuthorizationState {
             Self::Captured => "captured",
             Self::Expired => "expired",
             Self::Cut => "partial-reversal",
+            Self::Settled => "settled",
         }
     }
 
@@ -82,6 +86,7 @@ impl AuthorizationState {
             6 => Some(Self::Captured),
             7 => Some(Self::Expired),
             8 => Some(Self::Cut),
+            9 => Some(Self::Settled),
             _ => None,
         }
     }
@@ -95,7 +100,7 @@ impl AuthorizationState {
     /// Whether it is what a request or an advice asked for, not only the trace of a reversal.
     #[must_use]
     pub const fn is_authorization(self) -> bool {
-        !matches!(self, Self::Tombstone | Self::Vacant | Self::Cut)
+        !matches!(self, Self::Tombstone | Self::Vacant | Self::Cut | Self::Settled)
     }
 }
 
@@ -171,7 +176,8 @@ pub struct Authorization {
     /// Held, posted or pending, minor units of the account's currency.
     pub taken: i64,
     /// What the first answer approved, in the same units: its repeats say so again, whatever became of it since. Of a
-    /// capture what no first request was known for when it came.
+    /// capture what no first request was known for when it came; of what is settled the record of the posting that
+    /// it is about.
     pub answered: i64,
     /// The record that closed it; zero while it is open.
     pub closed_by: Sequence,
@@ -189,8 +195,8 @@ pub struct Authorization {
     pub account: u16,
     /// The outcome of the request.
     pub action: ActionCode,
-    /// 1 or 2; 4 for a partial reversal; 0 for a tombstone that does not know it. With [`Self::INCREMENT`] it adds to
-    /// another one.
+    /// 1 or 2; 3 for a clearing record; 4 for a partial reversal; 0 for a tombstone that does not know it. With
+    /// [`Self::INCREMENT`] it adds to another one.
     pub class: u8,
     /// Where it stands.
     pub state: AuthorizationState,
@@ -260,6 +266,16 @@ impl Authorization {
         self.network_reference != 0
             && self.network_reference == other.network_reference
             && self.network == other.network
+    }
+
+    /// Whether it is what a request or an advice asked for. What a clearing record left is none of that: no message
+    /// gives a presentment back (R14).
+    #[must_use]
+    pub const fn is_of_message(&self) -> bool {
+        match self.state {
+            AuthorizationState::Settled => self.class().is_some(),
+            state => state.is_authorization() && !self.is_clearing(),
+        }
     }
 
     /// Whether it posts what another one held, or what none was known for.

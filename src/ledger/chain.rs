@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
+use crate::domain::party::MerchantId;
 use crate::domain::party::TerminalId;
 use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
@@ -248,13 +249,25 @@ impl Shard {
     }
 
     pub(super) fn fingerprint_of(&self, entry: &Authorization) -> u64 {
-        let card = self.cards.at(entry.card).reference.0;
+        self.fingerprint_on(self.cards.at(entry.card), entry)
+    }
+
+    /// What the index would find it by on this card.
+    pub(super) fn fingerprint_on(&self, card: &Card, entry: &Authorization) -> u64 {
         let Authorization { acquirer, network, stan, rrn, terminal, .. } = entry;
-        fingerprint_of(card, *acquirer, *network, *stan, rrn, *terminal, entry.digit(), self.seed)
+        fingerprint_of(card.reference.0, *acquirer, *network, *stan, rrn, *terminal, entry.digit(), self.seed)
+    }
+
+    pub(super) fn terminal_print(&self, terminal: &TerminalId) -> u32 {
+        terminal_bits(terminal, self.seed)
+    }
+
+    pub(super) fn merchant_print(&self, merchant: &MerchantId) -> u32 {
+        xxh3_64_with_seed(&merchant.0, self.seed) as u32
     }
 
     pub(super) fn merchant_bits(&self, key: &MessageKey) -> u32 {
-        xxh3_64_with_seed(&key.merchant.0, self.seed) as u32
+        self.merchant_print(&key.merchant)
     }
 
     /// The open authorizations of a card, newest first.
@@ -511,7 +524,7 @@ impl Shard {
         list: impl Iterator<Item = (u32, &'s Authorization)>,
         search: &Search<'_>,
     ) -> impl Iterator<Item = (Match, &'s Authorization)> {
-        let authorizations = list.filter(|(_, entry)| entry.state.is_authorization());
+        let authorizations = list.filter(|(_, entry)| entry.is_of_message());
         authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)))
     }
 

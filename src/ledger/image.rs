@@ -11,6 +11,7 @@
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
+//!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
@@ -26,6 +27,7 @@ use crate::domain::card::CardRef;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::party::Slot;
 
 use super::answers::Remembered;
 use super::authorization::Authorization;
@@ -47,6 +49,9 @@ pub(super) struct Copying {
 
 /// Bytes that are reserved for wallets which change before their turn, so that few events have to grow the memory.
 const EARLY_BYTES: usize = 64 * 1024;
+
+/// Marks the number of currencies where slots know of suspense and clearing files.
+pub(super) const FILED: u16 = 1 << 15;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
@@ -105,13 +110,15 @@ impl Shard {
             Event::LimitSet(event) => self.wallet_of_subject(event.subject),
             Event::ControlSet(event) => self.wallet_of_subject(event.subject),
             // What changes no account is part of its slot, which was copied at the cut.
+            Event::Cleared(event) if event.outcome.is_suspended() => None,
             Event::Decided(event) if event.effect == Effect::None => None,
             Event::Decided(event) => self.wallet_by_card(event.card),
             Event::Reversed(event) => self.wallet_by_card(event.card),
             Event::Advised(event) => self.wallet_by_card(event.card),
             Event::Unanswered(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Expired(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
-            Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) => None,
+            Event::Cleared(event) => self.wallet_by_card(event.card),
+            Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) | Event::FilePosted(_) => None,
         };
         if let Some(wallet) = wallet {
             self.preserve(wallet);
@@ -135,7 +142,8 @@ impl Shard {
 
     fn put_shard(&self, out: &mut Vec<u8>) {
         put(out, (self.slots.len() as u16).to_le_bytes());
-        put(out, (self.totals.len() as u16).to_le_bytes());
+        let filed = if self.filed.is_empty() { 0 } else { FILED };
+        put(out, (self.totals.len() as u16 | filed).to_le_bytes());
         for totals in &self.totals {
             put(out, totals.currency.numeric().to_le_bytes());
             for amount in [totals.wallets, totals.funding, totals.settlement, totals.held] {
@@ -149,6 +157,9 @@ impl Shard {
             put(out, (self.answers.of_slot(index).count() as u32).to_le_bytes());
             for answer in self.answers.of_slot(index) {
                 put_answer(&answer, out);
+            }
+            if filed != 0 {
+                self.put_filed(Slot::wrapping(u64::from(self.first_slot) + index as u64), out);
             }
         }
     }

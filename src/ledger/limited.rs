@@ -37,6 +37,8 @@ pub(super) enum Counts {
     More(Usage),
     /// It posts what was authorized before, of which so much was held and is counted already.
     Before(i64, Usage),
+    /// Not at all: what it posts stays counted with what holds it.
+    Not,
 }
 
 impl Shard {
@@ -94,6 +96,7 @@ impl Shard {
                 limits.change_to(owners, record, *held, taken);
                 Ok(())
             }
+            Counts::Not => Ok(()),
             _ if taken.minor == 0 => Ok(()),
             // It was held before there was a limit.
             Counts::Before(held, _) if *held != 0 => Ok(()),

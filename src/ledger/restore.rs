@@ -24,6 +24,7 @@ use super::books::sum_totals;
 use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::image::FILED;
 use super::image::LIMITED;
 use super::limits_image::count_limits;
 use super::room::Needs;
@@ -77,12 +78,14 @@ impl Restoring {
     pub fn shard_part(&mut self, image: &[u8], cut: Sequence) -> Result<Vec<Slot>, ImageError> {
         let mut take = Take { rest: image, of: "shard" };
         let (slots, currencies) = (take.u16()?, take.u16()?);
+        let (currencies, filed) = (currencies & !FILED, currencies & FILED != 0);
         let mut noted = Vec::new();
         for _ in 0..currencies {
             let currency = take.currency()?;
             let [wallets, funding, settlement, held] =
                 [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
-            noted.push(Totals { currency, wallets, funding, settlement, held });
+            let suspense = -(wallets + funding + settlement);
+            noted.push(Totals { currency, wallets, funding, settlement, suspense, held });
         }
         let mut found = Vec::new();
         for _ in 0..slots {
@@ -94,6 +97,9 @@ impl Restoring {
             }
             shard.applied = shard.applied.max(cut);
             take_slot(&mut take, shard, slot)?;
+            if filed {
+                shard.take_filed(&mut take, slot)?;
+            }
             found.push(slot);
         }
         self.noted = sum_totals([self.noted.as_slice(), &noted].into_iter());
@@ -165,7 +171,7 @@ impl Restoring {
                 shard.append_closed(usize::from(slot - shard.first_slot), *position);
             }
             for totals in &mut shard.totals {
-                totals.settlement = -(totals.wallets + totals.funding);
+                totals.settlement = -(totals.wallets + totals.funding + totals.suspense);
             }
         }
         let found = self.books.totals();
@@ -358,7 +364,7 @@ pub(super) struct Take<'a> {
 }
 
 impl Take<'_> {
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {
+    pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {
         let (value, rest) = self.rest.split_first_chunk::<N>().ok_or(ImageError::Short(self.of))?;
         self.rest = rest;
         Ok(*value)
@@ -382,6 +388,10 @@ impl Take<'_> {
 
     pub(super) fn i64(&mut self) -> Result<i64, ImageError> {
         self.bytes().map(i64::from_le_bytes)
+    }
+
+    pub(super) fn u128(&mut self) -> Result<u128, ImageError> {
+        self.bytes().map(u128::from_le_bytes)
     }
 
     fn i128(&mut self) -> Result<i128, ImageError> {

@@ -89,6 +89,14 @@ impl Shard {
                 self.give_back_posting(position)?;
                 self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER);
             }
+            AuthorizationState::Settled if !stands => {
+                // It found its amount posted by a clearing record, and stands for that.
+                let posting = entry.settles().and_then(|posting| self.position_on(entry.card, posting));
+                if let Some(posting) = posting {
+                    self.give_back_posting(posting)?;
+                }
+                self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER);
+            }
             // Nothing is left to give back.
             _ => self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER),
         }

@@ -10,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
+use crate::domain::request::MessageClass;
 
 use super::shard::Capacity;
 
@@ -62,12 +63,17 @@ impl Needs {
             Event::Decided(decided) => decided.effect != Effect::None,
             // A completion posts beside what it completes.
             Event::Advised(Advised { effect: Effect::Post(_), .. }) => true,
+            // What finds itself cleared leaves that, and nothing else.
+            Event::Advised(Advised {
+                effect: Effect::None, class: MessageClass::Financial, sets, ..
+            }) => *sets != Sequence(0),
             Event::Advised(advised) => advised.sets == Sequence(0) && advised.effect != Effect::None,
             Event::Reversed(reversed) => {
                 // A tombstone, or what a partial one is remembered by; on a card of ours only.
                 let leaves = reversed.undoes == Sequence(0) || reversed.keeps.is_some();
                 leaves && matches!(reversed.card, CardIdentity::Known(_))
             }
+            Event::Cleared(cleared) => !cleared.outcome.is_suspended(),
             _ => false,
         };
         needs.authorizations += usize::from(adds);

@@ -22,6 +22,7 @@ use super::index::Index;
 use super::limits::Limits;
 use super::slab::NONE;
 use super::slab::Slab;
+use super::suspense::Filed;
 
 /// The least that a shard has spare of anything.
 const SPARE_MIN: usize = 64;
@@ -218,7 +219,7 @@ pub(super) struct SlotState {
     pub(super) closed_len: u32,
 }
 
-/// What one currency's accounts add up to in a shard, minor units. The first three sum to zero.
+/// What one currency's accounts add up to in a shard, minor units. All but what is held sums to zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Totals {
     /// The currency.
@@ -229,6 +230,8 @@ pub struct Totals {
     pub funding: i128,
     /// The settlement account: what is owed to networks and merchants.
     pub settlement: i128,
+    /// The suspense account: what was cleared and no wallet could take.
+    pub suspense: i128,
     /// Held by open authorizations.
     pub held: i128,
 }
@@ -237,7 +240,7 @@ impl Totals {
     /// The sum of all postings: zero, or money was made or lost.
     #[must_use]
     pub const fn sum(&self) -> i128 {
-        self.wallets + self.funding + self.settlement
+        self.wallets + self.funding + self.settlement + self.suspense
     }
 
     /// Adds another shard's totals of the same currency.
@@ -245,6 +248,7 @@ impl Totals {
         self.wallets += other.wallets;
         self.funding += other.funding;
         self.settlement += other.settlement;
+        self.suspense += other.suspense;
         self.held += other.held;
     }
 }
@@ -277,6 +281,7 @@ pub struct Shard {
     /// Message fingerprints to authorizations, and with [`super::chain::ANSWER_BIT`] to answers.
     pub(super) messages: Index,
     pub(super) limits: Limits,
+    pub(super) filed: Filed,
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
@@ -312,6 +317,7 @@ impl Shard {
             open_authorizations: 0,
             answers,
             limits: Limits::with_capacity(capacity.limits, capacity.counted, seed),
+            filed: Filed::default(),
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),

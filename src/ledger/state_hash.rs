@@ -48,7 +48,7 @@ impl StateHash {
             let mut hasher = Xxh3::new();
             hasher.update(&[0]);
             hasher.update(&total.currency.numeric().to_le_bytes());
-            for value in [total.wallets, total.funding, total.settlement, total.held] {
+            for value in [total.wallets, total.funding, total.settlement, total.suspense, total.held] {
                 hasher.update(&value.to_le_bytes());
             }
             self.0 = self.0.wrapping_add(hasher.digest128());
@@ -132,6 +132,7 @@ impl Shard {
             }
         }
         self.limits.hash_into(&mut hash);
+        self.hash_filed(&mut hash);
         hash
     }
 }

@@ -220,6 +220,7 @@ impl Shard {
         }
         self.audit_lists()?;
         self.audit_counted()?;
+        self.audit_suspense()?;
         let mut wallets = std::collections::BTreeMap::<Currency, (i128, i128)>::new();
         for (position, wallet) in self.wallets.iter() {
             for account in self.accounts_of(position) {

@@ -60,7 +60,7 @@ pub struct Pipeline {
     pub(super) opening: Mutex<()>,
     pub(super) seed: u64,
     keys: Arc<Keys>,
-    authorizer: Authorizer,
+    pub(super) authorizer: Authorizer,
     pub(super) policy: Policy,
     pub(super) journal: CachePadded<Mutex<Buffer>>,
     pub(super) wake: Condvar,

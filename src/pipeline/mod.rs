@@ -5,6 +5,7 @@
 //! Locks are taken in one order: opening of cards, shard (lower first), journal buffer.
 
 pub mod channel;
+pub mod clearing;
 pub mod core;
 pub mod expiry;
 pub mod gate;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::journal::clearing::any_clearing;
 use crate::journal::memory::Memory;
 use crate::journal::settings::any_setting;
 use turnpike::crypto::vault::Vault;
@@ -150,11 +151,11 @@ pub(crate) fn slot() -> impl Strategy<Value = Slot> {
     (0..1024_u16).prop_map(|number| Slot::new(number).expect("a slot"))
 }
 
-fn money() -> impl Strategy<Value = Money> {
+pub(crate) fn money() -> impl Strategy<Value = Money> {
     (any::<i64>(), 0..1000_u16).prop_map(|(minor, numeric)| Money::new(minor, currency(numeric)))
 }
 
-fn card() -> impl Strategy<Value = CardIdentity> {
+pub(crate) fn card() -> impl Strategy<Value = CardIdentity> {
     prop_oneof![
         any::<u64>().prop_map(|card| CardIdentity::Known(CardRef(card))),
         (0..1_000_000_u32, 0..10_000_u16, 8..20_u8).prop_map(|(first6, last4, digits)| {
@@ -178,11 +179,11 @@ fn class() -> impl Strategy<Value = MessageClass> {
     prop_oneof![Just(MessageClass::Authorization), Just(MessageClass::Financial)]
 }
 
-fn approval_code() -> impl Strategy<Value = Option<ApprovalCode>> {
+pub(crate) fn approval_code() -> impl Strategy<Value = Option<ApprovalCode>> {
     proptest::option::of(any::<[u8; 6]>().prop_map(ApprovalCode))
 }
 
-fn key() -> impl Strategy<Value = MessageKey> {
+pub(crate) fn key() -> impl Strategy<Value = MessageKey> {
     let numbers = (any::<u32>(), any::<u32>(), 0..1_000_000_u32, transmission(), institution());
     (numbers, text(), text(), text(), any::<u64>()).prop_map(
         |((network, link, stan, transmission, acquirer), rrn, terminal, merchant, network_reference)| {
@@ -437,7 +438,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting()
+        2 => any_setting(), 2 => any_clearing()
     ]
 }
 

@@ -14,6 +14,7 @@ use turnpike::domain::time::Timestamp;
 use turnpike::journal::buffer::Pending;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
+use turnpike::ledger::presented::Tolerance;
 use turnpike::link::state;
 use turnpike::link::state::Moment;
 use turnpike::link::state::SocketId;
@@ -124,6 +125,7 @@ impl Daemon {
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
             credits: CreditsAt::Clearing,
+            clearing_tolerance: Tolerance(20),
             configuration: 1,
         };
         let start = writer.start();

@@ -1,6 +1,7 @@
 //! `turnpike journal export`: the records of a journal as lines of JSON or as CSV, for people and for other programs.
 //! Card numbers are masked. A daemon may be running.
 
+mod column;
 mod row;
 
 use std::io;
@@ -22,7 +23,8 @@ use crate::domain::time::Timestamp;
 use crate::edge::commands::complain;
 use crate::edge::disk::Disk;
 use crate::edge::exit;
-use crate::edge::export::row::Column;
+use crate::edge::export::column::Cell;
+use crate::edge::export::column::Column;
 use crate::edge::export::row::Row;
 use crate::edge::keys;
 use crate::journal::record::Kind;
@@ -256,8 +258,8 @@ impl Sink {
                     let Some(cell) = cell else { continue };
                     write!(out, "{separator}\"{name}\":")?;
                     match cell {
-                        row::Cell::Text(text) => serde_json::to_writer(&mut *out, text)?,
-                        row::Cell::Number(_) | row::Cell::Flag(_) => write!(out, "{cell}")?,
+                        Cell::Text(text) => serde_json::to_writer(&mut *out, text)?,
+                        Cell::Number(_) | Cell::Flag(_) => write!(out, "{cell}")?,
                     }
                     separator = ',';
                 }

@@ -6,6 +6,9 @@ use crate::dialect::describe::shown;
 use crate::domain::card::CardIdentity;
 use crate::domain::card::CardRef;
 use crate::domain::card::Verification;
+use crate::domain::cleared::Cleared;
+use crate::domain::cleared::FilePosted;
+use crate::domain::clearing::Part;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::Advised;
 use crate::domain::event::CardOpened;
@@ -34,187 +37,8 @@ use crate::domain::request::ProcessingCode;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::domain::usage::Channel;
-
-macro_rules! columns {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// The fields of records, in the order in which they are written.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub(super) enum Column {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Column {
-            /// The name of every field.
-            pub(super) const NAMES: &[&str] = &[$($text,)*];
-        }
-    };
-}
-
-columns! {
-    /// The record's number.
-    Sequence = "sequence";
-    /// When it was appended, RFC 3339 in UTC with nanoseconds.
-    Time = "time";
-    /// Which event.
-    Kind = "kind";
-    /// The slot; absent for a record that touches every slot or none.
-    Slot = "slot";
-    /// The wallet's number.
-    Wallet = "wallet";
-    /// The account's number in its wallet.
-    Account = "account";
-    /// The card's reference, the same in every record about it.
-    Card = "card";
-    /// The card number, first six and last four digits: where a card is opened, and of one that is not ours.
-    Pan = "pan";
-    /// YYMM.
-    Expiry = "expiry";
-    /// Of the card.
-    ServiceCode = "service_code";
-    /// Of the card or the wallet.
-    Status = "status";
-    /// What the card's product asks for.
-    Verification = "verification";
-    /// 01xx or 02xx.
-    Class = "class";
-    /// The MTI of a noted message.
-    Mti = "mti";
-    /// It came as a repeat.
-    Repeat = "repeat";
-    /// A reversal advice, not a request.
-    Advice = "advice";
-    /// The network's number.
-    Network = "network";
-    /// The link's number.
-    Link = "link";
-    /// DE 11.
-    Stan = "stan";
-    /// DE 7.
-    Transmission = "transmission";
-    /// DE 32.
-    Acquirer = "acquirer";
-    /// DE 37.
-    Rrn = "rrn";
-    /// DE 41.
-    Terminal = "terminal";
-    /// DE 42.
-    Merchant = "merchant";
-    /// The network's id of the transaction.
-    NetworkReference = "network_reference";
-    /// DE 3.
-    ProcessingCode = "processing_code";
-    /// DE 18.
-    Mcc = "mcc";
-    /// DE 19.
-    Country = "country";
-    /// DE 22.
-    EntryMode = "entry_mode";
-    /// How the card was used.
-    Channel = "channel";
-    /// DE 4, or what an account was funded with; minor units.
-    Amount = "amount";
-    /// DE 49, or the account's; ISO 4217 numeric.
-    Currency = "currency";
-    /// DE 6, minor units.
-    BillingAmount = "billing_amount";
-    /// DE 51.
-    BillingCurrency = "billing_currency";
-    /// What came to be verified, without its values.
-    Presented = "presented";
-    /// The request adds to an open authorization.
-    Increment = "increment";
-    /// What was found out before the decision, as a number.
-    Facts = "facts";
-    /// The outcome by its name.
-    Action = "action";
-    /// What an advice tells was approved.
-    Approved = "approved";
-    /// DE 38.
-    ApprovalCode = "approval_code";
-    /// Why the message was sent.
-    Reason = "reason";
-    /// What was done to the account.
-    Effect = "effect";
-    /// How much of it, minor units of the account.
-    EffectAmount = "effect_amount";
-    /// The account's posted balance before.
-    PostedBefore = "posted_before";
-    /// What it had held before.
-    HeldBefore = "held_before";
-    /// How far below zero it may go.
-    Overdraft = "overdraft";
-    /// When the hold ends unless something ends it earlier.
-    HoldUntil = "hold_until";
-    /// DE 90: the original's class.
-    OriginalClass = "original_class";
-    /// DE 90: the original's DE 11.
-    OriginalStan = "original_stan";
-    /// DE 90: the original's DE 7.
-    OriginalTransmission = "original_transmission";
-    /// DE 90: the original's DE 32.
-    OriginalAcquirer = "original_acquirer";
-    /// The record of the authorization that a reversal undoes.
-    Undoes = "undoes";
-    /// The whole purchase is undone.
-    Whole = "whole";
-    /// What a partial reversal is to leave, minor units.
-    Keeps = "keeps";
-    /// Whose decision it undoes.
-    Legs = "legs";
-    /// The record of the authorization whose outcome an advice sets.
-    Sets = "sets";
-    /// The record of the authorization whose answer was not sent.
-    Unanswered = "unanswered";
-    /// The record of the authorization whose time was over.
-    Expired = "expired";
-    /// Of a limit or a control of a card or a wallet: 1 to 16.
-    Number = "number";
-    /// The limit that was set; absent when it was removed.
-    Limit = "limit";
-    /// The control that was set; absent when it was removed.
-    Control = "control";
-    /// The checksum of the configuration; its low half in records that were made under it.
-    Configuration = "configuration";
-    /// From the read of the last byte to the decision, microseconds.
-    DecidedAfterUs = "decided_after_us";
-    /// Of the seed file.
-    Checksum = "checksum";
-    /// Of the seed file, lines with data.
-    Lines = "lines";
-    /// Every line of the seed file is loaded.
-    Complete = "complete";
-    /// A bound of the ledger; so are the next four.
-    RepeatWindowS = "repeat_window_s";
-    /// Answered declines kept for each slot.
-    AnswersPerSlot = "answers_per_slot";
-    /// Closed authorizations kept for each slot.
-    ClosedPerSlot = "closed_per_slot";
-    /// For how long.
-    ClosedWindowS = "closed_window_s";
-    /// Authorizations of one card.
-    AuthorizationsPerCard = "authorizations_per_card";
-}
-
-/// One value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Cell {
-    /// A whole number.
-    Number(i128),
-    /// A text, fit for a terminal and without a card number.
-    Text(String),
-    /// Yes or no.
-    Flag(bool),
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
-            Self::Flag(flag) => flag.fmt(f),
-        }
-    }
-}
+use crate::edge::export::column::Cell;
+use crate::edge::export::column::Column;
 
 /// One record.
 pub(super) struct Row {
@@ -248,6 +72,8 @@ impl Row {
             Event::CardStatusSet(event) => row.card_status(event),
             Event::LimitSet(event) => row.limit_set(event),
             Event::ControlSet(event) => row.control_set(event),
+            Event::Cleared(event) => row.cleared(event),
+            Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
         }
         row
@@ -308,6 +134,48 @@ impl Row {
         self.text(Column::Checksum, format!("{checksum:032x}"));
         self.number(Column::Lines, *lines);
         self.flag(Column::Complete, *complete);
+    }
+
+    fn file_posted(&mut self, event: &FilePosted) {
+        let FilePosted { slot: _, checksum, records, of } = event;
+        self.text(Column::Checksum, format!("{checksum:032x}"));
+        self.number(Column::Records, *records);
+        self.number(Column::Lines, *of);
+        self.flag(Column::Complete, event.is_complete());
+    }
+
+    fn cleared(&mut self, event: &Cleared) {
+        self.card(event.card);
+        self.number(Column::Account, event.account);
+        self.text(Column::Network, format!("{:08x}", event.network.0));
+        self.text(Column::Purpose, event.function.purpose.name());
+        self.flag(Column::Reversal, event.function.reversal);
+        if let Some(part) = match event.part {
+            Part::Whole => None,
+            Part::Numbered { sequence, count } => Some(format!("{sequence} of {count}")),
+            Part::Partial => Some("partial".to_owned()),
+            Part::Final => Some("final".to_owned()),
+        } {
+            self.text(Column::Part, part);
+        }
+        self.text(Column::Arn, event.arn.to_string());
+        self.amounts(event.amount, event.billing);
+        self.approval_code(event.approval_code);
+        if event.network_reference != 0 {
+            self.text(Column::NetworkReference, event.network_reference.to_string());
+        }
+        self.given(Column::Rrn, &event.rrn.to_string());
+        self.given(Column::Terminal, &event.terminal.to_string());
+        self.given(Column::Merchant, &event.merchant.to_string());
+        if event.acquirer.0 != 0 {
+            self.text(Column::Acquirer, event.acquirer.0.to_string());
+        }
+        self.digits(Column::Mcc, event.mcc, 4);
+        self.text(Column::Outcome, event.outcome.name());
+        self.text(Column::MatchedBy, event.by.name());
+        self.unless_zero(Column::Matches, event.matches.0);
+        self.number(Column::EffectAmount, event.posted);
+        self.text(Column::Configuration, format!("{:08x}", event.configuration));
     }
 
     fn card_opened(&mut self, event: &CardOpened) {

@@ -1,0 +1,204 @@
+//! What becomes of a clearing record (R14, R15, R20). It is never declined: the network has paid the merchant. What no
+//! wallet can take waits on the suspense account.
+
+use crate::domain::card::CardIdentity;
+use crate::domain::cleared::Clearance;
+use crate::domain::cleared::Cleared;
+use crate::domain::cleared::MatchedBy;
+use crate::domain::clearing::Presentment;
+use crate::domain::clearing::Usage;
+use crate::domain::event::Sequence;
+use crate::domain::money::Money;
+use crate::domain::party::Slot;
+use crate::ledger::authorization::Authorization;
+use crate::ledger::presented::NearMiss;
+use crate::ledger::presented::Presented;
+use crate::ledger::shard::Account;
+use crate::ledger::shard::Card;
+use crate::ledger::shard::Shard;
+
+use super::Authorizer;
+
+/// What is to be done about a clearing record.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, and a box would be an allocation"
+)]
+pub enum Clearing {
+    /// Journal and apply the event; the rest explains it.
+    New(Cleared, Explanation),
+    /// The same record was handled by this record of the journal: nothing happens.
+    Again(Sequence),
+    /// A table is full: nothing may happen until there is room.
+    Full(&'static str),
+}
+
+/// Why a clearing record was handled as it was, for its report.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// What it belongs to, as that stood before.
+    pub matched: Option<Matched>,
+    /// What it nearly fits, where it belongs to nothing.
+    pub near: Vec<NearMiss>,
+}
+
+/// An authorization or a posting that a clearing record belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched {
+    /// As it stood.
+    pub authorization: Authorization,
+    /// What its purchase still held, minor units of its account.
+    pub held: i64,
+}
+
+/// To which account how much is posted.
+struct Target {
+    account: u16,
+    amount: Money,
+}
+
+impl Authorizer {
+    /// Decides what becomes of a clearing record. `card` is `None` for a card that is not ours.
+    #[must_use]
+    pub fn clear(&self, presentment: &Presentment, shard: &Shard, card: Option<&Card>) -> Clearing {
+        let slot = match card {
+            Some(card) => Slot::of_wallet(shard.wallet_of(card)),
+            None => Slot::of_unknown_card(presentment.pan.masked()),
+        };
+        let before = card.and_then(|card| shard.cleared_before(card, presentment));
+        if let Some(before) = before.or_else(|| shard.suspended_before(slot, presentment.print())) {
+            return Clearing::Again(before);
+        }
+        let suspend = |outcome| {
+            if !shard.has_room_to_suspend(slot) {
+                return Clearing::Full("suspense");
+            }
+            let amount = signed(presentment, presentment.billed());
+            let target = Target { account: 0, amount };
+            let event = self.cleared(presentment, slot, card, outcome, &target);
+            Clearing::New(event, Explanation::default())
+        };
+        let Some(card) = card else { return suspend(Clearance::UnknownCard) };
+        if presentment.function.usage == Usage::Second {
+            return suspend(Clearance::SecondPresentment);
+        }
+        if !shard.has_room_for_use(card) {
+            return Clearing::Full("authorizations");
+        }
+        let found = if presentment.function.reversal {
+            shard.returned_by(card, presentment)
+        } else {
+            shard.presented(card, presentment, self.clearing_tolerance)
+        };
+        let Some(target) = target(presentment, shard, card, found.as_ref()) else {
+            return suspend(Clearance::CurrencyNotHeld);
+        };
+        let outcome = outcome(presentment, found.as_ref());
+        if outcome.posts() && !fits(shard, card, &target) {
+            return suspend(Clearance::AmountOutOfRange);
+        }
+        let matched = found.map(|found| Matched {
+            authorization: *found.authorization,
+            held: shard.left_of(found.authorization, true),
+        });
+        let near = match found {
+            Some(_) => Vec::new(),
+            None => shard.near_misses(card, presentment, self.clearing_tolerance),
+        };
+        let event = Cleared {
+            matches: found.map_or(Sequence(0), |found| found.authorization.sequence),
+            by: found.map_or(MatchedBy::Nothing, |found| found.by),
+            posted: if outcome.posts() { target.amount.minor } else { 0 },
+            ..self.cleared(presentment, slot, Some(card), outcome, &target)
+        };
+        Clearing::New(event, Explanation { matched, near })
+    }
+
+    fn cleared(
+        &self,
+        presentment: &Presentment,
+        slot: Slot,
+        card: Option<&Card>,
+        outcome: Clearance,
+        target: &Target,
+    ) -> Cleared {
+        let unknown = CardIdentity::Unknown(presentment.pan.masked());
+        Cleared {
+            slot,
+            card: card.map_or(unknown, |card| CardIdentity::Known(card.reference)),
+            account: target.account,
+            network: presentment.network,
+            function: presentment.function,
+            part: presentment.part,
+            arn: presentment.arn,
+            amount: presentment.amount,
+            billing: presentment.billing,
+            approval_code: presentment.approval_code,
+            network_reference: presentment.network_reference,
+            rrn: presentment.rrn,
+            terminal: presentment.terminal,
+            merchant: presentment.merchant,
+            acquirer: presentment.acquirer,
+            mcc: presentment.mcc,
+            outcome,
+            by: MatchedBy::Nothing,
+            matches: Sequence(0),
+            posted: target.amount.minor,
+            posted_in: target.amount.currency,
+            configuration: self.configuration,
+        }
+    }
+}
+
+fn outcome(presentment: &Presentment, found: Option<&Presented<'_>>) -> Clearance {
+    match found {
+        None => Clearance::Forced,
+        Some(_) if presentment.function.reversal => Clearance::Returned,
+        Some(found) if found.posted => Clearance::AlreadyPosted,
+        Some(found) if found.authorization.state.is_open() => Clearance::Captured,
+        Some(_) => Clearance::Late,
+    }
+}
+
+/// Where a record is posted: to the account that was authorized, if that is in one of the record's currencies; else to
+/// the wallet's first in the cardholder's currency, or in that of the transaction (R11). `None` when it has neither.
+fn target(
+    presentment: &Presentment,
+    shard: &Shard,
+    card: &Card,
+    found: Option<&Presented<'_>>,
+) -> Option<Target> {
+    let amounts = [Some(presentment.billed()), Some(presentment.amount)];
+    let authorized = found.and_then(|found| {
+        let currency = shard.account_currency(found.authorization)?;
+        let amount = amounts.into_iter().flatten().find(|amount| amount.currency == currency)?;
+        Some((found.authorization.account, amount))
+    });
+    let first = || {
+        amounts.into_iter().flatten().find_map(|amount| {
+            shard.account_in(card, amount.currency).map(|account| (account.number, amount))
+        })
+    };
+    let (account, amount) = authorized.or_else(first)?;
+    Some(Target { account, amount: signed(presentment, amount) })
+}
+
+/// What leaves the account.
+const fn signed(presentment: &Presentment, amount: Money) -> Money {
+    let minor = if presentment.function.is_credit() { -amount.minor } else { amount.minor };
+    Money::new(minor, amount.currency)
+}
+
+/// Whether the balance can take it in either direction, with what is held, so that nothing is journaled that can't be
+/// applied.
+fn fits(shard: &Shard, card: &Card, target: &Target) -> bool {
+    let account = shard.account_in(card, target.amount.currency);
+    let takes = |account: &Account| {
+        let amount = target.amount.minor.saturating_abs();
+        [account.posted, account.held]
+            .into_iter()
+            .all(|balance| balance.checked_add(amount).is_some() && balance.checked_sub(amount).is_some())
+    };
+    account.is_some_and(takes)
+}

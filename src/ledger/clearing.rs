@@ -1,0 +1,222 @@
+//! Applying a clearing record (R14, R15, R20): it posts what was authorized, or what nothing is known of; it gives a
+//! posting back; or it finds that a message had posted it before.
+//!
+//! Whatever becomes of it, a record about a card of ours leaves an entry among the card's closed ones, so that the same
+//! record in another file is known again, and its reversal finds it. The entry's DE 32 and DE 11 with DE 7 hold the
+//! prints of the record and of its acquirer reference ([`RecordPrint`], [`ArnPrint`]), which no message has.
+
+use crate::domain::card::MaskedPan;
+use crate::domain::cleared::ArnPrint;
+use crate::domain::cleared::Clearance;
+use crate::domain::cleared::Cleared;
+use crate::domain::cleared::RecordPrint;
+use crate::domain::clearing::Presentment;
+use crate::domain::event::Sequence;
+use crate::domain::time::Timestamp;
+
+use super::apply::ApplyError;
+use super::apply::moved;
+use super::authorization::Authorization;
+use super::authorization::AuthorizationState;
+use super::authorization::LegState;
+use super::limited::Counts;
+use super::shard::Card;
+use super::shard::Shard;
+
+/// The class digit of what a clearing record left.
+pub const CLEARING_CLASS: u8 = 3;
+
+/// What a clearing record about a card is found again by, in the fields of an authorization.
+#[derive(Clone, Copy)]
+struct Kept {
+    acquirer: u64,
+    stan: u32,
+    transmission: u32,
+}
+
+impl Kept {
+    const fn of(record: RecordPrint, arn: ArnPrint) -> Self {
+        Self { acquirer: record.0 as u64, stan: arn.0 as u32, transmission: (arn.0 >> 32) as u32 }
+    }
+}
+
+impl Authorization {
+    /// Whether it is what a clearing record left.
+    #[must_use]
+    pub const fn is_clearing(&self) -> bool {
+        self.digit() == CLEARING_CLASS
+    }
+
+    /// Whether a clearing record with this acquirer reference left it.
+    pub(super) const fn is_of_arn(&self, arn: ArnPrint) -> bool {
+        self.is_clearing() && self.stan == arn.0 as u32 && self.transmission == (arn.0 >> 32) as u32
+    }
+
+    /// Of a clearing record that moved nothing itself, and of a message that found itself cleared: the record whose
+    /// posting it found or gave back.
+    #[must_use]
+    pub const fn settles(&self) -> Option<Sequence> {
+        match self.state {
+            AuthorizationState::Settled => Some(Sequence(self.answered as u64)),
+            _ => None,
+        }
+    }
+}
+
+impl Shard {
+    /// The record by which this one was posted before, as long as that is in memory.
+    #[must_use]
+    pub fn cleared_before(&self, card: &Card, presentment: &Presentment) -> Option<Sequence> {
+        let masked = card.masked();
+        let kept = Kept::of(presentment.print(), ArnPrint::of(presentment.network, &presentment.arn, masked));
+        let sought = Authorization {
+            acquirer: kept.acquirer,
+            stan: kept.stan,
+            rrn: presentment.rrn.0,
+            terminal: self.terminal_print(&presentment.terminal),
+            network: presentment.network.0 as u16,
+            class: CLEARING_CLASS,
+            ..Authorization::VACANT
+        };
+        let fingerprint = self.fingerprint_on(card, &sought);
+        let found = self.messages.find(fingerprint, |position| {
+            let Some(entry) = self.authorizations.get(position) else { return false };
+            entry.is_clearing()
+                && entry.acquirer == kept.acquirer
+                && entry.stan == kept.stan
+                && entry.transmission == kept.transmission
+                && self.cards.at(entry.card).reference == card.reference
+        });
+        found.map(|position| self.authorizations.at(position).sequence)
+    }
+
+    /// Posts a clearing record, or keeps it.
+    pub(super) fn cleared(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        event: &Cleared,
+    ) -> Result<(), ApplyError> {
+        if event.outcome.is_suspended() {
+            return self.suspend(sequence, time, event);
+        }
+        let card = self.position_of(event.card)?;
+        let entry = self.cleared_entry(sequence, time, card, event);
+        if event.matches == Sequence(0) {
+            let answered = if event.function.reversal { 0 } else { entry.taken };
+            let entry = Authorization { answered, ..entry };
+            return self.open(event.slot, card, entry, || Counts::One(event.usage()), time);
+        }
+        let position = self.position_on(card, event.matches).ok_or(ApplyError::NoSuchAuthorization)?;
+        // A request that comes after the posting of it is late (R4).
+        let orphan = event.outcome.posts() && !self.knows_beginning(card, self.authorizations.at(position));
+        let entry = Authorization { answered: if orphan { entry.taken } else { 0 }, ..entry };
+        match event.outcome {
+            Clearance::Returned => self.give_back_posting(position)?,
+            Clearance::AlreadyPosted => {}
+            _ if event.part.is_final() => {
+                let before = self.authorizations.at(position).state;
+                // What was held goes first, so that a balance near its limit can take what is posted.
+                let held = self.capture(sequence, time, event.slot, position)?;
+                let counts = || match held {
+                    Some(held) => Counts::Before(held, event.usage()),
+                    None if before == AuthorizationState::Captured => Counts::More(event.usage()),
+                    None => Counts::One(event.usage()),
+                };
+                return self.open(event.slot, card, entry, counts, time);
+            }
+            _ => {
+                let open = self.authorizations.at(position).state.is_open();
+                self.take_part(position, event)?;
+                let counts = || if open { Counts::Not } else { Counts::One(event.usage()) };
+                return self.open(event.slot, card, entry, counts, time);
+            }
+        }
+        let kept = Authorization {
+            state: AuthorizationState::Settled,
+            taken: 0,
+            answered: event.matches.0 as i64,
+            legs: LegState(0),
+            ..entry
+        };
+        self.link_closed(event.slot, card, kept, time).ok_or(ApplyError::Full("authorizations")).map(|_| ())
+    }
+
+    /// What a clearing record leaves on its card.
+    fn cleared_entry(
+        &self,
+        sequence: Sequence,
+        time: Timestamp,
+        card: u32,
+        event: &Cleared,
+    ) -> Authorization {
+        let masked: MaskedPan = self.cards.at(card).masked();
+        let kept = Kept::of(event.print(masked), ArnPrint::of(event.network, &event.arn, masked));
+        Authorization {
+            sequence,
+            network_reference: event.network_reference,
+            acquirer: kept.acquirer,
+            stan: kept.stan,
+            transmission: kept.transmission,
+            rrn: event.rrn.0,
+            terminal: self.terminal_print(&event.terminal),
+            merchant: self.merchant_print(&event.merchant),
+            approval_code: event.approval_code.map_or([0; 6], |code| code.0),
+            network: event.network.0 as u16,
+            processing_code: event.processing_code().0,
+            amount: event.amount.minor,
+            currency: event.amount.currency.numeric(),
+            account: event.account,
+            taken: event.posted,
+            changed_s: time.seconds() as u32,
+            class: CLEARING_CLASS,
+            state: AuthorizationState::Posted,
+            legs: LegState::CAPTURE,
+            ..Authorization::VACANT
+        }
+    }
+
+    /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts will come.
+    /// What limits have counted of it stays counted: it is taken all the same.
+    fn take_part(&mut self, position: u32, event: &Cleared) -> Result<(), ApplyError> {
+        let named = *self.authorizations.at(position);
+        let mut left = event.posted.saturating_abs();
+        let mut next = Some(position).filter(|_| named.state.is_open());
+        while let Some(at) = next {
+            let entry = *self.authorizations.at(at);
+            // Amounts of two currencies can't be set off; the hold then stays until the last part or its time ends it.
+            let part =
+                if entry.account == event.account { left.min(entry.taken.saturating_abs()) } else { 0 };
+            if part > 0 {
+                self.give_back_part(at, part * entry.taken.signum())?;
+                left -= part;
+            }
+            next = self.open_increment_after(&named, at).filter(|_| left > 0);
+        }
+        Ok(())
+    }
+
+    /// The next open increment of a purchase behind one of its authorizations on the card's list.
+    fn open_increment_after(&self, named: &Authorization, at: u32) -> Option<u32> {
+        let card = self.cards.at(named.card);
+        let mut members = self.open_of(card).filter(|(position, entry)| {
+            *position != at
+                && entry.is_increment()
+                && entry.is_of_group(named)
+                && entry.sequence != named.sequence
+                && entry.taken != 0
+        });
+        members.next().map(|(position, _)| position)
+    }
+
+    /// Leaves less of what an open authorization takes.
+    fn give_back_part(&mut self, position: u32, part: i64) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let wallet = self.cards.at(entry.card).wallet;
+        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        let after = moved(account, entry.state, -part)?;
+        self.settle(wallet, after, entry.state, -part);
+        self.authorizations.at_mut(position).taken = entry.taken - part;
+        Ok(())
+    }
+}
