@@ -1,12 +1,13 @@
 //! The command line: verbs and their flags. What they do is in `turnpike::edge`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
-use turnpike::edge::clearing_commands;
+use turnpike::edge::clearing::command as clearing;
 use turnpike::edge::commands;
 use turnpike::edge::decode;
 use turnpike::edge::decode::DecodeArgs;
@@ -70,9 +71,25 @@ enum Verb {
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
-    /// Look through a clearing file.
+    /// Post a clearing file: send it to the running daemon, and tell what became of its records. A file that was posted
+    /// in part goes on where it was, one that was posted whole changes nothing.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Clearing(ClearingArgs),
+}
+
+#[derive(clap::Args)]
+struct ClearingArgs {
     #[command(subcommand)]
-    Clearing(ClearingVerb),
+    verb: Option<ClearingVerb>,
+    /// Mastercard IPM, Visa BASE II, CSV or JSON lines.
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+    /// Where the daemon's admin face listens.
+    #[arg(long, default_value = "127.0.0.1:8580")]
+    http: SocketAddr,
+    /// Which records are printed, a line of JSON each.
+    #[arg(long, value_enum, default_value = "exceptions")]
+    lines: clearing::Lines,
 }
 
 #[derive(Subcommand)]
@@ -127,7 +144,14 @@ pub(crate) fn run() -> ExitCode {
         Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
-        Verb::Clearing(ClearingVerb::Check { file }) => clearing_commands::check(&file),
+        Verb::Clearing(ClearingArgs { verb: Some(ClearingVerb::Check { file }), .. }) => {
+            clearing::check(&file)
+        }
+        Verb::Clearing(ClearingArgs { file: Some(file), http, lines, .. }) => {
+            clearing::post(&file, http, lines)
+        }
+        // The command line asks for one of the two.
+        Verb::Clearing(_) => exit::USAGE,
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
             journal_commands::inspect(&data_dir, batches)
         }

@@ -10,6 +10,7 @@ use crate::domain::clearing::Usage;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
+use crate::domain::request::MessageClass;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::presented::NearMiss;
 use crate::ledger::presented::Presented;
@@ -67,7 +68,7 @@ impl Authorizer {
             None => Slot::of_unknown_card(presentment.pan.masked()),
         };
         let before = card.and_then(|card| shard.cleared_before(card, presentment));
-        if let Some(before) = before.or_else(|| shard.suspended_before(slot, presentment.print())) {
+        if let Some(before) = before.or_else(|| shard.suspended_before(slot, presentment.key().print())) {
             return Clearing::Again(before);
         }
         let suspend = |outcome| {
@@ -95,7 +96,7 @@ impl Authorizer {
             return suspend(Clearance::CurrencyNotHeld);
         };
         let outcome = outcome(presentment, found.as_ref());
-        if outcome.posts() && !fits(shard, card, &target) {
+        if !fits(shard, card, &target) {
             return suspend(Clearance::AmountOutOfRange);
         }
         let matched = found.map(|found| Matched {
@@ -109,7 +110,13 @@ impl Authorizer {
         let event = Cleared {
             matches: found.map_or(Sequence(0), |found| found.authorization.sequence),
             by: found.map_or(MatchedBy::Nothing, |found| found.by),
-            posted: if outcome.posts() { target.amount.minor } else { 0 },
+            posted: match found {
+                _ if outcome.posts() => target.amount.minor,
+                Some(found) if outcome == Clearance::AlreadyPosted => {
+                    difference(found.authorization, &target)
+                }
+                _ => 0,
+            },
             ..self.cleared(presentment, slot, Some(card), outcome, &target)
         };
         Clearing::New(event, Explanation { matched, near })
@@ -159,6 +166,13 @@ fn outcome(presentment: &Presentment, found: Option<&Presented<'_>>) -> Clearanc
         Some(found) if found.authorization.state.is_open() => Clearance::Captured,
         Some(_) => Clearance::Late,
     }
+}
+
+/// What a credit that was given when it was authorized got too little, or too much (R15). What a 02xx posted stands as
+/// it is (R14).
+fn difference(posted: &Authorization, target: &Target) -> i64 {
+    let at_once = posted.class() == Some(MessageClass::Authorization) && posted.account == target.account;
+    if at_once { target.amount.minor.saturating_sub(posted.taken) } else { 0 }
 }
 
 /// Where a record is posted: to the account that was authorized, if that is in one of the record's currencies; else to

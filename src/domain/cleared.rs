@@ -181,9 +181,31 @@ pub struct Cleared {
     pub configuration: u32,
 }
 
-/// What a clearing record is found again by (R20): 128 bits of its network, acquirer reference, card, function, amount
-/// and part. Of the card only the digits that may be shown go in, since the acquirer gives a reference only once; so
-/// they may stand in the journal (R34).
+/// What a clearing record is known by (R20): the same one in a second file, or twice in one, is posted once.
+///
+/// Of the card only the digits that may be shown are in it, since an acquirer gives a reference number only once; so
+/// what is made of it may stand on disk (R34).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordKey {
+    /// The network.
+    pub network: NameId,
+    /// The acquirer's name for it.
+    pub arn: Arn,
+    /// The card.
+    pub card: MaskedPan,
+    /// What it is.
+    pub function: Function,
+    /// The amount of the transaction.
+    pub amount: Money,
+    /// Which part of the transaction.
+    pub part: Part,
+    /// The network's own id of the transaction. It counts where the acquirer gave the record no name (all zeros).
+    pub network_reference: u64,
+    /// DE 38. It counts there too.
+    pub approval_code: Option<ApprovalCode>,
+}
+
+/// 128 bits that stand for a record's key, the same on every machine and at every start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RecordPrint(pub u128);
 
@@ -191,49 +213,54 @@ pub struct RecordPrint(pub u128);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ArnPrint(pub u64);
 
-/// Bytes of network, acquirer reference and masked card number.
-const NAMED_BYTES: usize = 4 + ARN_DIGITS + 4 + 2 + 1;
+/// Bytes of network, acquirer reference, masked card number, and what stands for a reference of zeros.
+const NAMED_BYTES: usize = 4 + ARN_DIGITS + 4 + 2 + 1 + 8 + 6;
 
-fn named(network: NameId, arn: &Arn, card: MaskedPan) -> [u8; NAMED_BYTES] {
-    let (first6, last4, digits) = card.parts();
-    let mut bytes = [0; NAMED_BYTES];
-    bytes[..4].copy_from_slice(&network.0.to_le_bytes());
-    bytes[4..4 + ARN_DIGITS].copy_from_slice(arn.ascii());
-    let rest = &mut bytes[4 + ARN_DIGITS..];
-    rest[..4].copy_from_slice(&first6.to_le_bytes());
-    rest[4..6].copy_from_slice(&last4.to_le_bytes());
-    rest[6] = digits;
-    bytes
-}
-
-impl ArnPrint {
-    /// Of a record of a network about a card.
-    #[must_use]
-    pub fn of(network: NameId, arn: &Arn, card: MaskedPan) -> Self {
-        Self(xxh3_64(&named(network, arn, card)))
+impl RecordKey {
+    fn named(&self) -> [u8; NAMED_BYTES] {
+        let (first6, last4, digits) = self.card.parts();
+        let mut bytes = [0; NAMED_BYTES];
+        let (name, rest) = bytes.split_at_mut(4 + ARN_DIGITS);
+        name[..4].copy_from_slice(&self.network.0.to_le_bytes());
+        name[4..].copy_from_slice(self.arn.ascii());
+        rest[..4].copy_from_slice(&first6.to_le_bytes());
+        rest[4..6].copy_from_slice(&last4.to_le_bytes());
+        rest[6] = digits;
+        if self.arn.is_zero() {
+            rest[7..15].copy_from_slice(&self.network_reference.to_le_bytes());
+            rest[15..].copy_from_slice(&self.approval_code.map_or([0; 6], |code| code.0));
+        }
+        bytes
     }
-}
 
-impl RecordPrint {
-    /// Of a record of a network about a card.
+    /// What the record is found again by.
     #[must_use]
-    pub fn of(network: NameId, arn: &Arn, card: MaskedPan, code: u32, amount: Money, part: Part) -> Self {
-        let mut bytes = [0; NAMED_BYTES + 4 + 8 + 2 + 3];
+    pub fn print(&self) -> RecordPrint {
+        let Self { function, amount, part, .. } = self;
+        let mut bytes = [0; NAMED_BYTES + 5 + 10 + 3];
         let (name, rest) = bytes.split_at_mut(NAMED_BYTES);
-        name.copy_from_slice(&named(network, arn, card));
-        rest[..4].copy_from_slice(&code.to_le_bytes());
-        rest[4..12].copy_from_slice(&amount.minor.to_le_bytes());
-        rest[12..14].copy_from_slice(&amount.currency.numeric().to_le_bytes());
-        rest[14..].copy_from_slice(&part.bytes());
-        Self(xxh3_128(&bytes))
+        name.copy_from_slice(&self.named());
+        rest[..4].copy_from_slice(&function.code.to_le_bytes());
+        rest[4] = function.purpose as u8 | if function.reversal { 1 << 7 } else { 0 };
+        rest[5..13].copy_from_slice(&amount.minor.to_le_bytes());
+        rest[13..15].copy_from_slice(&amount.currency.numeric().to_le_bytes());
+        rest[15..].copy_from_slice(&part.bytes());
+        RecordPrint(xxh3_128(&bytes))
+    }
+
+    /// What its reversal is found by.
+    #[must_use]
+    pub fn arn_print(&self) -> ArnPrint {
+        ArnPrint(xxh3_64(&self.named()))
     }
 }
 
 impl Cleared {
-    /// What it is found again by. `card` is the card's number, masked.
+    /// What it is known by. `card` is the card's number, masked.
     #[must_use]
-    pub fn print(&self, card: MaskedPan) -> RecordPrint {
-        RecordPrint::of(self.network, &self.arn, card, self.function.code, self.amount, self.part)
+    pub const fn key(&self, card: MaskedPan) -> RecordKey {
+        let Self { network, arn, function, amount, part, network_reference, approval_code, .. } = *self;
+        RecordKey { network, arn, card, function, amount, part, network_reference, approval_code }
     }
 
     /// DE 3 of such a transaction.
@@ -289,39 +316,67 @@ mod tests {
     use super::*;
     use crate::domain::card::Pan;
     use crate::domain::clearing::Purpose;
+    use crate::domain::clearing::Usage;
+
+    fn key() -> RecordKey {
+        let pan = Pan::from_ascii(b"4111111111111111").expect("a card number");
+        RecordKey {
+            network: NameId::of("visa"),
+            arn: Arn::new(*b"24445006331001234567890").expect("digits"),
+            card: pan.masked(),
+            function: Function {
+                purpose: Purpose::Purchase,
+                reversal: false,
+                usage: Usage::First,
+                code: 501,
+            },
+            amount: Money::new(1234, Currency::new(840).expect("a currency")),
+            part: Part::Whole,
+            network_reference: 0,
+            approval_code: None,
+        }
+    }
 
     #[test]
-    fn r20_every_part_of_a_record_tells_in_its_print_but_the_middle_of_the_card_number() {
-        let print = |network: &str, arn: u8, pan: &[u8], code, amount: (i64, u16), part| {
-            let card = Pan::from_ascii(pan).expect("a card number").masked();
-            let amount = Money::new(amount.0, Currency::new(amount.1).expect("a currency"));
-            let arn = Arn::new([arn; ARN_DIGITS]).expect("digits");
-            RecordPrint::of(NameId::of(network), &arn, card, code, amount, part)
-        };
-        let (pan, other) = (b"4111111111111111", b"4111111111111112");
-        let numbered = |sequence| Part::Numbered { sequence, count: 2 };
+    fn r20_every_part_of_a_key_tells_in_its_print_but_the_middle_of_the_card_number() {
+        let one = key();
+        let card = |digits: &[u8]| Pan::from_ascii(digits).expect("a card number").masked();
+        let currency = Currency::new(978).expect("a currency");
+        let function = one.function;
+        let zeros = RecordKey { arn: Arn::new([b'0'; ARN_DIGITS]).expect("digits"), ..one };
         let all = [
-            print("visa", b'2', pan, 501, (1234, 840), Part::Whole),
-            print("mastercard", b'2', pan, 501, (1234, 840), Part::Whole),
-            print("visa", b'3', pan, 501, (1234, 840), Part::Whole),
-            print("visa", b'2', other, 501, (1234, 840), Part::Whole),
-            print("visa", b'2', b"04111111111111111", 501, (1234, 840), Part::Whole),
-            print("visa", b'2', pan, 2501, (1234, 840), Part::Whole),
-            print("visa", b'2', pan, 501, (1235, 840), Part::Whole),
-            print("visa", b'2', pan, 501, (1234, 978), Part::Whole),
-            print("visa", b'2', pan, 501, (1234, 840), Part::Partial),
-            print("visa", b'2', pan, 501, (1234, 840), Part::Final),
-            print("visa", b'2', pan, 501, (1234, 840), numbered(1)),
-            print("visa", b'2', pan, 501, (1234, 840), numbered(2)),
+            one,
+            RecordKey { network: NameId::of("mastercard"), ..one },
+            RecordKey { arn: Arn::new([b'2'; ARN_DIGITS]).expect("digits"), ..one },
+            RecordKey { card: card(b"4111111111111112"), ..one },
+            RecordKey { card: card(b"04111111111111111"), ..one },
+            RecordKey { function: Function { code: 2501, ..function }, ..one },
+            RecordKey { function: Function { reversal: true, ..function }, ..one },
+            RecordKey { function: Function { purpose: Purpose::Refund, ..function }, ..one },
+            RecordKey { amount: Money::new(1235, one.amount.currency), ..one },
+            RecordKey { amount: Money::new(1234, currency), ..one },
+            RecordKey { part: Part::Partial, ..one },
+            RecordKey { part: Part::Final, ..one },
+            RecordKey { part: Part::Numbered { sequence: 1, count: 2 }, ..one },
+            RecordKey { part: Part::Numbered { sequence: 2, count: 2 }, ..one },
+            zeros,
+            RecordKey { network_reference: 7, ..zeros },
+            RecordKey { approval_code: Some(ApprovalCode(*b"A1B2C3")), ..zeros },
         ];
-        let mut different = all.to_vec();
+        let mut different: Vec<RecordPrint> = all.iter().map(RecordKey::print).collect();
         different.sort_unstable();
         different.dedup();
         assert_eq!(different.len(), all.len());
+        // Neither what may not be shown is in it, nor what only some formats have.
+        for same in [
+            RecordKey { card: card(b"4111112222221111"), ..one },
+            RecordKey { network_reference: 7, ..one },
+            RecordKey { approval_code: Some(ApprovalCode(*b"A1B2C3")), ..one },
+        ] {
+            assert_eq!((same.print(), same.arn_print()), (one.print(), one.arn_print()));
+        }
         // The same for ever: it decides whether a record of an older file was posted.
-        assert_eq!(all[0], RecordPrint(79_902_589_015_227_080_429_708_880_533_927_737_003));
-        let same = print("visa", b'2', b"4111112222221111", 501, (1234, 840), Part::Whole);
-        assert_eq!(same, all[0], "what may not be shown is not in it");
+        assert_eq!(one.print(), RecordPrint(128_914_369_583_160_746_605_078_848_863_284_455_752));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::card::Pan;
-use crate::domain::cleared::RecordPrint;
+use crate::domain::cleared::RecordKey;
 use crate::domain::day::Day;
 use crate::domain::day::TimeOfDay;
 use crate::domain::money::Money;
@@ -29,6 +29,12 @@ impl Arn {
     #[must_use]
     pub fn new(digits: [u8; ARN_DIGITS]) -> Option<Self> {
         digits.iter().all(u8::is_ascii_digit).then_some(Self(digits))
+    }
+
+    /// Whether the acquirer gave none: all digits are zero.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0 == [b'0'; ARN_DIGITS]
     }
 
     /// The digits in ASCII.
@@ -262,11 +268,20 @@ impl Presentment {
         self.billing.unwrap_or(self.amount)
     }
 
-    /// What it is found again by: the same record in a second file, or twice in one, is posted once (R20).
+    /// What it is known by (R20).
     #[must_use]
-    pub fn print(&self) -> RecordPrint {
-        let Self { network, arn, pan, function, amount, part, .. } = self;
-        RecordPrint::of(*network, arn, pan.masked(), function.code, *amount, *part)
+    pub fn key(&self) -> RecordKey {
+        let Self { network, arn, pan, function, amount, part, network_reference, approval_code, .. } = *self;
+        RecordKey {
+            network,
+            arn,
+            card: pan.masked(),
+            function,
+            amount,
+            part,
+            network_reference,
+            approval_code,
+        }
     }
 }
 

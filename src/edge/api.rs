@@ -28,6 +28,8 @@ use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
+use crate::edge::clearing;
+use crate::edge::clearing::Clearing;
 use crate::edge::clock;
 use crate::edge::limit_api;
 use crate::edge::link::LinkRuntime;
@@ -59,16 +61,33 @@ pub struct Face {
     pub serving: AtomicBool,
     /// What makes snapshots, once the start is complete.
     pub snapshots: OnceLock<Snapshots>,
+    /// What posts clearing files, once the start is complete.
+    pub clearing: OnceLock<Arc<Clearing>>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
 
 impl Face {
+    /// That of a daemon which does not serve yet. `hash` is of the books as they were found.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, telemetry: Arc<Telemetry>, hash: (StateHash, Sequence)) -> Self {
+        Self {
+            pipeline,
+            telemetry,
+            links: OnceLock::new(),
+            serving: AtomicBool::new(false),
+            snapshots: OnceLock::new(),
+            clearing: OnceLock::new(),
+            last_hash: Mutex::new(hash),
+        }
+    }
+
     /// The text that Prometheus reads.
     #[must_use]
     pub fn metrics(&self) -> String {
         let status = self.snapshots.get().map(Snapshots::status);
-        self.telemetry.render(&self.pipeline, status.as_ref())
+        let clearing = self.clearing.get().map(|clearing| clearing.counters());
+        self.telemetry.render(&self.pipeline, status.as_ref(), clearing)
     }
 }
 
@@ -89,6 +108,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/links/{link}/sign-on", post(link_api::sign_on))
         .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
         .merge(limit_api::routes())
+        .merge(clearing::routes())
         .with_state(face)
 }
 
@@ -249,13 +269,14 @@ fn authorization_json(view: &AuthorizationView) -> Value {
         "state": authorization.state.name(),
         "action": authorization.action.name(),
         "approval_code": (code != [0; 6]).then(|| ApprovalCode(code).to_string()),
+        "clearing": authorization.is_clearing(),
         "unanswered": authorization.legs.has(LegState::UNANSWERED),
         "amount": authorization.amount,
         "currency": currency.to_string(),
         "taken": authorization.taken,
         "account": authorization.account,
         "account_currency": view.account_currency.to_string(),
-        "stan": format!("{:06}", authorization.stan),
+        "stan": (!authorization.is_clearing()).then(|| format!("{:06}", authorization.stan)),
         "rrn": Text(authorization.rrn).to_string(),
         "changed": seconds(authorization.changed_s),
         "hold_until": seconds(authorization.hold_until_s),
@@ -282,6 +303,7 @@ fn totals_json(totals: &Totals) -> Value {
         "wallets": totals.wallets.to_string(),
         "funding": totals.funding.to_string(),
         "settlement": totals.settlement.to_string(),
+        "suspense": totals.suspense.to_string(),
         "held": totals.held.to_string(),
         "sum": totals.sum().to_string(),
     })

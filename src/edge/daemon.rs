@@ -7,14 +7,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -32,6 +29,7 @@ use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::edge::api;
 use crate::edge::api::Face;
+use crate::edge::clearing::Clearing;
 use crate::edge::clock;
 use crate::edge::dialects;
 use crate::edge::disk::Disk;
@@ -217,14 +215,7 @@ impl Daemon {
         let writer = spawn_writer(Arc::clone(&pipeline), writer, published, meter)?;
         let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable };
         let mut daemon = Self {
-            face: Arc::new(Face {
-                pipeline,
-                telemetry,
-                links: OnceLock::new(),
-                serving: AtomicBool::new(false),
-                snapshots: OnceLock::new(),
-                last_hash: Mutex::new(rebuilt.hash),
-            }),
+            face: Arc::new(Face::new(pipeline, telemetry, rebuilt.hash)),
             admin: config.admin.listen,
             links: Vec::new(),
             runtimes: Vec::new(),
@@ -279,11 +270,13 @@ impl Daemon {
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
-        // 8. Snapshots, expiry, and ready.
+        // 8. Snapshots, clearing, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
         let maker = Maker::new(pipeline, disk, keys, snapshots::Settings::of(config), configured, seeded);
         let _ = self.face.snapshots.set(Snapshots::start(maker).map_err(StartError::Thread)?);
+        let (pipeline, keys) = (Arc::clone(&surroundings.pipeline), Arc::clone(&self.keys));
+        let _ = self.face.clearing.set(Arc::new(Clearing::new(pipeline, keys, config)));
         let every = Duration::from_secs(config.lifecycle.expire_every_s.into());
         tokio::spawn(expiry::run(Arc::downgrade(&surroundings.pipeline), every));
         self.face.serving.store(true, Ordering::Release);
@@ -393,12 +386,17 @@ impl Daemon {
     async fn stop(self) -> Result<(), JournalError> {
         self.enter(Phase::Closing);
         let face = Arc::clone(&self.face);
-        let snapshots = move || face.snapshots.get().map(Snapshots::stop);
+        let others = move || {
+            if let Some(clearing) = face.clearing.get() {
+                clearing.stop();
+            }
+            face.snapshots.get().map(Snapshots::stop)
+        };
         drop(self.senders);
         let pipeline = Arc::clone(&self.face.pipeline);
         let (workers, writer) = (self.workers, self.writer);
         let joined = tokio::task::spawn_blocking(move || {
-            snapshots();
+            others();
             for worker in workers {
                 let _ = worker.join();
             }

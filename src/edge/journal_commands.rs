@@ -82,11 +82,12 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
     }
     for totals in rebuilt.books.totals() {
         say(format!(
-            "currency {}  wallets {}  funding {}  settlement {}  held {}  sum {}",
+            "currency {}  wallets {}  funding {}  settlement {}  suspense {}  held {}  sum {}",
             totals.currency,
             totals.wallets,
             totals.funding,
             totals.settlement,
+            totals.suspense,
             totals.held,
             totals.sum()
         ));

@@ -1,7 +1,7 @@
 //! The only room that touches the world: files, sockets, the clock, threads.
 
 pub mod api;
-pub mod clearing_commands;
+pub mod clearing;
 pub mod clock;
 pub mod commands;
 mod counters;

@@ -8,6 +8,7 @@ use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 
 use crate::domain::time::Timestamp;
+use crate::edge::clearing::Counters;
 use crate::edge::clock;
 use crate::edge::histogram::Histogram;
 use crate::edge::histogram::seconds;
@@ -123,10 +124,20 @@ impl Page {
         self.sums(&pipeline.audit().totals);
     }
 
+    pub(super) fn clearing(&mut self, counters: &Counters) {
+        let readings = counters.readings();
+        let readings = readings.map(|(outcome, count)| (format!("outcome=\"{outcome}\""), count.to_string()));
+        self.counter("turnpike_clearing_records_total", readings);
+    }
+
     fn sums(&mut self, totals: &[Totals]) {
         let posted = totals.iter().flat_map(|totals| {
-            let sides =
-                [("wallets", totals.wallets), ("funding", totals.funding), ("settlement", totals.settlement)];
+            let sides = [
+                ("wallets", totals.wallets),
+                ("funding", totals.funding),
+                ("settlement", totals.settlement),
+                ("suspense", totals.suspense),
+            ];
             let currency = totals.currency;
             sides.map(|(side, sum)| (format!("currency=\"{currency}\",side=\"{side}\""), sum.to_string()))
         });

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::dialect::unknown::Path;
 use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
+use crate::edge::clearing::Counters;
 use crate::edge::counters::PeerCounters;
 use crate::edge::histogram::Histogram;
 use crate::edge::histogram::Unit;
@@ -82,7 +83,12 @@ impl Telemetry {
 
     /// The text that Prometheus reads. State is read now.
     #[must_use]
-    pub fn render(&self, pipeline: &Pipeline, snapshots: Option<&Status>) -> String {
+    pub fn render(
+        &self,
+        pipeline: &Pipeline,
+        snapshots: Option<&Status>,
+        clearing: Option<&Counters>,
+    ) -> String {
         self.handle.run_upkeep();
         let mut page = Page::after(self.handle.render());
         let stages = self.stages.lock();
@@ -94,6 +100,9 @@ impl Telemetry {
         page.ledger(pipeline, &self.facts.capacity);
         if let Some(status) = snapshots {
             page.snapshots(status);
+        }
+        if let Some(counters) = clearing {
+            page.clearing(counters);
         }
         page.facts(&self.facts);
         page.process();

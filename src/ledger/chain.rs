@@ -255,7 +255,9 @@ impl Shard {
     /// What the index would find it by on this card.
     pub(super) fn fingerprint_on(&self, card: &Card, entry: &Authorization) -> u64 {
         let Authorization { acquirer, network, stan, rrn, terminal, .. } = entry;
-        fingerprint_of(card.reference.0, *acquirer, *network, *stan, rrn, *terminal, entry.digit(), self.seed)
+        // A clearing record is known by others of its fields (R20); two formats need not agree in these.
+        let (rrn, terminal) = if entry.is_clearing() { (&[b' '; 12], 0) } else { (rrn, *terminal) };
+        fingerprint_of(card.reference.0, *acquirer, *network, *stan, rrn, terminal, entry.digit(), self.seed)
     }
 
     pub(super) fn terminal_print(&self, terminal: &TerminalId) -> u32 {

@@ -3,13 +3,12 @@
 //!
 //! Whatever becomes of it, a record about a card of ours leaves an entry among the card's closed ones, so that the same
 //! record in another file is known again, and its reversal finds it. The entry's DE 32 and DE 11 with DE 7 hold the
-//! prints of the record and of its acquirer reference ([`RecordPrint`], [`ArnPrint`]), which no message has.
+//! prints of the record and of its acquirer reference ([`RecordKey::print`], [`ArnPrint`]), which no message has.
 
-use crate::domain::card::MaskedPan;
 use crate::domain::cleared::ArnPrint;
 use crate::domain::cleared::Clearance;
 use crate::domain::cleared::Cleared;
-use crate::domain::cleared::RecordPrint;
+use crate::domain::cleared::RecordKey;
 use crate::domain::clearing::Presentment;
 use crate::domain::event::Sequence;
 use crate::domain::time::Timestamp;
@@ -35,7 +34,8 @@ struct Kept {
 }
 
 impl Kept {
-    const fn of(record: RecordPrint, arn: ArnPrint) -> Self {
+    fn of(key: &RecordKey) -> Self {
+        let (record, arn) = (key.print(), key.arn_print());
         Self { acquirer: record.0 as u64, stan: arn.0 as u32, transmission: (arn.0 >> 32) as u32 }
     }
 }
@@ -67,13 +67,10 @@ impl Shard {
     /// The record by which this one was posted before, as long as that is in memory.
     #[must_use]
     pub fn cleared_before(&self, card: &Card, presentment: &Presentment) -> Option<Sequence> {
-        let masked = card.masked();
-        let kept = Kept::of(presentment.print(), ArnPrint::of(presentment.network, &presentment.arn, masked));
+        let kept = Kept::of(&presentment.key());
         let sought = Authorization {
             acquirer: kept.acquirer,
             stan: kept.stan,
-            rrn: presentment.rrn.0,
-            terminal: self.terminal_print(&presentment.terminal),
             network: presentment.network.0 as u16,
             class: CLEARING_CLASS,
             ..Authorization::VACANT
@@ -113,6 +110,9 @@ impl Shard {
         let entry = Authorization { answered: if orphan { entry.taken } else { 0 }, ..entry };
         match event.outcome {
             Clearance::Returned => self.give_back_posting(position)?,
+            Clearance::AlreadyPosted if event.posted != 0 => {
+                self.take_more(position, event.posted)?;
+            }
             Clearance::AlreadyPosted => {}
             _ if event.part.is_final() => {
                 let before = self.authorizations.at(position).state;
@@ -126,9 +126,15 @@ impl Shard {
                 return self.open(event.slot, card, entry, counts, time);
             }
             _ => {
-                let open = self.authorizations.at(position).state.is_open();
+                let held = *self.authorizations.at(position);
                 self.take_part(position, event)?;
-                let counts = || if open { Counts::Not } else { Counts::One(event.usage()) };
+                let counts = || {
+                    if held.state.is_open() {
+                        Counts::Part(held.sequence)
+                    } else {
+                        Counts::One(event.usage())
+                    }
+                };
                 return self.open(event.slot, card, entry, counts, time);
             }
         }
@@ -142,6 +148,18 @@ impl Shard {
         self.link_closed(event.slot, card, kept, time).ok_or(ApplyError::Full("authorizations")).map(|_| ())
     }
 
+    /// Posts what a credit that was given when it was authorized got too little or too much.
+    fn take_more(&mut self, position: u32, more: i64) -> Result<(), ApplyError> {
+        let entry = *self.authorizations.at(position);
+        let wallet = self.cards.at(entry.card).wallet;
+        let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
+        let taken = entry.taken.checked_add(more).ok_or(ApplyError::Overflow)?;
+        let after = moved(account, entry.state, more)?;
+        self.settle(wallet, after, entry.state, more);
+        self.authorizations.at_mut(position).taken = taken;
+        Ok(())
+    }
+
     /// What a clearing record leaves on its card.
     fn cleared_entry(
         &self,
@@ -150,8 +168,7 @@ impl Shard {
         card: u32,
         event: &Cleared,
     ) -> Authorization {
-        let masked: MaskedPan = self.cards.at(card).masked();
-        let kept = Kept::of(event.print(masked), ArnPrint::of(event.network, &event.arn, masked));
+        let kept = Kept::of(&event.key(self.cards.at(card).masked()));
         Authorization {
             sequence,
             network_reference: event.network_reference,
@@ -177,12 +194,16 @@ impl Shard {
     }
 
     /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts will come.
-    /// What limits have counted of it stays counted: it is taken all the same.
+    /// What limits have counted of it goes over to the part.
     fn take_part(&mut self, position: u32, event: &Cleared) -> Result<(), ApplyError> {
         let named = *self.authorizations.at(position);
+        let increments = self
+            .open_of(self.cards.at(named.card))
+            .filter(|(at, entry)| *at != position && entry.is_increment() && entry.is_of_group(&named));
+        let first = Some(position).filter(|_| named.state.is_open());
+        let members: Vec<u32> = first.into_iter().chain(increments.map(|(at, _)| at)).collect();
         let mut left = event.posted.saturating_abs();
-        let mut next = Some(position).filter(|_| named.state.is_open());
-        while let Some(at) = next {
+        for at in members {
             let entry = *self.authorizations.at(at);
             // Amounts of two currencies can't be set off; the hold then stays until the last part or its time ends it.
             let part =
@@ -191,22 +212,8 @@ impl Shard {
                 self.give_back_part(at, part * entry.taken.signum())?;
                 left -= part;
             }
-            next = self.open_increment_after(&named, at).filter(|_| left > 0);
         }
         Ok(())
-    }
-
-    /// The next open increment of a purchase behind one of its authorizations on the card's list.
-    fn open_increment_after(&self, named: &Authorization, at: u32) -> Option<u32> {
-        let card = self.cards.at(named.card);
-        let mut members = self.open_of(card).filter(|(position, entry)| {
-            *position != at
-                && entry.is_increment()
-                && entry.is_of_group(named)
-                && entry.sequence != named.sequence
-                && entry.taken != 0
-        });
-        members.next().map(|(position, _)| position)
     }
 
     /// Leaves less of what an open authorization takes.

@@ -37,8 +37,8 @@ pub(super) enum Counts {
     More(Usage),
     /// It posts what was authorized before, of which so much was held and is counted already.
     Before(i64, Usage),
-    /// Not at all: what it posts stays counted with what holds it.
-    Not,
+    /// It posts a part of what was authorized by this record; the rest stays held.
+    Part(Sequence),
 }
 
 impl Shard {
@@ -96,8 +96,9 @@ impl Shard {
                 limits.change_to(owners, record, *held, taken);
                 Ok(())
             }
-            Counts::Not => Ok(()),
             _ if taken.minor == 0 => Ok(()),
+            // It may have been held before there was a limit.
+            Counts::Part(held) => limits.part_over(owners, *held, record, taken),
             // It was held before there was a limit.
             Counts::Before(held, _) if *held != 0 => Ok(()),
             Counts::One(usage) | Counts::Before(_, usage) => {

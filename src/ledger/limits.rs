@@ -138,7 +138,7 @@ pub struct Limits {
     pub(super) gates: Slab<Gate>,
     subjects: Index,
     pub(super) counted: Slab<Counted>,
-    authorizations: Index,
+    pub(super) authorizations: Index,
     seed: u64,
 }
 
@@ -441,7 +441,7 @@ impl Limits {
 
     /// An authorization takes so much more than before, or less. What is less goes back to where it was counted, the
     /// latest first; what is more is counted with the latest.
-    fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
+    pub(super) fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
         let Some(newest) = self.newest_of(authorization) else { return };
         let mut rest = more;
         self.for_each(newest, |limits, position, entry| {
@@ -536,7 +536,7 @@ impl Limits {
         }
     }
 
-    fn newest_of(&self, authorization: Sequence) -> Option<u32> {
+    pub(super) fn newest_of(&self, authorization: Sequence) -> Option<u32> {
         let hash = hash_u64(authorization.0, self.seed);
         self.authorizations.find(hash, |at| self.counted.at(at).authorization == authorization)
     }

@@ -21,6 +21,7 @@ pub mod index;
 mod limited;
 pub mod limits;
 mod limits_image;
+mod limits_part;
 mod lists;
 mod lookahead;
 mod prefetch;

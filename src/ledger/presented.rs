@@ -1,7 +1,6 @@
 //! Finding what a clearing record is about (R7, R8, R14, R20): the authorization that it posts, the posting that a
 //! message has made of it already, or the presentment that it reverses.
 
-use crate::domain::cleared::ArnPrint;
 use crate::domain::cleared::MatchedBy;
 use crate::domain::clearing::Part;
 use crate::domain::clearing::Presentment;
@@ -163,11 +162,15 @@ impl Shard {
         if entry.state.is_open() {
             return Standing::Open;
         }
-        let by_message = entry.class() == Some(MessageClass::Financial);
-        if entry.state != AuthorizationState::Posted || !by_message {
+        if entry.state != AuthorizationState::Posted {
             return Standing::Closed;
         }
-        let rest = entry.amount.saturating_sub(self.settled_of(card, entry));
+        let settled = self.settled_of(card, entry);
+        // A credit that was given when it was authorized: whatever its record says, only the difference is left (R15).
+        if entry.class() == Some(MessageClass::Authorization) {
+            return if settled == 0 { Standing::PostedSame } else { Standing::Closed };
+        }
+        let rest = entry.amount.saturating_sub(settled);
         let amount = presentment.amount.minor;
         let part = presentment.part != Part::Whole && amount < rest;
         if rest == amount {
@@ -203,7 +206,7 @@ impl Shard {
         card: &Card,
         reversal: &Presentment,
     ) -> impl Iterator<Item = (&Authorization, &Authorization)> {
-        let arn = ArnPrint::of(reversal.network, &reversal.arn, card.masked());
+        let arn = reversal.key().arn_print();
         let given = reversal.function.is_credit();
         let mut left: Vec<_> = self.closed_of(card).filter(|(_, entry)| entry.is_of_arn(arn)).collect();
         left.reverse();

@@ -135,7 +135,7 @@ impl Shard {
             outcome: event.outcome,
             since_s: time.seconds() as u32,
         };
-        if self.filed.suspended.insert((event.slot, event.print(card)), suspended).is_some() {
+        if self.filed.suspended.insert((event.slot, event.key(card).print()), suspended).is_some() {
             return Err(ApplyError::AlreadyOpen);
         }
         let totals = self.totals_mut(amount.currency);

@@ -47,7 +47,7 @@ impl Pipeline {
         }
         let unknown = Slot::of_unknown_card(presentment.pan.masked());
         // The card may have been opened after the record came for the first time.
-        if let Some(before) = self.lock(unknown).suspended_before(unknown, presentment.print()) {
+        if let Some(before) = self.lock(unknown).suspended_before(unknown, presentment.key().print()) {
             return Posting::Again(before);
         }
         let (mut shard, position) = self.locate(presentment.pan);

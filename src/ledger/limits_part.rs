@@ -1,0 +1,45 @@
+//! What limits have counted of an authorization, where a part of it is posted by a record of its own (R18, R20).
+
+use crate::domain::event::Sequence;
+use crate::domain::money::Money;
+
+use super::limits::Counted;
+use super::limits::Full;
+use super::limits::Limits;
+use super::limits::Owners;
+use super::slab::NONE;
+
+impl Limits {
+    /// Gives as much of what was counted of an authorization as its part takes to the record that posts the part, in
+    /// the window in which it was counted, so that a reversal of the part gives it back there. What the part takes
+    /// beyond that is counted with it. Nothing happens where the authorization was not counted.
+    ///
+    /// # Errors
+    /// The table of counted authorizations is full.
+    pub(super) fn part_over(
+        &mut self,
+        owners: Owners,
+        held: Sequence,
+        part: Sequence,
+        taken: Money,
+    ) -> Result<(), Full> {
+        let Some(newest) = self.newest_of(held) else { return Ok(()) };
+        let entry = *self.counted.at(newest);
+        if entry.currency != taken.currency {
+            return Ok(());
+        }
+        let moved = taken.minor.min(entry.amount).max(0);
+        self.counted.at_mut(newest).amount = entry.amount - moved;
+        self.insert_counted(Counted {
+            authorization: part,
+            amount: moved,
+            older: NONE,
+            first: false,
+            ..entry
+        })?;
+        if taken.minor > moved {
+            self.change(owners, part, taken.minor - moved);
+        }
+        Ok(())
+    }
+}
