@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::setrlimit;
 use turnpike::edge::clearing::command as clearing;
 use turnpike::edge::commands;
 use turnpike::edge::decode;
@@ -128,6 +131,9 @@ enum JournalVerb {
 
 /// Reads the command line, does what it says, and returns the process's exit code.
 pub(crate) fn run() -> ExitCode {
+    // Card numbers are in memory; a core file would put them on disk in clear (R34).
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    let _where_the_system_allows = setrlimit(Resource::Core, nothing);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! How long a hold lives unless something ends it earlier (R19): a table of rows, of which the first that fits counts.
 //!
 //! The networks' rules change with the years and differ by region, so that every number is configuration
-//! (`[[authorizer.expiry]]`); config/turnpike.toml has what is public of them.
+//! (`[expiry.NAME]`); config/turnpike.toml has what is public of them.
 
 use std::ops::RangeInclusive;
 

@@ -126,6 +126,18 @@ impl Fault {
     }
 }
 
+/// A number of a trailer. A long one is not repeated: in a record that is out of step it may be a card number.
+struct Said(u64);
+
+/// A card number has more digits.
+const SAID_MAX: u64 = 999_999_999;
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 <= SAID_MAX { write!(f, "{}", self.0) } else { f.write_str("another number") }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -139,10 +151,14 @@ impl fmt::Display for Fault {
             Self::Length { found } => write!(f, "no record is {found} bytes long"),
             Self::BlockFill => f.write_str("the two bytes behind a block are not 0x40"),
             Self::Count { what, said, found } => {
-                write!(f, "the trailer counts {said} {what}, and there are {found}")
+                write!(f, "the trailer counts {} {what}, and there are {found}", Said(*said))
             }
             Self::Sum { what, said, found } => {
-                write!(f, "the trailer's sum of {what} is {said}, and that of the records is {found}")
+                write!(
+                    f,
+                    "the trailer's sum of {what} is {}, and that of the records is {found}",
+                    Said(*said)
+                )
             }
             Self::Message(error) => fmt::Display::fmt(error, f),
             Self::Field { name, expected } => write!(f, "{name} should be {expected}"),

@@ -346,7 +346,8 @@ fn presentment(view: &View<'_>, context: Context, alphabet: Alphabet) -> Result<
     let subelements = Subelements::of(view, alphabet)?;
     let money = |amount: u8, currency: u8, expected| -> Result<Option<Money>, Fault> {
         let Some(minor) = view.number(amount) else { return Ok(None) };
-        let code = view.number(currency).and_then(|code| Currency::new(code as u16));
+        let code = view.number(currency).filter(|code| *code != 0);
+        let code = code.and_then(|code| Currency::new(code as u16));
         let code = code.ok_or(expected)?;
         subelements.agree_on(code)?;
         Ok(Some(Money::new(minor as i64, code)))

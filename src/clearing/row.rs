@@ -156,7 +156,10 @@ impl Row {
     fn money(&self, place: usize) -> Result<Option<Money>, Fault> {
         let minor = self.number(place, AMOUNT_DIGITS, "minor units, at most 15 digits")?;
         let expected = "three digits of ISO 4217, and there when its amount is";
-        let code = self.number(place + 1, 3, expected)?.and_then(|code| Currency::new(code as u16));
+        let code = self.number(place + 1, 3, expected)?;
+        // "84" is no currency, nor is "000".
+        let whole = self.at(place + 1).len() == 3;
+        let code = code.filter(|code| whole && *code != 0).and_then(|code| Currency::new(code as u16));
         match (minor, code) {
             (Some(minor), Some(currency)) => Ok(Some(Money::new(minor as i64, currency))),
             (None, None) => Ok(None),

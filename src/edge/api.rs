@@ -168,10 +168,9 @@ fn made_json(made: &Made) -> Value {
 
 /// A wallet's number from the path, or the answer that says what is wrong with it.
 pub(super) fn wallet_id(text: &str) -> Result<WalletId, Box<Response>> {
-    text.parse().map(WalletId).map_err(|_| {
-        let words = format!("a wallet is a number, \"{}\" is not", text.escape_default());
-        Box::new(error(StatusCode::BAD_REQUEST, words))
-    })
+    // What came is not repeated: it may be a card number.
+    let wrong = || Box::new(error(StatusCode::BAD_REQUEST, "a wallet is named by its number"));
+    text.parse().map(WalletId).map_err(|_| wrong())
 }
 
 /// An answer that says why something was not done.

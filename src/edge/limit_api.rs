@@ -73,11 +73,9 @@ fn place_of(uri: &Uri, (text, number): &(String, String)) -> Result<(Subject, Nu
 
 /// A card's reference from the path.
 fn card_ref(text: &str) -> Result<CardRef, Box<Response>> {
-    text.parse().map(CardRef).map_err(|_| {
-        let words =
-            format!("a card is named by its reference, a number, \"{}\" is none", text.escape_default());
-        Box::new(error(StatusCode::BAD_REQUEST, words))
-    })
+    // What came is not repeated: it may be a card number.
+    let words = "a card is named by its reference, a number that `/v1/wallets/{wallet}/cards` shows";
+    text.parse().map(CardRef).map_err(|_| Box::new(error(StatusCode::BAD_REQUEST, words)))
 }
 
 fn not_there(what: &str) -> Response {

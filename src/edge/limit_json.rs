@@ -154,6 +154,11 @@ fn filter(keys: &mut Keys) -> Result<Filter, String> {
         filter.merchant = merchant(&text)?;
     }
     if let Some(text) = keys.text("merchant_fingerprint")? {
+        if filter.merchant != MerchantPrint::default() {
+            return Err(
+                "`merchant` and `merchant_fingerprint` are two ways to name one; give one of them".to_owned()
+            );
+        }
         filter.merchant = fingerprint(&text)?;
     }
     Ok(filter)

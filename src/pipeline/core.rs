@@ -275,10 +275,10 @@ impl Pipeline {
         }
     }
 
-    /// Appends an event to the journal's buffer. `None` when there is no room or the journal has failed; then nothing
-    /// has changed.
+    /// Appends an event to the journal's buffer. `None` when there is no room, or the journal has failed or is closed;
+    /// then nothing has changed.
     fn append(&self, event: &Event, now: Now) -> Option<(Sequence, Timestamp)> {
-        if self.has_failed() {
+        if self.has_failed() || self.window.closing.load(Ordering::Acquire) {
             return None;
         }
         let mut journal = self.journal.lock();
