@@ -36,7 +36,7 @@ impl Format {
         if text.strip_prefix(COLUMNS[0].as_bytes()).is_some_and(|rest| rest.starts_with(b",")) {
             return Some(Self::Csv);
         }
-        if head.starts_with(b"{") {
+        if head.trim_ascii_start().starts_with(b"{") {
             return Some(Self::JsonLines);
         }
         ipm(head).or_else(|| base_two(head))
