@@ -522,6 +522,7 @@ impl History {
         let r = &mut self.random;
         let completes = r.one_in(3);
         let class = if completes { None } else { class };
+        let increment = class == Some(MessageClass::Authorization) && r.one_in(3);
         let amount = match r.below(6) {
             0 => Money::new(r.below(9_000) as i64, reversal.amount.currency),
             _ => reversal.amount,
@@ -543,7 +544,8 @@ impl History {
             reason: reversal.reason,
             approval_code: reversal.approval_code,
             original: reversal.original,
-            completes: class.is_none() || completes || r.one_in(6),
+            increment,
+            completes: class.is_none() || completes || !increment && r.one_in(6),
         }
     }
 

@@ -109,6 +109,54 @@ fn r17_an_increment_adds_and_has_its_own_reversal() {
 }
 
 #[test]
+fn r4_an_increment_that_the_network_approved_in_our_place_adds() {
+    let amount: &Values<'_> = &[APPROVED, (4, "000000002000"), (11, "000002"), (37, "REF000000002")];
+    let [id, day] = MASTERCARD_ID;
+    let visa = with(amount, &[VISA_ID, VISA_INCREMENT]);
+    let mastercard = with(amount, &[PREAUTHORIZATION, TRACE_ID, (63, "MCC0000A9"), day]);
+    let lives: [(&str, &Values<'_>, &Values<'_>, _); 2] = [
+        ("visa", &[VISA_ID], &visa, VISA_ID),
+        ("mastercard", &[id, day, PREAUTHORIZATION], &mastercard, TRACE_ID),
+    ];
+    for (link, first, add, by_id) in lives {
+        let completion: &Values<'_> =
+            &[by_id, APPROVED, (4, "000000006500"), (11, "000004"), (37, "REF000000004")];
+        // Also one of the same amount as the first.
+        for (amount, held) in [("000000002000", 7_000), ("000000005000", 10_000)] {
+            let add = with(add, &[(4, amount)]);
+            run_steps(
+                link,
+                &[
+                    (100, first, "00", (100_000, 5_000)),
+                    (120, &add, "00", (100_000, held)),
+                    (121, &add, "00", (100_000, held)),
+                    (220, completion, "00", (93_500, 0)),
+                    // It is told late, once more.
+                    (120, &with(&add, &[(11, "000006"), (37, "REF000000006")]), "00", (93_500, 0)),
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn r14_a_completion_of_nothing_ends_the_hold() {
+    let nothing = (4, "000000000000");
+    for (link, _) in LINKS {
+        run_steps(
+            link,
+            &[
+                (100, &[], "00", (100_000, 5_000)),
+                (220, &[(39, "05"), nothing, (11, "000002")], "00", (100_000, 5_000)),
+                (220, &[APPROVED, nothing], "00", FREE),
+                (221, &[APPROVED, nothing], "00", FREE),
+                (120, &[APPROVED], "00", FREE),
+            ],
+        );
+    }
+}
+
+#[test]
 fn r17_an_increment_of_nothing_only_extends() {
     let (house, _directory) = House::fresh(|config| config.lifecycle.expiry.otherwise_s = 10);
     let mut peer = house.connect("mastercard");

@@ -4,63 +4,27 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
+#[expect(dead_code, reason = "each test of a purchase uses a part of what they share")]
+mod purchase;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use turnpike::authorizer::Authorizer;
-use turnpike::authorizer::CreditsAt;
-use turnpike::authorizer::Decision;
-use turnpike::authorizer::approval_code::ApprovalCodes;
-use turnpike::authorizer::clear::Clearing;
-use turnpike::authorizer::expiry::ExpiryTable;
-use turnpike::domain::card::CardRef;
-use turnpike::domain::card::CardStatus;
-use turnpike::domain::card::Pan;
-use turnpike::domain::card::ServiceCode;
-use turnpike::domain::card::Verification;
-use turnpike::domain::clearing::Arn;
-use turnpike::domain::clearing::Function;
-use turnpike::domain::clearing::Part;
-use turnpike::domain::clearing::Presentment;
-use turnpike::domain::clearing::Purpose;
-use turnpike::domain::clearing::Usage;
-use turnpike::domain::event::AccountFunded;
-use turnpike::domain::event::Bounds;
-use turnpike::domain::event::CardOpened;
-use turnpike::domain::event::Event;
-use turnpike::domain::event::Facts;
-use turnpike::domain::event::Sequence;
-use turnpike::domain::money::Currency;
-use turnpike::domain::money::Money;
-use turnpike::domain::party::InstitutionId;
-use turnpike::domain::party::NameId;
-use turnpike::domain::party::Slot;
-use turnpike::domain::party::Text;
-use turnpike::domain::party::WalletId;
+use purchase::Books;
+use purchase::House;
+use purchase::advice;
+use purchase::presentment;
+use purchase::request;
+use purchase::reversal;
 use turnpike::domain::request::Advice;
 use turnpike::domain::request::AuthorizationRequest;
-use turnpike::domain::request::Finality;
-use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
-use turnpike::domain::request::MessageKey;
-use turnpike::domain::request::OriginalData;
-use turnpike::domain::request::Presented;
-use turnpike::domain::request::ProcessingCode;
-use turnpike::domain::request::Replacement;
 use turnpike::domain::request::ReversalRequest;
-use turnpike::domain::request::Stan;
-use turnpike::domain::request::TransactionKind;
-use turnpike::domain::time::Expiry;
-use turnpike::domain::time::Timestamp;
-use turnpike::domain::time::TransmissionTime;
-use turnpike::domain::usage::Channel;
-use turnpike::ledger::presented::Tolerance;
-use turnpike::ledger::shard::Capacity;
-use turnpike::ledger::shard::Shard;
 
-/// What can happen to a purchase of 100.00: an increment of 20.00, a partial reversal that leaves 70.00 of the first
+/// What can happen to a purchase of 100.00: an increment of 20.00, the network's word that it approved that, a partial
+/// reversal that leaves 70.00 of the first
 /// 100.00, a reversal of those 100.00, the network's word that it approved them, a completion with 110.00, its
 /// clearing record with the same amount, that record in a second file, and the end of its time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -68,6 +32,7 @@ enum Step {
     Request,
     Repeat,
     Increment,
+    IncrementAdvice,
     PartialReversal,
     Reversal,
     ReversalRepeat,
@@ -78,10 +43,11 @@ enum Step {
     Expiry,
 }
 
-const STEPS: [(Step, &str); 11] = [
+const STEPS: [(Step, &str); 12] = [
     (Step::Request, "request"),
     (Step::Repeat, "repeat"),
     (Step::Increment, "increment"),
+    (Step::IncrementAdvice, "advice of the increment"),
     (Step::PartialReversal, "partial reversal"),
     (Step::Reversal, "reversal"),
     (Step::ReversalRepeat, "repeat of the reversal"),
@@ -92,269 +58,31 @@ const STEPS: [(Step, &str); 11] = [
     (Step::Expiry, "expiry"),
 ];
 
-/// What the wallet has posted and held.
-type Books = (i64, i64);
-
-const WALLET: WalletId = WalletId(7);
-const FUNDED: i64 = 100_000;
-const HOLD_S: u32 = 3_600;
-
-struct House {
-    shard: Shard,
-    card: u32,
-    authorizer: Authorizer,
-    now: Timestamp,
-    records: u64,
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, Currency::new(840).expect("a currency"))
-}
-
-fn pan() -> Pan {
-    Pan::from_value(4_111_111_111_111_111, 16).expect("a card number")
-}
-
-/// The key of a message of the purchase.
-fn key(stan: u32) -> MessageKey {
-    MessageKey {
-        network: NameId::of("visa"),
-        link: NameId::of("visa"),
-        stan: Stan(stan),
-        transmission: TransmissionTime::new(1_123_000_000 + stan).expect("a time"),
-        acquirer: InstitutionId(12_345),
-        rrn: Text::from_ascii(format!("{stan:012}").as_bytes()),
-        terminal: Text::from_ascii(b"TERM0001"),
-        merchant: Text::from_ascii(b"SHOP"),
-        network_reference: 99,
-    }
-}
-
-fn request(stan: u32, amount: i64) -> AuthorizationRequest {
-    AuthorizationRequest {
-        key: key(stan),
-        class: MessageClass::Authorization,
-        repeat: false,
-        pan: pan(),
-        expiry: None,
-        processing_code: ProcessingCode(0),
-        kind: TransactionKind::Purchase,
-        amount: usd(amount),
-        billing: None,
-        mcc: 5999,
-        country: 840,
-        entry_mode: 51,
-        channel: Channel::Chip,
-        partial_supported: false,
-        merchant_initiated: false,
-        increment: false,
-        finality: Finality::Estimated,
-        card_present: true,
-        presented: Presented::default(),
-    }
-}
-
-fn advice(stan: u32, class: MessageClass, amount: i64) -> Advice {
-    Advice {
-        key: key(stan),
-        class,
-        repeat: false,
-        pan: pan(),
-        processing_code: ProcessingCode(0),
-        mcc: 5999,
-        country: 840,
-        channel: Channel::Chip,
-        finality: Finality::Estimated,
-        card_present: true,
-        amount: usd(amount),
-        billing: None,
-        approved: true,
-        reason: 0,
-        approval_code: None,
-        original: None,
-        completes: class == MessageClass::Financial,
-    }
-}
-
-/// A reversal of the first request, or of a part of it.
-fn reversal(stan: u32, replacement: Option<i64>) -> ReversalRequest {
-    let first = key(1);
-    ReversalRequest {
-        key: key(stan),
-        advice: true,
-        repeat: false,
-        pan: pan(),
-        processing_code: ProcessingCode(0),
-        amount: usd(10_000),
-        billing: None,
-        replacement: replacement.map(|amount| Replacement { amount, billing: None }),
-        approval_code: None,
-        original: Some(OriginalData {
-            class: Some(MessageClass::Authorization),
-            stan: first.stan,
-            transmission: Some(first.transmission),
-            acquirer: first.acquirer,
-        }),
-        legs: Legs::Both,
-        reason: 0,
-    }
-}
-
-/// The clearing record of the purchase.
-fn presentment(amount: i64) -> Presentment {
-    let key = key(1);
-    Presentment {
-        network: key.network,
-        function: Function { purpose: Purpose::Purchase, reversal: false, usage: Usage::First, code: 501 },
-        part: Part::Whole,
-        pan: pan(),
-        arn: Arn::new(*b"24445006331001234567890").expect("digits"),
-        amount: usd(amount),
-        billing: None,
-        settlement: None,
-        authorized: None,
-        approval_code: None,
-        network_reference: key.network_reference,
-        rrn: Text::BLANK,
-        stan: None,
-        terminal: key.terminal,
-        merchant: key.merchant,
-        mcc: 5999,
-        country: Text::from_ascii(b"US"),
-        acquirer: key.acquirer,
-        local_date: None,
-        local_time: None,
-    }
-}
-
-impl House {
-    fn new() -> Self {
-        let slot = Slot::of_wallet(WALLET);
-        let capacity = Capacity {
-            wallets: 1,
-            further_accounts: 0,
-            cards: 1,
-            authorizations: 32,
-            limits: 8,
-            counted: 32,
-        };
-        let bounds = Bounds { answers_per_slot: 32, closed_per_slot: 32, ..Bounds::default() };
-        let mut house = Self {
-            shard: Shard::new(slot, 1, capacity, bounds, 5),
-            card: 0,
-            authorizer: Authorizer {
-                codes: ApprovalCodes::new([3; 16]),
-                time_zone_offset_minutes: 0,
-                expiry: ExpiryTable { rows: Vec::new(), otherwise_s: HOLD_S },
-                credits: CreditsAt::Clearing,
-                clearing_tolerance: Tolerance(20),
-                configuration: 1,
-            },
-            now: Timestamp::from_seconds(1_795_000_000),
-            records: 0,
-        };
-        let currency = usd(0).currency;
-        let (wallet, amount) = (WALLET, FUNDED);
-        house.record(&Event::AccountFunded(AccountFunded {
-            slot,
-            wallet,
-            account: 0,
-            currency,
-            amount,
-            overdraft: 0,
-        }));
-        house.record(&Event::CardOpened(CardOpened {
-            slot,
-            wallet,
-            card: CardRef::new(slot, 1),
-            pan: pan(),
-            expiry: Expiry::new(4_912).expect("a month"),
-            service_code: ServiceCode(201),
-            status: CardStatus::Active,
-            verification: Verification::None,
-        }));
-        house
-    }
-
-    fn record(&mut self, event: &Event) {
-        self.records += 1;
-        let applied = self.shard.apply(Sequence(self.records), self.now, event).expect("it fits");
-        if let Some(location) = applied.opened {
-            self.card = location.card;
+fn take(house: &mut House, step: Step) {
+    house.later(1);
+    match step {
+        Step::Request => _ = house.decide(&request(1, 10_000)),
+        Step::Repeat => _ = house.decide(&AuthorizationRequest { repeat: true, ..request(1, 10_000) }),
+        Step::Increment => {
+            _ = house.decide(&AuthorizationRequest { increment: true, ..request(2, 2_000) });
         }
-    }
-
-    fn keep(&mut self, decision: Option<Decision>) {
-        if let Decision::New(event, _) = decision.expect("there is room") {
-            self.record(&event);
+        Step::IncrementAdvice => {
+            house.advise(&Advice { increment: true, ..advice(2, MessageClass::Authorization, 2_000) });
         }
-    }
-
-    fn decide(&mut self, request: &AuthorizationRequest) {
-        let card = self.shard.card(self.card);
-        let decision =
-            self.authorizer.decide(request, Facts::default(), self.now, 0, &self.shard, Some(card));
-        self.keep(Some(decision));
-    }
-
-    fn reverse(&mut self, reversal: &ReversalRequest) {
-        let card = self.shard.card(self.card);
-        let decision = self.authorizer.reverse(reversal, self.now, 0, &self.shard, Some(card));
-        self.keep(decision);
-    }
-
-    fn advise(&mut self, advice: &Advice) {
-        let card = self.shard.card(self.card);
-        let decision = self.authorizer.advise(advice, self.now, 0, &self.shard, Some(card));
-        self.keep(decision);
-    }
-
-    fn clear(&mut self, presentment: &Presentment) {
-        let card = self.shard.card(self.card);
-        match self.authorizer.clear(presentment, &self.shard, Some(card)) {
-            Clearing::New(event, _) => self.record(&Event::Cleared(event)),
-            Clearing::Again(_) => {}
-            Clearing::Full(table) => panic!("{table} is full"),
-        }
-    }
-
-    fn expire(&mut self) {
-        self.now = self.now.plus_ms(u64::from(HOLD_S + 1) * 1_000);
-        let now_s = self.now.seconds() as u32;
-        while let (Some(expired), _) = self.shard.overdue(0, 32, now_s) {
-            self.record(&Event::Expired(expired));
-        }
-    }
-
-    fn take(&mut self, step: Step) {
-        self.now = self.now.plus_ms(1_000);
-        match step {
-            Step::Request => self.decide(&request(1, 10_000)),
-            Step::Repeat => self.decide(&AuthorizationRequest { repeat: true, ..request(1, 10_000) }),
-            Step::Increment => {
-                self.decide(&AuthorizationRequest { increment: true, ..request(2, 2_000) });
-            }
-            Step::PartialReversal => self.reverse(&reversal(3, Some(7_000))),
-            Step::Reversal => self.reverse(&reversal(4, None)),
-            Step::ReversalRepeat => self.reverse(&ReversalRequest { repeat: true, ..reversal(4, None) }),
-            Step::Advice => self.advise(&advice(1, MessageClass::Authorization, 10_000)),
-            Step::Completion => self.advise(&advice(5, MessageClass::Financial, 11_000)),
-            Step::Clearing | Step::ClearingAgain => self.clear(&presentment(11_000)),
-            Step::Expiry => self.expire(),
-        }
-    }
-
-    fn books(&self) -> Books {
-        self.shard.audit().expect("the books hold");
-        let account = self.shard.wallet_accounts(WALLET).expect("the wallet")[0];
-        (account.posted - FUNDED, account.held)
+        Step::PartialReversal => house.reverse(&reversal(3, Some(7_000))),
+        Step::Reversal => house.reverse(&reversal(4, None)),
+        Step::ReversalRepeat => house.reverse(&ReversalRequest { repeat: true, ..reversal(4, None) }),
+        Step::Advice => house.advise(&advice(1, MessageClass::Authorization, 10_000)),
+        Step::Completion => house.advise(&advice(5, MessageClass::Financial, 11_000)),
+        Step::Clearing | Step::ClearingAgain => house.clear(&presentment(11_000)),
+        Step::Expiry => house.expire(),
     }
 }
 
 fn books_after(steps: &[Step]) -> Books {
-    let mut house = House::new();
-    steps.iter().for_each(|step| house.take(*step));
-    house.books()
+    let mut house = House::new(&[(840, 100_000)]);
+    steps.iter().for_each(|step| take(&mut house, *step));
+    house.books()[0]
 }
 
 /// Every order of every set of up to `most` steps, and the books after it.

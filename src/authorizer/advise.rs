@@ -9,6 +9,7 @@ use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Noted;
 use crate::domain::event::Sequence;
+use crate::domain::money::part_of;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
 use crate::domain::request::AdministrativeAdvice;
@@ -22,12 +23,14 @@ use crate::ledger::authorization::LegState;
 use crate::ledger::chain::First;
 use crate::ledger::chain::advice_class;
 use crate::ledger::chain::fingerprint;
+use crate::ledger::shard::Account;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
 use super::Authorizer;
 use super::Decision;
 use super::expiry::Terms;
+use super::takes;
 
 /// What an advice changes.
 struct Change {
@@ -38,11 +41,23 @@ struct Change {
     account: u16,
     /// Its clearing record came first: what it posts is posted, and that is kept.
     cleared: bool,
+    /// It adds to another authorization (R17).
+    increment: bool,
+    /// It ends what is open, which makes the room that its own posting needs.
+    ends: bool,
 }
 
 impl Change {
     const fn none(action: ActionCode) -> Self {
-        Self { sets: Sequence(0), action, effect: Effect::None, account: 0, cleared: false }
+        Self {
+            sets: Sequence(0),
+            action,
+            effect: Effect::None,
+            account: 0,
+            cleared: false,
+            increment: false,
+            ends: false,
+        }
     }
 }
 
@@ -84,11 +99,11 @@ impl Authorizer {
             Effect::Post(_) => true,
             Effect::Hold(_) | Effect::Pend(_) => change.sets == Sequence(0),
         };
-        if opens && !card.is_some_and(|card| shard.has_room_for_use(card)) {
+        if opens && !card.is_some_and(|card| shard.has_room_for_posting(card, change.ends)) {
             return None;
         }
         // What another amount adds is counted as well.
-        let counts = change.effect != Effect::None;
+        let counts = opens || change.effect != Effect::None;
         if counts && !card.is_none_or(|card| shard.has_room_to_count(card)) {
             return None;
         }
@@ -112,6 +127,7 @@ impl Authorizer {
             sets: change.sets,
             action: change.action,
             effect: change.effect,
+            increment: change.increment,
             configuration: self.configuration,
             hold_until_s: if lives { self.expiry.until_s(&Terms::of_advice(advice), now) } else { 0 },
             decided_after_us,
@@ -149,34 +165,46 @@ impl Authorizer {
             Standing::New => None,
         };
         let sets = known.map_or(Sequence(0), |known| known.sequence);
-        let billed = advice.billed();
-        if !advice.approved || billed.minor == 0 {
+        let (billed, key) = (advice.billed(), &advice.key);
+        let (currency, code) = (advice.amount.currency, advice.processing_code);
+        let ends = known.is_some_and(|known| completes(known, class) && known.state.is_open());
+        let increment = known.is_none() && advice.increment && shard.adds(card, key, currency, code);
+        // An increment of nothing only extends what it adds to (R17).
+        let extends = increment && advice.approved && billed.minor == 0 && shard.has_open(card, key);
+        if (!advice.approved || billed.minor == 0) && !extends {
             let account = known.map_or(0, |known| known.account);
-            // A completion that was declined says nothing about what it would have completed.
-            let sets = if known.is_some_and(|known| completes(known, class)) { Sequence(0) } else { sets };
-            return Change { sets, account, ..Change::none(ActionCode::Approved) };
+            let change = Change { sets, account, ..Change::none(ActionCode::Approved) };
+            return match known {
+                // Nothing was bought, and nothing of what was held is needed any more.
+                Some(_) if ends && advice.approved => Change { effect: Effect::Post(0), ends, ..change },
+                // A completion that was declined says nothing about what it would have completed.
+                Some(known) if completes(known, class) => Change { sets: Sequence(0), ..change },
+                _ => change,
+            };
         }
         let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
         let found = by_billing.or_else(|| {
             shard.account_in(card, advice.amount.currency).map(|account| (account, advice.amount.minor))
         });
         let Some((account, amount)) = found else { return Change::none(ActionCode::CurrencyNotHeld) };
-        if !fits(account.held, amount) || !fits(account.posted, amount) {
+        if amount <= 0 && !extends || !takes(account, amount) {
             return Change::none(ActionCode::InvalidAmount);
         }
-        let amount = match class {
-            MessageClass::Authorization => {
-                amount.min(left_by_partial_reversal(advice, shard, card, known, amount))
-            }
-            MessageClass::Financial => amount,
-        };
+        let amount = amount.min(left_by_partial_reversal(advice, shard, card, known, account, amount));
         let effect = match (class, advice.is_credit()) {
             (MessageClass::Authorization, false) => Effect::Hold(amount),
             (MessageClass::Financial, false) => Effect::Post(amount),
             (MessageClass::Authorization, true) => Effect::Pend(amount),
             (MessageClass::Financial, true) => Effect::Post(-amount),
         };
-        Change { sets, effect, account: account.number, ..Change::none(ActionCode::Approved) }
+        Change {
+            sets,
+            effect,
+            account: account.number,
+            increment,
+            ends,
+            ..Change::none(ActionCode::Approved)
+        }
     }
 }
 
@@ -218,8 +246,9 @@ enum Standing<'s> {
 fn standing<'s>(advice: &Advice, shard: &'s Shard, card: &Card) -> Standing<'s> {
     let holds = advice.class == MessageClass::Authorization;
     let Some(known) = shard.advised_by(card, advice) else {
-        let mut tombstones = shard.tombstones_for(card, &advice.key, advice.class);
-        return if tombstones.any(|entry| entry.legs.has(LegState::BOTH_UNDONE)) {
+        let mut tombstones = shard.tombstones_for_advice(card, advice);
+        let undone = tombstones.any(|entry| entry.legs.has(LegState::BOTH_UNDONE));
+        return if undone || advice.increment && shard.is_undone(card, &advice.key) {
             Standing::Settled(ActionCode::ReversedBeforeArrival)
         } else if holds && shard.is_captured(card, &advice.key) {
             // It was posted before the network told that it had been approved: it is never held as well (R14).
@@ -230,6 +259,12 @@ fn standing<'s>(advice: &Advice, shard: &'s Shard, card: &Card) -> Standing<'s> 
     };
     match known.state {
         AuthorizationState::Held | AuthorizationState::Pending => Standing::Sets(known),
+        // A credit that was given at once (R15): the network never gave it.
+        AuthorizationState::Posted
+            if holds && !advice.approved && completes(known, MessageClass::Financial) =>
+        {
+            Standing::Sets(known)
+        }
         // What was posted is more than a hold, and is not posted again (R14).
         AuthorizationState::Posted if holds || known.class() == Some(MessageClass::Authorization) => {
             Standing::Settled(ActionCode::Approved)
@@ -255,23 +290,18 @@ fn left_by_partial_reversal(
     shard: &Shard,
     card: &Card,
     known: Option<&Authorization>,
+    account: &Account,
     amount: i64,
 ) -> i64 {
     if let Some(known) = known {
-        return if known.legs.has(LegState::CUT) { known.taken } else { amount };
+        // What completes a hold posts its own amount (R14).
+        let same = known.account == account.number && !completes(known, advice.class);
+        let left = if same { shard.left_by_partial_reversals(card, known) } else { None };
+        return left.unwrap_or(amount);
     }
     let cuts = shard
-        .tombstones_for(card, &advice.key, advice.class)
+        .tombstones_for_advice(card, advice)
         .filter(|entry| entry.state == AuthorizationState::Tombstone && entry.legs.has(LegState::CUT));
-    cuts.fold(amount, |left, entry| {
-        // Of the transaction's amount so much stays; of the account's the same part.
-        let part = i128::from(amount) * i128::from(entry.taken) / i128::from(advice.amount.minor.max(1));
-        left.min(i64::try_from(part).unwrap_or(i64::MAX))
-    })
-}
-
-/// Whether a balance can take an amount in either direction: so that an impossible amount is refused before it is
-/// journaled.
-const fn fits(balance: i64, amount: i64) -> bool {
-    amount > 0 && balance.checked_add(amount).is_some() && balance.checked_sub(amount).is_some()
+    // Of the transaction's amount so much stays; of the account's the same part.
+    cuts.fold(amount, |left, entry| left.min(part_of(amount, entry.taken, advice.amount.minor)))
 }

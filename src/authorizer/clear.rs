@@ -14,11 +14,11 @@ use crate::domain::request::MessageClass;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::presented::NearMiss;
 use crate::ledger::presented::Presented;
-use crate::ledger::shard::Account;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
 use super::Authorizer;
+use super::takes;
 
 /// What is to be done about a clearing record.
 #[derive(Clone, Debug)]
@@ -84,9 +84,6 @@ impl Authorizer {
         if presentment.function.usage == Usage::Second {
             return suspend(Clearance::SecondPresentment);
         }
-        if !shard.has_room_for_use(card) {
-            return Clearing::Full("authorizations");
-        }
         let found = if presentment.function.reversal {
             shard.returned_by(card, presentment)
         } else {
@@ -98,6 +95,11 @@ impl Authorizer {
         let outcome = outcome(presentment, found.as_ref());
         if !fits(shard, card, &target) {
             return suspend(Clearance::AmountOutOfRange);
+        }
+        // The end of a hold makes room on its card for what it posts.
+        let ends = outcome == Clearance::Captured && presentment.part.is_final();
+        if !shard.has_room_for_posting(card, ends) || !shard.has_room_to_count(card) {
+            return Clearing::Full("authorizations");
         }
         let matched = found.map(|found| Matched {
             authorization: *found.authorization,
@@ -204,15 +206,8 @@ const fn signed(presentment: &Presentment, amount: Money) -> Money {
     Money::new(minor, amount.currency)
 }
 
-/// Whether the balance can take it in either direction, with what is held, so that nothing is journaled that can't be
-/// applied.
+/// Whether the balance can take it in either direction, with what is held.
 fn fits(shard: &Shard, card: &Card, target: &Target) -> bool {
     let account = shard.account_in(card, target.amount.currency);
-    let takes = |account: &Account| {
-        let amount = target.amount.minor.saturating_abs();
-        [account.posted, account.held]
-            .into_iter()
-            .all(|balance| balance.checked_add(amount).is_some() && balance.checked_sub(amount).is_some())
-    };
-    account.is_some_and(takes)
+    account.is_some_and(|account| takes(account, target.amount.minor))
 }

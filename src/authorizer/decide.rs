@@ -35,6 +35,7 @@ use super::Decision;
 use super::expiry::Terms;
 use super::needs::Needs;
 use super::needs::needs;
+use super::takes;
 
 /// What the column of checks found: the outcome and what it takes from which account.
 struct Outcome {
@@ -213,11 +214,15 @@ impl Authorizer {
     }
 }
 
-/// Whether a request adds to an authorization (R17): to an open one, or to one that is yet to come. What is open and of
-/// another merchant or currency is not what it adds to.
+/// Whether a request adds to an authorization (R17): to an open one, or to one that is yet to come.
 fn adds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
-    request.increment
-        && (shard.incremented_by(card, request).is_some() || !shard.has_open(card, &request.key))
+    let (currency, code) = (request.amount.currency, request.processing_code);
+    request.increment && shard.adds(card, &request.key, currency, code)
+}
+
+fn adds_to_open(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
+    let (currency, code) = (request.amount.currency, request.processing_code);
+    shard.incremented_by(card, &request.key, currency, code).is_some()
 }
 
 fn slot_of(request: &AuthorizationRequest, shard: &Shard, card: Option<&Card>) -> Slot {
@@ -254,8 +259,8 @@ fn account_for(
         return Err(Outcome::decline(ActionCode::CurrencyNotHeld, None));
     };
     // Nothing is asked for where only the time of an open one is extended.
-    let extends = asked == 0 && request.increment && shard.incremented_by(card, request).is_some();
-    if asked < 0 || asked == 0 && !extends || account.posted.checked_add(asked).is_none() {
+    let extends = asked == 0 && request.increment && adds_to_open(request, shard, card);
+    if asked < 0 || asked == 0 && !extends || !takes(account, asked) {
         return Err(Outcome::decline(ActionCode::InvalidAmount, Some(*account)));
     }
     if !shard.has_room_for_use(card) {
@@ -278,7 +283,9 @@ fn funds(request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &C
     let increment = adds(request, shard, card);
     if card.is_limited() {
         let amount = Money::new(asked, account.currency);
-        let refused = shard.refused_by_limit(card, &request.usage(), amount, !increment, now);
+        // What adds to nothing that is open is a use of its own.
+        let one_more = !increment || !adds_to_open(request, shard, card);
+        let refused = shard.refused_by_limit(card, &request.usage(), amount, one_more, now);
         if let Some(action) = refused {
             return Outcome::decline(action, Some(account));
         }

@@ -6,6 +6,7 @@ use crate::domain::card::CardIdentity;
 use crate::domain::event::Event;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
+use crate::domain::money::part_of;
 use crate::domain::party::Slot;
 use crate::domain::request::Legs;
 use crate::domain::request::Replacement;
@@ -174,7 +175,10 @@ fn part_or_whole<'s>(
         return Some((found, false));
     }
     let members = || shard.open_members(card, found);
-    let has_total = || members().fold(0_i64, |sum, entry| sum.saturating_add(entry.amount)) == asked.minor;
+    let has_total = || {
+        members().all(|entry| entry.currency == asked.currency.numeric())
+            && members().fold(0_i64, |sum, entry| sum.saturating_add(entry.amount)) == asked.minor
+    };
     if original.named {
         let others = || members().filter(|entry| entry.sequence != found.sequence);
         if reversal.legs == Legs::Ours || others().next().is_none() {
@@ -183,7 +187,8 @@ fn part_or_whole<'s>(
         // Another first request with the same id is a purchase of its own, whatever gave it that id.
         let begins = reversal.replacement.is_none() && !found.is_increment() && found.state.is_open();
         let ends_purchase = begins && others().all(Authorization::is_increment);
-        return Some((found, ends_purchase || has_total()));
+        // What is closed is no part of what is open together, whatever amount that has.
+        return Some((found, ends_purchase || found.state.is_open() && has_total()));
     }
     if let Some(entry) = members().find(|entry| has_amount(entry)) {
         return Some((entry, false));
@@ -195,7 +200,7 @@ fn part_or_whole<'s>(
 }
 
 /// What a partial reversal leaves, in the account's currency: what the network says in that currency, else the same
-/// part of what was approved as DE 95 is of DE 4.
+/// part of what was approved as DE 95 is of DE 4. Of several accounts it leaves that part each: then DE 95 itself.
 fn keeps(
     reversal: &ReversalRequest,
     replacement: Replacement,
@@ -203,6 +208,9 @@ fn keeps(
     original: &Authorization,
     whole: bool,
 ) -> i64 {
+    if whole && shard.takes_from_several(original) {
+        return replacement.amount;
+    }
     let currency = shard.account_currency(original);
     let billing = reversal.billing.filter(|billing| Some(billing.currency) == currency);
     if let (Some(_), Some(kept)) = (billing, replacement.billing) {
@@ -215,6 +223,5 @@ fn keeps(
         Some(billing) => billing.minor,
         None => shard.left_of(original, whole),
     };
-    let part = i128::from(base) * i128::from(replacement.amount) / i128::from(reversal.amount.minor.max(1));
-    i64::try_from(part).unwrap_or(i64::MAX)
+    part_of(base, replacement.amount, reversal.amount.minor)
 }

@@ -47,6 +47,9 @@ impl Dialect {
         let processing_code = ProcessingCode(decode::required::<Any>(view, 3)? as u32);
         let small = |field| view.number(field).and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
         let (mcc, entry) = (small(18), way_of_entry(view, small(22)));
+        let completes = mti >= 200 || self.completes(view, reason);
+        // Visa's 63.4 stands before 63.3 in `reason`.
+        let increment = !completes && self.is_increment(view, elements, self.private_use(view, 3));
         Ok(Advice {
             key: self.key(view, context, elements, stan, transmission, &texts)?,
             class: if mti < 200 { MessageClass::Authorization } else { MessageClass::Financial },
@@ -64,7 +67,8 @@ impl Dialect {
             reason,
             approval_code: decode::approval_code(view),
             original: decode::original(view),
-            completes: mti >= 200 || self.completes(view, reason),
+            increment,
+            completes,
         })
     }
 

@@ -293,8 +293,8 @@ pub struct Reversed {
     pub undoes: Sequence,
     /// The whole purchase is undone: the authorization and all others with its network's id (R7).
     pub whole: bool,
-    /// What is to stay of it (DE 95), minor units: in the account's currency, or where nothing was found in that of
-    /// `amount`. `None` for a full reversal.
+    /// What is to stay of it (DE 95), minor units: in the account's currency, or where nothing was found, and where a
+    /// purchase has taken from several accounts, in that of `amount`. `None` for a full reversal.
     pub keeps: Option<i64>,
     /// Whose decision it undoes (R4).
     pub legs: Legs,
@@ -345,6 +345,8 @@ pub struct Advised {
     pub action: ActionCode,
     /// What the authorization holds, has posted or pends from now on.
     pub effect: Effect,
+    /// It adds to an open authorization, whose time to live it extends to its own (R17).
+    pub increment: bool,
     /// The configuration it was handled under.
     pub configuration: u32,
     /// When the hold ends unless something ends it earlier, in seconds since 1970; zero for no hold.

@@ -64,6 +64,13 @@ impl Money {
     }
 }
 
+/// The same part of an amount as `of` is of `whole`, rounded down. It does not leave 64 bits.
+#[must_use]
+pub fn part_of(amount: i64, of: i64, whole: i64) -> i64 {
+    let part = i128::from(amount) * i128::from(of) / i128::from(whole.max(1));
+    i64::try_from(part).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX })
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exponent = self.currency.exponent();

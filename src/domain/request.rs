@@ -305,6 +305,8 @@ pub struct Advice {
     pub approval_code: Option<ApprovalCode>,
     /// DE 90.
     pub original: Option<OriginalData>,
+    /// It adds to an authorization that it names by the network's id, as an [`AuthorizationRequest`] does (R17).
+    pub increment: bool,
     /// It tells the amount at the end of what was authorized before, which may be another one: Visa DE 25 = 06 or
     /// 63.3 = 2104, Mastercard DE 60 = 191 (fuel). A 0220 always does.
     pub completes: bool,

@@ -302,10 +302,12 @@ mod advised {
     pub(super) const APPROVED: u16 = 1 << 8;
     /// Three bits: the code of the channel. From the second layout on.
     pub(super) const CHANNEL_SHIFT: u16 = 9;
+    /// It adds to an open authorization. From the third layout on.
+    pub(super) const INCREMENT: u16 = 1 << 12;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
-    pub(super) const ALL: u16 = (1 << 12) - 1;
-    pub(super) const ALL_OF_FIRST: u16 = (1 << 9) - 1;
+    /// What each layout knows.
+    pub(super) const ALL: [u16; 3] = [(1 << 9) - 1, (1 << 12) - 1, (1 << 13) - 1];
 }
 
 pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
@@ -321,6 +323,7 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.billing.is_some(), advised::BILLING)
         | flag(event.approval_code.is_some(), advised::APPROVAL_CODE)
         | flag(event.approved, advised::APPROVED)
+        | flag(event.increment, advised::INCREMENT)
         | (event.channel as u16) << advised::CHANNEL_SHIFT
         | effect;
     let mut put = begin(Kind::Advised, Some(event.slot), time, out);
@@ -348,14 +351,13 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     put.finish()
 }
 
-/// Reads either layout: the first did not know where and how the card was used.
+/// Reads any layout: the first did not know where and how the card was used, the second no increments.
 pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Advised, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
     let first = version == 1;
-    if flags & !(if first { advised::ALL_OF_FIRST } else { advised::ALL }) != 0
-        || (flags & advised::EFFECTS).count_ones() > 1
-    {
+    let known = advised::ALL.get(usize::from(version).saturating_sub(1)).copied().unwrap_or_default();
+    if flags & !known != 0 || (flags & advised::EFFECTS).count_ones() > 1 {
         return Err(RecordError::Field("flags"));
     }
     let card = take.card(has(advised::UNKNOWN_CARD))?;
@@ -385,6 +387,7 @@ pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         sets,
         action,
         effect,
+        increment: has(advised::INCREMENT),
         channel: channel(flags >> advised::CHANNEL_SHIFT)?,
         configuration: take.u32()?,
         hold_until_s: take.u32()?,

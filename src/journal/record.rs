@@ -144,8 +144,8 @@ impl Kind {
         match self {
             // The second says which requests are increments, the third how the card was used.
             Self::Decided => 3,
-            // The second says where and how the card was used.
-            Self::Advised => 2,
+            // The second says where and how the card was used, the third which advices are of increments.
+            Self::Advised => 3,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
             _ => FIRST_VERSION,

@@ -20,6 +20,15 @@ use super::chain::fingerprint;
 use super::limited::Counts;
 use super::shard::Shard;
 
+/// What a capture has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Captured {
+    /// What was held, all of it together, minor units.
+    pub(super) held: i64,
+    /// What began the purchase was among it, and not only increments.
+    pub(super) began: bool,
+}
+
 impl Shard {
     /// Sets an outcome, opens an authorization that only the network knows of, or does nothing; and remembers the
     /// advice for its repeats (R5).
@@ -36,8 +45,13 @@ impl Shard {
             let entry = self.advised_entry(sequence, time, event);
             let posts = entry.state == AuthorizationState::Posted;
             let legs = if posts { entry.legs.with(LegState::CAPTURE) } else { entry.legs };
-            let counts = || Counts::One(event.usage());
-            self.open(event.slot, card, Authorization { legs, ..entry }, counts, time)?;
+            // One that adds to nothing that is open is a use of its own.
+            let more = event.increment && self.has_open(self.cards.at(card), &event.key);
+            let counts = if more { Counts::More } else { Counts::One };
+            self.open(event.slot, card, Authorization { legs, ..entry }, || counts(event.usage()), time)?;
+            if event.increment && entry.state.is_open() {
+                self.extend(self.cards.at(card).open);
+            }
         }
         self.remember_advice(sequence, time, event);
         Ok(())
@@ -58,7 +72,7 @@ impl Shard {
                 &event.key,
                 event.amount,
                 event.processing_code.0,
-                event.class as u8,
+                event.class as u8 | if event.increment { Authorization::INCREMENT } else { 0 },
                 state_after(event.effect),
             )
         }
@@ -97,9 +111,9 @@ impl Shard {
         }
         if completes(&entry, event.class) {
             // What was held goes first, so that a balance near its limit can take what is posted.
-            let held = self.capture(sequence, time, event.slot, position)?;
-            let counts = || match held {
-                Some(held) => Counts::Before(held, event.usage()),
+            let captured = self.capture(sequence, time, event.slot, position)?;
+            let counts = || match captured {
+                Some(captured) => Counts::Before(captured, event.usage()),
                 None if entry.state == AuthorizationState::Captured => Counts::More(event.usage()),
                 // It was given back, and is paid all the same.
                 None => Counts::One(event.usage()),
@@ -113,7 +127,7 @@ impl Shard {
         self.replace_amount(sequence, time, position, event)
     }
 
-    /// What an authorization took becomes what the advice tells. It stays where it stands.
+    /// What an authorization took becomes what the advice tells. It stays where it stands, and lives no shorter.
     fn replace_amount(
         &mut self,
         sequence: Sequence,
@@ -148,28 +162,31 @@ impl Shard {
         place.state = state;
         place.taken = taken;
         place.account = event.account;
-        place.hold_until_s = event.hold_until_s;
+        place.hold_until_s = place.hold_until_s.max(event.hold_until_s);
         place.legs = place.legs.with(LegState::NETWORK_APPROVED);
+        if entry.is_increment() && state.is_open() {
+            self.extend(position);
+        }
         Ok(())
     }
 
     /// Gives back what an authorization and the increments of its purchase hold: it is posted by a message of its own,
-    /// and that is final. What was counted of them goes with it. Returns what they held together; `None` when nothing
-    /// was open any more.
+    /// and that is final. What was counted of them goes with it. `None` when nothing was open any more.
     pub(super) fn capture(
         &mut self,
         sequence: Sequence,
         time: Timestamp,
         slot: Slot,
         position: u32,
-    ) -> Result<Option<i64>, ApplyError> {
+    ) -> Result<Option<Captured>, ApplyError> {
         let named = *self.authorizations.at(position);
-        let mut held = None;
+        let mut all = None;
         let mut end = |shard: &mut Self, position| {
             // What pends was not counted.
             let entry = shard.authorizations.at(position);
             let taken = if entry.state == AuthorizationState::Held { entry.taken } else { 0 };
-            held = Some(held.unwrap_or(0_i64).saturating_add(taken));
+            let Captured { held, began } = all.unwrap_or_default();
+            all = Some(Captured { held: held.saturating_add(taken), began: began || !entry.is_increment() });
             shard.hand_over(position, sequence);
             shard.give_back(position, AuthorizationState::Captured)?;
             shard.close(slot, position, sequence, time);
@@ -181,7 +198,7 @@ impl Shard {
         if named.state.is_open() {
             end(self, position)?;
         }
-        Ok(held)
+        Ok(all)
     }
 
     fn remember_advice(&mut self, sequence: Sequence, time: Timestamp, event: &Advised) {

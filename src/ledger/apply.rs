@@ -235,10 +235,12 @@ impl Shard {
                 state,
             )
         };
-        let counts = if event.increment { Counts::More } else { Counts::One };
+        // One that adds to nothing that is open is a use of its own.
+        let more = event.increment && self.has_open(self.cards.at(card), &event.key);
+        let counts = if more { Counts::More } else { Counts::One };
         self.open(event.slot, card, entry, || counts(event.usage()), time)?;
-        if event.increment {
-            self.extend(card, event.hold_until_s);
+        if event.increment && state.is_open() {
+            self.extend(self.cards.at(card).open);
         }
         Ok(())
     }

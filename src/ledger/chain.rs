@@ -9,11 +9,9 @@ use crate::domain::party::MerchantId;
 use crate::domain::party::TerminalId;
 use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
-use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
-use crate::domain::request::ProcessingCode;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
@@ -21,7 +19,6 @@ use crate::domain::time::TransmissionTime;
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
-use super::authorization::LegState;
 use super::authorization::undone_by;
 use super::shard::Card;
 use super::shard::Shard;
@@ -139,6 +136,8 @@ struct Search<'m> {
     completes: bool,
     /// DE 11 with DE 37 name it too, for messages that carry those of the request itself.
     by_trace: bool,
+    /// The network's id alone does not name it: what adds to a purchase is another message of it.
+    adds: bool,
     /// What it is about can only be of this class.
     class: Option<MessageClass>,
 }
@@ -152,6 +151,7 @@ impl<'m> Search<'m> {
             amount: reversal.amount,
             completes: false,
             by_trace: false,
+            adds: false,
             class: match reversal.original {
                 Some(original) => original.class,
                 None => None,
@@ -175,6 +175,7 @@ impl<'m> Search<'m> {
             amount: advice.amount,
             completes,
             by_trace: true,
+            adds: advice.increment,
             class: None,
         }
     }
@@ -356,7 +357,7 @@ impl Shard {
         same.then_some((first.sequence, first.transmission, First::Authorization(first)))
     }
 
-    fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {
+    pub(super) fn tombstones<'s>(&'s self, card: &Card) -> impl Iterator<Item = &'s Authorization> {
         // Most cards have none, and then their chain is not walked at all.
         let chain = (card.tombstones > 0).then(|| self.closed_of(card));
         chain.into_iter().flatten().map(|(_, entry)| entry).filter(|entry| entry.declines_late_request())
@@ -370,82 +371,20 @@ impl Shard {
         key: &'s MessageKey,
         class: MessageClass,
     ) -> impl Iterator<Item = &'s Authorization> {
-        self.tombstones(card).filter(move |entry| {
-            if entry.network != network_bits(key) {
-                return false;
-            }
-            let of_class = entry.is_capture() || entry.class().is_none_or(|of| of == class);
-            if entry.network_reference != 0 && key.network_reference != 0 {
-                return of_class && entry.network_reference == key.network_reference;
-            }
-            of_class && names_message(entry, key)
-        })
+        self.tombstones(card).filter(move |entry| stands_for(entry, key, class))
     }
 
-    /// Whether a reversal that came before an increment was about it, and not only about its purchase (R17).
-    #[must_use]
-    pub fn awaits_increment(&self, card: &Card, key: &MessageKey) -> bool {
-        self.tombstones(card).any(|entry| entry.network == network_bits(key) && names_message(entry, key))
-    }
-
-    /// The open authorization that a request adds to (R17): of the same purchase by the network's id, with the same
-    /// merchant, currency and transaction type.
-    #[must_use]
-    pub fn incremented_by(&self, card: &Card, request: &AuthorizationRequest) -> Option<&Authorization> {
-        let key = &request.key;
-        let merchant = self.merchant_bits(key);
-        let mut open = self.open_of(card).map(|(_, entry)| entry);
-        open.find(|entry| {
-            is_named(entry, key)
-                && entry.merchant == merchant
-                && entry.currency == request.amount.currency.numeric()
-                && ProcessingCode(entry.processing_code).transaction_type()
-                    == request.processing_code.transaction_type()
-        })
-    }
-
-    /// Whether anything is open of the purchase that a message names by the network's id.
-    #[must_use]
-    pub fn has_open(&self, card: &Card, key: &MessageKey) -> bool {
-        self.open_of(card).any(|(_, entry)| is_named(entry, key))
-    }
-
-    /// Whether the purchase that a message names by the network's id was undone, and nothing of it is open.
-    #[must_use]
-    pub fn is_undone(&self, card: &Card, key: &MessageKey) -> bool {
-        let undone = |entry: &Authorization| {
-            entry.state == AuthorizationState::Reversed
-                && is_named(entry, key)
-                && entry.legs.has(LegState::BOTH_UNDONE)
-        };
-        !self.has_open(card, key) && self.closed_of(card).any(|(_, entry)| undone(entry))
-    }
-
-    /// Whether the request that began the purchase of an authorization is known, which is no increment.
-    pub(super) fn knows_beginning(&self, card: u32, of: &Authorization) -> bool {
-        let owner = self.cards.at(card);
-        let begins = |entry: &Authorization| {
-            let of_purchase = entry.sequence == of.sequence || entry.is_of_group(of);
-            of_purchase && entry.state.is_authorization() && !entry.is_capture() && !entry.is_increment()
-        };
-        self.open_of(owner).chain(self.closed_of(owner)).any(|(_, entry)| begins(entry))
-    }
-
-    /// Whether something of the purchase that a message names by the network's id was posted.
-    #[must_use]
-    pub fn is_captured(&self, card: &Card, key: &MessageKey) -> bool {
-        self.closed_of(card).any(|(_, entry)| is_named(entry, key) && entry.is_capture())
-    }
-
-    /// What the messages of one purchase have asked for and not been reversed: the open authorizations with a network's
-    /// id, as many as they are.
-    pub fn open_members<'s>(
+    /// The same for an advice. About an increment is only what names it (R17).
+    pub fn tombstones_for_advice<'s>(
         &'s self,
         card: &Card,
-        of: &'s Authorization,
+        advice: &'s Advice,
     ) -> impl Iterator<Item = &'s Authorization> {
-        let open = self.open_of(card).map(|(_, entry)| entry);
-        open.filter(move |entry| entry.sequence == of.sequence || entry.is_of_group(of))
+        let key = &advice.key;
+        self.tombstones(card).filter(move |entry| match advice.increment {
+            true => entry.network == network_bits(key) && names_message(entry, key),
+            false => stands_for(entry, key, advice.class),
+        })
     }
 
     /// The tombstone that this reversal, or another one of the same original, has left already.
@@ -500,8 +439,8 @@ impl Shard {
     }
 
     /// The authorization whose outcome an advice sets: an open one before a closed one, then the strongest match. The
-    /// network's id alone names the whole purchase: it is enough for a completion, and for anything else only with
-    /// the same amount.
+    /// network's id alone names the whole purchase: it is enough for a completion, never for an increment, and for
+    /// anything else only with the same amount.
     #[must_use]
     pub fn advised_by(&self, card: &Card, advice: &Advice) -> Option<&Authorization> {
         let search = Search::of_advice(advice);
@@ -556,7 +495,7 @@ impl Shard {
                 return None;
             }
             // An advice about another leg of the same purchase must not overwrite this one.
-            let whole = !search.by_trace || search.completes || same_amount;
+            let whole = !search.by_trace || search.completes || same_amount && !search.adds;
             return whole.then_some(Match::NetworkReference);
         }
         if by_original {
@@ -580,14 +519,26 @@ impl Shard {
 }
 
 /// Whether a message names an authorization's purchase by the network's id.
-const fn is_named(entry: &Authorization, key: &MessageKey) -> bool {
+pub(super) const fn is_named(entry: &Authorization, key: &MessageKey) -> bool {
     key.network_reference != 0
         && entry.network_reference == key.network_reference
         && entry.network == network_bits(key)
 }
 
+/// Whether a tombstone, or a posting that no hold was known for, is about a message with this key, or its purchase.
+fn stands_for(entry: &Authorization, key: &MessageKey, class: MessageClass) -> bool {
+    if entry.network != network_bits(key) {
+        return false;
+    }
+    let of_class = entry.is_capture() || entry.class().is_none_or(|of| of == class);
+    if entry.network_reference != 0 && key.network_reference != 0 {
+        return of_class && entry.network_reference == key.network_reference;
+    }
+    of_class && names_message(entry, key)
+}
+
 /// Whether a tombstone is about the message with this key, and not only about its purchase.
-fn names_message(tombstone: &Authorization, key: &MessageKey) -> bool {
+pub(super) fn names_message(tombstone: &Authorization, key: &MessageKey) -> bool {
     tombstone.state == AuthorizationState::Tombstone
         && tombstone.stan == key.stan.0
         && (tombstone.transmission == 0 || tombstone.transmission == key.transmission.digits())

@@ -117,9 +117,9 @@ impl Shard {
             _ if event.part.is_final() => {
                 let before = self.authorizations.at(position).state;
                 // What was held goes first, so that a balance near its limit can take what is posted.
-                let held = self.capture(sequence, time, event.slot, position)?;
-                let counts = || match held {
-                    Some(held) => Counts::Before(held, event.usage()),
+                let captured = self.capture(sequence, time, event.slot, position)?;
+                let counts = || match captured {
+                    Some(captured) => Counts::Before(captured, event.usage()),
                     None if before == AuthorizationState::Captured => Counts::More(event.usage()),
                     None => Counts::One(event.usage()),
                 };

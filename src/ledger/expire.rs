@@ -50,17 +50,4 @@ impl Shard {
         self.close(event.slot, position, sequence, time);
         Ok(())
     }
-
-    /// Lets the other open authorizations of the newest one's group live as long as it does.
-    pub(super) fn extend(&mut self, card: u32, until_s: u32) {
-        let newest = self.cards.at(card).open;
-        let Some(&named) = self.authorizations.get(newest) else { return };
-        let mut at = named.chain_next;
-        while let Some(&member) = self.authorizations.get(at) {
-            if member.is_of_group(&named) && member.hold_until_s < until_s {
-                self.authorizations.at_mut(at).hold_until_s = until_s;
-            }
-            at = member.chain_next;
-        }
-    }
 }

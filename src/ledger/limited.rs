@@ -12,6 +12,7 @@ use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 
+use super::advise::Captured;
 use super::apply::ApplyError;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
@@ -36,7 +37,7 @@ pub(super) enum Counts {
     /// As more of a use that was counted: an increment, a further posting of what was posted before.
     More(Usage),
     /// It posts what was authorized before, of which so much was held and is counted already.
-    Before(i64, Usage),
+    Before(Captured, Usage),
     /// It posts a part of what was authorized by this record; the rest stays held.
     Part(Sequence),
 }
@@ -92,15 +93,19 @@ impl Shard {
         let (record, limits) = (entry.sequence, &mut self.limits);
         match counts {
             // Also where nothing is left of it: a credit may take the place of what was held.
-            Counts::Before(held, _) if limits.has_counted(record) => {
-                limits.change_to(owners, record, *held, taken);
+            Counts::Before(captured, _) if limits.counted_of(record).next().is_some() => {
+                limits.change_to(owners, record, captured.held, taken);
+                // What began the purchase was given back, its increments were not, and now it is used.
+                if !captured.began && taken.minor != 0 {
+                    limits.count_use(owners, record);
+                }
                 Ok(())
             }
             _ if taken.minor == 0 => Ok(()),
             // It may have been held before there was a limit.
             Counts::Part(held) => limits.part_over(owners, *held, record, taken),
             // It was held before there was a limit.
-            Counts::Before(held, _) if *held != 0 => Ok(()),
+            Counts::Before(captured, _) if captured.held != 0 => Ok(()),
             Counts::One(usage) | Counts::Before(_, usage) => {
                 limits.count(owners, [record; 2], usage, taken, true, time)
             }
@@ -139,7 +144,8 @@ impl Shard {
         let before = counted(entry.state, entry.taken);
         let after = Money::new(counted(state, taken.minor), taken.currency);
         if before == 0 && after.minor != 0 {
-            return self.limits.count(owners, [entry.sequence, record], &usage(), after, true, time);
+            let one_more = !entry.is_increment();
+            return self.limits.count(owners, [entry.sequence, record], &usage(), after, one_more, time);
         }
         self.limits.change_to(owners, entry.sequence, before, after);
         Ok(())

@@ -462,9 +462,13 @@ impl Limits {
         self.change(owners, authorization, amount.minor);
     }
 
-    /// Whether anything is kept of an authorization.
-    pub(super) fn has_counted(&self, authorization: Sequence) -> bool {
-        self.newest_of(authorization).is_some()
+    /// Counts one more use with what was counted of an authorization, unless one was counted with it already.
+    pub(super) fn count_use(&mut self, owners: Owners, authorization: Sequence) {
+        let counted = self.counted_of(authorization).any(|entry| entry.first);
+        let Some(newest) = self.newest_of(authorization).filter(|_| !counted) else { return };
+        let entry = Counted { first: true, ..*self.counted.at(newest) };
+        *self.counted.at_mut(newest) = entry;
+        self.shift(owners, &entry, 0, 1);
     }
 
     /// An authorization that took `before` takes `after` from now on, maybe from another account. With nothing left it

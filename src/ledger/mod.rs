@@ -16,6 +16,7 @@ pub mod chain;
 pub mod clearing;
 pub mod directory;
 mod expire;
+pub mod group;
 pub mod image;
 pub mod index;
 mod limited;

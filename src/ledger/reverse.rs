@@ -4,6 +4,7 @@ use crate::domain::card::CardIdentity;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
+use crate::domain::money::part_of;
 use crate::domain::request::Legs;
 use crate::domain::time::Timestamp;
 
@@ -40,29 +41,13 @@ impl Shard {
         if let Some(keeps) = event.keeps {
             return self.cut(sequence, time, event, target, keeps);
         }
-        if event.whole {
-            let named = *self.authorizations.at(target);
-            while let Some(other) = self.open_member_besides(card, &named) {
-                self.undo(sequence, time, event, other)?;
-            }
+        let named = *self.authorizations.at(target);
+        // First of all, since what the others leave behind may take the place of a closed one.
+        self.undo(sequence, time, event, target)?;
+        while let Some(other) = self.open_member_besides(card, &named).filter(|_| event.whole) {
+            self.undo(sequence, time, event, other)?;
         }
-        self.undo(sequence, time, event, target)
-    }
-
-    /// An open authorization of the same group.
-    fn open_member_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
-        let mut open = self.open_of(self.cards.at(card));
-        let other = |entry: &Authorization| entry.is_of_group(named) && entry.sequence != named.sequence;
-        open.find(|(_, entry)| other(entry)).map(|(position, _)| position)
-    }
-
-    /// An open increment of the same group.
-    pub(super) fn open_increment_besides(&self, card: u32, named: &Authorization) -> Option<u32> {
-        let mut open = self.open_of(self.cards.at(card));
-        let adds = |entry: &Authorization| {
-            entry.is_increment() && entry.is_of_group(named) && entry.sequence != named.sequence
-        };
-        open.find(|(_, entry)| adds(entry)).map(|(position, _)| position)
+        Ok(())
     }
 
     fn undo(
@@ -152,9 +137,15 @@ impl Shard {
             place.legs = place.legs.with(LegState::CUT).with(LegState::UNDONE_LATER);
             return Ok(());
         }
+        // Amounts of several accounts have no sum: each gives back the same part.
+        let several = event.whole && self.takes_from_several(&named);
+        let part = |left: i64| part_of(left, keeps, event.amount.minor);
+        let own = self.left_of(&named, event.whole);
         let entry = Authorization {
             account: named.account,
-            taken: keeps,
+            network_reference: named.network_reference,
+            taken: if several { part(own) } else { keeps },
+            answered: if event.whole { 0 } else { named.sequence.0 as i64 },
             ..self.entry(
                 sequence,
                 time,
@@ -166,15 +157,21 @@ impl Shard {
             )
         };
         let card = named.card;
-        let mut left = self.left_of(&named, event.whole).saturating_sub(keeps).max(0);
+        let mut left = own.saturating_sub(keeps).max(0);
+        let mut cut_one = |shard: &mut Self, at| {
+            let taken = shard.authorizations.at(at).taken.saturating_abs();
+            let surplus = if several { taken.saturating_sub(part(taken)).max(0) } else { left };
+            left = shard.cut_one(at, surplus)?;
+            Ok::<_, ApplyError>(())
+        };
         if named.state == AuthorizationState::Posted {
-            left = self.cut_one(target, left)?;
+            cut_one(self, target)?;
         }
         let mut at = self.cards.at(card).open;
         while at != NONE {
             let member = *self.authorizations.at(at);
             if member.sequence == named.sequence || event.whole && member.is_of_group(&named) {
-                left = self.cut_one(at, left)?;
+                cut_one(self, at)?;
             }
             at = member.chain_next;
         }
@@ -194,15 +191,6 @@ impl Shard {
         let place = self.authorizations.at_mut(position);
         place.legs = place.legs.with(LegState::CUT);
         Ok(surplus - less)
-    }
-
-    /// What an authorization, or its whole group, still holds, pends or has posted, as an amount without a sign.
-    #[must_use]
-    pub fn left_of(&self, named: &Authorization, whole: bool) -> i64 {
-        let own = if named.state == AuthorizationState::Posted { named.taken.saturating_abs() } else { 0 };
-        let open = self.open_of(self.cards.at(named.card)).map(|(_, entry)| entry);
-        open.filter(|entry| entry.sequence == named.sequence || whole && entry.is_of_group(named))
-            .fold(own, |sum, entry| sum.saturating_add(entry.taken.saturating_abs()))
     }
 
     fn leave_tombstone(

@@ -461,6 +461,13 @@ impl Shard {
                 || card.closed_oldest != NONE)
     }
 
+    /// Whether a posting fits. One that ends an open authorization does on a full card too: that one may leave memory
+    /// for it.
+    #[must_use]
+    pub fn has_room_for_posting(&self, card: &Card, ends_one: bool) -> bool {
+        ends_one && !self.authorizations.is_full() || self.has_room_for_authorization(card)
+    }
+
     /// Whether the wallet, its account and a card still fit.
     #[must_use]
     pub fn has_room_for_wallet(&self) -> bool {

@@ -332,7 +332,7 @@ pub(crate) fn reversal(number: u64) -> Event {
 }
 
 fn advised() -> impl Strategy<Value = Event> {
-    let who = (slot(), card(), any::<u16>(), key(), class(), any::<[bool; 2]>());
+    let who = (slot(), card(), any::<u16>(), key(), class(), any::<[bool; 3]>());
     let what = (0..1_000_000_u32, money(), proptest::option::of(money()), approval_code(), any::<u16>());
     let effect = prop_oneof![
         Just(Effect::None),
@@ -343,7 +343,7 @@ fn advised() -> impl Strategy<Value = Event> {
     let outcome = (any::<u64>(), 0..ActionCode::ALL.len(), effect, any::<[u32; 3]>());
     let place = (any::<u16>(), any::<u16>(), channel());
     (who, what, outcome, place).prop_map(|(who, what, outcome, (mcc, country, channel))| {
-        let (slot, card, account, key, class, [repeat, approved]) = who;
+        let (slot, card, account, key, class, [repeat, approved, increment]) = who;
         let (processing_code, amount, billing, approval_code, reason) = what;
         let (sets, action, effect, [configuration, hold_until_s, decided_after_us]) = outcome;
         Event::Advised(Advised {
@@ -365,6 +365,7 @@ fn advised() -> impl Strategy<Value = Event> {
             sets: Sequence(sets),
             action: ActionCode::ALL[action].0,
             effect,
+            increment,
             configuration,
             hold_until_s,
             decided_after_us,

@@ -154,12 +154,21 @@ fn older_layouts_do_not_know_how_a_card_was_used() {
         sets: Sequence(5),
         action: ActionCode::Approved,
         effect: Effect::Hold(7),
+        increment: false,
         configuration: 9,
         hold_until_s: 10,
         decided_after_us: 11,
     };
     let placed = Advised { mcc: 5411, country: 276, channel: Channel::Atm, ..told };
     assert_eq!(read(&bytes_of(&Event::Advised(placed), NOW)), Ok(Event::Advised(placed)));
+    // It says whether it is of an increment from the third on.
+    let added = Advised { increment: true, ..placed };
+    let mut bytes = bytes_of(&Event::Advised(added), NOW);
+    assert_eq!(read(&bytes), Ok(Event::Advised(added)));
+    bytes[3] = 2;
+    assert_eq!(read(&bytes), Err(RecordError::Field("flags")));
+    bytes[15] &= !(1 << 4);
+    assert_eq!(read(&bytes), Ok(Event::Advised(placed)));
     let mut bytes = bytes_of(&Event::Advised(told), NOW);
     bytes.truncate(bytes.len() - 4);
     (bytes[0], bytes[3]) = (bytes[0] - 4, 1);

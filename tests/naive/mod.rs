@@ -12,6 +12,7 @@ use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Replacement;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::TransactionKind;
@@ -134,6 +135,12 @@ struct Cut {
     sequence: u64,
     pan: u64,
     key: MessageKey,
+    /// The one message that it was about; `None` for all of a purchase.
+    of: Option<usize>,
+    /// One of its messages.
+    purchase: MessageKey,
+    keeps: i64,
+    currency: u16,
 }
 
 #[derive(Default)]
@@ -156,11 +163,12 @@ fn same_purchase(a: &MessageKey, b: &MessageKey) -> bool {
     a.network_reference != 0 && (a.network, a.network_reference) == (b.network, b.network_reference)
 }
 
-fn same_trade(said: &Said, request: &AuthorizationRequest) -> bool {
+/// Whether something open is of the trade of a message with this merchant, currency and transaction type.
+fn same_trade(said: &Said, key: &MessageKey, amount: Money, code: ProcessingCode) -> bool {
     said.stands == Stands::Open
-        && said.key.merchant == request.key.merchant
-        && said.currency == request.amount.currency.numeric()
-        && said.processing_code / 10_000 == request.processing_code.0 / 10_000
+        && said.key.merchant == key.merchant
+        && said.currency == amount.currency.numeric()
+        && said.processing_code / 10_000 == code.0 / 10_000
 }
 
 fn same_key(a: &MessageKey, b: &MessageKey) -> bool {
@@ -195,7 +203,7 @@ impl Model {
         } else {
             self.decide(request, month, &mut takes)
         };
-        let adds = self.adds(request);
+        let adds = request.increment && self.adds(pan, &request.key, request.amount, request.processing_code);
         if let Some(taken) = takes {
             self.take(taken, 1);
         }
@@ -251,15 +259,16 @@ impl Model {
         open.map(|(other, _)| other).filter(|other| *other != at).collect()
     }
 
-    /// Whether a request adds to another: to an open one of the same trade, or to one that is yet to come.
-    fn adds(&self, request: &AuthorizationRequest) -> bool {
-        let mut open = self.said.iter().filter(|said| {
-            said.pan == request.pan.value()
-                && said.stands == Stands::Open
-                && same_purchase(&said.key, &request.key)
-        });
-        let none = open.clone().next().is_none();
-        request.increment && (none || open.any(|said| same_trade(said, request)))
+    /// What is open of the purchase of a message with this key.
+    fn open_of(&self, pan: u64, key: &MessageKey) -> impl Iterator<Item = &Said> {
+        let open = self.said.iter().filter(move |said| said.pan == pan && said.stands == Stands::Open);
+        open.filter(|said| same_purchase(&said.key, key))
+    }
+
+    /// Whether an increment adds to another: to an open one of the same trade, or to one that is yet to come.
+    fn adds(&self, pan: u64, key: &MessageKey, amount: Money, code: ProcessingCode) -> bool {
+        let none = self.open_of(pan, key).next().is_none();
+        none || self.open_of(pan, key).any(|said| same_trade(said, key, amount, code))
     }
 
     /// Notes the approval code that was given for a record: the model can't know it beforehand.
@@ -345,7 +354,8 @@ impl Model {
         let Some(asked) = self.offered(card.wallet, request.billing, request.amount) else {
             return plain(ActionCode::CurrencyNotHeld);
         };
-        let added_to = request.increment && of_purchase.iter().any(|said| same_trade(said, request));
+        let same = |said: &Said| same_trade(said, &request.key, request.amount, request.processing_code);
+        let added_to = request.increment && of_purchase.iter().any(|said| same(said));
         if asked.minor < 0 || asked.minor == 0 && !added_to {
             return plain(ActionCode::InvalidAmount);
         }
@@ -389,7 +399,8 @@ impl Model {
         let mut of_purchase = self.said.iter().filter(|said| {
             said.pan == request.pan.value() && said.approved && same_purchase(&said.key, &request.key)
         });
-        let added_to = request.increment && of_purchase.any(|said| same_trade(said, request));
+        let same = |said: &Said| same_trade(said, &request.key, request.amount, request.processing_code);
+        let added_to = request.increment && of_purchase.any(same);
         if back.minor < 0 || back.minor == 0 && !added_to {
             return plain(ActionCode::InvalidAmount);
         }
@@ -430,15 +441,27 @@ impl Model {
         let waits: Vec<&Waiting> = self
             .waiting
             .iter()
-            .filter(|waiting| waits_for(waiting, pan, &advice.key, advice.class))
+            .filter(|waiting| {
+                if advice.increment {
+                    waits_for_message(waiting, pan, &advice.key, None)
+                } else {
+                    waits_for(waiting, pan, &advice.key, advice.class)
+                }
+            })
             .collect();
         let was_posted = || {
             self.said
                 .iter()
                 .any(|said| said.pan == pan && said.capture && same_purchase(&said.key, &advice.key))
         };
+        let is_open = self.open_of(pan, &advice.key).next().is_some();
         let posting_undone = self.said.iter().any(|said| {
-            said.pan == pan && said.orphan && said.legs.both_undone && same_purchase(&said.key, &advice.key)
+            let undone = if advice.increment {
+                !is_open && said.approved && said.stands == Stands::Reversed
+            } else {
+                said.orphan
+            };
+            said.pan == pan && undone && said.legs.both_undone && same_purchase(&said.key, &advice.key)
         });
         let sets = match known {
             None if waits.iter().any(|waiting| waiting.both_undone) || posting_undone => return None,
@@ -453,20 +476,34 @@ impl Model {
                 _ => Some(at),
             },
         };
-        let nothing = !advice.approved || advice.billing.unwrap_or(advice.amount).minor == 0;
-        if nothing {
+        let completes = sets.is_some_and(|at| !holds && self.said[at].class == 1);
+        let adds = sets.is_none()
+            && advice.increment
+            && self.adds(pan, &advice.key, advice.amount, advice.processing_code);
+        let nothing = advice.billing.unwrap_or(advice.amount).minor == 0;
+        let extends = adds && is_open && nothing;
+        if !advice.approved || nothing && !extends {
             if let Some(at) = sets {
+                if completes && advice.approved && self.said[at].stands == Stands::Open {
+                    // Nothing was bought.
+                    self.capture(at, sequence);
+                    let currency = self.said[at].own_currency;
+                    let taken = Taken { wallet: card.wallet, currency, amount: 0, how: How::Posted };
+                    self.tell(sequence, advice, taken, (true, false));
+                    return None;
+                }
                 self.declined(at, advice, sequence);
             }
             return None;
         }
         let offer = self.offered(card.wallet, advice.billing, advice.amount);
-        let offer = offer.filter(|offer| offer.minor > 0)?;
+        let offer = offer.filter(|offer| offer.minor > 0 || extends)?;
         let mut left = offer.minor;
-        if let (Some(at), true) = (sets, holds) {
-            let took = self.said[at].takes.map_or(0, |taken| taken.amount);
-            left = if self.said[at].cut { left.min(took) } else { left };
-        } else if holds {
+        if let Some(at) = sets {
+            if !completes && self.said[at].own_currency == offer.currency.numeric() {
+                left = left.min(self.kept_of(at).unwrap_or(left));
+            }
+        } else {
             for waiting in &waits {
                 if let Some(keeps) = waiting.keeps {
                     let of = i128::from(advice.amount.minor.max(1));
@@ -477,20 +514,15 @@ impl Model {
         let credit = matches!(advice.processing_code.0 / 10_000, 20 | 26 | 28);
         let (how, amount) = match (advice.class, credit) {
             (MessageClass::Authorization, false) => (How::Held, left),
-            (MessageClass::Financial, false) => (How::Posted, offer.minor),
+            (MessageClass::Financial, false) => (How::Posted, left),
             (MessageClass::Authorization, true) => (How::Pending, left),
-            (MessageClass::Financial, true) => (How::Posted, -offer.minor),
+            (MessageClass::Financial, true) => (How::Posted, -left),
         };
         let taken = Taken { wallet: card.wallet, currency: offer.currency.numeric(), amount, how };
         match sets {
             // It posts what the other one held.
             Some(at) if !holds && self.said[at].class == 1 => {
-                let mut ends = self.open_others(at);
-                ends.retain(|other| self.said[*other].increment);
-                ends.extend((self.said[at].stands == Stands::Open).then_some(at));
-                for other in ends {
-                    self.end(other, Stands::Captured, sequence);
-                }
+                self.capture(at, sequence);
                 let of = &self.said[at];
                 let began = self.said.iter().enumerate().any(|(other, said)| {
                     let of_purchase = other == at || same_purchase(&said.key, &of.key);
@@ -507,9 +539,40 @@ impl Model {
                 self.said[at].legs.network_approved = true;
                 self.take(taken, 1);
             }
-            None => self.tell(sequence, advice, taken, (!holds, !holds)),
+            None => {
+                self.tell(sequence, advice, taken, (!holds, !holds));
+                self.said.last_mut().expect("what was told").increment = adds;
+            }
         }
         None
+    }
+
+    /// Ends what a completion posts, and the increments of its purchase.
+    fn capture(&mut self, at: usize, sequence: u64) {
+        let mut ends = self.open_others(at);
+        ends.retain(|other| self.said[*other].increment);
+        ends.extend((self.said[at].stands == Stands::Open).then_some(at));
+        for other in ends {
+            self.end(other, Stands::Captured, sequence);
+        }
+    }
+
+    /// How much partial reversals have said is to stay of a message, if they were about it.
+    fn kept_of(&self, at: usize) -> Option<i64> {
+        let said = &self.said[at];
+        if !said.cut {
+            return None;
+        }
+        let left = said.takes.map_or(0, |taken| taken.amount.abs());
+        let with_all = self.cuts.iter().any(|cut| {
+            cut.of.is_none()
+                && cut.pan == said.pan
+                && cut.sequence > said.sequence
+                && same_purchase(&cut.purchase, &said.key)
+        });
+        let mine = self.cuts.iter().filter(|cut| cut.of == Some(at) && cut.currency == said.own_currency);
+        let least = mine.map(|cut| cut.keeps).min();
+        Some(if with_all { left } else { least.unwrap_or(left) })
     }
 
     /// The network declined what we know.
@@ -589,8 +652,10 @@ impl Model {
             return Some(closed_by.unwrap_or(0).max(undone_by));
         }
         if let Some(replacement) = reversal.replacement {
-            self.cut(at, whole, reversal, replacement);
-            self.cuts.push(Cut { sequence, pan, key: reversal.key });
+            let keeps = self.cut(at, whole, reversal, replacement);
+            let (purchase, currency) = (self.said[at].key, self.said[at].own_currency);
+            let of = (!whole).then_some(at);
+            self.cuts.push(Cut { sequence, pan, key: reversal.key, of, purchase, keeps, currency });
             return None;
         }
         if whole {
@@ -630,14 +695,17 @@ impl Model {
         let others = self.open_others(at);
         let mut members = others.clone();
         members.extend((self.said[at].stands == Stands::Open).then_some(at));
-        let total: i64 = members.iter().map(|member| self.said[*member].amount).sum();
+        let same_currency =
+            |member: &usize| self.said[*member].currency == reversal.amount.currency.numeric();
+        let sum: i64 = members.iter().map(|member| self.said[*member].amount).sum();
+        let is_total = members.iter().all(same_currency) && sum == reversal.amount.minor;
         let both = reversal.legs == Legs::Both;
         if named {
             let said = &self.said[at];
             let all_add = others.iter().all(|other| self.said[*other].increment);
             let began =
                 reversal.replacement.is_none() && !said.increment && said.stands == Stands::Open && all_add;
-            let whole = both && !others.is_empty() && (began || total == reversal.amount.minor);
+            let whole = both && !others.is_empty() && (began || said.stands == Stands::Open && is_total);
             return Some((at, whole));
         }
         let asked = (reversal.amount.minor, reversal.amount.currency.numeric());
@@ -646,11 +714,12 @@ impl Model {
             return Some((member, false));
         }
         let names_another = reversal.original.is_some_and(|original| original.class.is_some());
-        if names_another && total != asked.0 { None } else { Some((at, both)) }
+        if names_another && !is_total { None } else { Some((at, both)) }
     }
 
-    /// Leaves a part of one message's amount, or of all of the purchase's, the newest giving back first.
-    fn cut(&mut self, at: usize, whole: bool, reversal: &ReversalRequest, replacement: Replacement) {
+    /// Leaves a part of one message's amount, or of all of the purchase's, the newest giving back first; of several
+    /// accounts the same part of each. Returns what is to stay together.
+    fn cut(&mut self, at: usize, whole: bool, reversal: &ReversalRequest, replacement: Replacement) -> i64 {
         let mut members = if whole { self.open_others(at) } else { Vec::new() };
         members.sort_unstable();
         members.reverse();
@@ -677,10 +746,17 @@ impl Model {
                 (i128::from(base) * i128::from(replacement.amount) / of) as i64
             }
         };
+        let in_other = |said: &Said| said.takes.is_some_and(|taken| taken.currency != own);
+        let several = whole && members.iter().any(|member| in_other(&self.said[*member]));
         let mut surplus = (total - keeps).max(0);
         for member in members {
             self.said[member].cut = true;
             let Some(mut taken) = self.said[member].takes else { continue };
+            if several {
+                let all = i128::from(taken.amount.abs());
+                let stays = all * i128::from(replacement.amount) / i128::from(reversal.amount.minor.max(1));
+                surplus = (all - stays).max(0) as i64;
+            }
             let less = surplus.min(taken.amount.abs());
             let back = Taken { amount: less * taken.amount.signum(), ..taken };
             self.take(back, -1);
@@ -688,6 +764,7 @@ impl Model {
             self.said[member].takes = Some(taken);
             surplus -= less;
         }
+        keeps
     }
 
     /// A reversal that is about nothing that we know.
@@ -814,7 +891,8 @@ fn rank_of_advice(said: &Said, advice: &Advice) -> Option<u8> {
         if key.network_reference != said.key.network_reference {
             return None;
         }
-        return if by_original || by_trace { Some(6) } else { (completes || same_amount).then_some(5) };
+        let by_id = completes || same_amount && !advice.increment;
+        return if by_original || by_trace { Some(6) } else { by_id.then_some(5) };
     }
     if by_original {
         return Some(4);
