@@ -76,7 +76,7 @@ impl Daemon {
             .expect("the daemon starts");
         let daemon = Self { directory, process, http, links };
         let begun = Instant::now();
-        while !daemon.is_ready() {
+        while daemon.page("/readyz").is_none() {
             let log = || fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default();
             assert!(begun.elapsed() < PATIENCE, "not ready: {}", log());
             thread::sleep(Duration::from_millis(10));
@@ -84,13 +84,15 @@ impl Daemon {
         daemon
     }
 
-    fn is_ready(&self) -> bool {
-        let Ok(mut socket) = TcpStream::connect(self.http) else { return false };
-        let request = "GET /readyz HTTP/1.1\r\nHost: turnpike\r\nConnection: close\r\n\r\n";
+    /// The body of a page; `None` when it is not 200.
+    fn page(&self, path: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(self.http).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: turnpike\r\nConnection: close\r\n\r\n");
         let mut answer = String::new();
-        let asked =
-            socket.write_all(request.as_bytes()).is_ok() && socket.read_to_string(&mut answer).is_ok();
-        asked && answer.starts_with("HTTP/1.1 200")
+        socket.write_all(request.as_bytes()).ok()?;
+        socket.read_to_string(&mut answer).ok()?;
+        let body = answer.strip_prefix("HTTP/1.1 200")?.split_once("\r\n\r\n")?.1;
+        Some(body.to_owned())
     }
 
     fn load(&self, more: &str) -> Command {
@@ -134,7 +136,24 @@ fn r33_no_wallet_is_a_cent_off_after_whole_life_cycles() {
         assert!(counts("kinds") >= KINDS && counts("lives") == SCRIPTS, "{report:#}");
         let told = format!("money      0 differences in {WALLETS} of {WALLETS} wallets");
         assert!(words(&output).contains(&told), "{}", words(&output));
+        no_hold_is_orphaned(daemon);
     }
+}
+
+/// What is held is what open authorizations hold, live and by the journal of a daemon that was killed.
+fn no_hold_is_orphaned(mut daemon: Daemon) {
+    let page = daemon.page("/v1/audit/holds").expect("a page");
+    let holds: Json = serde_json::from_str(&page).expect("JSON");
+    assert_eq!((&holds["orphans"], &holds["told"]), (&0.into(), &Json::Array(Vec::new())), "{holds}");
+    assert!(holds["open_authorizations"].as_u64().is_some_and(|open| open > 1_000), "{holds}");
+    assert!(holds["accounts"].as_u64().is_some_and(|accounts| accounts >= u64::from(WALLETS)), "{holds}");
+    daemon.process.kill().expect("killed");
+    daemon.process.wait().expect("ended");
+    let verified = turnpike("journal verify --data-dir data")
+        .current_dir(daemon.directory.path())
+        .output()
+        .expect("the binary runs");
+    assert_eq!(verified.status.code(), Some(0), "{}", words(&verified));
 }
 
 #[test]

@@ -402,7 +402,7 @@ impl World {
             && exchange.reversal.is_none()
     }
 
-    /// A part of a hold, or of what was posted, is given back; sometimes the merchant then completes or undoes the rest.
+    /// A part of a hold, or of what was posted, is given back; sometimes the merchant then completes or undoes it all.
     fn cut_back(&mut self, number: u32, amount: i64) {
         let fit =
             matches!(self.exchange(number).kind, Kind::Purchase | Kind::Cash | Kind::Partial | Kind::Sale);
@@ -440,7 +440,8 @@ impl World {
         let parent = self.exchange(number);
         let (link, card, currency) =
             (parent.link, (parent.wallet, parent.request.pan), parent.request.currency);
-        let ended = parent.completion.is_some();
+        // Who was told two things may yet undo it, with what was added before.
+        let ended = parent.completion.is_some() || parent.refused;
         if self.calm || ended || !self.is_durable(number) {
             return;
         }
