@@ -101,6 +101,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/wallets/{wallet}/status", put(set_status))
         .route("/v1/wallets/{wallet}/authorizations", get(authorizations))
         .route("/v1/audit/balance", get(balance))
+        .route("/v1/audit/holds", get(holds))
         .route("/v1/snapshots", get(snapshots).post(make_snapshot))
         .route("/v1/links", get(link_api::links))
         .route("/v1/links/{link}", get(link_api::link))
@@ -291,6 +292,28 @@ async fn balance(State(face): State<Arc<Face>>) -> Response {
         "sequence": audit.sequence.0,
         "currencies": currencies,
         "state_hash": { "hash": hash.to_string(), "sequence": of.0 },
+    }))
+    .into_response()
+}
+
+/// Differences that are told one by one.
+const ORPHANS_TOLD: usize = 100;
+
+async fn holds(State(face): State<Arc<Face>>) -> Response {
+    let holds = face.pipeline.audit_holds();
+    let told = holds.orphans.iter().take(ORPHANS_TOLD).map(|orphan| {
+        json!({
+            "wallet": orphan.wallet.0,
+            "account": orphan.account,
+            "held": orphan.held,
+            "open": orphan.open,
+        })
+    });
+    Json(json!({
+        "accounts": holds.accounts,
+        "open_authorizations": holds.open,
+        "orphans": holds.orphans.len(),
+        "told": told.collect::<Vec<Value>>(),
     }))
     .into_response()
 }

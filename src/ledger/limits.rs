@@ -46,7 +46,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    const fn subjects(self) -> [Subject; 2] {
+    pub(super) const fn subjects(self) -> [Subject; 2] {
         [Subject::Card(self.card), Subject::Wallet(self.wallet)]
     }
 }
@@ -578,6 +578,11 @@ impl Limits {
     /// A subject's limits, for copies.
     pub(super) fn counters(&self, subject: Subject) -> impl Iterator<Item = &Counter> {
         self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| self.counters.at(at))
+    }
+
+    /// A subject's limits, and where they are.
+    pub(super) fn counters_at(&self, subject: Subject) -> impl Iterator<Item = (u32, &Counter)> {
+        self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| (at, self.counters.at(at)))
     }
 
     /// A subject's controls, for copies.

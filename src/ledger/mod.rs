@@ -10,6 +10,7 @@
 pub mod advise;
 pub mod answers;
 pub mod apply;
+pub mod audit;
 pub mod authorization;
 pub mod books;
 pub mod chain;

@@ -4,6 +4,7 @@ use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::ledger::audit::Holds;
 use crate::ledger::books::sum_totals;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shortened;
@@ -43,6 +44,17 @@ impl Pipeline {
         let shards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
         let sequence = self.appended();
         Audit { totals: sum_totals(shards.iter().map(|shard| shard.totals())), sequence }
+    }
+
+    /// What the open authorizations of each account hold beside what it says, one shard after the other: a shard
+    /// decides nothing while its own are added up.
+    #[must_use]
+    pub fn audit_holds(&self) -> Holds {
+        let mut holds = Holds::default();
+        for shard in &self.shards {
+            shard.lock().audit_holds(&mut holds);
+        }
+        holds
     }
 
     /// The state hash, with the sequence that it is of. Stops every decision while it walks all tables: for a drain.

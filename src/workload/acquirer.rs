@@ -3,6 +3,7 @@
 use crate::dialect::Dialect;
 use crate::domain::action::ActionCode;
 use crate::domain::time::Timestamp;
+use crate::workload::exchange::AHEAD;
 use crate::workload::exchange::DONE;
 use crate::workload::exchange::Exchange;
 use crate::workload::exchange::Exchanges;
@@ -13,14 +14,15 @@ use crate::workload::exchange::RELEASED;
 use crate::workload::exchange::REVERSAL_SENT;
 use crate::workload::exchange::SENT;
 use crate::workload::exchange::TOOK;
+use crate::workload::form::Form;
 use crate::workload::identity::Run;
+use crate::workload::living::Lives;
 use crate::workload::model::Model;
 use crate::workload::population::Card;
 use crate::workload::population::Population;
 use crate::workload::population::unknown_pan;
 use crate::workload::reading::Reader;
 use crate::workload::template::Fill;
-use crate::workload::template::Form;
 use crate::workload::template::TemplateError;
 use crate::workload::template::Templates;
 use crate::workload::template::processing_code;
@@ -80,6 +82,7 @@ pub struct Acquirer {
     pub(super) codes_seen: Vec<u64>,
     pub(super) late_answers: u64,
     pub(super) echo: bool,
+    pub(super) lives: Lives,
     sent_by_kind: [u64; Kind::COUNT],
     amounts: (u32, u32),
     transmission: u32,
@@ -104,6 +107,7 @@ impl Acquirer {
             networks.iter_mut().for_each(|network| network.reader.take_any());
         }
         let count = streams.len();
+        let lives = Lives::new(networks.len(), streams);
         let streams =
             streams.iter().enumerate().map(|(n, network)| Stream::new(*network, n, count, traffic)).collect();
         let remembered = traffic.remembered.max(traffic.level_remembers());
@@ -116,6 +120,7 @@ impl Acquirer {
             codes_seen: vec![0; 36 * 36 + 1],
             late_answers: 0,
             echo: traffic.echo,
+            lives,
             sent_by_kind: [0; Kind::COUNT],
             amounts: (traffic.amounts.0.max(1), traffic.amounts.1.max(traffic.amounts.0).max(1)),
             transmission: 0,
@@ -157,6 +162,12 @@ impl Acquirer {
                     }
                     // It was declined: there is nothing to undo.
                 }
+                Next::Life(script) => return self.begin_life(stream, script, out),
+                Next::GoOn(life) => {
+                    if let Some(number) = self.next_of_life(stream, life, out) {
+                        return number;
+                    }
+                }
             }
         }
     }
@@ -166,7 +177,7 @@ impl Acquirer {
         self.new_exchange(stream, kind, out)
     }
 
-    fn new_exchange(&mut self, stream: usize, drawn: Kind, out: &mut Vec<u8>) -> u32 {
+    pub(super) fn new_exchange(&mut self, stream: usize, drawn: Kind, out: &mut Vec<u8>) -> u32 {
         let number = self.exchanges.next_number();
         let kind = self.possible(stream, drawn);
         let form = match kind {
@@ -219,7 +230,7 @@ impl Acquirer {
 
     /// Draws card, account and amount.
     #[inline]
-    fn draw(&mut self, stream: usize, exchange: &mut Exchange) {
+    pub(super) fn draw(&mut self, stream: usize, exchange: &mut Exchange) {
         let chance = &mut self.streams[stream].chance;
         let kind = exchange.kind;
         let cards = if kind == Kind::BlockedCard { &self.population.blocked } else { &self.population.good };
@@ -239,7 +250,7 @@ impl Acquirer {
         };
     }
 
-    fn card(&self, exchange: &Exchange) -> (u64, u16) {
+    pub(super) fn card(&self, exchange: &Exchange) -> (u64, u16) {
         let of = |card: Option<&Card>| card.map_or((unknown_pan(0), 2912), |card| (card.pan, card.expiry));
         let place = exchange.card as usize;
         match exchange.kind {
@@ -258,7 +269,7 @@ impl Acquirer {
         self.networks[network].templates.write(form, &fill, out);
     }
 
-    fn repeat(&mut self, stream: usize, kind: Kind, original: u32, out: &mut Vec<u8>) -> u32 {
+    pub(super) fn repeat(&mut self, stream: usize, kind: Kind, original: u32, out: &mut Vec<u8>) -> u32 {
         let number = self.exchanges.next_number();
         let mut exchange = Exchange::new(number, kind, stream as u16);
         exchange.other = original;
@@ -266,6 +277,10 @@ impl Acquirer {
         let Some(first) = self.exchanges.get_mut(original) else { return number };
         first.again = number;
         let first = *first;
+        if first.kind.is_of_life() {
+            // What names it in DE 90 may be on its way.
+            exchange.transmission = first.transmission;
+        }
         self.write_again(&first, out);
         self.exchanges.push(exchange);
         number
@@ -277,13 +292,20 @@ impl Acquirer {
         let first = self.exchanges.get(number)?;
         let stream = usize::from(first.stream);
         let kind = if first.kind.undoes() { Kind::ReversalRepeat } else { Kind::Repeat };
-        let fit = (first.kind.asks() || first.kind.undoes()) && first.has(SENT) && first.again == NONE;
+        let repeatable = first.kind.asks() || first.kind.undoes() || first.kind.is_of_life();
+        let fit = repeatable && first.has(SENT) && first.again == NONE;
         fit.then(|| (stream, self.repeat(stream, kind, number, out)))
     }
 
     /// Appends the frame of an exchange once more, with the MTI of a repeat.
     pub(super) fn write_again(&self, first: &Exchange, out: &mut Vec<u8>) {
         let network = &self.networks[self.streams[usize::from(first.stream)].network];
+        if first.kind.is_of_life() {
+            if let Some(fill) = self.fill_of_life(first, true) {
+                network.templates.write(self.form_of_life(first), &fill, out);
+            }
+            return;
+        }
         let (card_of, form) = match first.kind {
             Kind::Reversal => (first.other, Form::Reversal),
             Kind::ReversalAdvice => (first.other, Form::Advice),
@@ -303,16 +325,24 @@ impl Acquirer {
     fn fill_of(&self, exchange: &Exchange, original: &Exchange, repeat: bool) -> Fill {
         let (pan, expiry) = self.card(if exchange.kind.undoes() { original } else { exchange });
         let account = self.population.accounts.get(exchange.account as usize);
-        let mti = if original.kind == Kind::Sale { 200 } else { 100 };
+        let mti = if original.posts() { 200 } else { 100 };
+        let named = if exchange.kind.undoes() { exchange.other } else { exchange.number };
+        // What settles a message of a life cycle goes by its purchase.
+        let root = if original.kind.is_of_life() { self.exchanges.get(original.root()) } else { None };
+        let network = &self.networks[self.network_of(usize::from(exchange.stream))];
+        let of_life = original.processing_of_life(network.templates.has_payments());
         Fill {
             number: exchange.number,
-            original: if exchange.kind.undoes() { exchange.other } else { exchange.number },
+            original: root.map_or(named, |root| root.number),
+            named,
             pan,
             expiry,
             amount: exchange.amount,
+            other_amount: 0,
             currency: account.map_or(840, |account| account.currency.numeric()),
-            processing_code: processing_code(original.kind),
+            processing_code: of_life.unwrap_or(processing_code(original.kind)),
             original_data: (mti, original.transmission),
+            root_transmission: root.unwrap_or(original).transmission,
             approval: original.approval,
             transmission: if exchange.kind == Kind::Late { exchange.transmission } else { 0 },
             repeat,
@@ -357,12 +387,15 @@ impl Acquirer {
     pub fn sent(&mut self, number: u32, due: u64, now: u64) {
         let Some(exchange) = self.exchanges.get_mut(number) else { return };
         (exchange.due, exchange.sent) = (due, now);
-        exchange.flags |= SENT;
+        exchange.flags = exchange.flags & !AHEAD | SENT;
         let (kind, other) = (exchange.kind, exchange.other);
         self.sent_by_kind[kind as usize] += 1;
         if kind.repeats() {
             if let Some(first) = self.exchanges.get_mut(other) {
                 first.expected += 1;
+                if !first.has(SENT) {
+                    first.flags |= AHEAD;
+                }
             }
         } else if kind.undoes() {
             self.loosen(other);
@@ -408,7 +441,9 @@ impl Acquirer {
     pub fn unsettled(&self, open: &mut Vec<u32>) {
         let wanted = |exchange: &&Exchange| {
             let money = exchange.kind.takes() && !exchange.has(RELEASED | REVERSAL_SENT);
-            money || exchange.kind.undoes()
+            let of_life = exchange.kind.is_of_life()
+                && !(exchange.asks_in_life() && exchange.has(RELEASED | REVERSAL_SENT));
+            money || exchange.kind.undoes() || of_life
         };
         open.extend(self.exchanges.unanswered().filter(wanted).map(Exchange::number));
     }
@@ -419,7 +454,7 @@ impl Acquirer {
     pub fn compose_settlement(&mut self, number: u32, out: &mut Vec<u8>) -> Option<(usize, u32)> {
         let open = *self.exchanges.get(number)?;
         let stream = usize::from(open.stream);
-        if open.kind.undoes() {
+        if open.kind.undoes() || open.kind.is_of_life() && !open.asks_in_life() {
             if open.answers > 0 {
                 return None;
             }
@@ -435,6 +470,11 @@ impl Acquirer {
     #[must_use]
     pub fn is_level(&self, stream: usize) -> bool {
         self.streams.get(stream).is_none_or(Stream::is_level)
+    }
+
+    /// DE 7 of what is composed now.
+    pub(super) const fn transmission(&self) -> u32 {
+        self.transmission
     }
 
     /// Which connections there are: the dialect's place of each.
@@ -480,7 +520,7 @@ impl Acquirer {
 }
 
 /// One minor unit more than the account could ever have.
-fn over_limit(population: &Population, account: u32) -> u32 {
+pub(super) fn over_limit(population: &Population, account: u32) -> u32 {
     let limit = population.accounts.get(account as usize).map_or(0, |account| {
         account.balance.saturating_add(account.overdraft).clamp(0, i64::from(OVER_LIMIT) - 1)
     });

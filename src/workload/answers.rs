@@ -2,6 +2,7 @@
 
 use crate::workload::acquirer::Acquirer;
 use crate::workload::acquirer::Codes;
+use crate::workload::exchange::AHEAD;
 use crate::workload::exchange::DONE;
 use crate::workload::exchange::Exchange;
 use crate::workload::exchange::GIVEN_UP;
@@ -69,7 +70,7 @@ impl Acquirer {
         }
     }
 
-    fn wrong(&mut self, mistake: Mistake, exchange: Option<&Exchange>, code: [u8; 2]) {
+    pub(super) fn wrong(&mut self, mistake: Mistake, exchange: Option<&Exchange>, code: [u8; 2]) {
         let (number, kind) = (exchange.map(|e| e.number), exchange.map(|e| e.kind));
         self.model.mistake(Example { mistake, number, kind, code });
     }
@@ -77,7 +78,7 @@ impl Acquirer {
     fn answer(&mut self, network: usize, reading: &Reading, now: u64) -> Received {
         let codes = self.networks[network].codes;
         let found = reading.number.and_then(|number| self.exchanges.get_mut(number));
-        let Some(exchange) = found.filter(|exchange| exchange.has(SENT)) else {
+        let Some(exchange) = found.filter(|exchange| exchange.has(SENT | AHEAD)) else {
             self.wrong(Mistake::ToNothing, None, reading.code);
             return Received::Stray;
         };
@@ -101,13 +102,18 @@ impl Acquirer {
         exchange.answers = exchange.answers.saturating_add(1);
         let copy = *exchange;
         if first {
-            exchange.flags |= DONE;
+            if !copy.has(AHEAD) {
+                exchange.flags |= DONE;
+            }
             exchange.keep(reading);
             if !self.echo {
                 self.judge(&copy, reading, &codes);
             }
             self.late_answers += u64::from(copy.has(GIVEN_UP));
-            return timed(&copy, now);
+            if copy.kind.is_of_life() {
+                self.go_on(&copy);
+            }
+            return if copy.has(AHEAD) { self.repeated(&copy, now) } else { timed(&copy, now) };
         }
         if copy.answers > copy.expected {
             self.wrong(Mistake::Second, Some(&copy), reading.code);
@@ -116,12 +122,28 @@ impl Acquirer {
         if !self.echo {
             self.again(&copy, reading, &codes);
         }
-        // What is timed is the repeat, which has an exchange of its own.
-        let Some(again) = self.exchanges.get_mut(copy.again).filter(|again| !again.has(DONE)) else {
-            return Received::Stray;
+        if copy.kind.is_of_life() {
+            self.go_on(&copy);
+        }
+        self.repeated(&copy, now)
+    }
+
+    /// An answer came that is its repeat's, which has an exchange of its own; or its own, where that one came first.
+    fn repeated(&mut self, copy: &Exchange, now: u64) -> Received {
+        let again = self.exchanges.get_mut(copy.again).filter(|again| !again.has(DONE));
+        let timed_as = match again {
+            Some(again) => {
+                again.flags |= DONE;
+                Exchange { kind: copy.kind, ..*again }
+            }
+            None => match self.exchanges.get_mut(copy.number).filter(|first| !first.has(DONE)) {
+                Some(first) => {
+                    first.flags |= DONE;
+                    *copy
+                }
+                None => return Received::Stray,
+            },
         };
-        again.flags |= DONE;
-        let timed_as = Exchange { kind: copy.kind, ..*again };
         timed(&timed_as, now)
     }
 
@@ -147,6 +169,9 @@ impl Acquirer {
     /// Judges the first answer to a message and enters what it did.
     fn judge(&mut self, exchange: &Exchange, reading: &Reading, codes: &Codes) {
         let code = reading.code;
+        if exchange.kind.is_of_life() {
+            return self.judge_life(exchange, reading, codes);
+        }
         if exchange.kind.takes() {
             return self.judge_request_for_money(exchange, reading, codes);
         }
@@ -220,6 +245,9 @@ impl Acquirer {
         };
         original.flags |= RELEASED;
         let original = *original;
+        if original.kind.is_of_life() {
+            return self.release_of_life(&original);
+        }
         if original.has(TOOK) {
             self.model.give_back(original.account, original.kind, original.taken);
             if original.kind == Kind::Late && self.was_sent_once(original.other) {
@@ -276,6 +304,11 @@ impl Acquirer {
             posted: (book.firm_posted, -book.posted),
         };
         let mut between: Vec<Between> = self.model.books().iter().map(of_answers).collect();
+        for (account, life) in between.iter_mut().zip(self.model.lives()) {
+            account.held = (account.held.0 + life.held, account.held.1 + life.held);
+            account.posted = (account.posted.0 - life.posted, account.posted.1 - life.posted);
+        }
+        self.widen_by_lives(&mut between);
         for exchange in self.undecided().filter(|exchange| !exchange.has(RELEASED)) {
             if let Some(account) = between.get_mut(exchange.account as usize) {
                 let range = if exchange.kind == Kind::Sale { &mut account.posted } else { &mut account.held };
@@ -312,9 +345,11 @@ fn timed(exchange: &Exchange, now: u64) -> Received {
 /// The MTI of the answer to a first message of this kind.
 const fn answer_mti(kind: Kind) -> u16 {
     match kind {
-        Kind::Sale => 210,
-        Kind::Reversal => 410,
-        Kind::ReversalAdvice | Kind::EarlyReversal => 430,
+        Kind::Sale | Kind::LifeSale => 210,
+        Kind::Reversal | Kind::LifeReversal => 410,
+        Kind::ReversalAdvice | Kind::EarlyReversal | Kind::LifeReversalAdvice => 430,
+        Kind::LifeAdvice => 130,
+        Kind::LifeCompletion => 230,
         Kind::Echo | Kind::SignOn | Kind::SignOff => 810,
         _ => 110,
     }

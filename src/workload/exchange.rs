@@ -42,11 +42,23 @@ pub enum Kind {
     SignOn,
     /// 0800, the peer leaves service.
     SignOff,
+    /// 0100 of a life cycle.
+    LifeAuthorization,
+    /// 0200 of a life cycle.
+    LifeSale,
+    /// 0120 of a life cycle.
+    LifeAdvice,
+    /// 0220 of a life cycle.
+    LifeCompletion,
+    /// 0400 of a life cycle.
+    LifeReversal,
+    /// 0420 of a life cycle.
+    LifeReversalAdvice,
 }
 
 impl Kind {
     /// How many there are.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 24;
 
     /// Those that a mix can name, with their names.
     pub const DRAWN: [(Self, &'static str); 14] = [
@@ -75,6 +87,12 @@ impl Kind {
                 Self::Late => "late-original",
                 Self::Echo => "echo",
                 Self::SignOn => "sign-on",
+                Self::LifeAuthorization => "life-0100",
+                Self::LifeSale => "life-0200",
+                Self::LifeAdvice => "life-0120",
+                Self::LifeCompletion => "life-0220",
+                Self::LifeReversal => "life-0400",
+                Self::LifeReversalAdvice => "life-0420",
                 _ => "sign-off",
             },
             |(_, name)| name,
@@ -114,6 +132,23 @@ impl Kind {
         matches!(self, Self::Reversal | Self::ReversalAdvice | Self::EarlyReversal)
     }
 
+    /// Is a message of a life cycle; what it does depends on its place there.
+    #[inline]
+    #[must_use]
+    pub const fn is_of_life(self) -> bool {
+        self as u8 >= Self::LifeAuthorization as u8
+    }
+
+    /// Those of life cycles.
+    pub const OF_LIVES: [Self; 6] = [
+        Self::LifeAuthorization,
+        Self::LifeSale,
+        Self::LifeAdvice,
+        Self::LifeCompletion,
+        Self::LifeReversal,
+        Self::LifeReversalAdvice,
+    ];
+
     /// Is sent again under the number of another exchange.
     #[must_use]
     pub const fn repeats(self) -> bool {
@@ -136,6 +171,8 @@ pub(super) const RELEASED: u8 = 1 << 3;
 pub(super) const GIVEN_UP: u8 = 1 << 4;
 /// Its answer took money.
 pub(super) const TOOK: u8 = 1 << 5;
+/// It was not sent yet, but its repeat was.
+pub(super) const AHEAD: u8 = 1 << 6;
 
 /// One exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,6 +209,9 @@ pub struct Exchange {
     /// Answers that may come, and that came.
     pub(super) expected: u8,
     pub(super) answers: u8,
+    /// Of a message of a life cycle: the place of its script, and its step there.
+    pub(super) script: u8,
+    pub(super) step: u8,
 }
 
 impl Exchange {
@@ -194,6 +234,8 @@ impl Exchange {
         flags: 0,
         expected: 1,
         answers: 0,
+        script: 0,
+        step: 0,
     };
 
     pub(super) const fn new(number: u32, kind: Kind, stream: u16) -> Self {
@@ -244,6 +286,12 @@ impl Exchange {
     #[must_use]
     pub const fn taken(&self) -> u32 {
         self.taken
+    }
+
+    /// An approval of it posts at once (02xx).
+    #[must_use]
+    pub const fn posts(&self) -> bool {
+        matches!(self.kind, Kind::Sale | Kind::LifeSale)
     }
 
     /// The place of its account in the population.

@@ -14,6 +14,7 @@ use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::NameId;
+use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
@@ -41,9 +42,24 @@ pub(crate) enum Planted {
     Refuses,
 }
 
+/// Card, DE 37, and whether it is an advice.
 type Key = (u64, [u8; 12], bool);
 /// Card, DE 11, DE 32 and DE 7.
 type Original = (u64, u32, u64, u32);
+
+/// What one message took.
+struct Entry {
+    original: Original,
+    reference: u64,
+    code: [u8; 6],
+    account: (u64, Currency),
+    class: MessageClass,
+    /// It began a purchase; an increment, or what a completion posted, did not.
+    begins: bool,
+    reversed: bool,
+    held: i64,
+    posted: i64,
+}
 
 /// Its books: by card the account of each currency, by message what was answered.
 pub(crate) struct Issuer {
@@ -51,8 +67,10 @@ pub(crate) struct Issuer {
     pub(crate) accounts: HashMap<(u64, Currency), (i64, i64)>,
     wallet_of: HashMap<u64, (u64, ActionCode)>,
     answers: HashMap<Key, Answer>,
-    taken: HashMap<Original, (i64, Currency, MessageClass)>,
+    entries: HashMap<u64, Vec<Entry>>,
     tombstones: HashSet<Original>,
+    /// Messages whose repeat came first.
+    repeats: HashSet<Key>,
     count: u64,
 }
 
@@ -66,8 +84,9 @@ impl Issuer {
             accounts: population.accounts.iter().map(account).collect(),
             wallet_of: cards.map(|card| (card.pan, (wallet(card.account), card.expected))).collect(),
             answers: HashMap::new(),
-            taken: HashMap::new(),
+            entries: HashMap::new(),
             tombstones: HashSet::new(),
+            repeats: HashSet::new(),
             count: 0,
         }
     }
@@ -89,6 +108,7 @@ impl Issuer {
                 }
                 Inbound::Authorization(request) => self.decide(request, planted),
                 Inbound::Reversal(reversal) => self.reverse(reversal, planted),
+                Inbound::Advice(advice) => self.advise(advice),
                 other => panic!("{other:?}"),
             };
             let before = out.len();
@@ -113,7 +133,8 @@ impl Issuer {
     fn decide(&mut self, request: &AuthorizationRequest, planted: bool) -> Answer {
         let key = (request.pan.value(), request.key.rrn.0, false);
         if let Some(first) = self.answers.get(&key) {
-            assert!(request.repeat, "no two messages are alike");
+            let after_repeat = self.repeats.remove(&key);
+            assert!(request.repeat || after_repeat, "no two messages are alike");
             let mut answer = *first;
             let inquiry = request.kind == TransactionKind::BalanceInquiry;
             match (self.planted, &mut answer.partial) {
@@ -130,6 +151,9 @@ impl Issuer {
             }
             return answer;
         }
+        if request.repeat {
+            self.repeats.insert(key);
+        }
         let (action, taken) = self.outcome(request, planted);
         let code = format!("{:06}", self.count % 1_000_000);
         let approved = action.is_approval();
@@ -140,14 +164,23 @@ impl Issuer {
             answer.partial = Some(PartialApproval { amount: part, billing: part, original: request.amount });
         }
         if taken > 0 && !(planted && self.planted == Planted::ForgetsHold) {
-            let wallet = self.wallet_of.get(&request.pan.value()).map_or(0, |(wallet, _)| *wallet);
-            let account = self.accounts.entry((wallet, request.amount.currency)).or_default();
-            match request.class {
-                MessageClass::Authorization => account.1 += taken,
-                MessageClass::Financial => account.0 -= taken,
-            }
-            let original = original_key(request);
-            self.taken.insert(original, (taken, request.amount.currency, request.class));
+            let (held, posted) = match (request.class, request.kind.is_credit()) {
+                (MessageClass::Authorization, true) => (0, 0),
+                (MessageClass::Authorization, false) => (taken, 0),
+                (MessageClass::Financial, true) => (0, taken),
+                (MessageClass::Financial, false) => (0, -taken),
+            };
+            self.open(Entry {
+                original: original_key(request),
+                reference: request.key.network_reference,
+                code: answer.approval_code.map_or([0; 6], |code| code.0),
+                account: (self.wallet(request.pan.value()), request.amount.currency),
+                class: request.class,
+                begins: !request.increment,
+                reversed: false,
+                held,
+                posted,
+            });
         }
         if action != ActionCode::Unavailable {
             self.answers.insert(key, answer);
@@ -166,6 +199,9 @@ impl Issuer {
         if self.tombstones.contains(&original) && self.planted != Planted::ApprovesAfterReversal {
             return (ActionCode::ReversedBeforeArrival, 0);
         }
+        if request.increment && self.is_ended(request) {
+            return (ActionCode::ReversedBeforeArrival, 0);
+        }
         if wrong(Planted::Refuses) {
             return (ActionCode::Unavailable, 0);
         }
@@ -175,6 +211,7 @@ impl Issuer {
         match request.kind {
             TransactionKind::AccountVerification => return (ActionCode::NoReasonToDecline, 0),
             TransactionKind::BalanceInquiry => return (ActionCode::Approved, 0),
+            kind if kind.is_credit() => return (ActionCode::Approved, request.amount.minor),
             _ => {}
         }
         let (posted, held) = self.accounts[&(wallet, request.amount.currency)];
@@ -196,21 +233,118 @@ impl Issuer {
         if planted && self.planted == Planted::DeclinesReversal {
             return Answer::decline(ActionCode::UnknownCard, Sequence(0));
         }
-        let pan = reversal.pan.value();
-        let wallet = self.wallet_of.get(&pan).map_or(0, |(wallet, _)| *wallet);
-        match self.taken.remove(&key) {
-            Some((taken, currency, class)) => {
-                let account = self.accounts.entry((wallet, currency)).or_default();
-                match class {
-                    MessageClass::Authorization => account.1 -= taken,
-                    MessageClass::Financial => account.0 += taken,
+        let keeps = reversal.replacement.map(|replacement| replacement.amount);
+        if self.find(key.0, |entry| entry.original == key).is_none() {
+            self.tombstones.insert(key);
+        }
+        self.change(
+            key.0,
+            |entry| entry.original == key,
+            |entry| match keeps {
+                Some(keeps) => {
+                    entry.held = entry.held.min(keeps);
+                    entry.posted = entry.posted.clamp(-keeps, keeps);
                 }
-            }
-            None => {
-                self.tombstones.insert(key);
-            }
+                None => (entry.held, entry.posted, entry.reversed) = (0, 0, true),
+            },
+        );
+        if keeps.is_none() {
+            // With the first request of a purchase goes what adds to it.
+            let begun = self.find(key.0, |entry| entry.original == key && entry.begins && entry.held >= 0);
+            let reference =
+                begun.filter(|entry| entry.class == MessageClass::Authorization).map(|e| e.reference);
+            let adds =
+                |entry: &Entry| Some(entry.reference) == reference && entry.reference != 0 && !entry.begins;
+            self.change(key.0, adds, |entry| entry.held = 0);
         }
         Answer::decline(ActionCode::Approved, Sequence(0))
+    }
+
+    /// Takes over what the network tells: an outcome (0120), or what is posted (0220).
+    fn advise(&mut self, advice: &Advice) -> Answer {
+        let done = Answer::decline(ActionCode::Approved, Sequence(0));
+        let pan = advice.pan.value();
+        if self.answers.insert((pan, advice.key.rrn.0, true), done).is_some() {
+            return done;
+        }
+        let key = &advice.key;
+        let own: Original = (pan, key.stan.0, key.acquirer.0, key.transmission.digits());
+        let named = advice.original.map(|original| {
+            (pan, original.stan.0, original.acquirer.0, original.transmission.map_or(0, |time| time.digits()))
+        });
+        let code = advice.approval_code.map(|code| code.0);
+        let is_named = |entry: &Entry| {
+            let by_id = key.network_reference != 0 && entry.reference == key.network_reference;
+            entry.begins && (by_id || Some(entry.original) == named || Some(entry.code) == code)
+        };
+        let found = self.find(pan, is_named).map(|entry| (entry.original, entry.class, entry.reference));
+        let amount = advice.amount.minor;
+        let credit = advice.is_credit();
+        let sum = if credit { amount } else { -amount };
+        let account = (self.wallet(pan), advice.amount.currency);
+        let (reference, class) = (key.network_reference, advice.class);
+        let code = code.unwrap_or_default();
+        let entry = |held, posted, begins| Entry {
+            original: own,
+            reference,
+            code,
+            account,
+            class,
+            begins,
+            reversed: false,
+            held,
+            posted,
+        };
+        let at = |original| move |entry: &Entry| entry.original == original;
+        match (advice.class, found) {
+            (MessageClass::Authorization, Some((original, ..))) => {
+                let held = if advice.approved { amount } else { 0 };
+                self.change(pan, at(original), |entry| entry.held = held);
+            }
+            (MessageClass::Authorization, None) => self.open(entry(amount, 0, true)),
+            (MessageClass::Financial, Some((original, MessageClass::Financial, _))) => {
+                self.change(pan, at(original), |entry| entry.posted = sum);
+            }
+            (MessageClass::Financial, found) => {
+                if let Some((original, _, group)) = found {
+                    let all = |e: &Entry| e.original == original || group != 0 && e.reference == group;
+                    self.change(pan, all, |entry| entry.held = 0);
+                }
+                self.open(entry(0, sum, found.is_none()));
+            }
+        }
+        done
+    }
+
+    fn wallet(&self, pan: u64) -> u64 {
+        self.wallet_of.get(&pan).map_or(0, |(wallet, _)| *wallet)
+    }
+
+    fn open(&mut self, entry: Entry) {
+        let account = self.accounts.entry(entry.account).or_default();
+        *account = (account.0 + entry.posted, account.1 + entry.held);
+        self.entries.entry(entry.original.0).or_default().push(entry);
+    }
+
+    fn find(&self, pan: u64, is_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+        self.entries.get(&pan)?.iter().rev().find(|entry| is_one(entry))
+    }
+
+    /// Changes entries, and their accounts with them.
+    fn change(&mut self, pan: u64, is_one: impl Fn(&Entry) -> bool, change: impl Fn(&mut Entry)) {
+        for entry in self.entries.entry(pan).or_default().iter_mut().filter(|entry| is_one(entry)) {
+            let (held, posted) = (entry.held, entry.posted);
+            change(entry);
+            let account = self.accounts.entry(entry.account).or_default();
+            *account = (account.0 + entry.posted - posted, account.1 + entry.held - held);
+        }
+    }
+
+    /// Whether the purchase that a request adds to was reversed.
+    fn is_ended(&self, request: &AuthorizationRequest) -> bool {
+        let of = request.key.network_reference;
+        let begun = self.find(request.pan.value(), |entry| entry.reference == of && entry.begins);
+        begun.is_some_and(|entry| entry.reversed)
     }
 }
 

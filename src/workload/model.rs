@@ -2,6 +2,7 @@
 //! ledger: it knows answers only.
 
 use crate::workload::exchange::Kind;
+use crate::workload::life::Totals;
 use crate::workload::population::Account;
 
 /// Mistakes that are kept as examples.
@@ -76,6 +77,8 @@ pub struct Book {
     pub held: i64,
     /// Posted since the run began: approvals of 02xx less acknowledged reversals, with its sign.
     pub posted: i64,
+    /// Approvals of life cycles that are as firm, less credits that may have come.
+    further: i64,
     touched: bool,
 }
 
@@ -83,6 +86,8 @@ pub struct Book {
 #[derive(Clone, Debug)]
 pub struct Model {
     books: Vec<Book>,
+    /// What life cycles did, apart so that it costs nothing where there are none.
+    lives: Vec<Totals>,
     mistakes: [u64; Mistake::ALL.len()],
     examples: Vec<Example>,
 }
@@ -93,6 +98,7 @@ impl Model {
     pub fn new(accounts: usize) -> Self {
         Self {
             books: vec![Book::default(); accounts],
+            lives: vec![Totals::default(); accounts],
             mistakes: [0; Mistake::ALL.len()],
             examples: Vec::with_capacity(EXAMPLES_MAX),
         }
@@ -121,7 +127,39 @@ impl Model {
             book.firm_posted += posted(kind, amount);
         }
         // All of `firm` was taken together: at the latest of those decisions every other one still stood.
-        book.firm <= account.balance.saturating_add(account.overdraft)
+        book.firm + book.further <= account.balance.saturating_add(account.overdraft)
+    }
+
+    /// An approval of a life cycle took `amount`. False when it is more than could ever be available.
+    pub(super) fn take_life(&mut self, place: u32, account: &Account, amount: i64) -> bool {
+        let Some(book) = self.books.get_mut(place as usize) else { return true };
+        book.further += amount;
+        book.firm + book.further <= account.balance.saturating_add(account.overdraft)
+    }
+
+    /// Something was sent that may undo so much of a life cycle's approvals.
+    pub(super) fn loosen_life(&mut self, place: u32, amount: i64) {
+        if let Some(book) = self.books.get_mut(place as usize) {
+            book.further -= amount;
+        }
+    }
+
+    /// Something was sent that may give so much.
+    pub(super) fn expect_credit(&mut self, place: u32, amount: u32) {
+        if let Some(book) = self.books.get_mut(place as usize) {
+            book.further -= i64::from(amount);
+        }
+    }
+
+    /// What a life cycle did is no longer `before` but `after`.
+    pub(super) fn move_life(&mut self, place: u32, before: Totals, after: Totals) {
+        if let (Some(life), Some(book)) =
+            (self.lives.get_mut(place as usize), self.books.get_mut(place as usize))
+        {
+            life.held += after.held - before.held;
+            life.posted += after.posted - before.posted;
+            book.touched = true;
+        }
     }
 
     /// A reversal of an approval was sent: from now on it may be undone.
@@ -151,7 +189,19 @@ impl Model {
         }
     }
 
-    /// The books by an account's place in the population.
+    /// What was posted and what is held of each account since the run began, by its place in the population; posted
+    /// with its sign.
+    pub fn money(&self) -> impl Iterator<Item = (i64, i64)> {
+        let both = self.books.iter().zip(&self.lives);
+        both.map(|(book, life)| (book.posted + life.posted, book.held + life.held))
+    }
+
+    /// What life cycles did to each account.
+    pub(super) fn lives(&self) -> &[Totals] {
+        &self.lives
+    }
+
+    /// The books by an account's place in the population, without life cycles.
     #[must_use]
     pub fn books(&self) -> &[Book] {
         &self.books

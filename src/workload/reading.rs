@@ -14,8 +14,8 @@ use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 use crate::workload::identity::Run;
 
-/// Shapes that are remembered. A daemon has a few: one a kind of answer.
-const SHAPES_MAX: usize = 16;
+/// Shapes that are remembered. A daemon has a few tens: one a kind of answer and length.
+const SHAPES_MAX: usize = 48;
 
 /// What an answer says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

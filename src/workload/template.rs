@@ -6,36 +6,18 @@ use crate::dialect::answer::WriteError;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::iso8583::spec::Encoding;
-use crate::iso8583::value::Value;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 use crate::workload::exchange::Kind;
+use crate::workload::form::Form;
+use crate::workload::form::OTHER_AMOUNT_AT;
+use crate::workload::form::REFERENCE_AT;
+use crate::workload::form::TRACE_AT;
+use crate::workload::form::TRANSACTION_ID_AT;
+use crate::workload::form::values;
 use crate::workload::identity;
 use crate::workload::identity::REFERENCE_WIDTH;
 use crate::workload::identity::Run;
-
-/// Visa's DE 63 with the network identification code (63.1 = 0002).
-const VISA_NETWORK: &[u8] = &[0x80, 0, 0, 0, 0x02];
-/// Visa's DE 62 with the transaction identifier (62.2) only.
-const VISA_TRANSACTION_ID: &[u8] = &[0x40, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
-/// Where 62.2 begins in it.
-const TRANSACTION_ID_AT: usize = 8;
-/// Mastercard's DE 63: a network code of three characters, then a reference of six.
-const MASTERCARD_NETWORK: &str = "MCC000000";
-/// Where the reference begins in it, and in a trace id.
-const REFERENCE_AT: usize = 3;
-/// Mastercard's DE 48 of a retail sale, and at a terminal that takes a part of the amount (SE 61).
-const MASTERCARD_RETAIL: &str = "R";
-const MASTERCARD_PARTIAL: &str = "R610510000";
-/// Mastercard's DE 48 of a reversal: the trace id of the original (SE 63), which is its DE 63 and its DE 15.
-const MASTERCARD_TRACE: &str = "R6315MCC0000000101  ";
-/// Where the trace id begins in it.
-const TRACE_AT: usize = 5;
-/// Mastercard's DE 61: attended, present, a normal request or one for the account's status (subfield 7 = 8).
-const MASTERCARD_POINT_OF_SERVICE: &str = "0000000000800840902101234";
-const MASTERCARD_STATUS_INQUIRY: &str = "0000008000800840902101234";
-/// Visa's DE 60 of a terminal that takes a part of the amount (60.10 = 1).
-const VISA_PARTIAL: &[u8] = &[0x05, 0, 0, 0, 0, 0x01];
 
 /// Why no templates can be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -114,23 +96,29 @@ impl Characters {
 pub struct Fill {
     /// The exchange's number: DE 11, DE 37.
     pub number: u32,
-    /// The exchange that merchant, institution and network id follow: the original's for a reversal.
+    /// The exchange that merchant, institution and network id follow: the purchase's first.
     pub original: u32,
+    /// The exchange that a message is about (DE 90).
+    pub named: u32,
     /// DE 2.
     pub pan: u64,
     /// DE 14.
     pub expiry: u16,
     /// DE 4, minor units.
     pub amount: u32,
+    /// What is to stay of it (DE 95, Visa 61.3), or how much of it is cash (DE 54), minor units.
+    pub other_amount: u32,
     /// DE 49.
     pub currency: u16,
-    /// DE 3 of a reversal.
+    /// DE 3 where it is not the form's.
     pub processing_code: u32,
     /// DE 90: the original's MTI and DE 7.
     pub original_data: (u16, u32),
-    /// DE 38 of a reversal whose original's answer is known.
+    /// DE 7 of the purchase's first message, whose day is a part of Mastercard's trace id.
+    pub root_transmission: u32,
+    /// DE 38 of the message that this one is about, where its answer is known.
     pub approval: [u8; 6],
-    /// DE 7 where it was promised before, in DE 90 of an early reversal; zero is now.
+    /// DE 7 where it was promised before, in DE 90 of an early reversal, or is to be kept; zero is now.
     pub transmission: u32,
     /// It is a repeat: the MTI's last digit is one higher.
     pub repeat: bool,
@@ -162,61 +150,11 @@ struct Template {
     trace: Characters,
     trace_date: Digits,
     original_data: Digits,
-}
-
-/// Which composed frame a message is made from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
-pub(super) enum Form {
-    Purchase,
-    Cash,
-    Sale,
-    Partial,
-    Inquiry,
-    Verification,
-    Reversal,
-    ReversalWithCode,
-    Advice,
-    AdviceWithCode,
-    Echo,
-    SignOn,
-    SignOff,
-}
-
-impl Form {
-    const ALL: [Self; 13] = [
-        Self::Purchase,
-        Self::Cash,
-        Self::Sale,
-        Self::Partial,
-        Self::Inquiry,
-        Self::Verification,
-        Self::Reversal,
-        Self::ReversalWithCode,
-        Self::Advice,
-        Self::AdviceWithCode,
-        Self::Echo,
-        Self::SignOn,
-        Self::SignOff,
-    ];
-
-    const fn mti(self) -> u16 {
-        match self {
-            Self::Sale => 200,
-            Self::Reversal | Self::ReversalWithCode => 400,
-            Self::Advice | Self::AdviceWithCode => 420,
-            Self::Echo | Self::SignOn | Self::SignOff => 800,
-            _ => 100,
-        }
-    }
-
-    const fn is_reversal(self) -> bool {
-        matches!(self, Self::Reversal | Self::ReversalWithCode | Self::Advice | Self::AdviceWithCode)
-    }
-
-    const fn with_code(self) -> bool {
-        matches!(self, Self::ReversalWithCode | Self::AdviceWithCode)
-    }
+    /// DE 95, Visa 61.3, DE 54.
+    others: [Digits; 3],
+    /// DE 6 and DE 51, and DE 54's currency.
+    billing: Digits,
+    currencies: [Digits; 2],
 }
 
 /// DE 3 of what an exchange asks for.
@@ -252,6 +190,12 @@ impl Templates {
     #[must_use]
     pub fn has_private_fields(&self) -> bool {
         self.mapping != Mapping::Iso87
+    }
+
+    /// Whether money from somebody else is a payment (28) and no original credit (26).
+    #[must_use]
+    pub fn has_payments(&self) -> bool {
+        self.mapping == Mapping::Mastercard
     }
 
     /// Sets DE 7, DE 12 and DE 13 of all messages from here on. Returns DE 7.
@@ -298,121 +242,35 @@ impl Templates {
         if template.reference.width > 0 {
             template.reference.write(frame, &self.run.reference(fill.number));
         }
-        if form.is_reversal() {
-            let (mti, transmission) = fill.original_data;
-            let data = template.original_data;
-            template.processing_code.write(frame, u64::from(fill.processing_code));
-            data.part(0, 4).write(frame, u64::from(mti));
-            data.part(4, 6).write(frame, u64::from(identity::stan(original)));
-            data.part(10, 10).write(frame, u64::from(transmission));
-            // The forwarding institution is zero; its first digit makes the part even.
-            data.part(20, 12).write(frame, u64::from(identity::acquirer(original)) * 10);
-            template.approval.write(frame, &fill.approval);
-            if template.trace.width > 0 {
-                template.trace.write(frame, &self.run.reference(original));
-                template.trace_date.write(frame, u64::from(transmission / 1_000_000));
-            }
-        } else {
-            template.expiry.write(frame, u64::from(fill.expiry));
+        template.expiry.write(frame, u64::from(fill.expiry));
+        if !form.is_plain() {
+            self.write_further(template, fill, frame);
         }
     }
-}
 
-/// The values of a message of this form.
-fn values(dialect: &Dialect, form: Form) -> Vec<(u8, Value<'static>)> {
-    let text = Value::Text;
-    let mapping = dialect.mapping();
-    if form.mti() == 800 {
-        let mut values = vec![
-            (7, text("0101000000")),
-            (11, text("000001")),
-            (37, text("000000000000")),
-            (70, text(management_code(mapping, form))),
-        ];
-        if mapping == Mapping::Visa {
-            values.insert(3, (63, Value::Bytes(VISA_NETWORK)));
+    /// What only messages of a life cycle, and reversals, have.
+    fn write_further(&self, template: &Template, fill: &Fill, frame: &mut [u8]) {
+        let (mti, transmission) = fill.original_data;
+        let data = template.original_data;
+        template.processing_code.write(frame, u64::from(fill.processing_code));
+        data.part(0, 4).write(frame, u64::from(mti));
+        data.part(4, 6).write(frame, u64::from(identity::stan(fill.named)));
+        data.part(10, 10).write(frame, u64::from(transmission));
+        // The forwarding institution is zero; its first digit makes the part even.
+        data.part(20, 12).write(frame, u64::from(identity::acquirer(fill.original)) * 10);
+        template.approval.write(frame, &fill.approval);
+        if template.trace.width > 0 {
+            template.trace.write(frame, &self.run.reference(fill.original));
+            template.trace_date.write(frame, u64::from(fill.root_transmission / 1_000_000));
         }
-        return values;
+        template.billing.write(frame, u64::from(fill.amount));
+        for other in template.others {
+            other.write(frame, u64::from(fill.other_amount));
+        }
+        for currency in template.currencies {
+            currency.write(frame, u64::from(fill.currency));
+        }
     }
-    let kind = match form {
-        Form::Cash => "010000",
-        Form::Inquiry => "300000",
-        _ => "000000",
-    };
-    let mut values = vec![
-        (2, text("4000000000000000")),
-        (3, text(kind)),
-        (4, text("0")),
-        (7, text("0101000000")),
-        (11, text("000001")),
-        (12, text("000000")),
-        (13, text("0101")),
-        (18, text("5411")),
-        (22, text(if mapping == Mapping::Visa { "0510" } else { "051" })),
-        (32, text("40000000")),
-        (37, text("000000000000")),
-        (41, text("00000000")),
-        (42, text("MERCHANT0000000")),
-        (43, text("CORNER SHOP              SPRINGFIELD  US")),
-        (49, text("840")),
-    ];
-    if form.is_reversal() {
-        values.push((90, text("0100")));
-    } else {
-        values.push((14, text("2912")));
-    }
-    if form.with_code() {
-        values.push((38, text("000000")));
-    }
-    match mapping {
-        Mapping::Visa => values.extend(visa_values(form)),
-        Mapping::Mastercard => values.extend(mastercard_values(form)),
-        Mapping::Iso87 => values.extend([(19, text("840")), (25, text("00"))]),
-    }
-    values.sort_by_key(|(field, _)| *field);
-    values
-}
-
-/// DE 70 of a network management request.
-const fn management_code(mapping: Mapping, form: Form) -> &'static str {
-    match (mapping, form) {
-        (Mapping::Mastercard, Form::Echo) => "270",
-        (_, Form::Echo) => "301",
-        (Mapping::Visa, Form::SignOn) => "071",
-        (Mapping::Mastercard, Form::SignOn) => "061",
-        (Mapping::Iso87, Form::SignOn) => "001",
-        (Mapping::Visa, _) => "072",
-        (Mapping::Mastercard, _) => "062",
-        (Mapping::Iso87, _) => "002",
-    }
-}
-
-/// What only Visa has.
-fn visa_values(form: Form) -> Vec<(u8, Value<'static>)> {
-    let condition = if form == Form::Verification { "51" } else { "00" };
-    let mut values = vec![
-        (19, Value::Text("840")),
-        (25, Value::Text(condition)),
-        (62, Value::Bytes(VISA_TRANSACTION_ID)),
-        (63, Value::Bytes(VISA_NETWORK)),
-    ];
-    if form == Form::Partial {
-        values.push((60, Value::Bytes(VISA_PARTIAL)));
-    }
-    values
-}
-
-/// What only Mastercard has.
-fn mastercard_values(form: Form) -> Vec<(u8, Value<'static>)> {
-    let text = Value::Text;
-    let private = match form {
-        Form::Partial => MASTERCARD_PARTIAL,
-        _ if form.is_reversal() => MASTERCARD_TRACE,
-        _ => MASTERCARD_RETAIL,
-    };
-    let verifies = form == Form::Verification;
-    let status = if verifies { MASTERCARD_STATUS_INQUIRY } else { MASTERCARD_POINT_OF_SERVICE };
-    vec![(15, text("0101")), (48, text(private)), (61, text(status)), (63, text(MASTERCARD_NETWORK))]
 }
 
 fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, TemplateError> {
@@ -449,9 +307,12 @@ fn compose(dialect: &Dialect, form: Form, run: Run) -> Result<Template, Template
         trace: Characters::default(),
         trace_date: Digits::default(),
         original_data: places.digits(90)?,
+        others: [places.digits(95)?.part(0, 12), places.other_amount(), places.digits(54)?.part(8, 12)],
+        billing: places.digits(6)?,
+        currencies: [places.digits(51)?, places.digits(54)?.part(4, 3)],
         frame: Vec::new(),
     };
-    if form.is_reversal() && dialect.mapping() == Mapping::Mastercard {
+    if form.follows() && dialect.mapping() == Mapping::Mastercard {
         template.trace = places.reference(48, TRACE_AT + REFERENCE_AT)?;
         template.trace_date = places.digits(48)?.part((TRACE_AT + REFERENCE_AT + REFERENCE_WIDTH) as u8, 4);
     }
@@ -509,6 +370,16 @@ impl Places<'_> {
             return Ok(whole);
         }
         Ok(Characters { at: whole.at + from as u16, width: REFERENCE_WIDTH as u8, ebcdic: whole.ebcdic })
+    }
+
+    /// Visa's 61.3, in packed digits.
+    fn other_amount(&self) -> Digits {
+        let content = self.view.offsets(61).filter(|_| self.mapping == Mapping::Visa);
+        content.map_or(Digits::default(), |(_, content)| Digits {
+            at: (self.start + content + OTHER_AMOUNT_AT) as u16,
+            width: 12,
+            zero: 0,
+        })
     }
 
     /// Visa's 62.2.

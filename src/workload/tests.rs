@@ -12,17 +12,23 @@ use crate::workload::issuer::Planted;
 use crate::workload::model::Mistake;
 use crate::workload::population::Composition;
 use crate::workload::population::Population;
+use crate::workload::script::SCRIPTS;
 use crate::workload::traffic::Mix;
 use crate::workload::traffic::Traffic;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_795_000_000);
 
+const EVERYTHING: &str = "purchase=20,cash=5,sale=10,partial=5,over-limit=5,unknown-card=5,blocked-card=5,inquiry=5,\
+     verification=5,repeat=10,reversal=8,reversal-advice=8,reversal-repeat=5,early-reversal=4,echo=1";
+
 fn everything() -> Mix {
-    Mix::parse(
-        "purchase=20,cash=5,sale=10,partial=5,over-limit=5,unknown-card=5,blocked-card=5,inquiry=5,\
-         verification=5,repeat=10,reversal=8,reversal-advice=8,reversal-repeat=5,early-reversal=4,echo=1",
-    )
-    .expect("a mix")
+    Mix::parse(EVERYTHING).expect("a mix")
+}
+
+/// What is sent one by one, and whole life cycles among it.
+fn mixes() -> [Mix; 2] {
+    let lives: String = SCRIPTS.iter().map(|script| format!(",{}=1", script.name)).collect();
+    [everything(), Mix::parse(&format!("{EVERYTHING}{lives}")).expect("a mix")]
 }
 
 fn population() -> Population {
@@ -71,9 +77,9 @@ fn take(acquirer: &mut Acquirer, dialect: &Dialect, stream: usize, answers: &[u8
 }
 
 fn assert_same_money(acquirer: &Acquirer, issuer: &Issuer) {
-    for (account, book) in acquirer.population().accounts().iter().zip(acquirer.model().books()) {
+    for (account, (posted, held)) in acquirer.population().accounts().iter().zip(acquirer.model().money()) {
         let is = issuer.accounts[&(account.wallet.0, account.currency)];
-        assert_eq!(is, (account.balance + book.posted, book.held), "wallet {}", account.wallet.0);
+        assert_eq!(is, (account.balance + posted, held), "wallet {}", account.wallet.0);
     }
 }
 
@@ -93,8 +99,10 @@ proptest! {
         seed in any::<u64>(),
         batches in proptest::collection::vec(1_u8..60, 1..80),
         level in proptest::option::of(1_u32..200),
+        lives in any::<bool>(),
     ) {
-        let traffic = Traffic { level, ..traffic(everything(), seed) };
+        let [plain, life] = mixes();
+        let traffic = Traffic { level, ..traffic(if lives { life } else { plain }, seed) };
         let (acquirer, issuer) = run(&traffic, Planted::Nothing, &batches);
         prop_assert_eq!(acquirer.model().examples(), &[]);
         prop_assert_eq!(acquirer.exchanges().unanswered().count(), 0);
@@ -109,6 +117,19 @@ fn every_kind_is_sent_in_every_dialect() {
         assert!(acquirer.sent_by(kind) > 20, "{name}: {}", acquirer.sent_by(kind));
     }
     assert!(acquirer.sent_by(Kind::Late) > 20 && acquirer.sent_by(Kind::Echo) > 20);
+}
+
+#[test]
+fn every_life_cycle_is_lived_in_every_dialect() {
+    let (acquirer, issuer) = run(&traffic(Mix::life(), 5), Planted::Nothing, &[40; 1_000]);
+    for (name, begun) in acquirer.lives_begun() {
+        assert!(begun > 10, "{name}: {begun}");
+    }
+    for kind in Kind::OF_LIVES {
+        assert!(acquirer.sent_by(kind) > 100, "{}: {}", kind.name(), acquirer.sent_by(kind));
+    }
+    assert_eq!(acquirer.model().examples(), &[]);
+    assert_same_money(&acquirer, &issuer);
 }
 
 #[test]
@@ -128,8 +149,8 @@ fn each_planted_mistake_is_found() {
         (Planted::ForgetsHold, None),
         (Planted::Refuses, None),
     ];
-    for (planted, mistake) in table {
-        let (acquirer, issuer) = run(&traffic(everything(), 11), planted, &[40; 100]);
+    for ((planted, mistake), mix) in table.into_iter().flat_map(|row| mixes().map(|mix| (row, mix))) {
+        let (acquirer, issuer) = run(&traffic(mix, 11), planted, &[40; 100]);
         let count = |mistake: Mistake| acquirer.model().mistakes()[mistake as usize];
         if let Some(mistake) = mistake {
             assert!(count(mistake) > 0, "{planted:?}: {:?}", acquirer.model().examples());
@@ -146,7 +167,7 @@ fn each_planted_mistake_is_found() {
                 assert_same_money(&acquirer, &issuer);
             }
             Planted::ForgetsHold => {
-                let held: i64 = acquirer.model().books().iter().map(|book| book.held).sum();
+                let held: i64 = acquirer.model().money().map(|(_, held)| held).sum();
                 assert!(held > issuer.accounts.values().map(|(_, held)| held).sum::<i64>());
             }
             _ => {}
@@ -190,7 +211,13 @@ fn r33_a_repeat_without_an_answer_of_what_was_refused_may_have_taken_money() {
 
 #[test]
 fn r33_what_has_no_answer_is_settled_by_its_reversal() {
-    let (mut acquirer, mut issuer) = run(&traffic(everything(), 23), Planted::SaysNothing, &[40; 100]);
+    for (mix, seed) in mixes().into_iter().flat_map(|mix| (23..30).map(move |seed| (mix.clone(), seed))) {
+        settle(&traffic(mix, seed));
+    }
+}
+
+fn settle(traffic: &Traffic) {
+    let (mut acquirer, mut issuer) = run(traffic, Planted::SaysNothing, &[40; 100]);
     assert_between(&acquirer, &issuer);
     let dialects = dialects();
     issuer.planted = Planted::Nothing;

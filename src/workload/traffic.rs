@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use crate::workload::chance::Chance;
 use crate::workload::exchange::Kind;
 use crate::workload::exchange::NONE;
+use crate::workload::life::script_named;
+use crate::workload::script::SCRIPTS;
 
 /// Places of the table that kinds are drawn from.
 const DRAWS: u32 = 1024;
@@ -33,17 +35,38 @@ pub enum MixError {
 fn names() -> String {
     let mut names: Vec<&str> = Kind::DRAWN.iter().map(|(_, name)| *name).collect();
     names.push(Kind::Echo.name());
+    names.extend(SCRIPTS.iter().map(|script| script.name));
     names.join(", ")
 }
 
-/// How often each kind is sent, by weight.
+/// What a mix names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Drawn {
+    /// A message.
+    One(Kind),
+    /// A life cycle, by the place of its script.
+    Life(u8),
+}
+
+impl Drawn {
+    fn named(name: &str) -> Option<Self> {
+        let kinds = Kind::DRAWN.iter().copied().chain([(Kind::Echo, Kind::Echo.name())]);
+        let kind = kinds.into_iter().find(|(_, known)| *known == name).map(|(kind, _)| Self::One(kind));
+        kind.or_else(|| script_named(name).map(Self::Life))
+    }
+}
+
+/// How often each kind of message is sent, and each life cycle begins, by weight.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mix(Vec<(Kind, u32)>);
+pub struct Mix(Vec<(Drawn, u32)>);
+
+/// The name of the mix of everything.
+const LIFE: &str = "life";
 
 impl Default for Mix {
-    /// Mostly purchases, with every kind in it.
+    /// Mostly purchases, with every kind of message in it, and no life cycles.
     fn default() -> Self {
-        Self(vec![
+        Self::of(&[
             (Kind::Purchase, 640),
             (Kind::Cash, 60),
             (Kind::Sale, 60),
@@ -67,21 +90,46 @@ impl Mix {
     /// Purchases only.
     #[must_use]
     pub fn purchases() -> Self {
-        Self(vec![(Kind::Purchase, 1)])
+        Self::of(&[(Kind::Purchase, 1)])
     }
 
-    /// A mix from words such as `purchase=90,repeat=10`.
+    /// Everything: half are the messages of the default mix, and half begin a life cycle of those that there are.
+    #[must_use]
+    pub fn life() -> Self {
+        let Self(mut weights) = Self::default();
+        let all: u32 = SCRIPTS.iter().map(|script| script.weight).sum();
+        for (_, weight) in &mut weights {
+            *weight = (*weight * all).div_ceil(1_000);
+        }
+        let lives = SCRIPTS.iter().zip(0..).map(|(script, place)| (Drawn::Life(place), script.weight));
+        weights.extend(lives);
+        Self(weights)
+    }
+
+    fn of(kinds: &[(Kind, u32)]) -> Self {
+        Self(kinds.iter().map(|(kind, weight)| (Drawn::One(*kind), *weight)).collect())
+    }
+
+    /// Whether it has life cycles, whose messages follow answers, so that they cannot be made before the run.
+    #[must_use]
+    pub fn has_lives(&self) -> bool {
+        self.0.iter().any(|(drawn, weight)| matches!(drawn, Drawn::Life(_)) && *weight > 0)
+    }
+
+    /// A mix from words such as `purchase=90,repeat=10`; `life` alone is the mix of everything.
     ///
     /// # Errors
     /// The first word that is wrong.
     pub fn parse(text: &str) -> Result<Self, MixError> {
+        if text == LIFE {
+            return Ok(Self::life());
+        }
         let mut weights = Vec::new();
         for word in text.split(',').map(str::trim) {
             let (name, weight) = word.split_once('=').ok_or_else(|| MixError::Form(word.to_owned()))?;
             let weight: u32 = weight.trim().parse().map_err(|_| MixError::Form(word.to_owned()))?;
-            let kinds = Kind::DRAWN.iter().copied().chain([(Kind::Echo, Kind::Echo.name())]);
-            let kind = kinds.into_iter().find(|(_, known)| *known == name.trim());
-            weights.push((kind.ok_or_else(|| MixError::Kind(name.to_owned()))?.0, weight));
+            let drawn = Drawn::named(name.trim());
+            weights.push((drawn.ok_or_else(|| MixError::Kind(name.to_owned()))?, weight));
         }
         match weights.iter().map(|(_, weight)| u64::from(*weight)).sum::<u64>() {
             0 => Err(MixError::Empty),
@@ -91,15 +139,15 @@ impl Mix {
     }
 
     /// A table in which each kind stands as often as its weight says, to be drawn from with one index.
-    fn table(&self) -> Vec<Kind> {
+    fn table(&self) -> Vec<Drawn> {
         let all: u64 = self.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
         let mut table = Vec::with_capacity(DRAWS as usize);
         let mut until = 0;
-        for (kind, weight) in self.0.iter().filter(|(_, weight)| *weight > 0) {
+        for (drawn, weight) in self.0.iter().filter(|(_, weight)| *weight > 0) {
             until += u64::from(*weight);
             let end = (until * u64::from(DRAWS)).div_ceil(all.max(1)) as usize;
             // Even the smallest weight is drawn now and then.
-            table.resize(end.max(table.len() + 1), *kind);
+            table.resize(end.max(table.len() + 1), *drawn);
         }
         table
     }
@@ -155,6 +203,10 @@ pub(super) enum Next {
     Repeat(Kind, u32),
     /// The reversal of this exchange.
     Reversal(Kind, u32),
+    /// A new life cycle, by the place of its script.
+    Life(u8),
+    /// The next message of a life cycle, by the number of its first exchange.
+    GoOn(u32),
 }
 
 /// The stream of one connection. Repeats and reversals stay on the connection of their original, so that they come
@@ -163,13 +215,15 @@ pub(super) enum Next {
 pub(super) struct Stream {
     pub(super) network: usize,
     pub(super) chance: Chance,
-    table: Vec<Kind>,
+    table: Vec<Drawn>,
     level: Option<usize>,
     recent: [u32; RECENT],
     recent_at: usize,
     last_reversal: u32,
     early: u32,
     holds: VecDeque<u32>,
+    /// Life cycles whose next message can be sent.
+    ready: VecDeque<u32>,
 }
 
 impl Stream {
@@ -186,7 +240,18 @@ impl Stream {
             last_reversal: NONE,
             early: NONE,
             holds: VecDeque::with_capacity(level.unwrap_or(HOLDS_MAX) + 2),
+            ready: VecDeque::new(),
         }
+    }
+
+    /// A life cycle's next message can be sent.
+    pub(super) fn go_on(&mut self, life: u32) {
+        self.ready.push_back(life);
+    }
+
+    /// A life cycle's next message is to be the next one of the connection.
+    pub(super) fn hurry(&mut self, life: u32) {
+        self.ready.push_front(life);
     }
 
     /// Whether as many holds are alive as are to be kept; always when that is left to the mix.
@@ -200,6 +265,9 @@ impl Stream {
         if self.early != NONE {
             return Next::Late(std::mem::replace(&mut self.early, NONE));
         }
+        if let Some(life) = self.ready.pop_front() {
+            return Next::GoOn(life);
+        }
         if self.level.is_some_and(|level| self.holds.len() > level)
             && let Some(oldest) = self.holds.pop_front()
         {
@@ -207,7 +275,11 @@ impl Stream {
             return Next::Reversal(if advice { Kind::ReversalAdvice } else { Kind::Reversal }, oldest);
         }
         let drawn = self.chance.below(self.table.len() as u32) as usize;
-        match self.table[drawn] {
+        let kind = match self.table[drawn] {
+            Drawn::One(kind) => kind,
+            Drawn::Life(script) => return Next::Life(script),
+        };
+        match kind {
             Kind::Repeat => match self.recent[self.chance.below(RECENT as u32) as usize] {
                 NONE => Next::New(Kind::Purchase),
                 original => Next::Repeat(Kind::Repeat, original),
@@ -259,7 +331,7 @@ mod tests {
     fn a_mix_is_drawn_by_its_weights() {
         let mix = Mix::parse("purchase=900, cash = 99,echo=1").expect("a mix");
         let table = mix.table();
-        let count = |kind| table.iter().filter(|drawn| **drawn == kind).count();
+        let count = |kind| table.iter().filter(|drawn| **drawn == Drawn::One(kind)).count();
         assert_eq!(count(Kind::Purchase), 922);
         assert!((100..=103).contains(&count(Kind::Cash)));
         assert!(count(Kind::Echo) >= 1);
@@ -271,16 +343,33 @@ mod tests {
         ] {
             assert_eq!(Mix::parse(text).map_err(|error| error.to_string()), Err(error.to_owned()));
         }
-        let unknown = Mix::parse("refund=1").map_err(|error| error.to_string());
-        assert!(unknown.is_err_and(|error| error.starts_with("`refund` is no kind of traffic")));
+        let unknown = Mix::parse("rebate=1").map_err(|error| error.to_string());
+        assert!(unknown.is_err_and(|error| error.starts_with("`rebate` is no kind of traffic")));
     }
 
     #[test]
     fn the_default_mix_has_every_kind() {
         let table = Mix::default().table();
         for (kind, name) in Kind::DRAWN.into_iter().chain([(Kind::Echo, "echo")]) {
-            assert!(table.contains(&kind), "{name}");
+            assert!(table.contains(&Drawn::One(kind)), "{name}");
         }
+        assert!(!Mix::default().has_lives());
+    }
+
+    #[test]
+    fn the_mix_of_everything_has_every_kind_and_every_life_cycle() {
+        let mix = Mix::parse("life").expect("a mix");
+        let table = mix.table();
+        assert!(table.len() <= DRAWS as usize + SCRIPTS.len());
+        for (kind, name) in Kind::DRAWN.into_iter().chain([(Kind::Echo, "echo")]) {
+            assert!(table.contains(&Drawn::One(kind)), "{name}");
+        }
+        for (script, place) in SCRIPTS.iter().zip(0..) {
+            assert!(table.contains(&Drawn::Life(place)), "{}", script.name);
+        }
+        let lives = table.iter().filter(|drawn| matches!(drawn, Drawn::Life(_))).count();
+        assert!((450..=574).contains(&lives), "{lives}");
+        assert!(mix.has_lives() && Mix::parse("increment=1").is_ok_and(|mix| mix.has_lives()));
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn is_standing(entry: &Authorization) -> bool {
 }
 
 fn made(entries: &[Authorization]) -> impl Iterator<Item = &Authorization> {
-    entries.iter().filter(|entry| entry.state != AuthorizationState::Tombstone)
+    let kept = [AuthorizationState::Tombstone, AuthorizationState::Cut];
+    entries.iter().filter(move |entry| !kept.contains(&entry.state))
 }
 
 impl World {
@@ -152,7 +153,7 @@ impl World {
         assert_eq!(seen.code, APPROVED, "neither a reversal nor an advice is declined");
         if which == Which::Reversal {
             assert!(!entries.is_empty(), "something is kept of a reversal");
-            for entry in &entries {
+            for entry in entries.iter().filter(|entry| entry.state != AuthorizationState::Cut) {
                 let record = entry.closed_by.max(entry.sequence).0;
                 assert!(!is_standing(entry), "it is reversed: {:?}", self.exchange(number));
                 assert!(record <= durable, "record {record} is not durable: {:?}", self.exchange(number));
@@ -212,7 +213,12 @@ impl World {
         let views = (1..=WALLETS)
             .filter_map(|wallet| shard(WalletId(wallet)).wallet_authorizations(WalletId(wallet)))
             .flatten();
-        let entries = by_number(views.map(|view| view.authorization));
+        let all: Vec<Authorization> = views.map(|view| view.authorization).collect();
+        for entry in all.iter().filter(|entry| entry.state == AuthorizationState::Expired) {
+            let until = u64::from(entry.hold_until_s);
+            assert!(until <= self.latest.seconds(), "nothing expires before its time: {entry:?}");
+        }
+        let entries = by_number(all.into_iter());
         let (mut lost, mut settle) = (Vec::new(), Vec::new());
         for (number, exchange) in (1..).zip(&mut self.exchanges) {
             let entries = entries.get(&number).map_or(&[][..], Vec::as_slice);
@@ -283,7 +289,7 @@ impl World {
             found.sort_unstable();
             let mine = || (1..).zip(&self.exchanges).filter(move |(_, exchange)| exchange.wallet == wallet);
             let expected: Vec<(u32, Left)> = mine()
-                .map(|(number, exchange)| (number, exchange.left()))
+                .map(|(number, exchange)| (number, left_in_the_end(exchange)))
                 .filter(|(_, left)| *left != Left::Nothing)
                 .collect();
             let number = found.iter().zip(&expected).find(|(one, other)| one != other).map(|(_, (n, _))| *n);
@@ -295,11 +301,12 @@ impl World {
                 let (mut held, mut posted, mut ours, mut most) = (0, BALANCE, 0, BALANCE);
                 for (_, exchange) in of() {
                     ours += exchange.ours().max(0);
-                    most += if exchange.kind == Kind::Refund { exchange.request.amount } else { 0 };
-                    match exchange.left() {
+                    let credit = matches!(exchange.kind, Kind::Refund | Kind::Credit);
+                    most += if credit { exchange.request.amount * 2 } else { 0 };
+                    match left_in_the_end(exchange) {
                         Left::Held(amount) => held += amount,
                         Left::Posted(amount) => posted -= amount,
-                        Left::Nothing => {}
+                        Left::Nothing | Left::Pending(_) => {}
                     }
                 }
                 assert_eq!((account.held, account.posted), (held, posted), "wallet {wallet}, {currency}");
@@ -323,7 +330,20 @@ fn expect_promises(exchange: &super::exchange::Exchange, entries: &[Authorizatio
     }
     if let Some(completion) = told(Which::Completion) {
         let posted = open(entries).map(stands).collect::<Vec<_>>();
-        assert_eq!(posted, [Left::Posted(completion.message.amount)], "its completion was acknowledged");
+        let amount = completion.message.amount.abs();
+        assert_eq!(posted, [exchange.left()], "its completion over {amount} was acknowledged");
+        return;
+    }
+    if exchange.completion.is_some() {
+        return;
+    }
+    if let Some(end) = told(Which::PumpEnd) {
+        let held = open(entries).map(stands).collect::<Vec<_>>();
+        assert_eq!(held, [Left::Held(end.message.amount)], "its end was acknowledged: {exchange:?}");
+    }
+    if let Some(keeps) = told(Which::Cut).and_then(|cut| cut.message.keeps) {
+        let most = open(entries).map(|entry| entry.taken.abs()).max();
+        assert!(most.is_none_or(|most| most <= keeps), "its partial reversal was acknowledged: {exchange:?}");
     }
     if let Some(advice) = told(Which::Advice) {
         let open = open(entries).map(stands).collect::<Vec<_>>();
@@ -335,9 +355,18 @@ fn expect_promises(exchange: &super::exchange::Exchange, entries: &[Authorizatio
     }
 }
 
+/// What is left once the time of all short holds is over.
+fn left_in_the_end(exchange: &super::exchange::Exchange) -> Left {
+    match exchange.left() {
+        Left::Held(_) if exchange.kind == Kind::Short => Left::Nothing,
+        left => left,
+    }
+}
+
 fn stands(entry: &Authorization) -> Left {
     match entry.state {
         AuthorizationState::Held => Left::Held(entry.taken),
+        AuthorizationState::Pending => Left::Pending(entry.taken),
         AuthorizationState::Posted => Left::Posted(entry.taken),
         _ => Left::Nothing,
     }

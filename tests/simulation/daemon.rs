@@ -8,6 +8,7 @@ use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
+use turnpike::authorizer::expiry::Row;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
@@ -21,11 +22,14 @@ use turnpike::link::state::SocketId;
 use turnpike::pipeline::channel::Channel;
 use turnpike::pipeline::channel::ChannelSettings;
 use turnpike::pipeline::core::Pipeline;
+use turnpike::pipeline::expiry::Pass;
 use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::notice::Reason;
 use turnpike::pipeline::station::Seat;
 use turnpike::pipeline::station::Station;
 
+use super::exchange::SHORT_MERCHANT;
+use super::exchange::SHORT_S;
 use super::memory::Memory;
 use super::world::DEADLINE_MS;
 
@@ -40,6 +44,22 @@ const MAY_BE_DROPPED: [Reason; 6] = [
     Reason::NotSignedOn,
     Reason::EchoesMissed,
 ];
+
+/// How far the wall clock may step before nothing expires any more (R19), nanoseconds.
+const STEP_MAX_NS: u64 = 300_000_000_000;
+
+/// Holds of one kind of merchant end soon.
+fn short_lives() -> Row {
+    Row {
+        network: None,
+        finality: None,
+        initiator: None,
+        card_present: None,
+        credit: None,
+        mccs: vec![SHORT_MERCHANT..=SHORT_MERCHANT],
+        lives_s: SHORT_S,
+    }
+}
 
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +129,8 @@ pub(crate) struct Daemon {
     /// Sockets that it has closed.
     pub(crate) closed: Vec<u64>,
     pub(crate) late: u64,
+    begun: Now,
+    pass: Pass,
 }
 
 impl Daemon {
@@ -118,12 +140,12 @@ impl Daemon {
         keys: Arc<Keys>,
         policy: Policy,
         links: &[Link],
-        generation: u64,
+        (generation, begun): (u64, Now),
     ) -> Self {
         let authorizer = Authorizer {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
-            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+            expiry: ExpiryTable { rows: vec![short_lives()], otherwise_s: 7 * 86_400 },
             credits: CreditsAt::Clearing,
             clearing_tolerance: Tolerance(20),
             configuration: 1,
@@ -145,6 +167,8 @@ impl Daemon {
             out: Vec::new(),
             closed: Vec::new(),
             late: 0,
+            begun,
+            pass: Pass::default(),
         }
     }
 
@@ -336,6 +360,24 @@ impl Daemon {
     pub(crate) fn out_of_service(&self) -> Vec<usize> {
         let off = |link: &usize| !self.stations[*link].with(|session| session.signed_on());
         (0..self.stations.len()).filter(off).collect()
+    }
+
+    /// Ends what is over, in one pass. `None` when the clock has stepped and nothing expires; else how many ended.
+    pub(crate) fn expire(&mut self, now: Now) -> Option<u64> {
+        let passed = now.elapsed_ns - self.begun.elapsed_ns;
+        let halted = now.wall.0.abs_diff(self.begun.wall.0.saturating_add(passed)) > STEP_MAX_NS;
+        let expiring = self.pipeline.expiring();
+        expiring.set_halted(halted);
+        if halted {
+            return None;
+        }
+        let before = expiring.expired();
+        for _ in 0..self.pipeline.steps_of_pass() {
+            if self.pipeline.has_failed() || !self.pipeline.expire(&mut self.pass, now) {
+                break;
+            }
+        }
+        Some(expiring.expired() - before)
     }
 
     pub(crate) fn wants_to_write(&self) -> bool {

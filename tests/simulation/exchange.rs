@@ -7,7 +7,11 @@
 //! - what was declined, or answered 91, takes nothing;
 //! - a full reversal, whenever it was sent, leaves nothing;
 //! - the network's own decision, told by an advice, replaces ours, whichever came first;
-//! - a completion posts its own amount in place of the hold.
+//! - a completion posts its own amount in place of the hold, and of the increments of its purchase;
+//! - an increment is held by itself; the reversal of what it adds to takes it along;
+//! - a partial reversal leaves its amount at the most; the advice of the end at a pump is what is held;
+//! - a credit pends until its completion posts it;
+//! - what lives for a short time only is held by nobody once that is over, but a completion posts it all the same.
 //!
 //! Where a network cannot know what is true, because no answer came in time, because two answers said different things,
 //! or because a crash took the record of an answer within the window that `async` allows, it settles the purchase by a
@@ -32,6 +36,16 @@ pub(crate) enum Kind {
     Refund,
     /// 0100 for no amount: what the card has.
     Inquiry,
+    /// 0100 for an estimated amount, to which increments add.
+    Estimate,
+    /// 0100 that adds to an estimate.
+    Increment,
+    /// 0100 at a pump.
+    Fuel,
+    /// 0100: money back, which pends.
+    Credit,
+    /// 0100 at a merchant whose holds end soon.
+    Short,
 }
 
 impl Kind {
@@ -45,12 +59,17 @@ impl Kind {
     const fn processing(self) -> &'static str {
         match self {
             Self::Cash => "010000",
-            Self::Refund => "200000",
+            Self::Refund | Self::Credit => "200000",
             Self::Inquiry => "300000",
             _ => "000000",
         }
     }
 }
+
+/// DE 18 of a merchant, and of one whose holds live for [`SHORT_S`] seconds.
+const MERCHANT: u16 = 5411;
+pub(crate) const SHORT_MERCHANT: u16 = 7995;
+pub(crate) const SHORT_S: u32 = 25;
 
 /// A reversal, an advice or a completion: sent again until it is acknowledged.
 #[derive(Clone, Debug)]
@@ -74,10 +93,15 @@ pub(crate) enum Which {
     /// What the network decided in our place.
     Advice,
     Completion,
+    /// A partial reversal.
+    Cut,
+    /// The advice of the amount at the end of what is held.
+    PumpEnd,
 }
 
 impl Which {
-    pub(crate) const FOLLOWS: [Self; 4] = [Self::Reversal, Self::Timeout, Self::Advice, Self::Completion];
+    pub(crate) const FOLLOWS: [Self; 6] =
+        [Self::Reversal, Self::Timeout, Self::Advice, Self::Completion, Self::Cut, Self::PumpEnd];
 }
 
 /// DE 39, DE 38 and DE 4 of an answer.
@@ -115,6 +139,12 @@ pub(crate) struct Exchange {
     pub(crate) timeout: Option<Follow>,
     pub(crate) advice: Option<Follow>,
     pub(crate) completion: Option<Follow>,
+    pub(crate) cut: Option<Follow>,
+    pub(crate) pump_end: Option<Follow>,
+    /// Its increments.
+    pub(crate) increments: Vec<u32>,
+    /// What it adds to has been ended by the network.
+    pub(crate) ended: bool,
 }
 
 /// What an exchange must have left in the books.
@@ -122,6 +152,7 @@ pub(crate) struct Exchange {
 pub(crate) enum Left {
     Nothing,
     Held(i64),
+    Pending(i64),
     /// Negative for a credit.
     Posted(i64),
 }
@@ -157,6 +188,12 @@ impl Exchange {
         let request = Message {
             named,
             number,
+            root: number,
+            mcc: if kind == Kind::Short { SHORT_MERCHANT } else { MERCHANT },
+            estimated: matches!(kind, Kind::Estimate | Kind::Increment),
+            adds: kind == Kind::Increment,
+            keeps: None,
+            ends: false,
             pan,
             processing: kind.processing(),
             amount: if kind == Kind::Inquiry { 0 } else { amount },
@@ -184,6 +221,10 @@ impl Exchange {
             timeout: None,
             advice: None,
             completion: None,
+            cut: None,
+            pump_end: None,
+            increments: Vec::new(),
+            ended: false,
         }
     }
 
@@ -194,6 +235,8 @@ impl Exchange {
             Which::Timeout => self.timeout.as_ref(),
             Which::Advice => self.advice.as_ref(),
             Which::Completion => self.completion.as_ref(),
+            Which::Cut => self.cut.as_ref(),
+            Which::PumpEnd => self.pump_end.as_ref(),
         }
     }
 
@@ -203,6 +246,8 @@ impl Exchange {
             Which::Timeout => &mut self.timeout,
             Which::Advice => &mut self.advice,
             Which::Completion => &mut self.completion,
+            Which::Cut => &mut self.cut,
+            Which::PumpEnd => &mut self.pump_end,
         }
     }
 
@@ -217,6 +262,15 @@ impl Exchange {
         let original = Some(request.named.clone());
         match which {
             Which::Request => request.clone(),
+            Which::Cut => {
+                named.mti = 420;
+                Message { named, original, takes_part: false, ..request.clone() }
+            }
+            Which::PumpEnd => {
+                named.mti = 120;
+                let decided = Some(APPROVED);
+                Message { named, original, decided, ends: true, takes_part: false, ..request.clone() }
+            }
             Which::Reversal | Which::Timeout => {
                 named.mti = if advice || which == Which::Timeout { 420 } else { 400 };
                 let timed_out = which == Which::Timeout;
@@ -249,33 +303,49 @@ impl Exchange {
             Kind::Inquiry => Left::Nothing,
             Kind::Refund => Left::Posted(-amount),
             Kind::Sale => Left::Posted(amount),
-            Kind::Purchase | Kind::Cash | Kind::Partial => Left::Held(amount),
+            Kind::Credit => Left::Pending(amount),
+            Kind::Purchase
+            | Kind::Cash
+            | Kind::Partial
+            | Kind::Estimate
+            | Kind::Increment
+            | Kind::Fuel
+            | Kind::Short => Left::Held(amount),
         }
     }
 
     /// What the books must say of it once all is acknowledged.
     pub(crate) fn left(&self) -> Left {
-        if self.reversal.is_some() {
+        if self.reversal.is_some() || self.ended {
             return Left::Nothing;
         }
         if let Some(completion) = &self.completion {
-            return Left::Posted(completion.message.amount);
+            let amount = completion.message.amount;
+            return Left::Posted(if self.kind == Kind::Credit { -amount } else { amount });
+        }
+        if let Some(end) = &self.pump_end {
+            return Left::Held(end.message.amount);
         }
         if let Some(advice) = &self.advice {
             let approved = advice.message.decided == Some(APPROVED);
             return if approved { self.taken(advice.message.amount) } else { Left::Nothing };
         }
         match &self.heard {
-            Some(heard) if heard.approves() => self.taken(heard.amount),
+            Some(heard) if heard.approves() => {
+                let cut = self.cut.as_ref().and_then(|cut| cut.message.keeps);
+                self.taken(cut.map_or(heard.amount, |keeps| heard.amount.min(keeps)))
+            }
             _ => Left::Nothing,
         }
     }
 
     /// What we ourselves approved and nobody has undone: more than there was can it never be.
     pub(crate) fn ours(&self) -> i64 {
-        let undone = self.is_settled_by_network() || self.completion.is_some();
+        let undone = self.is_settled_by_network() || self.completion.is_some() || self.pump_end.is_some();
+        // What has expired may have been spent again.
+        let ends = self.kind == Kind::Short;
         match self.left() {
-            Left::Held(amount) | Left::Posted(amount) if !undone => amount,
+            Left::Held(amount) | Left::Posted(amount) if !undone && !ends => amount,
             _ => 0,
         }
     }

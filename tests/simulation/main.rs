@@ -41,7 +41,7 @@ use world::World;
 const SIMULATIONS: u64 = 40;
 
 /// What must have happened in a run of a few seeds: a simulation in which something never happens proves nothing of it.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 31] = [
     "approvals",
     "declines",
     "answers 91",
@@ -54,6 +54,13 @@ const MUST_HAPPEN: [&str; 24] = [
     "reversals before their requests",
     "stand-ins",
     "completions",
+    "increments",
+    "completions of estimates",
+    "partial reversals",
+    "ends at a pump",
+    "late completions",
+    "holds that expired",
+    "passes that the clock halted",
     "time-outs",
     "clock steps",
     "kills",

@@ -21,8 +21,20 @@ pub(crate) struct Named {
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) named: Named,
-    /// The purchase's number: DE 37, and the network's own id.
+    /// Its exchange's number: DE 37.
     pub(crate) number: u32,
+    /// The exchange that its purchase began with: merchant, and the network's own id.
+    pub(crate) root: u32,
+    /// DE 18.
+    pub(crate) mcc: u16,
+    /// The amount is an estimate.
+    pub(crate) estimated: bool,
+    /// It adds to what its purchase began with.
+    pub(crate) adds: bool,
+    /// What is to stay (DE 95).
+    pub(crate) keeps: Option<i64>,
+    /// It is the amount at the end of what was held.
+    pub(crate) ends: bool,
     pub(crate) pan: u64,
     /// DE 3.
     pub(crate) processing: &'static str,
@@ -72,9 +84,9 @@ fn text(value: impl Into<String>) -> Content {
 
 /// The frame of a message.
 pub(crate) fn compose(dialect: &Dialect, message: &Message) -> Vec<u8> {
-    let Message { named, number, .. } = message;
+    let Message { named, number, root, .. } = message;
     let is_visa = dialect.mapping() == Mapping::Visa;
-    let (acquirer, rest) = (40_000_000 + number % 7, number % 5_000);
+    let (acquirer, rest) = (40_000_000 + root % 7, root % 5_000);
     let mut values: Values = vec![
         (2, text(message.pan.to_string())),
         (3, text(message.processing)),
@@ -83,7 +95,7 @@ pub(crate) fn compose(dialect: &Dialect, message: &Message) -> Vec<u8> {
         (11, text(format!("{:06}", named.stan))),
         (12, text(&named.transmission[4..])),
         (13, text(&named.transmission[..4])),
-        (18, text("5411")),
+        (18, text(format!("{:04}", message.mcc))),
         (22, text(if is_visa { "0510" } else { "051" })),
         (32, text(acquirer.to_string())),
         (37, text(rrn(*number))),
@@ -97,6 +109,9 @@ pub(crate) fn compose(dialect: &Dialect, message: &Message) -> Vec<u8> {
     }
     if let Some(code) = message.decided {
         values.push((39, text(code)));
+    }
+    if let Some(keeps) = message.keeps {
+        values.push((95, text(format!("{keeps:012}{:030}", 0))));
     }
     if let Some(original) = &message.original {
         let Named { mti, stan, transmission } = original;
@@ -113,38 +128,45 @@ pub(crate) fn compose(dialect: &Dialect, message: &Message) -> Vec<u8> {
 fn visa(message: &Message, values: &mut Values) {
     let id = [
         vec![0x40, 0, 0, 0, 0, 0, 0, 0],
-        bcd(&format!("{:016}", 300_000_000_000_000 + u64::from(message.number))),
+        bcd(&format!("{:016}", 300_000_000_000_000 + u64::from(message.root))),
     ];
     // 63.1 is the network; 63.3 and 63.4 say why a message was sent, and why it was decided elsewhere.
-    let private: &[u8] = if message.timed_out {
-        &[0xB0, 0, 0, 0, 0x02, 0x25, 0x02, 0x90, 0x20]
-    } else {
-        &[0x80, 0, 0, 0, 0x02]
+    let private: &[u8] = match message {
+        Message { timed_out: true, .. } => &[0xB0, 0, 0, 0, 0x02, 0x25, 0x02, 0x90, 0x20],
+        Message { adds: true, .. } => &[0xA0, 0, 0, 0, 0x02, 0x39, 0x00],
+        _ => &[0x80, 0, 0, 0, 0x02],
     };
     values.extend([
         (19, text("840")),
-        (25, text("00")),
+        (25, text(if message.ends { "06" } else { "00" })),
         (62, Content::Bytes(id.concat())),
         (63, Content::Bytes(private.to_vec())),
     ]);
     if message.takes_part {
         values.push((60, Content::Bytes(vec![0x05, 0, 0, 0, 0, 0x01])));
+    } else if message.estimated {
+        values.push((60, Content::Bytes(vec![0x05, 0, 0, 0, 0, 0x02])));
     }
 }
 
 fn mastercard(message: &Message, values: &mut Values) {
     let id = reference(message.number);
-    let private = match &message.original {
-        Some(original) => format!("R6315MCC{id}{}  ", &original.transmission[..4]),
+    let of = message.original.as_ref().or_else(|| message.adds.then_some(&message.named));
+    let private = match of {
+        // All of a simulation is on one day.
+        Some(of) => format!("R6315MCC{}{}  ", reference(message.root), &of.transmission[..4]),
         None if message.takes_part => "R610510000".to_owned(),
         None => "R".to_owned(),
     };
     values.extend([
         (15, text(&message.named.transmission[..4])),
         (48, text(private)),
-        (61, text("0000000000800840902101234")),
+        (61, text(if message.estimated { "0000004000800840902101234" } else { "0000000000800840902101234" })),
         (63, text(format!("MCC{id}"))),
     ]);
+    if message.ends {
+        values.push((60, text("1910000")));
+    }
     if message.timed_out && message.original.is_some() {
         values.push((39, text("82")));
     }

@@ -174,12 +174,17 @@ impl World {
         let pace = self.peers[link].pace;
         self.after(pace / 4, pace * 2, Event::Shop { link });
         let random = &mut self.random;
-        let kind = match random.below(20) {
+        let kind = match random.below(30) {
             0..=1 => Kind::Cash,
             2..=3 => Kind::Partial,
             4..=6 => Kind::Sale,
             7 => Kind::Refund,
             8 => Kind::Inquiry,
+            // Only these networks give ids by which something can be added.
+            9..=13 if link < 2 => Kind::Estimate,
+            14..=15 => Kind::Fuel,
+            16..=17 => Kind::Credit,
+            18..=20 => Kind::Short,
             _ => Kind::Purchase,
         };
         let wallet = random.between(1, population::WALLETS + 1);
@@ -265,11 +270,12 @@ impl World {
         self.tale("time-outs");
         // Visa and Mastercard say that a reversal is about our answer alone; others can only approve.
         let tells_legs = link < 2;
+        let stands_in = matches!(kind, Kind::Purchase | Kind::Cash | Kind::Partial | Kind::Sale);
         match self.random.below(6) {
-            0..=1 if kind != Kind::Refund => {
+            0..=1 if stands_in => {
                 self.stand_in(number, true, tells_legs);
             }
-            2 if tells_legs && kind != Kind::Refund => self.stand_in(number, false, true),
+            2 if tells_legs && stands_in => self.stand_in(number, false, true),
             _ => self.settle_by_reversal(number),
         }
     }
@@ -367,10 +373,132 @@ impl World {
 
     /// What becomes of an approved purchase.
     fn goes_on(&mut self, number: u32, told: &Told) {
-        match self.random.below(8) {
-            0 => self.after(100 * MS, 20 * S, Event::Cancel { number }),
-            1 => self.complete(number, told.amount),
+        let kind = self.exchange(number).kind;
+        match (kind, self.random.below(8)) {
+            (Kind::Estimate, chance) => {
+                for _ in 0..chance % 4 {
+                    self.after(100 * MS, 4 * S, Event::Add { number });
+                }
+                self.after(5 * S, 20 * S, Event::End { number });
+            }
+            (Kind::Fuel, 0..=4) => self.end_at_pump(number, told.amount),
+            (Kind::Short, 0..=2) | (Kind::Credit, 0..=3) => {
+                self.after(100 * MS, 40 * S, Event::Complete { number });
+            }
+            (_, 0) => self.after(100 * MS, 20 * S, Event::Cancel { number }),
+            (_, 1) => self.complete(number, told.amount),
+            (_, 2) => self.cut_back(number, told.amount),
             _ => {}
+        }
+    }
+
+    /// Whether an approval is on disk, so that what follows it is about something.
+    fn is_durable(&mut self, number: u32) -> bool {
+        let durable = self.daemon.as_ref().map_or(0, |daemon| daemon.pipeline.durable().0);
+        let exchange = self.exchange(number);
+        exchange.heard.as_ref().is_some_and(Told::approves)
+            && exchange.record != 0
+            && exchange.record <= durable
+            && exchange.reversal.is_none()
+    }
+
+    /// A part of a hold, or of what was posted, is given back; sometimes the merchant then completes or undoes it all.
+    fn cut_back(&mut self, number: u32, amount: i64) {
+        let fit =
+            matches!(self.exchange(number).kind, Kind::Purchase | Kind::Cash | Kind::Partial | Kind::Sale);
+        if !fit || amount < 4 || !self.is_durable(number) || self.exchange(number).completion.is_some() {
+            return;
+        }
+        let keeps = self.random.between(1, amount as u64 + amount as u64 / 4) as i64;
+        self.tale("partial reversals");
+        self.begin_follow(number, Which::Cut, true, None);
+        if let Some(cut) = &mut self.exchange(number).cut {
+            (cut.message.keeps, cut.message.amount) = (Some(keeps), amount);
+        }
+        match self.random.below(4) {
+            0 => self.after(0, 10 * S, Event::Cancel { number }),
+            1 => self.complete(number, amount),
+            _ => {}
+        }
+    }
+
+    /// The pump tells how much it was, and the merchant perhaps that he is paid.
+    fn end_at_pump(&mut self, number: u32, amount: i64) {
+        if amount < 4 || !self.is_durable(number) {
+            return;
+        }
+        let end = self.random.between(1, amount as u64 + amount as u64 / 4) as i64;
+        self.tale("ends at a pump");
+        self.begin_follow(number, Which::PumpEnd, true, Some(end));
+        if self.random.one_in(4) {
+            self.after(0, 10 * S, Event::Cancel { number });
+        }
+    }
+
+    /// Something is added to an estimate, by a request of its own.
+    pub(crate) fn add(&mut self, number: u32) {
+        let parent = self.exchange(number);
+        let (link, card, currency) =
+            (parent.link, (parent.wallet, parent.request.pan), parent.request.currency);
+        // Who was told two things may yet undo it, with what was added before.
+        let ended = parent.completion.is_some() || parent.refused;
+        if self.calm || ended || !self.is_durable(number) {
+            return;
+        }
+        // Not the amount of another of its messages: a reversal may go by that.
+        let of_group: Vec<u32> = self.exchange(number).increments.iter().copied().chain([number]).collect();
+        let taken: Vec<i64> = of_group.iter().map(|of| self.exchange(*of).request.amount).collect();
+        let amount = self.random.between(1, 4_000) as i64;
+        if taken.contains(&amount) {
+            return;
+        }
+        let named = self.name(link, 100);
+        let added = self.exchanges.len() as u32 + 1;
+        self.awaited.insert((link, 110, named.stan), (added, Which::Request));
+        let mut exchange = Exchange::new(link, card, Kind::Increment, (added, named), (amount, currency));
+        exchange.request.root = number;
+        self.exchanges.push(exchange);
+        self.exchange(number).increments.push(added);
+        self.tale("increments");
+        self.at(self.now, Event::Send { number: added, repeat: false });
+        self.after(5 * S, 9 * S, Event::Due { number: added });
+    }
+
+    /// Once all that was added is settled, the whole is completed or undone; or nothing more comes of it.
+    pub(crate) fn end_estimate(&mut self, number: u32) {
+        let durable = self.daemon.as_ref().map_or(0, |daemon| daemon.pipeline.durable().0);
+        if !self.is_durable(number) {
+            return;
+        }
+        let increments = self.exchange(number).increments.clone();
+        let settled = |exchange: &Exchange| {
+            let stands = exchange.told.as_ref().is_some_and(Told::approves);
+            exchange.is_settled() && (!stands || exchange.record <= durable)
+        };
+        if !increments.iter().all(|increment| settled(self.exchange(*increment))) {
+            self.after(500 * MS, 2 * S, Event::End { number });
+            return;
+        }
+        match self.random.below(3) {
+            0 => self.settle_by_reversal(number),
+            1 => {
+                let amount = self.random.between(1, 10_000) as i64;
+                self.tale("completions of estimates");
+                self.begin_follow(number, Which::Completion, true, Some(amount));
+            }
+            _ => return,
+        }
+        for increment in increments {
+            self.exchange(increment).ended = true;
+        }
+    }
+
+    /// A completion that comes some time later.
+    pub(crate) fn complete_all(&mut self, number: u32) {
+        let amount = self.exchange(number).request.amount;
+        if !self.calm && self.is_durable(number) && self.exchange(number).completion.is_none() {
+            self.tale("late completions");
+            self.begin_follow(number, Which::Completion, true, Some(amount));
         }
     }
 
@@ -382,7 +510,7 @@ impl World {
         if !holds || amount < 2 || exchange.record == 0 || exchange.record > durable {
             return;
         }
-        let amount = self.random.between(1, amount as u64 + 1) as i64;
+        let amount = self.random.between(1, amount as u64 * 5 / 4 + 1) as i64;
         self.tale("completions");
         self.begin_follow(number, Which::Completion, true, Some(amount));
     }

@@ -172,6 +172,22 @@ pub(crate) enum Event {
     Start,
     Snapshot,
     Step,
+    /// The daemon looks for what is over.
+    Expire {
+        generation: u64,
+    },
+    /// Something is added to an estimate.
+    Add {
+        number: u32,
+    },
+    /// An estimate is completed or undone, with what was added to it.
+    End {
+        number: u32,
+    },
+    /// A hold is completed, perhaps when its time is over.
+    Complete {
+        number: u32,
+    },
 }
 
 /// One TCP connection.
@@ -236,6 +252,8 @@ pub(crate) struct World {
     pub(crate) floor: u64,
     /// State hashes at the ends of the last groups.
     pub(crate) hashes: BTreeMap<u64, StateHash>,
+    /// The latest that the wall clock has shown while a daemon was there.
+    pub(crate) latest: Timestamp,
 }
 
 thread_local! {
@@ -323,6 +341,7 @@ impl World {
             epoch: 0,
             floor: 0,
             hashes: BTreeMap::new(),
+            latest: Timestamp(0),
         }
     }
 
@@ -344,6 +363,7 @@ impl World {
         }
         self.run_until(chaos);
         self.come_to_rest();
+        self.let_time_pass();
         self.expect_books();
         self.end();
         self.now
@@ -437,7 +457,40 @@ impl World {
             Event::Start => self.start(),
             Event::Snapshot => self.snapshot(),
             Event::Step => self.step(),
+            Event::Expire { generation } => self.expire(generation),
+            Event::Add { number } => self.add(number),
+            Event::End { number } => self.end_estimate(number),
+            Event::Complete { number } => self.complete_all(number),
         }
+    }
+
+    fn expire(&mut self, generation: u64) {
+        if !self.is_alive(generation) {
+            return;
+        }
+        let now = self.clock().both();
+        self.latest = self.latest.max(now.wall);
+        let ended = self.daemon.as_mut().map_or(Some(0), |daemon| daemon.expire(now));
+        match ended {
+            Some(0) => {}
+            Some(count) => {
+                *self.tales.entry("holds that expired").or_default() += count;
+                self.trace(|| format!("{count} holds have expired"));
+                self.wake_writer();
+            }
+            None => self.tale("passes that the clock halted"),
+        }
+        self.after(500 * MS, 3 * S, Event::Expire { generation });
+    }
+
+    /// The clock goes past the end of every short hold, and the daemon starts anew, since such a step halts expiry.
+    fn let_time_pass(&mut self) {
+        self.offset_ns = (OFFSET_MAX_S + 600) * 1_000_000_000;
+        self.trace(|| "time passes".to_owned());
+        self.crash();
+        self.come_to_rest();
+        self.run_until(self.now + 4 * S);
+        self.come_to_rest();
     }
 
     /// Somebody sets the wall clock.
@@ -459,6 +512,7 @@ impl World {
     /// Lets the daemon do something, and takes what comes of it.
     pub(crate) fn drive(&mut self, work: impl FnOnce(&mut Daemon, &[Link], Clock)) {
         let (clock, links) = (self.clock(), Rc::clone(&self.links));
+        self.latest = self.latest.max(clock.wall);
         let Some(daemon) = &mut self.daemon else { return };
         work(daemon, &links, clock);
         let (out, closed) = (std::mem::take(&mut daemon.out), std::mem::take(&mut daemon.closed));
@@ -805,6 +859,8 @@ impl World {
         }
         let first = self.floor == 0;
         self.open(first);
+        let generation = self.generations;
+        self.after(0, 3 * S, Event::Expire { generation });
         if !self.calm && self.random.one_in(6) {
             self.after(5 * S, 20 * S, Event::Stop);
         }
@@ -831,8 +887,15 @@ impl World {
         let fingerprint = self.keys.vault.fingerprint();
         let writer = Writer::begin(self.disk.clone(), &rebuilt.recovered, fingerprint, settings).ok()?;
         self.generations += 1;
-        let keys = Arc::clone(&self.keys);
-        Some(Daemon::new(rebuilt.books, writer, keys, self.policy.clone(), &self.links, self.generations))
+        let (keys, begun) = (Arc::clone(&self.keys), self.clock().both());
+        Some(Daemon::new(
+            rebuilt.books,
+            writer,
+            keys,
+            self.policy.clone(),
+            &self.links,
+            (self.generations, begun),
+        ))
     }
 
     /// What every start records, and at the first one everybody with their cards.

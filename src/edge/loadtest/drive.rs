@@ -49,6 +49,9 @@ pub enum LoadError {
     /// A prepared run needs an end.
     #[error("a prepared run needs a number of messages, or a rate")]
     Unbounded,
+    /// What follows an answer cannot be made before it.
+    #[error("messages of life cycles follow answers and cannot be prepared; name a --mix without them")]
+    Lives,
 }
 
 impl LoadError {
@@ -56,7 +59,7 @@ impl LoadError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Unbounded | Self::Template(_) => exit::USAGE,
+            Self::Unbounded | Self::Lives | Self::Template(_) => exit::USAGE,
             _ => exit::UNAVAILABLE,
         }
     }

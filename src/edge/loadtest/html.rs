@@ -284,6 +284,7 @@ impl Report {
         };
         rows.push(("money".to_owned(), money));
         rows.extend(self.kinds.iter().map(|(kind, count)| (format!("sent: {kind}"), grouped(*count))));
+        rows.extend(self.lives.iter().map(|(life, count)| (format!("begun: {life}"), grouped(*count))));
         rows.extend(self.codes.iter().map(|(code, count)| (format!("DE 39: {code}"), grouped(*count))));
         *page += "<h2>Messages</h2>";
         write_rows(page, &rows);

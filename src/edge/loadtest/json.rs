@@ -54,6 +54,7 @@ impl Report {
             "settled": self.settled,
             "unsettled": self.unsettled,
             "kinds": pairs(self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count))),
+            "lives": pairs(self.lives.iter().map(|(name, count)| ((*name).to_owned(), *count))),
             "response_codes": pairs(self.codes.iter().cloned()),
             "refused": self.refused,
             "latency_ns": groups_json(&self.groups),

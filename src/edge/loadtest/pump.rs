@@ -116,6 +116,9 @@ impl<'p> Driver<'p> {
     pub(super) async fn connect(plan: &'p Plan, population: Population) -> Result<Self, LoadError> {
         let dialects: Vec<Dialect> = plan.targets.iter().map(|target| target.dialect.clone()).collect();
         let mut traffic = plan.traffic.clone();
+        if plan.prepare && traffic.mix.has_lives() {
+            return Err(LoadError::Lives);
+        }
         if plan.prepare {
             let messages = plan.prepared_messages().ok_or(LoadError::Unbounded)?;
             let before = if plan.fill { traffic.level_remembers() } else { 0 };

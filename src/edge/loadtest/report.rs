@@ -188,6 +188,8 @@ pub struct Report {
     pub groups: [Option<Latencies>; Group::COUNT],
     /// Messages that were sent, by kind.
     pub kinds: Vec<(&'static str, u64)>,
+    /// Life cycles that were begun, by their names in a mix.
+    pub lives: Vec<(&'static str, u64)>,
     /// Answers by DE 39.
     pub codes: Vec<(String, u64)>,
     /// Answers that say "not now" (91) or "out of order" (96).
@@ -231,6 +233,7 @@ impl Report {
             cells: Vec::new(),
             groups: [const { None }; Group::COUNT],
             kinds: Vec::new(),
+            lives: Vec::new(),
             codes: Vec::new(),
             refused: 0,
             late_answers: 0,
@@ -260,7 +263,9 @@ impl Report {
             acquirer.unsettled(&mut open);
         }
         let others = [Kind::Late, Kind::Echo].map(|kind| (kind, kind.name()));
-        let kinds = Kind::DRAWN.into_iter().chain(others).map(|(kind, name)| (name, acquirer.sent_by(kind)));
+        let of_lives = Kind::OF_LIVES.map(|kind| (kind, kind.name()));
+        let kinds = Kind::DRAWN.into_iter().chain(others).chain(of_lives);
+        let kinds = kinds.map(|(kind, name)| (name, acquirer.sent_by(kind)));
         let codes = acquirer.codes_seen().map(|(code, count)| (String::from_utf8_lossy(&code).into(), count));
         let recorded = found.recorded;
         let cells = recorded.merged(recorded.counted());
@@ -276,6 +281,7 @@ impl Report {
             cells,
             recorded,
             kinds: kinds.filter(|(_, count)| *count > 0).collect(),
+            lives: acquirer.lives_begun().filter(|(_, count)| *count > 0).collect(),
             codes: codes.collect(),
             refused: acquirer.refusals_seen(),
             late_answers: found.late_answers,

@@ -36,6 +36,10 @@ impl fmt::Display for Report {
         )?;
         let sent: Vec<String> = self.kinds.iter().map(|(name, count)| format!("{name} {count}")).collect();
         writeln!(f, "sent       {}", sent.join(", "))?;
+        let lives: Vec<String> = self.lives.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        if !lives.is_empty() {
+            writeln!(f, "lives      {}", lives.join(", "))?;
+        }
         let codes: Vec<String> = self.codes.iter().map(|(code, count)| format!("{code}: {count}")).collect();
         writeln!(f, "DE 39      {}", codes.join(", "))?;
         for (name, group) in GROUPS.iter().zip(&self.groups) {

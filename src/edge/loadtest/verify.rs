@@ -94,9 +94,9 @@ impl Before {
         found.sequence = page["sequence"].as_u64().unwrap_or(0);
         let totals = read_totals(&page, &mut found);
         let mut expected = self.totals;
-        let books = acquirer.model().books();
-        for (account, book) in acquirer.population().accounts().iter().zip(books) {
-            let (posted, held) = (i128::from(book.posted), i128::from(book.held));
+        for (account, (posted, held)) in acquirer.population().accounts().iter().zip(acquirer.model().money())
+        {
+            let (posted, held) = (i128::from(posted), i128::from(held));
             let total = expected.entry(account.currency.to_string()).or_default();
             (total.0, total.1) = (total.0 + posted, total.1 + held);
             let key = (account.wallet.0, u64::from(account.number));
