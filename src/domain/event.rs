@@ -10,6 +10,7 @@ use super::card::CardStatus;
 use super::card::Pan;
 use super::card::ServiceCode;
 use super::card::Verification;
+use super::closed::Closed;
 use super::control::Control;
 use super::limit::Limit;
 use super::limit::Number;
@@ -404,6 +405,18 @@ pub struct Unanswered {
     pub authorization: Sequence,
 }
 
+/// A closed authorization came back from the history, since a message may be about it (R9). It is here in full, so that
+/// replay needs no history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recalled {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// The authorization.
+    pub closed: Closed,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -435,6 +448,8 @@ pub enum Event {
     LimitSet(LimitSet),
     /// A control was set or removed.
     ControlSet(ControlSet),
+    /// A closed authorization came back.
+    Recalled(Recalled),
 }
 
 impl Event {
@@ -455,6 +470,7 @@ impl Event {
             Self::CardStatusSet(event) => Some(event.slot),
             Self::LimitSet(event) => Some(event.slot),
             Self::ControlSet(event) => Some(event.slot),
+            Self::Recalled(event) => Some(event.slot),
         }
     }
 }

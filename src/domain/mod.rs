@@ -7,6 +7,7 @@ pub mod action;
 pub mod answer;
 pub mod card;
 pub mod clearing;
+pub mod closed;
 pub mod control;
 pub mod day;
 pub mod event;

@@ -29,6 +29,7 @@ use crate::domain::party::WalletStatus;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::history::Keeper;
 use crate::edge::limit_api;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link_api;
@@ -59,6 +60,8 @@ pub struct Face {
     pub serving: AtomicBool,
     /// What makes snapshots, once the start is complete.
     pub snapshots: OnceLock<Snapshots>,
+    /// What keeps the history, if there is to be one.
+    pub history: OnceLock<Keeper>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod expiry;
 pub mod export;
 mod histogram;
+pub mod history;
 pub mod journal_commands;
 pub mod keys;
 mod limit_api;

@@ -24,4 +24,5 @@ pub mod writer;
 mod exchange;
 mod field;
 mod limits;
+mod recalled;
 mod walk;

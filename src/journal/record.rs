@@ -39,6 +39,7 @@ use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::limits;
+use crate::journal::recalled;
 
 /// The most bytes that a record takes.
 pub const RECORD_BYTES_MAX: usize = 192;
@@ -81,11 +82,13 @@ pub enum Kind {
     LimitSet = 13,
     /// [`Event::ControlSet`].
     ControlSet = 14,
+    /// [`Event::Recalled`].
+    Recalled = 15,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -100,6 +103,7 @@ impl Kind {
         (Self::CardStatusSet, "card-status-set"),
         (Self::LimitSet, "limit-set"),
         (Self::ControlSet, "control-set"),
+        (Self::Recalled, "recalled"),
     ];
 
     /// The kind of an event.
@@ -120,6 +124,7 @@ impl Kind {
             Event::CardStatusSet(_) => Self::CardStatusSet,
             Event::LimitSet(_) => Self::LimitSet,
             Event::ControlSet(_) => Self::ControlSet,
+            Event::Recalled(_) => Self::Recalled,
         }
     }
 
@@ -161,6 +166,7 @@ impl Kind {
             12 => Some(Self::CardStatusSet),
             13 => Some(Self::LimitSet),
             14 => Some(Self::ControlSet),
+            15 => Some(Self::Recalled),
             _ => None,
         }
     }
@@ -244,6 +250,7 @@ pub fn encode(
         Event::CardStatusSet(set) => put_card_status(set, time, out),
         Event::LimitSet(set) => limits::put_limit_set(set, time, out),
         Event::ControlSet(set) => limits::put_control_set(set, time, out),
+        Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
     }
 }
 
@@ -301,6 +308,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::CardStatusSet => Event::CardStatusSet(take_card_status(slot?, &mut take)?),
         Kind::LimitSet => Event::LimitSet(limits::take_limit_set(slot?, &mut take)?),
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
+        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -78,6 +78,7 @@ impl Shard {
             self.preserve_for(event);
         }
         let mut applied = Applied::default();
+        self.applying = (sequence, time);
         match event {
             Event::Configured(configured) => self.configure(configured.bounds),
             Event::Seeded(_) => {}
@@ -105,6 +106,7 @@ impl Shard {
             }
             Event::LimitSet(set) => self.set_limit(sequence, time, set)?,
             Event::ControlSet(set) => self.set_control(set)?,
+            Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

@@ -129,7 +129,7 @@ impl Named {
 
 /// What a message says of the authorization that it is about.
 #[derive(Clone, Copy)]
-struct Search<'m> {
+pub(super) struct Search<'m> {
     key: &'m MessageKey,
     original: Option<OriginalData>,
     approval_code: Option<ApprovalCode>,
@@ -143,7 +143,7 @@ struct Search<'m> {
 }
 
 impl<'m> Search<'m> {
-    const fn of_reversal(reversal: &'m ReversalRequest) -> Self {
+    pub(super) const fn of_reversal(reversal: &'m ReversalRequest) -> Self {
         Self {
             key: &reversal.key,
             original: reversal.original,
@@ -158,7 +158,7 @@ impl<'m> Search<'m> {
         }
     }
 
-    fn of_advice(advice: &'m Advice) -> Self {
+    pub(super) fn of_advice(advice: &'m Advice) -> Self {
         // Without DE 90 it carries the request's own DE 11, DE 7 and DE 32.
         let completes = advice.completes;
         let own = OriginalData {
@@ -181,7 +181,7 @@ impl<'m> Search<'m> {
 
 /// How strongly a message names an authorization (R7); greater is stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Match {
+pub(super) enum Match {
     /// DE 37, DE 41 and DE 42.
     Reference,
     /// DE 38 and the currency, with the amount.
@@ -445,7 +445,7 @@ impl Shard {
                 && entry.stan == named.stan
                 && entry.transmission == named.transmission
                 && entry.acquirer == named.acquirer
-                && entry.class == named.class
+                && entry.digit() == named.class
         })
     }
 
@@ -515,7 +515,7 @@ impl Shard {
         authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)))
     }
 
-    fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {
+    pub(super) fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {
         let key = search.key;
         if authorization.network != network_bits(key) {
             return None;
@@ -565,14 +565,14 @@ impl Shard {
 }
 
 /// Whether a message names an authorization's purchase by the network's id.
-const fn is_named(entry: &Authorization, key: &MessageKey) -> bool {
+pub(super) const fn is_named(entry: &Authorization, key: &MessageKey) -> bool {
     key.network_reference != 0
         && entry.network_reference == key.network_reference
         && entry.network == network_bits(key)
 }
 
 /// Whether a tombstone is about the message with this key, and not only about its purchase.
-fn names_message(tombstone: &Authorization, key: &MessageKey) -> bool {
+pub(super) fn names_message(tombstone: &Authorization, key: &MessageKey) -> bool {
     tombstone.state == AuthorizationState::Tombstone
         && tombstone.stan == key.stan.0
         && (tombstone.transmission == 0 || tombstone.transmission == key.transmission.digits())

@@ -111,6 +111,7 @@ impl Shard {
             Event::Advised(event) => self.wallet_by_card(event.card),
             Event::Unanswered(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Expired(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
+            Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) => None,
         };
         if let Some(wallet) = wallet {

@@ -132,6 +132,12 @@ impl Shard {
         Some(views)
     }
 
+    /// Whether a card, at its position, has the authorization of this record in memory.
+    #[must_use]
+    pub fn has_authorization(&self, card: u32, authorization: Sequence) -> bool {
+        self.position_on(card, authorization).is_some()
+    }
+
     /// A card; `None` when it is not here.
     #[must_use]
     pub fn card_view(&self, card: CardRef) -> Option<CardView> {

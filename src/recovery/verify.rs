@@ -62,9 +62,10 @@ pub fn verify<S: Storage>(
         Some(base) => base,
         None => from_nothing(storage, opener, seed)?,
     };
-    base.journal(storage, opener, tail, &mut |books, sequence| {
+    let mut compare = |books: &Books, sequence| {
         comparisons.iter_mut().for_each(|comparison: &mut Comparison| comparison.before(books, sequence));
-    })?;
+    };
+    base.journal(storage, opener, tail, &mut compare, None)?;
     let rebuilt = base.end()?;
     let compared = comparisons.into_iter().map(|comparison| comparison.end(&rebuilt.books)).collect();
     Ok(Verified { rebuilt, compared, damaged })

@@ -167,6 +167,8 @@ columns! {
     Unanswered = "unanswered";
     /// The record of the authorization whose time was over.
     Expired = "expired";
+    /// The record of the authorization that came back from the history.
+    Recalled = "recalled";
     /// Of a limit or a control of a card or a wallet: 1 to 16.
     Number = "number";
     /// The limit that was set; absent when it was removed.
@@ -249,6 +251,7 @@ impl Row {
             Event::LimitSet(event) => row.limit_set(event),
             Event::ControlSet(event) => row.control_set(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
+            Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
         }
         row
     }
