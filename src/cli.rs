@@ -14,6 +14,7 @@ use turnpike::edge::demo;
 use turnpike::edge::exit;
 use turnpike::edge::export;
 use turnpike::edge::export::ExportArgs;
+use turnpike::edge::history_commands;
 use turnpike::edge::journal_commands;
 use turnpike::edge::loadtest;
 use turnpike::edge::loadtest::LoadArgs;
@@ -70,9 +71,30 @@ enum Verb {
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// Prove what is kept of authorizations that have left memory, or build it again.
+    #[command(subcommand)]
+    History(HistoryVerb),
     /// Look through a clearing file.
     #[command(subcommand)]
     Clearing(ClearingVerb),
+}
+
+#[derive(Subcommand)]
+enum HistoryVerb {
+    /// Read every block, and look up whatever the journal says has left memory. The daemon must not be running.
+    Verify(DataDir),
+    /// Remove the history and feed it again from the journal. The daemon must not be running.
+    Rebuild(DataDir),
+}
+
+#[derive(clap::Args)]
+struct DataDir {
+    /// Where the journal is.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The key it was written under, if it is not in the data directory.
+    #[arg(long)]
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -128,6 +150,12 @@ pub(crate) fn run() -> ExitCode {
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
         Verb::Clearing(ClearingVerb::Check { file }) => clearing_commands::check(&file),
+        Verb::History(HistoryVerb::Verify(DataDir { data_dir, key_file })) => {
+            history_commands::verify(&data_dir, key_file.as_deref())
+        }
+        Verb::History(HistoryVerb::Rebuild(DataDir { data_dir, key_file })) => {
+            history_commands::rebuild(&data_dir, key_file.as_deref())
+        }
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
             journal_commands::inspect(&data_dir, batches)
         }

@@ -6,7 +6,20 @@
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
 
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
 
 use harness::House;
 use harness::LINKS;
@@ -15,11 +28,18 @@ use harness::Peer;
 use harness::SEED;
 use harness::Values;
 use harness::config;
+use harness::frame;
+use harness::http as http_verb;
+use harness::http_get;
 use harness::original;
 use harness::records_by_kind;
 use harness::seed;
 use harness::with;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use turnpike::config::Config;
+use turnpike::dialect::Dialect;
 
 /// Closed authorizations that a slot keeps in memory.
 const KEPT: u32 = 4;
@@ -163,9 +183,276 @@ fn r9_a_restart_and_a_lost_history_change_nothing() {
                 drop(peer);
                 house.drain();
                 if lost {
-                    std::fs::remove_dir_all(data.join("history")).expect("it was there");
+                    fs::remove_dir_all(data.join("history")).expect("it was there");
                 }
             }
         }
     });
+}
+
+/// A real process with its directory, which is killed again and again.
+struct Process {
+    directory: tempfile::TempDir,
+    child: Child,
+    http: SocketAddr,
+    visa: SocketAddr,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+const BALANCE: i64 = 1_000_000_000;
+/// Wallets, each with a peer of its own.
+const PEERS: u64 = 3;
+
+fn card(peer: u64) -> String {
+    format!("40000000000{peer:05}")
+}
+
+fn spawn(directory: &Path, http: SocketAddr) -> Child {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_turnpike"))
+        .args(["serve", "--config", "turnpike.toml", "--seed", "seed.csv", "--data-dir", "data"])
+        .current_dir(directory)
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::from(log.try_clone().expect("a log")))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("the daemon starts");
+    let begun = Instant::now();
+    while !TcpStream::connect(http).is_ok_and(|_| http_get(http, "/readyz").0 == 200) {
+        let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
+        let runs = child.try_wait().expect("its state").is_none();
+        assert!(runs && begun.elapsed() < Duration::from_secs(60), "not ready: {}", log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+impl Process {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let [http, visa] = listeners.map(|listener| listener.local_addr().expect("bound"));
+        let settings = format!(
+            "[admin]\nlisten = \"{http}\"\n\
+             [ledger]\nwallets_max = 100\ncards_max = 100\nauthorizations_max = 20000\n\
+             closed_per_slot = {KEPT}\nanswers_per_slot = 2\n\
+             [journal]\nreply = \"fsync\"\nsegment_mib = 1\nspare_segments = 0\nretained_segments = 1\n\
+             reserve_mib = 1\ndisk_free_min_mib = 0\n\
+             [history]\nflush_every_s = 1\n\
+             [links.visa]\ndialect = \"visa\"\nlisten = \"{visa}\"\n"
+        );
+        let lines =
+            (1..=PEERS).map(|peer| format!("{peer},840,{BALANCE},0,{},3012,201,active\n", card(peer)));
+        fs::write(directory.path().join("turnpike.toml"), settings).expect("written");
+        let seed = lines.fold(harness::HEADING.to_owned(), |text, line| text + &line);
+        fs::write(directory.path().join("seed.csv"), seed).expect("written");
+        let child = spawn(directory.path(), http);
+        Self { directory, child, http, visa }
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, signal).expect("a signal");
+        self.child.wait().expect("it ends");
+    }
+
+    fn command(&self, verb: [&str; 2]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
+        let command = command.args(verb).args(["--data-dir", "data"]).current_dir(self.directory.path());
+        let output = command.output().expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("text"))
+    }
+}
+
+/// What one peer knows of its sales.
+#[derive(Default)]
+struct Sales {
+    /// Numbers that its messages take.
+    number: u32,
+    /// Those that stand: the number and the amount.
+    standing: VecDeque<(u32, i64)>,
+    /// Reversals that were acknowledged.
+    undone: Vec<(u32, i64)>,
+    /// A sale or a reversal whose answer never came: it is undone until that is acknowledged.
+    doubt: Option<(u32, i64)>,
+    random: u64,
+}
+
+impl Sales {
+    fn message(peer: u64, number: u32, amount: i64) -> Vec<(u8, String)> {
+        let amount = format!("{amount:012}");
+        let (stan, rrn) = (format!("{number:06}"), format!("SALE{number:08}"));
+        let changes = [(2, card(peer)), (4, amount), (11, stan), (37, rrn)];
+        let mut values: BTreeMap<u8, String> =
+            PURCHASE.iter().map(|(field, value)| (*field, (*value).to_owned())).collect();
+        values.extend(changes);
+        values.into_iter().collect()
+    }
+
+    fn next(&mut self, below: u64) -> u64 {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % below
+    }
+
+    /// Reverses a sale; whether that was acknowledged.
+    fn undo(&mut self, wire: &mut Wire, peer: u64, mti: u16, (number, amount): (u32, i64)) -> bool {
+        self.doubt = Some((number, amount));
+        self.number += 1;
+        let mut values: BTreeMap<u8, String> = Self::message(peer, number, amount).into_iter().collect();
+        values.insert(90, original(200, &format!("{number:06}")));
+        values.insert(11, format!("{:06}", self.number));
+        values.remove(&14);
+        let acknowledged = wire.ask(mti, &values.into_iter().collect::<Vec<_>>()).as_deref() == Some("00");
+        if acknowledged {
+            self.doubt = None;
+            self.undone.push((number, amount));
+        }
+        acknowledged
+    }
+
+    /// Sells and undoes until the daemon is gone, or so many times.
+    fn go_on(&mut self, visa: SocketAddr, peer: u64, most: u32) {
+        let Some(mut wire) = Wire::connect(visa) else { return };
+        if let Some(doubt) = self.doubt
+            && !self.undo(&mut wire, peer, 421, doubt)
+        {
+            return;
+        }
+        for _ in 0..most {
+            let goes_on = match self.next(4) {
+                // One that has left memory long ago, or one that is there.
+                0 if self.standing.len() > 20 => {
+                    let at = if self.next(2) == 0 { 0 } else { self.standing.len() - 1 };
+                    let sale = self.standing.remove(at).expect("there are some");
+                    self.undo(&mut wire, peer, 420, sale)
+                }
+                1 if !self.undone.is_empty() => {
+                    let at = self.next(self.undone.len() as u64) as usize;
+                    let sale = self.undone.swap_remove(at);
+                    self.undo(&mut wire, peer, 421, sale)
+                }
+                _ => self.sell(&mut wire, peer),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn sell(&mut self, wire: &mut Wire, peer: u64) -> bool {
+        self.number += 1;
+        let sale = (self.number, 100 + self.next(900) as i64);
+        self.doubt = Some(sale);
+        let answer = wire.ask(200, &Self::message(peer, sale.0, sale.1));
+        if answer.is_none() {
+            return false;
+        }
+        self.doubt = None;
+        assert_eq!(answer.as_deref(), Some("00"));
+        self.standing.push_back(sale);
+        true
+    }
+}
+
+/// A socket that may break.
+struct Wire {
+    socket: TcpStream,
+    dialect: Dialect,
+}
+
+impl Wire {
+    fn connect(visa: SocketAddr) -> Option<Self> {
+        let socket = TcpStream::connect(visa).ok()?;
+        socket.set_nodelay(true).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        Some(Self { socket, dialect: harness::dialect("visa") })
+    }
+
+    /// DE 39 of the answer; `None` when the daemon is gone.
+    fn ask(&mut self, mti: u16, values: &[(u8, String)]) -> Option<String> {
+        let values: Vec<(u8, &str)> = values.iter().map(|(field, value)| (*field, value.as_str())).collect();
+        self.socket.write_all(&frame(&self.dialect, mti, &values)).ok()?;
+        let (mut bytes, mut room) = (Vec::new(), [0; 4_096]);
+        loop {
+            if let Some(found) = self.dialect.frame(&bytes).expect("right framing") {
+                return Some(harness::read(&self.dialect, &bytes[found.body]).value(39).to_owned());
+            }
+            match self.socket.read(&mut room).ok()? {
+                0 => return None,
+                read => bytes.extend_from_slice(&room[..read]),
+            }
+        }
+    }
+}
+
+/// `TURNPIKE_KILLS` says how often.
+#[test]
+fn r9_a_killed_daemon_finds_what_had_left_memory() {
+    let kills: u64 = std::env::var("TURNPIKE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
+    let mut process = Process::new();
+    let mut peers: Vec<Sales> =
+        (1..=PEERS).map(|peer| Sales { random: peer * 7_919, ..Sales::default() }).collect();
+    for kill in 0..=kills {
+        let (visa, http) = (process.visa, process.http);
+        let most = if kill == kills { 200 } else { u32::MAX };
+        std::thread::scope(|scope| {
+            for (peer, sales) in (1..).zip(&mut peers) {
+                scope.spawn(move || sales.go_on(visa, peer, most));
+            }
+            if kill < kills {
+                std::thread::sleep(Duration::from_millis(400 + kill * 331 % 900));
+                if kill % 2 == 1 {
+                    assert_eq!(http_verb(http, "POST", "/v1/snapshots", "").0, 200);
+                }
+                process.end(Signal::KILL);
+            }
+        });
+        if kill == kills {
+            break;
+        }
+        if kill % 4 == 2 {
+            // Every second kill without a snapshot: the journal still has all.
+            let history = process.directory.path().join("data/history");
+            let is_whole = process.directory.path().join("data/journal/00000001.seg").exists();
+            if is_whole {
+                fs::remove_dir_all(history).expect("it was there");
+            }
+        }
+        process.child = spawn(process.directory.path(), process.http);
+    }
+    for (peer, sales) in (1..).zip(&peers) {
+        assert_eq!(sales.doubt, None, "peer {peer}");
+        let paid: i64 = sales.standing.iter().map(|(_, amount)| amount).sum();
+        let wallet = http_get(process.http, &format!("/v1/wallets/{peer}")).1;
+        let wallet: serde_json::Value = serde_json::from_str(&wallet).expect("JSON");
+        assert_eq!(wallet["accounts"][0]["posted"], BALANCE - paid, "peer {peer}");
+        assert!(sales.undone.len() > 5, "peer {peer}: {}", sales.undone.len());
+    }
+    let metrics = http_get(process.http, "/metrics").1;
+    assert_eq!(harness::reading(&metrics, "turnpike_history_working"), 1);
+    process.end(Signal::TERM);
+    let log = fs::read_to_string(process.directory.path().join("log")).expect("a log");
+    let stopped = log.lines().rfind(|line| line.contains("stopped; everything")).expect("it was told");
+    let hash = stopped.split("hash=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a hash");
+    let (code, told) = process.command(["journal", "verify"]);
+    assert!(code == Some(0) && told.contains(hash), "{hash}: {told}");
+    let (code, told) = process.command(["history", "verify"]);
+    assert_eq!(code, Some(0), "{told}");
+    let of = |told: &str, name: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name)).expect("a line").trim().to_owned();
+        line
+    };
+    let (code, rebuilt) = process.command(["history", "rebuild"]);
+    assert_eq!(code, Some(0), "{rebuilt}");
+    assert_eq!(of(&rebuilt, "contained to"), of(&told, "contained to"));
+    let (code, told) = process.command(["history", "verify"]);
+    assert_eq!(code, Some(0), "{told}");
 }

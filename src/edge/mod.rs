@@ -15,6 +15,8 @@ pub mod expiry;
 pub mod export;
 mod histogram;
 pub mod history;
+mod history_api;
+pub mod history_commands;
 pub mod journal_commands;
 pub mod keys;
 mod limit_api;

@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::edge::counters::PeerCounters;
 use crate::edge::histogram::Histogram;
 use crate::edge::histogram::Unit;
+use crate::edge::history;
 use crate::edge::metered::Meter;
 use crate::edge::page::Facts;
 use crate::edge::page::Page;
@@ -82,7 +83,12 @@ impl Telemetry {
 
     /// The text that Prometheus reads. State is read now.
     #[must_use]
-    pub fn render(&self, pipeline: &Pipeline, snapshots: Option<&Status>) -> String {
+    pub fn render(
+        &self,
+        pipeline: &Pipeline,
+        snapshots: Option<&Status>,
+        history: Option<&history::Status>,
+    ) -> String {
         self.handle.run_upkeep();
         let mut page = Page::after(self.handle.render());
         let stages = self.stages.lock();
@@ -94,6 +100,9 @@ impl Telemetry {
         page.ledger(pipeline, &self.facts.capacity);
         if let Some(status) = snapshots {
             page.snapshots(status);
+        }
+        if let Some(status) = history {
+            page.history(status, &pipeline.asked());
         }
         page.facts(&self.facts);
         page.process();

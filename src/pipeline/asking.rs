@@ -75,6 +75,8 @@ pub struct Counts {
     pub failed: u64,
     /// Messages that found no room to wait; they were not answered.
     pub refused: u64,
+    /// Messages that were about nothing in memory and decided by that, since no history worked.
+    pub without: u64,
     /// Messages that wait now.
     pub waiting: usize,
 }
@@ -89,6 +91,7 @@ pub(super) struct Desk {
     recalled: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
+    without: AtomicU64,
 }
 
 impl Desk {
@@ -98,6 +101,10 @@ impl Desk {
 
     pub(super) fn count_recalled(&self, recalled: usize) {
         self.recalled.fetch_add(recalled as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_without(&self) {
+        self.without.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_failure(&self) {
@@ -153,12 +160,13 @@ impl Pipeline {
     #[must_use]
     pub fn asked(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Desk { look_ups, recalled, failed, refused, waiting, .. } = &self.desk;
+        let Desk { look_ups, recalled, failed, refused, without, waiting, .. } = &self.desk;
         Counts {
             look_ups: count(look_ups),
             recalled: count(recalled),
             failed: count(failed),
             refused: count(refused),
+            without: count(without),
             waiting: waiting.lock().len(),
         }
     }

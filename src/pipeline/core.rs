@@ -385,7 +385,7 @@ impl Pipeline {
         };
         match decided {
             None => Outcome::Silence,
-            Some(Decision::New(event, _)) if looks && is_about_nothing(&event) && self.remembers() => {
+            Some(Decision::New(event, _)) if looks && is_about_nothing(&event) && self.may_look() => {
                 Outcome::Look
             }
             Some(decision) => self.kept(shard, decision, now),

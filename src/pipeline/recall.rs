@@ -145,6 +145,16 @@ impl Pipeline {
         self.past.get().is_some_and(|past| past.works())
     }
 
+    /// The same; that it cannot be asked is counted, if there is one.
+    pub(super) fn may_look(&self) -> bool {
+        let Some(past) = self.past.get() else { return false };
+        let works = past.works();
+        if !works {
+            self.desk.count_without();
+        }
+        works
+    }
+
     pub(super) fn fetch_departed(&self, into: &mut Vec<Departed>) -> Option<Sequence> {
         let missing = self.shards.iter().map(|shard| shard.lock().fetch_departed(into));
         missing.fold(None, |first, missing| first.or(missing))
@@ -172,7 +182,10 @@ impl Pipeline {
                 self.desk.count_look_up();
                 outcome
             }
-            Err(Unknown::NotWorking) => self.told(told, false, received, now()),
+            Err(Unknown::NotWorking) => {
+                self.desk.count_without();
+                self.told(told, false, received, now())
+            }
             Err(Unknown::Failed(_) | Unknown::Full(_)) => {
                 self.desk.count_failure();
                 Outcome::Silence
