@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -28,6 +29,7 @@ use harness::Peer;
 use harness::SEED;
 use harness::Values;
 use harness::config;
+use harness::eventually;
 use harness::frame;
 use harness::http as http_verb;
 use harness::http_get;
@@ -243,7 +245,7 @@ impl Process {
              [ledger]\nwallets_max = 100\ncards_max = 100\nauthorizations_max = 20000\n\
              closed_per_slot = {KEPT}\nanswers_per_slot = 2\n\
              [journal]\nreply = \"fsync\"\nsegment_mib = 1\nspare_segments = 0\nretained_segments = 1\n\
-             reserve_mib = 1\ndisk_free_min_mib = 0\n\
+             reserve_mib = 1\ndisk_free_min_mib = 0\nmax_unsynced_ms = 60000\n\
              [history]\nflush_every_s = 1\n\
              [links.visa]\ndialect = \"visa\"\nlisten = \"{visa}\"\n"
         );
@@ -438,6 +440,7 @@ fn r9_a_killed_daemon_finds_what_had_left_memory() {
     }
     let metrics = http_get(process.http, "/metrics").1;
     assert_eq!(harness::reading(&metrics, "turnpike_history_working"), 1);
+    assert!(harness::reading(&metrics, "turnpike_history_recalled_total") > 0, "{metrics}");
     process.end(Signal::TERM);
     let log = fs::read_to_string(process.directory.path().join("log")).expect("a log");
     let stopped = log.lines().rfind(|line| line.contains("stopped; everything")).expect("it was told");
@@ -455,4 +458,180 @@ fn r9_a_killed_daemon_finds_what_had_left_memory() {
     assert_eq!(of(&rebuilt, "contained to"), of(&told, "contained to"));
     let (code, told) = process.command(["history", "verify"]);
     assert_eq!(code, Some(0), "{told}");
+}
+
+/// A sale of wallet 1 that has left memory, and is on disk: its daemon has stopped.
+fn sold_and_gone(data: &Path) {
+    let house = start(data);
+    let mut peer = house.connect("visa");
+    assert_eq!(peer.ask(200, PURCHASE).outcome(), (210, "00"));
+    push_out(&mut peer, &mut 1_000);
+    drop(peer);
+    house.drain();
+}
+
+/// A reversal of it, 0420 or 0421.
+fn undo<'v>(original: &'v str) -> Vec<(u8, &'v str)> {
+    with(PURCHASE, &[(11, "000002"), (14, ""), (90, original)])
+}
+
+fn runs(data: &Path) -> Vec<PathBuf> {
+    let names =
+        fs::read_dir(data.join("history")).expect("a history").map(|entry| entry.expect("a name").path());
+    let mut runs: Vec<PathBuf> =
+        names.filter(|path| path.extension().is_some_and(|end| end == "run")).collect();
+    runs.sort();
+    runs
+}
+
+fn flip(path: &Path, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(path).expect("a file");
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("a file");
+}
+
+fn standing(house: &House) -> (u16, String) {
+    let (status, body) = house.get("/readyz");
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(body["degraded"], body["history"] != "works");
+    (status, body["history"].as_str().unwrap_or("none").to_owned())
+}
+
+#[test]
+fn r9_a_history_whose_files_are_damaged_is_built_again_from_a_whole_journal() {
+    let sale = original(200, "000001");
+    for damage in ["footer", "missing", "manifest"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = directory.path();
+        sold_and_gone(data);
+        let manifest = |number: usize| data.join(format!("history/{number:08}.manifest"));
+        match damage {
+            "footer" => runs(data).iter().for_each(|run| flip(run, |length| length - 20)),
+            "missing" => runs(data).iter().for_each(|run| fs::remove_file(run).expect("it was there")),
+            _ => {
+                let all = (0..100).map(manifest).filter(|path| path.exists());
+                all.for_each(|path| flip(&path, |_| 30));
+            }
+        }
+        let house = start(data);
+        assert_eq!(standing(&house), (200, "works".to_owned()), "{damage}");
+        let mut peer = house.connect("visa");
+        assert_eq!(peer.ask(420, &undo(&sale)).outcome(), (430, "00"));
+        assert_eq!(house.balance(1), FREE, "{damage}");
+    }
+}
+
+#[test]
+fn r2_a_look_up_that_fails_is_not_answered_and_what_comes_then_is_decided_without() {
+    let sale = original(200, "000001");
+    let directory = tempfile::tempdir().expect("a directory");
+    sold_and_gone(directory.path());
+    // In a block, which nobody reads at a start.
+    runs(directory.path()).iter().for_each(|run| flip(run, |_| 100));
+    let house = start(directory.path());
+    assert_eq!(standing(&house), (200, "works".to_owned()));
+    let mut peer = house.connect("visa");
+    peer.send(420, &undo(&sale));
+    peer.echo();
+    eventually("it is known", || standing(&house) == (200, "failed".to_owned()));
+    assert_eq!(house.balance(1), PAID);
+    assert_eq!(house.metric("turnpike_history_look_ups_failed_total"), 1);
+    eventually("it is counted", || house.dropped("visa", "unkept") == 1);
+    // The network sends it again: it is kept, as a reversal of what is not known.
+    assert_eq!(peer.ask(421, &undo(&sale)).outcome(), (430, "00"));
+    assert_eq!(house.balance(1), PAID);
+    assert_eq!(house.metric("turnpike_history_without_total"), 1);
+    assert_eq!(house.metric("turnpike_history_working"), 0);
+    // Everything else goes on.
+    assert_eq!(
+        peer.ask(100, &with(PURCHASE, &[(11, "000009"), (37, "AFTER0000009")])).outcome(),
+        (110, "00")
+    );
+    drop(peer);
+    house.drain();
+}
+
+#[test]
+fn r9_a_damaged_history_that_the_journal_cannot_replace_is_left_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let little = |config: &mut Config| config.journal.retained_segments = 1;
+    let settings = {
+        let mut config = forgetful(data);
+        little(&mut config);
+        config
+    };
+    sold_and_gone(data);
+    // Segments are recycled behind the snapshots of several starts.
+    for _ in 0..3 {
+        let house = House::start(&settings, None).expect("a start");
+        assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+        house.drain();
+    }
+    assert!(!data.join("journal/00000001.seg").exists(), "the journal's beginning is gone");
+    let run = runs(data).remove(0);
+    let whole = fs::read(&run).expect("a run");
+    flip(&run, |length| length - 20);
+    let house = House::start(&settings, None).expect("a start without it");
+    assert_eq!(standing(&house), (200, "missing".to_owned()));
+    let mut peer = house.connect("visa");
+    let never = with(PURCHASE, &[(11, "000007"), (37, "NEVER0000007"), (14, "")]);
+    assert_eq!(peer.ask(420, &never).outcome(), (430, "00"));
+    assert_eq!(house.metric("turnpike_history_without_total"), 1);
+    assert_eq!(house.get("/v1/history").0, 503);
+    drop(peer);
+    house.drain();
+    // The file is put back, and nothing was lost.
+    fs::write(&run, whole).expect("a run");
+    let house = House::start(&settings, None).expect("a start");
+    assert_eq!(standing(&house), (200, "works".to_owned()));
+    let sale = original(200, "000001");
+    assert_eq!(house.connect("visa").ask(420, &undo(&sale)).outcome(), (430, "00"));
+    assert_eq!(house.balance(1), FREE);
+}
+
+#[test]
+fn r9_what_has_left_memory_is_searched_page_by_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let house = start(directory.path());
+    let mut peer = house.connect("visa");
+    assert_eq!(peer.ask(200, PURCHASE).outcome(), (210, "00"));
+    let mut numbers = 1_000;
+    (0..3).for_each(|_| push_out(&mut peer, &mut numbers));
+    let sequence = |one: &serde_json::Value| one["sequence"].as_u64().expect("a number");
+    let list = |path: &str| -> (Vec<serde_json::Value>, Option<String>) {
+        let page = house.json(path);
+        let next = page["next"].as_str().map(str::to_owned);
+        (page["authorizations"].as_array().expect("a list").clone(), next)
+    };
+    eventually("it has left memory", || list("/v1/history?limit=200").0.len() == 1 + 2 * KEPT as usize);
+    let memory = house.json("/v1/wallets/1/authorizations");
+    let in_memory = memory["authorizations"].as_array().expect("a list").clone();
+    let (all, _) = list("/v1/history?limit=200");
+    let shape = |one: &serde_json::Value| -> Vec<String> {
+        one.as_object().expect("an object").keys().cloned().collect()
+    };
+    assert_eq!(shape(&all[0]), shape(&in_memory[0]), "they are shown alike");
+    let (sale, none) = list("/v1/history?rrn=REF000000001&stan=000001");
+    assert_eq!((sale.len(), none), (1, None));
+    assert_eq!((&sale[0]["state"], &sale[0]["taken"]), (&"posted".into(), &5_000.into()));
+    let card = &sale[0]["card"];
+    for by_card in [String::new(), format!("card={card}&")] {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let (page, next) = list(&format!("/v1/history?{by_card}limit=2{after}"));
+            found.extend(page.iter().map(sequence));
+            match next {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        found.sort_unstable();
+        let mut expected: Vec<u64> = all.iter().map(sequence).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "\"{by_card}\"");
+    }
+    assert!(list("/v1/history?from=2001-01-01&to=2001-12-31").0.is_empty());
+    assert_eq!(house.get("/v1/history?colour=1").0, 400);
 }

@@ -252,6 +252,9 @@ impl Keeper {
         let standing = past.as_ref().map(|past| past.standing());
         let status = Arc::new(Mutex::new(Status { standing, ..Status::default() }));
         let mut threads = Vec::new();
+        if past.is_none() {
+            pipeline.lacks_history();
+        }
         if let Some(past) = &past {
             Past::join(past, &pipeline);
             let keeping = Keeping {

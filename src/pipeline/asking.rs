@@ -87,6 +87,8 @@ pub(super) struct Desk {
     waiting: Mutex<VecDeque<Asked>>,
     wake: Condvar,
     closed: AtomicBool,
+    /// There should be a history, and it could not be opened.
+    lacks_history: AtomicBool,
     look_ups: AtomicU64,
     recalled: AtomicU64,
     failed: AtomicU64,
@@ -95,6 +97,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// Counts a message that was decided without the history, if there should be one.
+    pub(super) fn count_if_lacking(&self) {
+        if self.lacks_history.load(Ordering::Relaxed) {
+            self.count_without();
+        }
+    }
+
     pub(super) fn count_look_up(&self) {
         self.look_ups.fetch_add(1, Ordering::Relaxed);
     }
@@ -113,6 +122,11 @@ impl Desk {
 }
 
 impl Pipeline {
+    /// Says that there should be a history and none could be opened: what is decided without it is counted.
+    pub fn lacks_history(&self) {
+        self.desk.lacks_history.store(true, Ordering::Relaxed);
+    }
+
     /// Has a message wait for a look-up. False when there is no room.
     pub(super) fn ask(&self, asked: Asked) -> bool {
         let mut waiting = self.desk.waiting.lock();

@@ -147,7 +147,10 @@ impl Pipeline {
 
     /// The same; that it cannot be asked is counted, if there is one.
     pub(super) fn may_look(&self) -> bool {
-        let Some(past) = self.past.get() else { return false };
+        let Some(past) = self.past.get() else {
+            self.desk.count_if_lacking();
+            return false;
+        };
         let works = past.works();
         if !works {
             self.desk.count_without();

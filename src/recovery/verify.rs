@@ -33,8 +33,8 @@ pub struct Verified {
 }
 
 /// Reads everything twice, to count what there is and to compare it. Only what is there bounds the room for it: a slot
-/// is a shard here, and each has room for its own. `seed` is what snapshots were made under. A listener is told what left
-/// memory, as far back as there is anything to begin with.
+/// is a shard here, and each has room for its own. `seed` is what snapshots were made under. A listener is told what
+/// left memory, as far back as there is anything to begin with.
 ///
 /// # Errors
 /// The journal is damaged or foreign, a snapshot is foreign, or something does not fit.
