@@ -334,12 +334,13 @@ impl Keeping {
 
     fn round(&mut self) -> Result<(), Unknown> {
         let much = self.past.feed(&self.pipeline)?;
-        if much || self.flushed.elapsed() >= self.settings.flush_every {
+        // What room is left is the journal's: memory takes what leaves for as long as it can.
+        let has_room = !self.pipeline.is_short_of_room();
+        if much || has_room && self.flushed.elapsed() >= self.settings.flush_every {
             self.past.flush(&self.pipeline, PATIENCE)?;
             self.flushed = Instant::now();
         }
-        // What room is left is the journal's.
-        if !self.pipeline.is_short_of_room() {
+        if has_room {
             let of_round = self.settings.bytes_per_s * ROUND.as_millis() as u64 / 1_000;
             self.past.merge(of_round)?;
         }

@@ -273,7 +273,7 @@ impl<S: Storage> Past<S> {
         }
     }
 
-    /// Fetches what has left the shards, and puts into the history what it has room for.
+    /// Fetches what has left all shards, and puts into the history what it has room for.
     fn take(&self, inner: &mut Inner<S>, pipeline: &Pipeline) -> Result<(), Unknown> {
         if inner.fetched.len() < FETCHED_MAX {
             // What was appended by now is applied once its shard's lock can be had.
@@ -284,6 +284,22 @@ impl<S: Storage> Past<S> {
             }
             inner.fetched_to = fetched_to;
         }
+        self.put(inner, pipeline)
+    }
+
+    /// The same for the shard of one card. What has left others stays there.
+    fn take_of(&self, inner: &mut Inner<S>, pipeline: &Pipeline, card: CardRef) -> Result<(), Unknown> {
+        if inner.fetched.len() >= FETCHED_MAX {
+            self.put(inner, pipeline)?;
+        }
+        if pipeline.fetch_departed_of(card, &mut inner.fetched).is_some() {
+            self.is_now(Standing::Behind);
+            return Err(Unknown::NotWorking);
+        }
+        self.put(inner, pipeline)
+    }
+
+    fn put(&self, inner: &mut Inner<S>, pipeline: &Pipeline) -> Result<(), Unknown> {
         while inner.put().is_err() {
             let before = self.contained_to();
             self.flush_inner(inner, pipeline, Duration::from_millis(100))?;
@@ -379,7 +395,7 @@ where
         then: &mut dyn FnMut(Vec<Entry>),
     ) -> Result<(), Unknown> {
         let mut inner = self.working()?;
-        self.take(&mut inner, pipeline)?;
+        self.take_of(&mut inner, pipeline, card)?;
         let mut entries: Vec<Entry> = Vec::new();
         for search in searches {
             let found = inner.history.find(card, search, LOOK_UP);

@@ -163,6 +163,10 @@ impl Pipeline {
         missing.fold(None, |first, missing| first.or(missing))
     }
 
+    pub(super) fn fetch_departed_of(&self, card: CardRef, into: &mut Vec<Departed>) -> Option<Sequence> {
+        self.lock(Slot::of_card(card)).fetch_departed(into)
+    }
+
     /// Decides about a message as [`Self::told`] does, after bringing back what it may be about. It may take as long as
     /// the disk does. A look-up that fails leaves the message unanswered (R2); without a history that works it is
     /// decided by what is in memory.
