@@ -317,6 +317,12 @@ impl<S: Storage> History<S> {
         self.authorizations.is_half_full() || self.keys.is_half_full()
     }
 
+    /// Whether one more clearing key finds room before the next flush.
+    #[must_use]
+    pub fn has_room_for_clearing_key(&self) -> bool {
+        !self.keys.is_full()
+    }
+
     /// What there is.
     #[must_use]
     pub fn facts(&self) -> Facts {

@@ -7,7 +7,6 @@ use crate::domain::request::ReversalRequest;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
-use super::chain::Named;
 use super::chain::REVERSAL_CLASS;
 use super::chain::Search;
 use super::chain::is_named;
@@ -16,8 +15,8 @@ use super::chain::network_bits;
 use super::shard::Shard;
 
 impl Shard {
-    /// Whether a reversal on its card may undo it or another one of its purchase, repeats what it is the trace of, or
-    /// has left it.
+    /// Whether a reversal on its card may undo it or another one of its purchase, or repeats what it is the trace of. A
+    /// tombstone is of no use to it: it has left one by itself.
     #[must_use]
     pub fn may_be_reversed_by(&self, older: &Authorization, reversal: &ReversalRequest) -> bool {
         let key = &reversal.key;
@@ -25,12 +24,7 @@ impl Shard {
             return false;
         }
         match older.state {
-            AuthorizationState::Tombstone => {
-                let named = Named::by(key, reversal.original.as_ref());
-                older.network_reference == key.network_reference
-                    && older.stan == named.stan
-                    && older.acquirer == named.acquirer
-            }
+            AuthorizationState::Tombstone => false,
             AuthorizationState::Cut => is_of_message(older, key) && older.digit() == REVERSAL_CLASS,
             _ => is_named(older, key) || self.strength(older, &Search::of_reversal(reversal)).is_some(),
         }

@@ -356,8 +356,9 @@ impl Pipeline {
     }
 
     /// Carries out a reversal or takes over what an advice tells. Neither is ever declined; what can't be kept is not
-    /// answered (R2). `looks`: where nothing in memory is what it is about, nothing is done and the history is to be
-    /// looked at, if there is one.
+    /// answered (R2). `looks`: where nothing in memory is what it is about, the history is to be looked at, if there is
+    /// one. Of an advice nothing is done before that. A reversal leaves its tombstone at once, since the request that
+    /// it is about may be the next message.
     #[must_use]
     pub fn told(&self, told: &Told, looks: bool, received: Now, now: Now) -> Outcome {
         let after_us = micros(now.since(received));
@@ -379,16 +380,21 @@ impl Pipeline {
             shard.expect_card(position);
         }
         let card = position.map(|position| shard.card(position));
-        let decided = match told {
-            Told::Reversal(of) => self.authorizer.reverse(of, now.wall, after_us, shard, card),
-            Told::Advice(of) => self.authorizer.advise(of, now.wall, after_us, shard, card),
-        };
-        match decided {
-            None => Outcome::Silence,
-            Some(Decision::New(event, _)) if looks && is_about_nothing(&event) && self.may_look() => {
-                Outcome::Look
+        match told {
+            Told::Reversal(of) => {
+                let decided = self.authorizer.reverse_or_miss(of, now.wall, after_us, shard, card);
+                let Some((decision, misses)) = decided else { return Outcome::Silence };
+                let kept = self.kept(shard, decision, now);
+                let looks = looks && misses && kept != Outcome::Silence && self.may_look();
+                if looks { Outcome::Look } else { kept }
             }
-            Some(decision) => self.kept(shard, decision, now),
+            Told::Advice(of) => match self.authorizer.advise(of, now.wall, after_us, shard, card) {
+                None => Outcome::Silence,
+                Some(Decision::New(event, _)) if looks && is_about_nothing(&event) && self.may_look() => {
+                    Outcome::Look
+                }
+                Some(decision) => self.kept(shard, decision, now),
+            },
         }
     }
 

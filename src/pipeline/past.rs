@@ -107,6 +107,9 @@ struct Inner<S: Storage> {
     time: Timestamp,
 }
 
+/// Journals something: its record and that one's time, or `None` when the journal has no room.
+pub(super) type Commit<'c> = &'c mut dyn FnMut() -> Option<(Sequence, Timestamp)>;
+
 /// What a look-up is done with, whatever the disk is.
 pub(super) trait Memory: Send + Sync {
     /// Finds the entries of a card that are like one of these, each once, oldest first, and hands them to `then` while
@@ -121,13 +124,8 @@ pub(super) trait Memory: Send + Sync {
 
     fn clearing_key(&self, key: u128) -> Result<Option<Sequence>, Unknown>;
 
-    fn insert_clearing_key(
-        &self,
-        pipeline: &Pipeline,
-        key: u128,
-        by: Sequence,
-        time: Timestamp,
-    ) -> Result<(), Unknown>;
+    /// Runs `commit`, which journals what posts a clearing record, and keeps that record's key.
+    fn keep_clearing_key(&self, pipeline: &Pipeline, key: u128, commit: Commit<'_>) -> Result<bool, Unknown>;
 
     fn works(&self) -> bool;
 }
@@ -418,24 +416,20 @@ where
         self.read(|history| history.clearing_key(key))
     }
 
-    fn insert_clearing_key(
-        &self,
-        pipeline: &Pipeline,
-        key: u128,
-        by: Sequence,
-        time: Timestamp,
-    ) -> Result<(), Unknown> {
+    fn keep_clearing_key(&self, pipeline: &Pipeline, key: u128, commit: Commit<'_>) -> Result<bool, Unknown> {
         let mut inner = self.working()?;
-        while inner.history.insert_clearing_key(Day::of(time), key, by).is_err() {
-            let before = inner.history.facts().clearing_keys_unflushed;
+        if !inner.history.has_room_for_clearing_key() {
             self.flush_inner(&mut inner, pipeline, Duration::from_millis(100))?;
-            if inner.history.facts().clearing_keys_unflushed == before {
-                return Err(Full.into());
-            }
         }
+        if !inner.history.has_room_for_clearing_key() {
+            return Err(Full.into());
+        }
+        // No flush comes between the two, so none says that this record's key is contained when it is not.
+        let Some((by, time)) = commit() else { return Ok(false) };
+        inner.history.insert_clearing_key(Day::of(time), key, by)?;
         inner.newest = inner.newest.max(by);
         inner.time = inner.time.max(time);
-        Ok(())
+        Ok(true)
     }
 
     fn works(&self) -> bool {

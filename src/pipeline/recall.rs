@@ -120,17 +120,12 @@ pub struct Brought {
     pub short: bool,
 }
 
-/// Whether a message was decided as being about nothing that is in memory, on a card of ours. An advice that changes
-/// nothing was settled before, or says that nothing was approved: then there may be something to give back.
+/// Whether an advice was decided as being about nothing that is in memory, on a card of ours. One that changes nothing
+/// was settled before, or says that nothing was approved: then there may be something to give back.
 pub(super) fn is_about_nothing(event: &Event) -> bool {
-    match event {
-        Event::Reversed(event) => event.undoes == Sequence(0) && matches!(event.card, CardIdentity::Known(_)),
-        Event::Advised(event) => {
-            let changes = event.effect != Effect::None || !event.approved;
-            event.sets == Sequence(0) && changes && matches!(event.card, CardIdentity::Known(_))
-        }
-        _ => false,
-    }
+    let Event::Advised(event) = event else { return false };
+    let changes = event.effect != Effect::None || !event.approved;
+    event.sets == Sequence(0) && changes && matches!(event.card, CardIdentity::Known(_))
 }
 
 impl Pipeline {
@@ -173,9 +168,11 @@ impl Pipeline {
     #[must_use]
     pub fn told_after_recall(&self, told: &Told, received: Now, now: &dyn Fn() -> Now) -> Outcome {
         // The original, or another repeat of the same message, may have come meanwhile.
-        let decided = self.told(told, true, received, now());
-        if decided != Outcome::Look {
-            return decided;
+        if let Told::Advice(_) = told {
+            let decided = self.told(told, true, received, now());
+            if decided != Outcome::Look {
+                return decided;
+            }
         }
         let (Some(past), Some(card)) = (self.past.get(), self.card_of(told.pan())) else {
             return self.told(told, false, received, now());
@@ -225,12 +222,18 @@ impl Pipeline {
         self.past.get().ok_or(Unknown::NotWorking)?.clearing_key(key)
     }
 
-    /// Keeps the key of a clearing record that was posted by this record, at this time of the journal.
+    /// Runs `commit`, which journals what posts a clearing record and tells its record and that one's time, and keeps the
+    /// clearing record's key (R20). False when `commit` could not. A start has to tell the keys of records after what the
+    /// history contains again.
     ///
     /// # Errors
-    /// The history does not work, or has failed now.
-    pub fn insert_clearing_key(&self, key: u128, by: Sequence, time: Timestamp) -> Result<(), Unknown> {
-        self.past.get().ok_or(Unknown::NotWorking)?.insert_clearing_key(self, key, by, time)
+    /// The history does not work, or has failed now, or has no room; then nothing was journaled.
+    pub fn keep_clearing_key(
+        &self,
+        key: u128,
+        commit: &mut dyn FnMut() -> Option<(Sequence, Timestamp)>,
+    ) -> Result<bool, Unknown> {
+        self.past.get().ok_or(Unknown::NotWorking)?.keep_clearing_key(self, key, commit)
     }
 
     fn card_of(&self, pan: Pan) -> Option<CardRef> {
