@@ -222,9 +222,9 @@ impl Pipeline {
         self.past.get().ok_or(Unknown::NotWorking)?.clearing_key(key)
     }
 
-    /// Runs `commit`, which journals what posts a clearing record and tells its record and that one's time, and keeps the
-    /// clearing record's key (R20). False when `commit` could not. A start has to tell the keys of records after what the
-    /// history contains again.
+    /// Runs `commit`, which journals what posts a clearing record and tells its record and that one's time, and keeps
+    /// the clearing record's key (R20). False when `commit` could not. A start has to tell the keys of records after
+    /// what the history contains again.
     ///
     /// # Errors
     /// The history does not work, or has failed now, or has no room; then nothing was journaled.
