@@ -18,6 +18,7 @@ use turnpike::edge::demo;
 use turnpike::edge::exit;
 use turnpike::edge::export;
 use turnpike::edge::export::ExportArgs;
+use turnpike::edge::history_commands;
 use turnpike::edge::journal_commands;
 use turnpike::edge::loadtest;
 use turnpike::edge::loadtest::LoadArgs;
@@ -74,6 +75,9 @@ enum Verb {
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// Prove what is kept of authorizations that have left memory, or build it again.
+    #[command(subcommand)]
+    History(HistoryVerb),
     /// Post a clearing file: send it to the running daemon, and tell what became of its records. A file that was posted
     /// in part goes on where it was, one that was posted whole changes nothing.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -93,6 +97,24 @@ struct ClearingArgs {
     /// Which records are printed, a line of JSON each.
     #[arg(long, value_enum, default_value = "exceptions")]
     lines: clearing::Lines,
+}
+
+#[derive(Subcommand)]
+enum HistoryVerb {
+    /// Read every block, and look up whatever the journal says has left memory. The daemon must not be running.
+    Verify(DataDir),
+    /// Remove the history and feed it again from the journal. The daemon must not be running.
+    Rebuild(DataDir),
+}
+
+#[derive(clap::Args)]
+struct DataDir {
+    /// Where the journal is.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The key it was written under, if it is not in the data directory.
+    #[arg(long)]
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -158,6 +180,12 @@ pub(crate) fn run() -> ExitCode {
         }
         // The command line asks for one of the two.
         Verb::Clearing(_) => exit::USAGE,
+        Verb::History(HistoryVerb::Verify(DataDir { data_dir, key_file })) => {
+            history_commands::verify(&data_dir, key_file.as_deref())
+        }
+        Verb::History(HistoryVerb::Rebuild(DataDir { data_dir, key_file })) => {
+            history_commands::rebuild(&data_dir, key_file.as_deref())
+        }
         Verb::Journal(JournalVerb::Inspect { data_dir, batches }) => {
             journal_commands::inspect(&data_dir, batches)
         }

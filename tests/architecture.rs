@@ -25,7 +25,7 @@ const ROOMS: &[(u8, &str, &str)] = &[
     (3, "recovery", "domain ledger journal"),
     (3, "history", "domain ledger journal"),
     (3, "workload", "domain iso8583 dialect"),
-    (4, "pipeline", "domain iso8583 crypto ledger journal dialect authorizer link recovery"),
+    (4, "pipeline", "domain iso8583 crypto ledger journal dialect authorizer link recovery history"),
     (4, "config", ALL_BELOW),
     (5, "edge", ALL_BELOW),
 ];

@@ -6,6 +6,7 @@
 mod memory;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memory::Crash;
 use memory::Memory;
@@ -54,6 +55,12 @@ use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::edge::snapshots;
+use turnpike::history::entry::Day;
+use turnpike::history::entry::Entry;
+use turnpike::history::index;
+use turnpike::history::index::History;
+use turnpike::history::search;
+use turnpike::history::search::Search;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::Recovered;
 use turnpike::journal::recover::recover;
@@ -70,6 +77,7 @@ use turnpike::journal::writer::Settings;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
+use turnpike::ledger::departed::Departed;
 use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::restore::Restoring;
 use turnpike::ledger::shard::Capacity;
@@ -78,12 +86,17 @@ use turnpike::pipeline::core::Admission;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::gate::Reply;
+use turnpike::pipeline::past;
+use turnpike::pipeline::past::Past;
+use turnpike::pipeline::past::Standing;
+use turnpike::pipeline::past::Unknown;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::NotSet;
 use turnpike::pipeline::seeding::Opened;
 use turnpike::pipeline::snapshot::Steps;
 use turnpike::recovery;
+use turnpike::recovery::Listener;
 use turnpike::recovery::RebuildError;
 use turnpike::recovery::Rebuilt;
 use turnpike::recovery::verify::Verified;
@@ -107,6 +120,8 @@ const BOUNDS: Bounds = Bounds {
     closed_window_s: 60,
     authorizations_per_card: 12,
 };
+/// What a shard notes of what leaves memory, until it is fetched.
+const NOTED: usize = 300;
 const LAYOUTS: [u16; 4] = [1, 4, 16, 256];
 
 struct Random(u64);
@@ -315,7 +330,8 @@ impl House {
         Self::over(Memory::new(), books, &Recovered::default(), epoch_min)
     }
 
-    fn over(memory: Memory, books: Books, recovered: &Recovered, epoch_min: u32) -> Self {
+    fn over(memory: Memory, mut books: Books, recovered: &Recovered, epoch_min: u32) -> Self {
+        books.note_departures(NOTED, 0);
         let keys = keys(7);
         let settings = Settings { segment_bytes: 0, epoch_min };
         let fingerprint = keys.vault.fingerprint();
@@ -395,6 +411,22 @@ fn restored(memory: &Memory, key: u8, shards: u16) -> Result<Rebuilt, RebuildErr
     let keys = keys(key);
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
     recovery::restore(memory, opener, &keys.vault, settings(shards))
+}
+
+/// The same, and what left memory after a record.
+fn restored_telling(memory: &Memory, shards: u16, known_to: Sequence) -> (Rebuilt, Vec<Departed>) {
+    let keys = keys(7);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    let mut told = Vec::new();
+    let listener = Listener { known_to, left: &mut |departed| told.push(*departed) };
+    let rebuilt = recovery::restore_telling(memory, opener, &keys.vault, settings(shards), Some(listener));
+    (rebuilt.expect("a good disk"), told)
+}
+
+/// Which authorizations left, and when.
+fn names(departed: &[Departed], after: Sequence) -> Vec<(Sequence, Sequence)> {
+    let later = departed.iter().filter(|departed| departed.by > after);
+    later.map(|departed| (departed.by, departed.authorization.sequence)).collect()
 }
 
 /// The events of a journal, with their sequences and times.
@@ -493,7 +525,7 @@ fn a_start_from_a_snapshot_gives_the_books_of_the_whole_journal() {
                 }
             }
             house.snapshot(number, &mut traffic);
-            snapshot_writer::retire(&house.memory, 2).expect("a good disk");
+            snapshot_writer::retire(&house.memory, &[number - 1, number]).expect("a good disk");
             (0..50).for_each(|_| traffic.step(&house.pipeline));
             house.sync();
             let crash = [Crash::LoseUnsynced, Crash::KeepWritten, Crash::Tear(seed)][number as usize % 3];
@@ -520,7 +552,7 @@ fn a_start_from_a_snapshot_gives_the_books_of_the_whole_journal() {
 fn verified(memory: &Memory) -> Verified {
     let keys = keys(7);
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
-    verify(memory, opener, &keys.vault, keys.table_seed()).expect("a whole journal")
+    verify(memory, opener, &keys.vault, keys.table_seed(), None).expect("a whole journal")
 }
 
 /// Room for verification is what each slot needs: its even share of this journal would be some 70 authorizations.
@@ -637,8 +669,9 @@ fn a_snapshot_goes_before_the_segments_that_it_needs() {
             spare_segments: 0,
             more_spares,
             segment_bytes: 1 << 20,
+            behind_segments_max: 8,
         };
-        let released = snapshots::release(&house.memory, &house.keys, &settings).expect("a good disk");
+        let released = snapshots::release(&house.memory, &house.keys, &settings, None).expect("a good disk");
         assert!(released > 0);
         let left = segment::list(&house.memory).expect("a good disk").len();
         let recycled = if more_spares { released.min(left) } else { 0 };
@@ -759,4 +792,141 @@ fn a_crash_while_a_snapshot_is_made_loses_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn r9_a_start_tells_what_left_memory_as_far_back_as_the_disk_does() {
+    for seed in 0..cases() {
+        let mut traffic = Traffic::new(seed);
+        let shards = LAYOUTS[seed as usize % LAYOUTS.len()];
+        let mut house = House::new(shards, &mut traffic);
+        let mut lasts = Vec::new();
+        for number in 1..=4 {
+            for _ in 0..150 {
+                traffic.step(&house.pipeline);
+            }
+            house.snapshot(number, &mut traffic);
+            let tail = snapshot::read_tail(&house.memory, number, &house.keys.vault).expect("a snapshot");
+            lasts.push(tail.last);
+            house.sync();
+        }
+        let (whole, all) = restored_telling(&house.memory, shards, Sequence(0));
+        assert!(all.len() > 50 && whole.told_after == Sequence(0) && whole.snapshot.is_none());
+        assert_eq!(whole.books.state_hash(), house.hash());
+        let last = house.pipeline.appended();
+        let random = Sequence(1 + traffic.random.below(last.0));
+        for known_to in [lasts[0], lasts[2], Sequence(lasts[2].0 - 1), last, random] {
+            let (rebuilt, told) = restored_telling(&house.memory, shards, known_to);
+            assert!(rebuilt.told_after <= known_to, "seed {seed}: {known_to:?}");
+            assert_eq!(names(&told, Sequence(0)), names(&all, known_to), "seed {seed}: {known_to:?}");
+            assert_eq!(rebuilt.books.state_hash(), house.hash());
+        }
+        // What a history that is behind still needs stays, and no more.
+        let mut settings = snapshots::Settings {
+            every: None,
+            bytes_per_s: 1,
+            retained_segments: 1,
+            spare_segments: 0,
+            more_spares: false,
+            segment_bytes: 1 << 20,
+            behind_segments_max: usize::MAX,
+        };
+        let table = [(lasts[1], vec![2, 3, 4], lasts[1]), (Sequence(3), vec![2, 3, 4], lasts[1])];
+        for (known_to, kept, told_after) in table {
+            let released = snapshots::release(&house.memory, &house.keys, &settings, Some(known_to));
+            released.expect("a good disk");
+            assert_eq!(snapshot::list(&house.memory), Ok(kept), "seed {seed}");
+            let (rebuilt, told) = restored_telling(&house.memory, shards, known_to);
+            let is_whole = segment::list(&house.memory).expect("a journal").first() == Some(&1);
+            let told_after = if is_whole && told_after > known_to { Sequence(0) } else { told_after };
+            assert_eq!(rebuilt.told_after, told_after, "seed {seed}");
+            assert_eq!(names(&told, Sequence(0)), names(&all, known_to.max(told_after)), "seed {seed}");
+            assert_eq!(rebuilt.books.state_hash(), house.hash());
+        }
+        settings.behind_segments_max = 0;
+        snapshots::release(&house.memory, &house.keys, &settings, Some(Sequence(3))).expect("a good disk");
+        assert_eq!(snapshot::list(&house.memory), Ok(vec![3, 4]), "seed {seed}");
+    }
+}
+
+/// Whether a history has an authorization as it was when it left, or later.
+fn has(history: &History<Memory>, departed: &Departed) -> bool {
+    let made = departed.authorization.sequence;
+    let search = Search { made: Some(made..=made), ..Search::default() };
+    let found = history.find(departed.card, &search, past::LOOK_UP).expect("a good disk");
+    let expected = Entry::new(departed.card, departed.by, &departed.authorization);
+    found.entries.iter().any(|entry| entry.version > departed.by || *entry == expected)
+}
+
+#[test]
+fn r9_what_left_memory_is_in_the_history_after_any_crash() {
+    let small = index::Settings { entries_max: 40, clearing_keys_max: 1 };
+    for seed in 0..cases() {
+        let mut traffic = Traffic::new(seed);
+        let shards = LAYOUTS[seed as usize % LAYOUTS.len()];
+        let mut house = House::new(shards, &mut traffic);
+        let past = Past::new(History::open(house.memory.clone(), small).expect("a good disk"));
+        for round in 0..3 {
+            for _ in 0..200 {
+                traffic.step(&house.pipeline);
+                match traffic.random.below(12) {
+                    0 => house.sync(),
+                    1 => {
+                        // While the journal is behind, it may have no room for more.
+                        let fed = past.feed(&house.pipeline);
+                        assert!(matches!(fed, Ok(_) | Err(Unknown::Full(_))), "seed {seed}: {fed:?}");
+                    }
+                    2 => {
+                        let flushed = past.flush(&house.pipeline, Duration::ZERO);
+                        let contained_to = past.contained_to();
+                        assert!(contained_to <= house.pipeline.durable(), "seed {seed}: {flushed:?}");
+                    }
+                    3 => drop(past.merge(10_000).expect("a good disk")),
+                    _ => {}
+                }
+            }
+            assert_eq!(past.standing(), Standing::Works, "seed {seed}");
+            let crash = [Crash::LoseUnsynced, Crash::KeepWritten, Crash::Tear(seed)][round];
+            let disk = house.memory.after(crash);
+            let mut history = History::open(disk.clone(), small).expect("what counts is whole");
+            let known_to = history.facts().contained_to;
+            let (rebuilt, told) = restored_telling(&disk, shards, known_to);
+            let (days, limit) = (Day(0)..=Day(u32::MAX), search::Limit { entries: 9_999, blocks: 9_999 });
+            let page = history.search(&days, &Search::default(), None, limit).expect("a good disk");
+            let newest = page.entries.iter().map(|entry| entry.version).max().unwrap_or_default();
+            let last = rebuilt.recovered.last;
+            assert!(known_to.max(newest) <= last, "seed {seed}: nothing that a crash undid is in it");
+            for departed in &told {
+                if past::give(&mut history, departed).is_err() {
+                    history.flush(Sequence(departed.by.0 - 1)).expect("a good disk");
+                    past::give(&mut history, departed).expect("there is room now");
+                }
+            }
+            let (_, all) = restored_telling(&disk, shards, Sequence(0));
+            assert!(round < 2 || all.len() > 20, "seed {seed}: {}", all.len());
+            let missing = all.iter().filter(|departed| !has(&history, departed)).count();
+            assert_eq!(missing, 0, "seed {seed}, round {round}, of {}", all.len());
+        }
+    }
+}
+
+#[test]
+fn r9_what_was_not_fetched_in_time_is_known_to_be_missing() {
+    let mut traffic = Traffic::new(11);
+    let mut house = House::new(1, &mut traffic);
+    let past =
+        Past::new(History::open(house.memory.clone(), index::Settings::default()).expect("a good disk"));
+    (0..300).for_each(|_| traffic.step(&house.pipeline));
+    house.sync();
+    let contained_to = past.flush(&house.pipeline, Duration::ZERO).expect("it works");
+    assert_eq!(contained_to, house.pipeline.durable());
+    while names(&restored_telling(&house.memory, 1, contained_to).1, contained_to).len() <= NOTED {
+        (0..300).for_each(|_| traffic.step(&house.pipeline));
+        house.sync();
+    }
+    assert!(matches!(past.feed(&house.pipeline), Err(Unknown::NotWorking)));
+    assert_eq!((past.standing(), past.contained_to()), (Standing::Behind, contained_to));
+    assert!(matches!(past.flush(&house.pipeline, Duration::ZERO), Err(Unknown::NotWorking)));
+    let (rebuilt, told) = restored_telling(&house.memory, 1, contained_to);
+    assert!(rebuilt.told_after <= contained_to && told.len() > NOTED, "a start feeds it again");
 }

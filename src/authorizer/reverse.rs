@@ -13,6 +13,7 @@ use crate::domain::request::Replacement;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::Authorization;
+use crate::ledger::authorization::AuthorizationState;
 use crate::ledger::authorization::LegState;
 use crate::ledger::authorization::undone_by;
 use crate::ledger::chain::First;
@@ -53,20 +54,38 @@ impl Authorizer {
         shard: &Shard,
         card: Option<&Card>,
     ) -> Option<Decision> {
+        self.reverse_or_miss(reversal, now, decided_after_us, shard, card).map(|(decision, _)| decision)
+    }
+
+    /// The same, and whether it misses: its card is ours, and no authorization that is here is what it is about. The
+    /// tombstone that one like it has left is none.
+    #[must_use]
+    pub fn reverse_or_miss(
+        &self,
+        reversal: &ReversalRequest,
+        now: Timestamp,
+        decided_after_us: u32,
+        shard: &Shard,
+        card: Option<&Card>,
+    ) -> Option<(Decision, bool)> {
         let identity = card
             .map_or(CardIdentity::Unknown(reversal.pan.masked()), |card| CardIdentity::Known(card.reference));
         if card.is_none() || reversal.replacement.is_some() {
             let print = fingerprint(&reversal.key, REVERSAL_CLASS, identity, shard.seed());
             match shard.first_of(print, &reversal.key, REVERSAL_CLASS, true, now) {
-                Some(First::Answer(first)) => return Some(Decision::Repeat(done(first.sequence))),
-                Some(First::Authorization(first)) => return Some(Decision::Repeat(done(first.sequence))),
+                Some(First::Answer(first)) => return Some((Decision::Repeat(done(first.sequence)), false)),
+                Some(First::Authorization(first)) => {
+                    return Some((Decision::Repeat(done(first.sequence)), false));
+                }
                 None => {}
             }
         }
         let aim = match card {
             Some(card) => match aim(reversal, shard, card)? {
                 Aimed::At(aim) => aim,
-                Aimed::Again(depends_on) => return Some(Decision::Repeat(done(depends_on))),
+                Aimed::Again(depends_on, misses) => {
+                    return Some((Decision::Repeat(done(depends_on)), misses));
+                }
             },
             None => Aim::default(),
         };
@@ -91,7 +110,7 @@ impl Authorizer {
             configuration: self.configuration,
             decided_after_us,
         };
-        Some(Decision::New(Event::Reversed(event), done(Sequence(0))))
+        Some((Decision::New(Event::Reversed(event), done(Sequence(0))), aim.misses))
     }
 }
 
@@ -107,12 +126,14 @@ struct Aim {
     undoes: Sequence,
     whole: bool,
     keeps: Option<i64>,
+    /// No authorization is what it is about.
+    misses: bool,
 }
 
 enum Aimed {
     At(Aim),
-    /// It was undone before, and the answer depends on this record.
-    Again(Sequence),
+    /// It was undone before, and the answer depends on this record; or, where it misses, all that it does was done.
+    Again(Sequence, bool),
 }
 
 /// `None` when what it must leave has no room.
@@ -120,7 +141,8 @@ fn aim(reversal: &ReversalRequest, shard: &Shard, card: &Card) -> Option<Aimed> 
     // Which record undid the second leg is not kept; it is not after the shard's last one.
     let again = |entry: &Authorization| {
         let later = entry.legs.has(LegState::UNDONE_LATER);
-        Some(Aimed::Again(if later { shard.applied() } else { entry.closed_by }))
+        let misses = entry.state == AuthorizationState::Tombstone;
+        Some(Aimed::Again(if later { shard.applied() } else { entry.closed_by }, misses))
     };
     let leaves = || shard.has_room_for_authorization(card);
     let original = shard.original_of(card, reversal);
@@ -130,18 +152,20 @@ fn aim(reversal: &ReversalRequest, shard: &Shard, card: &Card) -> Option<Aimed> 
             if ended {
                 return again(undoes);
             }
-            return Some(Aimed::At(Aim { undoes: undoes.sequence, whole, keeps: None }));
+            return Some(Aimed::At(Aim { undoes: undoes.sequence, whole, keeps: None, misses: false }));
         };
         if ended {
             return again(undoes);
         }
         let keeps = keeps(reversal, replacement, shard, undoes, whole);
-        return leaves().then_some(Aimed::At(Aim { undoes: undoes.sequence, whole, keeps: Some(keeps) }));
+        let aim = Aim { undoes: undoes.sequence, whole, keeps: Some(keeps), misses: false };
+        return leaves().then_some(Aimed::At(aim));
     }
     // In the currency of the transaction, since no account is known.
     let keeps = reversal.replacement.map(|replacement| replacement.amount);
     let Some(tombstone) = shard.tombstone_of(card, reversal) else {
-        return leaves().then_some(Aimed::At(Aim { undoes: Sequence(0), whole: false, keeps }));
+        let aim = Aim { undoes: Sequence(0), whole: false, keeps, misses: true };
+        return leaves().then_some(Aimed::At(aim));
     };
     let known = match keeps {
         None => tombstone.legs.has(undone_by(reversal.legs)),
@@ -153,7 +177,7 @@ fn aim(reversal: &ReversalRequest, shard: &Shard, card: &Card) -> Option<Aimed> 
     if known {
         return again(tombstone);
     }
-    Some(Aimed::At(Aim { undoes: tombstone.sequence, whole: false, keeps }))
+    Some(Aimed::At(Aim { undoes: tombstone.sequence, whole: false, keeps, misses: true }))
 }
 
 /// Which authorization a reversal undoes, and whether all others of its purchase with it (R7).

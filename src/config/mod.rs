@@ -5,6 +5,7 @@
 //! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
 pub mod clearing;
+pub mod history;
 pub mod lifecycle;
 pub mod link;
 pub mod money;
@@ -20,6 +21,7 @@ use core::net::SocketAddr;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::clearing::ClearingSettings;
+use crate::config::history::HistorySettings;
 use crate::config::lifecycle::LifecycleSettings;
 use crate::config::link::LinkSettings;
 use crate::config::money::JournalSettings;
@@ -51,6 +53,8 @@ pub struct Config {
     pub journal: JournalSettings,
     /// `[snapshots]`: how often the books are copied to disk.
     pub snapshots: SnapshotSettings,
+    /// `[history]`.
+    pub history: HistorySettings,
     /// `[product] verification`: what seeded cards ask for (R28).
     pub verification: Verification,
     /// `[links.NAME]` in the order of the file. There is at least one.
@@ -85,6 +89,7 @@ impl Config {
             ledger,
             journal: JournalSettings::read(root.section("journal")),
             snapshots: SnapshotSettings::read(root.section("snapshots")),
+            history: HistorySettings::read(root.section("history")),
             verification: read_product(root.section("product")),
             links: Vec::new(),
             places: Vec::new(),
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(config.ledger.bounds, Bounds::default());
         assert_eq!(config.journal.reply, Reply::Async);
         assert_eq!(config.snapshots, SnapshotSettings::default());
+        assert_eq!(config.history, HistorySettings::default());
         assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8580");
         assert_eq!(config.verification, Verification::None);
         let link = &config.links[0];
@@ -356,6 +362,9 @@ mod tests {
             (link("[ledger]\nclosed_per_slot = 2000"), 5, "leaves no room for open ones"),
             (link("[product]\nverification = 1"), 5, "must be a string"),
             (link("[snapshots]\nmib_per_s = 0"), 5, "between 1 and"),
+            (link("[history]\nmatch_days = 400"), 5, "between 0 and 366"),
+            (link("[history]\ndisk_share_percent = 0"), 5, "between 1 and 90"),
+            (link("[history]\nclosed_days = 2"), 5, "unknown key `history.closed_days`"),
             (link("[colour]"), 4, "unknown key `colour`"),
         ];
         for (text, line, words) in table {

@@ -12,6 +12,7 @@ use super::card::ServiceCode;
 use super::card::Verification;
 use super::cleared::Cleared;
 use super::cleared::FilePosted;
+use super::closed::Closed;
 use super::control::Control;
 use super::limit::Limit;
 use super::limit::Number;
@@ -408,6 +409,18 @@ pub struct Unanswered {
     pub authorization: Sequence,
 }
 
+/// A closed authorization came back from the history, since a message may be about it (R9). It is here in full, so that
+/// replay needs no history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recalled {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// The authorization.
+    pub closed: Closed,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -443,6 +456,8 @@ pub enum Event {
     Cleared(Cleared),
     /// A clearing file was posted, up to a place in it.
     FilePosted(FilePosted),
+    /// A closed authorization came back.
+    Recalled(Recalled),
 }
 
 impl Event {
@@ -465,6 +480,7 @@ impl Event {
             Self::ControlSet(event) => Some(event.slot),
             Self::Cleared(event) => Some(event.slot),
             Self::FilePosted(event) => Some(event.slot),
+            Self::Recalled(event) => Some(event.slot),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod card;
 pub mod cleared;
 pub mod clearing;
+pub mod closed;
 pub mod control;
 pub mod day;
 pub mod event;

@@ -31,6 +31,8 @@ use crate::domain::time::Timestamp;
 use crate::edge::clearing;
 use crate::edge::clearing::Clearing;
 use crate::edge::clock;
+use crate::edge::history::Keeper;
+use crate::edge::history_api;
 use crate::edge::limit_api;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link_api;
@@ -44,6 +46,7 @@ use crate::ledger::shard::Totals;
 use crate::ledger::state_hash::StateHash;
 use crate::ledger::view::AuthorizationView;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::past::Standing;
 use crate::pipeline::seeding::NotSet;
 
 /// How often a verb that waits for the disk looks at it.
@@ -63,6 +66,8 @@ pub struct Face {
     pub snapshots: OnceLock<Snapshots>,
     /// What posts clearing files, once the start is complete.
     pub clearing: OnceLock<Arc<Clearing>>,
+    /// What keeps the history, if there is to be one.
+    pub history: OnceLock<Keeper>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
@@ -78,6 +83,7 @@ impl Face {
             serving: AtomicBool::new(false),
             snapshots: OnceLock::new(),
             clearing: OnceLock::new(),
+            history: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
     }
@@ -85,9 +91,10 @@ impl Face {
     /// The text that Prometheus reads.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let status = self.snapshots.get().map(Snapshots::status);
+        let snapshots = self.snapshots.get().map(Snapshots::status);
+        let history = self.history.get().map(Keeper::status);
         let clearing = self.clearing.get().map(|clearing| clearing.counters());
-        self.telemetry.render(&self.pipeline, status.as_ref(), clearing)
+        self.telemetry.render(&self.pipeline, snapshots.as_ref(), history.as_ref(), clearing)
     }
 }
 
@@ -108,6 +115,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/links/{link}/echo", post(link_api::echo))
         .route("/v1/links/{link}/sign-on", post(link_api::sign_on))
         .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
+        .route("/v1/history", get(history_api::search))
         .merge(limit_api::routes())
         .merge(clearing::routes())
         .with_state(face)
@@ -126,7 +134,12 @@ async fn ready(State(face): State<Arc<Face>>) -> Response {
         "journal_within_bounds": window,
         "disk_space": room,
     });
-    (status, Json(json!({ "ready": status == StatusCode::OK, "checks": checks }))).into_response()
+    // Everything is answered without it, so that it is no reason to send nothing here.
+    let history =
+        face.history.get().map(|history| history.status().standing.map_or("missing", Standing::name));
+    let degraded = history.is_some_and(|history| history != Standing::Works.name());
+    let body = json!({ "ready": ready, "checks": checks, "degraded": degraded, "history": history });
+    (status, Json(body)).into_response()
 }
 
 async fn metrics(State(face): State<Arc<Face>>) -> Response {
@@ -258,7 +271,7 @@ async fn authorizations(State(face): State<Arc<Face>>, Path(text): Path<String>)
     Json(json!({ "wallet": wallet.0, "authorizations": list })).into_response()
 }
 
-fn authorization_json(view: &AuthorizationView) -> Value {
+pub(super) fn authorization_json(view: &AuthorizationView) -> Value {
     let authorization = &view.authorization;
     let seconds = |s: u32| (s != 0).then(|| Timestamp::from_seconds(u64::from(s)).to_string());
     let code = authorization.approval_code;

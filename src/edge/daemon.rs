@@ -35,6 +35,9 @@ use crate::edge::dialects;
 use crate::edge::disk::Disk;
 use crate::edge::disk::DiskError;
 use crate::edge::expiry;
+use crate::edge::history;
+use crate::edge::history::Keeper;
+use crate::edge::history::Starting;
 use crate::edge::keys;
 use crate::edge::keys::KeyError;
 use crate::edge::link;
@@ -53,6 +56,7 @@ use crate::edge::seeding::SeedError;
 use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
+use crate::edge::snapshots::Wanted;
 use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
@@ -72,6 +76,7 @@ use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::gate::Policy;
 use crate::pipeline::gate::Reply;
+use crate::pipeline::past::Past;
 use crate::recovery;
 use crate::recovery::RebuildError;
 use crate::recovery::Rebuilt;
@@ -182,14 +187,11 @@ impl Daemon {
         let journal_exists = !segment::list(&disk)?.is_empty();
         let keys = Arc::new(keys::load(&config.daemon.key_path(), journal_exists)?);
         // 2. The books.
-        let rebuilt = rebuild(config, &disk, &keys)?;
+        let mut past = history::Settings::of(config).map(|_| Starting::open(&disk));
+        let rebuilt = rebuild(config, &disk, &keys, past.as_mut())?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
-        let snapshots = snapshots::Settings::of(config);
-        if let Err(error) = snapshots::release(&disk, &keys, &snapshots) {
-            tracing::warn!("segments that snapshots cover were not recycled: {error}");
-        }
-        keep_reserve(&disk, config);
-        make_spares(&disk, config)?;
+        let known_to = past.as_ref().map(|past| past.known_to().unwrap_or_default());
+        make_room(&disk, &keys, config, known_to)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -201,13 +203,14 @@ impl Daemon {
         // 4. The writer.
         let authorizer = authorizer(config, &keys);
         let seeded = rebuilt.seeded;
-        let pipeline = Arc::new(Pipeline::new(
-            rebuilt.books,
-            writer.start(),
-            authorizer,
-            Arc::clone(&keys),
-            policy(config),
-        ));
+        let mut books = rebuilt.books;
+        let past = past.map(|past| past.end(rebuilt.told_after, rebuilt.recovered.last));
+        if past.as_ref().is_some_and(|past| past.is_some()) {
+            let room = history::Settings::noted_per_shard(books.layout.shards());
+            books.note_departures(room, room);
+        }
+        let pipeline =
+            Arc::new(Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy(config)));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) =
             listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
@@ -226,6 +229,7 @@ impl Daemon {
             disk,
             keys,
         };
+        daemon.keep_history(config, past)?;
         match daemon.open(config, seed, seeded, &surroundings, options).await {
             Ok(()) => Ok(daemon),
             Err(error) => {
@@ -234,6 +238,16 @@ impl Daemon {
                 Err(error)
             }
         }
+    }
+
+    /// Starts what keeps the history, if there is to be one.
+    fn keep_history(&self, config: &Config, past: Option<Option<Arc<Past<Disk>>>>) -> Result<(), StartError> {
+        if let (Some(past), Some(settings)) = (past, history::Settings::of(config)) {
+            let pipeline = Arc::clone(&self.face.pipeline);
+            let keeper = Keeper::start(past, pipeline, settings, &config.daemon.data_dir);
+            let _ = self.face.history.set(keeper.map_err(StartError::Thread)?);
+        }
+        Ok(())
     }
 
     async fn open(
@@ -273,7 +287,9 @@ impl Daemon {
         // 8. Snapshots, clearing, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
-        let maker = Maker::new(pipeline, disk, keys, snapshots::Settings::of(config), configured, seeded);
+        let past = Wanted::by(self.face.history.get().map(Keeper::past));
+        let settings = snapshots::Settings::of(config);
+        let maker = Maker::new(pipeline, disk, keys, settings, configured, seeded, past);
         let _ = self.face.snapshots.set(Snapshots::start(maker).map_err(StartError::Thread)?);
         let (pipeline, keys) = (Arc::clone(&surroundings.pipeline), Arc::clone(&self.keys));
         let _ = self.face.clearing.set(Arc::new(Clearing::new(pipeline, keys, config)));
@@ -392,6 +408,8 @@ impl Daemon {
             }
             face.snapshots.get().map(Snapshots::stop)
         };
+        let past = Arc::clone(&self.face);
+        let history = move || past.history.get().map(Keeper::stop);
         drop(self.senders);
         let pipeline = Arc::clone(&self.face.pipeline);
         let (workers, writer) = (self.workers, self.writer);
@@ -400,6 +418,7 @@ impl Daemon {
             for worker in workers {
                 let _ = worker.join();
             }
+            history();
             pipeline.close();
             writer.join()
         });
@@ -426,18 +445,26 @@ struct Books {
     seeded: Option<Seeded>,
     hash: (StateHash, Sequence),
     facts: Facts,
+    told_after: Sequence,
 }
 
-fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartError> {
+fn rebuild(
+    config: &Config,
+    disk: &Disk,
+    keys: &Keys,
+    past: Option<&mut Starting>,
+) -> Result<Books, StartError> {
     let began = Instant::now();
-    let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
     let settings = recovery::Settings {
         layout: Layout::new(config.daemon.shards),
         capacity: capacity(config),
         seed: keys.table_seed(),
     };
-    let Rebuilt { books, recovered, seeded, snapshot, applied, damaged, .. } =
-        recovery::restore(disk, opener, &keys.vault, settings)?;
+    let rebuilt = match past {
+        Some(past) => past.restore(disk, keys, settings)?,
+        None => recovery::restore(disk, opener_of(keys), &keys.vault, settings)?,
+    };
+    let Rebuilt { books, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
     for error in &damaged {
         tracing::error!("{error}; the books are rebuilt without it");
     }
@@ -469,7 +496,11 @@ fn rebuild(config: &Config, disk: &Disk, keys: &Keys) -> Result<Books, StartErro
         tracing::warn!("cut {torn}");
     }
     let hash = (hash, recovered.last);
-    Ok(Books { books, recovered, seeded, hash, facts })
+    Ok(Books { books, recovered, seeded, hash, facts, told_after })
+}
+
+fn opener_of(keys: &Keys) -> Opener<'_> {
+    Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() }
 }
 
 fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
@@ -531,6 +562,20 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
+}
+
+/// Recycles the segments that neither snapshots nor the history need, and sets room aside.
+fn make_room(
+    disk: &Disk,
+    keys: &Keys,
+    config: &Config,
+    known_to: Option<Sequence>,
+) -> Result<(), StorageError> {
+    if let Err(error) = snapshots::release(disk, keys, &snapshots::Settings::of(config), known_to) {
+        tracing::warn!("segments that snapshots cover were not recycled: {error}");
+    }
+    keep_reserve(disk, config);
+    make_spares(disk, config)
 }
 
 /// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.

@@ -29,7 +29,7 @@ fn verified(disk: &Disk, keys: &Keys) -> Result<Verified, String> {
         return Err("there is no journal".to_owned());
     }
     let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
-    verify_all(disk, opener, &keys.vault, keys.table_seed()).map_err(|error| error.to_string())
+    verify_all(disk, opener, &keys.vault, keys.table_seed(), None).map_err(|error| error.to_string())
 }
 
 /// `turnpike journal verify`: rebuilds the books from every record and checks that they hold.

@@ -12,10 +12,12 @@ use crate::edge::clearing::Counters;
 use crate::edge::clock;
 use crate::edge::histogram::Histogram;
 use crate::edge::histogram::seconds;
+use crate::edge::history;
 use crate::edge::snapshots::Made;
 use crate::edge::snapshots::Status;
 use crate::ledger::shard::Capacity;
 use crate::ledger::shard::Totals;
+use crate::pipeline::asking::Counts;
 use crate::pipeline::core::Pipeline;
 
 /// What the start has found; it does not change any more.
@@ -160,6 +162,27 @@ impl Page {
         self.gauge("turnpike_snapshot_bytes", plain(bytes));
         self.gauge("turnpike_snapshot_duration_seconds", plain(of_duration(took)));
         self.gauge("turnpike_snapshot_covered_sequence", plain(tail.covered.0));
+    }
+
+    /// Nothing where there is to be no history.
+    pub(super) fn history(&mut self, status: &history::Status, asked: &Counts) {
+        let facts = &status.facts;
+        self.gauge("turnpike_history_working", plain(u8::from(status.works())));
+        self.gauge("turnpike_history_entries", plain(facts.entries));
+        self.gauge("turnpike_history_entries_unflushed", plain(facts.entries_unflushed));
+        self.gauge("turnpike_history_clearing_keys", plain(facts.clearing_keys));
+        self.gauge("turnpike_history_runs", plain(facts.runs));
+        self.gauge("turnpike_history_disk_bytes", plain(facts.bytes_on_disk));
+        self.gauge("turnpike_history_resident_bytes", plain(facts.bytes_resident));
+        self.gauge("turnpike_history_contained_sequence", plain(facts.contained_to.0));
+        self.counter("turnpike_history_failures_total", plain(status.failures));
+        self.counter("turnpike_history_days_shortened_total", plain(status.shortened_days));
+        self.counter("turnpike_history_look_ups_total", plain(asked.look_ups));
+        self.counter("turnpike_history_look_ups_failed_total", plain(asked.failed));
+        self.counter("turnpike_history_look_ups_refused_total", plain(asked.refused));
+        self.gauge("turnpike_history_look_ups_waiting", plain(asked.waiting));
+        self.counter("turnpike_history_recalled_total", plain(asked.recalled));
+        self.counter("turnpike_history_without_total", plain(asked.without));
     }
 
     pub(super) fn facts(&mut self, facts: &Facts) {

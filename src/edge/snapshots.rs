@@ -1,5 +1,5 @@
-//! Makes snapshots while the daemon serves: a thread of its own, by a timer and on demand. Two are kept, and what both
-//! cover of the journal is recycled.
+//! Makes snapshots while the daemon serves: a thread of its own, by a timer and on demand. Two are kept, so that there
+//! is another when the newest turns out to be damaged, and what both cover of the journal is recycled.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,10 +34,11 @@ use crate::journal::snapshot_writer::SnapshotWriter;
 use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
 use crate::pipeline::core::Pipeline;
+use crate::pipeline::past::Past;
 use crate::pipeline::snapshot::Steps;
 
-/// So many snapshots are kept: when the newest turns out to be damaged, there is another.
-pub const KEPT: usize = 2;
+/// How long a snapshot waits for the journal, so that the history can be flushed before it.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How snapshots are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,8 @@ pub struct Settings {
     pub more_spares: bool,
     /// Bytes of a segment.
     pub segment_bytes: u64,
+    /// Segments that are kept for a history that is behind, at most.
+    pub behind_segments_max: usize,
 }
 
 impl Settings {
@@ -68,6 +71,7 @@ impl Settings {
             spare_segments: config.journal.spare_segments as usize,
             more_spares: true,
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
+            behind_segments_max: config.history.behind_segments_max as usize,
         }
     }
 
@@ -192,8 +196,33 @@ pub struct Maker {
     settings: Settings,
     configured: Configured,
     seeded: Option<Seeded>,
+    /// What has left memory is in here, if there is a history.
+    past: Wanted,
     stopping: Arc<AtomicBool>,
     status: Arc<Mutex<Status>>,
+}
+
+/// The history as far as snapshots go.
+#[derive(Clone)]
+pub enum Wanted {
+    /// There is none.
+    Nothing,
+    /// It does not work: all that there is may be wanted.
+    Everything,
+    /// What is not in it yet.
+    Rest(Arc<Past<Disk>>),
+}
+
+impl Wanted {
+    /// Of a daemon that is to have a history, which may not work.
+    #[must_use]
+    pub fn by(history: Option<Option<&Arc<Past<Disk>>>>) -> Self {
+        match history {
+            None => Self::Nothing,
+            Some(None) => Self::Everything,
+            Some(Some(past)) => Self::Rest(Arc::clone(past)),
+        }
+    }
 }
 
 impl Maker {
@@ -206,9 +235,10 @@ impl Maker {
         settings: Settings,
         configured: Configured,
         seeded: Option<Seeded>,
+        past: Wanted,
     ) -> Self {
         let (stopping, status) = (Arc::default(), Arc::default());
-        Self { pipeline, disk, keys, settings, configured, seeded, stopping, status }
+        Self { pipeline, disk, keys, settings, configured, seeded, past, stopping, status }
     }
 
     fn run(self, orders: &mpsc::Receiver<Answer>) {
@@ -276,9 +306,18 @@ impl Maker {
             unpublished.discard();
             return Err(error);
         }
+        // A start begins with the newest snapshot that has nothing that the history lacks.
+        if let Wanted::Rest(past) = &self.past {
+            let _says_so_itself = past.flush(&self.pipeline, FLUSH_PATIENCE);
+        }
         unpublished.publish(&self.keys.vault)?;
         let settings = if self.pipeline.is_short_of_room() { self.settings.sparing() } else { self.settings };
-        let released = release(&self.disk, &self.keys, &settings)?;
+        let contained_to = match &self.past {
+            Wanted::Nothing => None,
+            Wanted::Everything => Some(Sequence(0)),
+            Wanted::Rest(past) => Some(past.contained_to()),
+        };
+        let released = release(&self.disk, &self.keys, &settings, contained_to)?;
         Ok(Made { number, tail, bytes, took: began.elapsed(), at: Instant::now(), released })
     }
 
@@ -307,6 +346,26 @@ impl Maker {
     }
 }
 
+/// The snapshot that a start begins with so that the history misses nothing, or as little as can be: the newest that is
+/// not newer than it, or the oldest that there is. What is damaged is none.
+fn base_for<S: Storage>(
+    disk: &S,
+    keys: &Keys,
+    numbers: &[u64],
+    contained_to: Sequence,
+) -> Result<Option<(u64, Tail)>, NotMade> {
+    let mut oldest = None;
+    for number in numbers.iter().rev() {
+        match snapshot::read_tail(disk, *number, &keys.vault) {
+            Ok(tail) if tail.last <= contained_to => return Ok(Some((*number, tail))),
+            Ok(tail) => oldest = Some((*number, tail)),
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(oldest)
+}
+
 /// The segment that is being written.
 ///
 /// # Errors
@@ -321,18 +380,40 @@ pub fn anchor<S: Storage>(disk: &S) -> Result<Anchor, RecoverError> {
     }))
 }
 
-/// Removes all snapshots but the newest two, and recycles the journal's segments that both of them cover. Returns how
-/// many. A start does so, too: the last process may have ended between the two.
+/// Removes all snapshots but the newest two and the one that a start would begin with for the history's sake, and
+/// recycles the journal's segments that none of them needs. Returns how many. A start does so, too: the last process
+/// may have ended between the two. `contained_to` is up to which record the history has what left memory; `None` for
+/// no history.
 ///
 /// # Errors
 /// The disk failed, or a file is damaged. What was released stays released.
-pub fn release<S: Storage>(disk: &S, keys: &Keys, settings: &Settings) -> Result<usize, NotMade> {
+pub fn release<S: Storage>(
+    disk: &S,
+    keys: &Keys,
+    settings: &Settings,
+    contained_to: Option<Sequence>,
+) -> Result<usize, NotMade> {
     let numbers = snapshot::list(disk)?;
-    let [.., older, _newest] = numbers.as_slice() else { return Ok(0) };
-    let tail = snapshot::read_tail(disk, *older, &keys.vault)?;
-    // First: one that stays behind without its segments could not be told from one whose journal is lost.
-    snapshot_writer::retire(disk, KEPT)?;
+    let [.., older, newest] = numbers.as_slice() else { return Ok(0) };
+    let mut tail = snapshot::read_tail(disk, *older, &keys.vault)?;
+    let mut kept = vec![*older, *newest];
     let segments = segment::survey(disk)?;
+    if let Some(contained_to) = contained_to.filter(|contained_to| *contained_to < tail.last)
+        && let Some((number, base)) = base_for(disk, keys, &numbers, contained_to)?
+    {
+        let behind = segments.iter().filter(|known| known.header.number >= base.anchor.segment).count();
+        if behind <= settings.behind_segments_max {
+            (tail, kept) = (base, vec![number, *older, *newest]);
+        } else {
+            tracing::error!(
+                contained_to = contained_to.0,
+                segments = behind,
+                "the history is too far behind: what left memory since is not kept for it any longer"
+            );
+        }
+    }
+    // First: one that stays behind without its segments could not be told from one whose journal is lost.
+    snapshot_writer::retire(disk, &kept)?;
     let retained = segments.len().saturating_sub(settings.retained_segments);
     // The segments that snapshots are told by stay as long as they do.
     let needless =

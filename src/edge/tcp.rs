@@ -16,6 +16,7 @@ use rustix::net::sockopt;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -28,6 +29,7 @@ use crate::edge::link::Phase;
 use crate::edge::link::Place;
 use crate::edge::telemetry::Window;
 use crate::iso8583::frame::FrameError;
+use crate::pipeline::asking::Mailbox;
 use crate::pipeline::channel::Channel;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::gate::Reply;
@@ -80,13 +82,18 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
     // The first look at it is at once: the session may have waited for a socket.
     calls.mark_changed();
     let now = Instant::now();
+    let looked_up = Arc::new(Notify::new());
+    let mut channel = Channel::default();
+    let wake = Arc::clone(&looked_up);
+    channel.ask_with(Arc::new(Mailbox::new(move || wake.notify_one())));
     place.link.station.with(|session| session.up(place.id, clock::moment(now)));
     let mut connection = Connection {
         link: &place.link,
         place: &place,
         surroundings,
         calls,
-        channel: Channel::default(),
+        channel,
+        looked_up,
         input: vec![0; INPUT_BYTES_MIN],
         filled: 0,
         out: Vec::new(),
@@ -167,6 +174,8 @@ struct Connection<'l> {
     turn_is_over: bool,
     /// What the peer sends is left with the system for now, so that its silence says nothing.
     is_unread: bool,
+    /// A look-up in the history has ended.
+    looked_up: Arc<Notify>,
 }
 
 impl Connection<'_> {
@@ -199,6 +208,7 @@ impl Connection<'_> {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },
+                () = self.looked_up.notified() => { self.after_look_up(); None }
                 read = socket.read(&mut self.input[self.filled..turn]), if reads => self.after_read(read, turn),
                 _ = tick.tick() => self.after_tick(),
                 () = tokio::time::sleep(LOOK_AGAIN), if self.is_unread => None,
@@ -241,6 +251,17 @@ impl Connection<'_> {
 
     fn release(&mut self) {
         self.channel.release(&self.surroundings.pipeline, clock::now(), &mut self.out);
+    }
+
+    fn after_look_up(&mut self) {
+        let seat = Seat {
+            station: &self.link.station,
+            socket: self.place.id,
+            moment: clock::moment(Instant::now()),
+        };
+        let pipeline = &self.surroundings.pipeline;
+        self.channel.take_outcomes(&self.link.channel, pipeline, seat, clock::now(), &mut self.out);
+        self.release();
     }
 
     /// `turn` is up to where `input` was free to be filled.
@@ -325,7 +346,7 @@ impl Connection<'_> {
 
     fn after_tick(&mut self) -> Option<Close> {
         self.last_tick = Instant::now();
-        self.release();
+        self.after_look_up();
         self.log_notices();
         self.link.metrics.add(&mut self.channel.tally);
         if self.half_closed {

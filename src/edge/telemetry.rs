@@ -18,6 +18,7 @@ use crate::edge::clearing::Counters;
 use crate::edge::counters::PeerCounters;
 use crate::edge::histogram::Histogram;
 use crate::edge::histogram::Unit;
+use crate::edge::history;
 use crate::edge::metered::Meter;
 use crate::edge::page::Facts;
 use crate::edge::page::Page;
@@ -87,6 +88,7 @@ impl Telemetry {
         &self,
         pipeline: &Pipeline,
         snapshots: Option<&Status>,
+        history: Option<&history::Status>,
         clearing: Option<&Counters>,
     ) -> String {
         self.handle.run_upkeep();
@@ -100,6 +102,9 @@ impl Telemetry {
         page.ledger(pipeline, &self.facts.capacity);
         if let Some(status) = snapshots {
             page.snapshots(status);
+        }
+        if let Some(status) = history {
+            page.history(status, &pipeline.asked());
         }
         if let Some(counters) = clearing {
             page.clearing(counters);

@@ -104,6 +104,14 @@ impl<const N: usize> Buffer<N> {
         self.rows.len()
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= self.room
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.rows.len() >= self.room.div_ceil(2)
+    }
+
     pub(super) fn clear(&mut self) {
         self.places.clear();
         self.rows.clear();

@@ -46,7 +46,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What is kept of an authorization that leaves memory.
+    /// What is kept of an authorization that leaves memory. That it came back before is told apart, by which call gives
+    /// it to the history.
     #[must_use]
     pub const fn new(card: CardRef, version: Sequence, authorization: &Authorization) -> Self {
         let authorization = Authorization {
@@ -54,6 +55,7 @@ impl Entry {
             card: NONE,
             closed_previous: NONE,
             closed_next: NONE,
+            class: authorization.class & !Authorization::RECALLED,
             ..*authorization
         };
         Self { card, version, authorization }
@@ -65,9 +67,9 @@ impl Entry {
         let (rrn_high, rrn_low) = numbers_of_text(&of.rrn);
         let outcome = u64::from(again)
             | (of.state as u64) << 1
-            | u64::from(of.class & 3) << 4
-            | u64::from(of.legs.0) << 6
-            | (of.action as u64) << 14;
+            | u64::from(of.class) << 5
+            | u64::from(of.legs.0) << 13
+            | (of.action as u64) << 21;
         [
             self.card.0,
             !of.sequence.0,
@@ -125,10 +127,10 @@ impl Entry {
             closed_next: NONE,
             currency: short(CURRENCY)?,
             account: short(ACCOUNT)?,
-            action: ActionCode::from_code(u8::try_from(outcome >> 14).ok()?)?,
-            class: (outcome >> 4 & 3) as u8,
-            state: AuthorizationState::from_code((outcome >> 1 & 7) as u8)?,
-            legs: LegState((outcome >> 6) as u8),
+            action: ActionCode::from_code(u8::try_from(outcome >> 21).ok()?)?,
+            class: (outcome >> 5) as u8,
+            state: AuthorizationState::from_code((outcome >> 1 & 15) as u8)?,
+            legs: LegState((outcome >> 13) as u8),
         };
         Some(Self { card: CardRef(row[CARD]), version: Sequence(row[VERSION]), authorization })
     }
@@ -175,7 +177,7 @@ pub(super) const CHANGED: usize = 18;
 const HOLD_UNTIL: usize = 19;
 pub(super) const CURRENCY: usize = 20;
 const ACCOUNT: usize = 21;
-/// Bits: again, state 3, class 2, legs 8, action 8.
+/// Bits: again, state 4, class 8, legs 8, action 8.
 pub(super) const OUTCOME: usize = 22;
 pub(super) const AGAIN_BIT: u64 = 1;
 
@@ -283,6 +285,30 @@ mod tests {
         }
         assert!(number_of_code(*b"ZZZZZZ") < 1 << 32);
         assert_eq!(code_of_number(CODES + 1), None);
+    }
+
+    #[test]
+    fn every_outcome_comes_back() {
+        for state in (0..=u8::MAX).filter_map(AuthorizationState::from_code) {
+            for class in [0, 1, 2, 4, 2 | Authorization::INCREMENT, 1 | Authorization::RECALLED] {
+                for (action, _) in ActionCode::ALL {
+                    let legs = LegState(0xA5);
+                    let of = Authorization { state, class, legs, action: *action, ..blank() };
+                    let entry = Entry::new(CardRef(7), Sequence(9), &of);
+                    for again in [false, true] {
+                        let back = Entry::from_row(&entry.row(again)).expect("an entry").authorization;
+                        let class = class & !Authorization::RECALLED;
+                        let expected = (state, class, legs, *action);
+                        assert_eq!((back.state, back.class, back.legs, back.action), expected, "{again}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn blank() -> Authorization {
+        let row = Entry::from_row(&[0; COLUMNS]).expect("zeros are an entry");
+        row.authorization
     }
 
     #[test]

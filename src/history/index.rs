@@ -311,6 +311,18 @@ impl<S: Storage> History<S> {
         Ok(())
     }
 
+    /// Whether so much is in memory that it should be flushed.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.authorizations.is_half_full() || self.keys.is_half_full()
+    }
+
+    /// Whether one more clearing key finds room before the next flush.
+    #[must_use]
+    pub fn has_room_for_clearing_key(&self) -> bool {
+        !self.keys.is_full()
+    }
+
     /// What there is.
     #[must_use]
     pub fn facts(&self) -> Facts {

@@ -25,4 +25,5 @@ mod cleared;
 mod exchange;
 mod field;
 mod limits;
+mod recalled;
 mod walk;

@@ -40,6 +40,7 @@ use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::limits;
+use crate::journal::recalled;
 
 /// The most bytes that a record takes.
 pub const RECORD_BYTES_MAX: usize = 192;
@@ -86,11 +87,13 @@ pub enum Kind {
     Cleared = 15,
     /// [`Event::FilePosted`].
     FilePosted = 16,
+    /// [`Event::Recalled`].
+    Recalled = 17,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -107,6 +110,7 @@ impl Kind {
         (Self::ControlSet, "control-set"),
         (Self::Cleared, "cleared"),
         (Self::FilePosted, "file-posted"),
+        (Self::Recalled, "recalled"),
     ];
 
     /// The kind of an event.
@@ -129,6 +133,7 @@ impl Kind {
             Event::ControlSet(_) => Self::ControlSet,
             Event::Cleared(_) => Self::Cleared,
             Event::FilePosted(_) => Self::FilePosted,
+            Event::Recalled(_) => Self::Recalled,
         }
     }
 
@@ -172,6 +177,7 @@ impl Kind {
             14 => Some(Self::ControlSet),
             15 => Some(Self::Cleared),
             16 => Some(Self::FilePosted),
+            17 => Some(Self::Recalled),
             _ => None,
         }
     }
@@ -257,6 +263,7 @@ pub fn encode(
         Event::ControlSet(set) => limits::put_control_set(set, time, out),
         Event::Cleared(event) => cleared::put_cleared(event, time, out),
         Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
+        Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
     }
 }
 
@@ -316,6 +323,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
         Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
+        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -143,13 +143,12 @@ impl<S: Storage> Unpublished<S> {
     }
 }
 
-/// Removes the oldest snapshots but the newest `keep`.
+/// Removes all snapshots but those of these numbers.
 ///
 /// # Errors
 /// The disk failed.
-pub fn retire<S: Storage>(storage: &S, keep: usize) -> Result<(), StorageError> {
-    let numbers = list(storage)?;
-    for number in &numbers[..numbers.len().saturating_sub(keep)] {
+pub fn retire<S: Storage>(storage: &S, kept: &[u64]) -> Result<(), StorageError> {
+    for number in list(storage)?.iter().filter(|number| !kept.contains(number)) {
         storage.remove(&name(*number))?;
         storage.sync_directory(DIRECTORY)?;
     }

@@ -78,6 +78,7 @@ impl Shard {
             self.preserve_for(event);
         }
         let mut applied = Applied::default();
+        self.applying = (sequence, time);
         match event {
             Event::Configured(configured) => self.configure(configured.bounds),
             Event::Seeded(_) => {}
@@ -107,6 +108,7 @@ impl Shard {
             Event::ControlSet(set) => self.set_control(set)?,
             Event::Cleared(cleared) => self.cleared(sequence, time, cleared)?,
             Event::FilePosted(posted) => self.file_posted(time, posted),
+            Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

@@ -321,6 +321,7 @@ mod tests {
                 account: 0,
                 key: key(stan),
                 class: MessageClass::Authorization,
+                increment: false,
                 repeat: false,
                 processing_code: ProcessingCode(0),
                 mcc: 5_411,

@@ -22,6 +22,7 @@
 //! whatever we said, and a reversal of our leg alone changes nothing once the network's is known.
 
 use crate::domain::action::ActionCode;
+use crate::domain::closed::Closed;
 use crate::domain::event::Sequence;
 use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
@@ -248,10 +249,19 @@ impl Authorization {
     /// Marks the class of what adds to another authorization (R17).
     pub const INCREMENT: u8 = 1 << 7;
 
-    /// The class without the mark of an increment.
+    /// Marks the class of what came back from the history, which has an earlier version of it.
+    pub const RECALLED: u8 = 1 << 6;
+
+    /// The class without marks.
     #[must_use]
     pub const fn digit(&self) -> u8 {
-        self.class & !Self::INCREMENT
+        self.class & !(Self::INCREMENT | Self::RECALLED)
+    }
+
+    /// Whether it came back from the history.
+    #[must_use]
+    pub const fn is_recalled(&self) -> bool {
+        self.class & Self::RECALLED != 0
     }
 
     /// Whether it adds to another one.
@@ -289,6 +299,73 @@ impl Authorization {
     #[must_use]
     pub const fn declines_late_request(&self) -> bool {
         matches!(self.state, AuthorizationState::Tombstone) || self.is_capture() && self.answered != 0
+    }
+}
+
+impl Authorization {
+    /// Everything but where it stands and that it came back once.
+    #[must_use]
+    pub const fn closed(&self) -> Closed {
+        Closed {
+            sequence: self.sequence,
+            closed_by: self.closed_by,
+            network_reference: self.network_reference,
+            acquirer: self.acquirer,
+            amount: self.amount,
+            taken: self.taken,
+            answered: self.answered,
+            stan: self.stan,
+            transmission: self.transmission,
+            terminal: self.terminal,
+            merchant: self.merchant,
+            processing_code: self.processing_code,
+            changed_s: self.changed_s,
+            hold_until_s: self.hold_until_s,
+            network: self.network,
+            currency: self.currency,
+            account: self.account,
+            action: self.action,
+            class: self.class & !Self::RECALLED,
+            state: self.state as u8,
+            legs: self.legs.0,
+            rrn: self.rrn,
+            approval_code: self.approval_code,
+        }
+    }
+
+    /// The authorization as it left, with the mark that it is back; `None` if that is none that could have left.
+    #[must_use]
+    pub const fn recalled(of: &Closed) -> Option<Self> {
+        let Some(state) = AuthorizationState::from_code(of.state) else { return None };
+        if state.is_open() || matches!(state, AuthorizationState::Vacant) {
+            return None;
+        }
+        Some(Self {
+            sequence: of.sequence,
+            closed_by: of.closed_by,
+            network_reference: of.network_reference,
+            acquirer: of.acquirer,
+            amount: of.amount,
+            taken: of.taken,
+            answered: of.answered,
+            stan: of.stan,
+            transmission: of.transmission,
+            terminal: of.terminal,
+            merchant: of.merchant,
+            processing_code: of.processing_code,
+            changed_s: of.changed_s,
+            hold_until_s: of.hold_until_s,
+            network: of.network,
+            currency: of.currency,
+            account: of.account,
+            action: of.action,
+            class: of.class | Self::RECALLED,
+            state,
+            legs: LegState(of.legs),
+            rrn: of.rrn,
+            approval_code: of.approval_code,
+            ..Self::VACANT
+        })
     }
 }
 

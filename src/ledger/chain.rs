@@ -127,7 +127,7 @@ impl Named {
 
 /// What a message says of the authorization that it is about.
 #[derive(Clone, Copy)]
-struct Search<'m> {
+pub(super) struct Search<'m> {
     key: &'m MessageKey,
     original: Option<OriginalData>,
     approval_code: Option<ApprovalCode>,
@@ -143,7 +143,7 @@ struct Search<'m> {
 }
 
 impl<'m> Search<'m> {
-    const fn of_reversal(reversal: &'m ReversalRequest) -> Self {
+    pub(super) const fn of_reversal(reversal: &'m ReversalRequest) -> Self {
         Self {
             key: &reversal.key,
             original: reversal.original,
@@ -159,7 +159,7 @@ impl<'m> Search<'m> {
         }
     }
 
-    fn of_advice(advice: &'m Advice) -> Self {
+    pub(super) fn of_advice(advice: &'m Advice) -> Self {
         // Without DE 90 it carries the request's own DE 11, DE 7 and DE 32.
         let completes = advice.completes;
         let own = OriginalData {
@@ -183,7 +183,7 @@ impl<'m> Search<'m> {
 
 /// How strongly a message names an authorization (R7); greater is stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Match {
+pub(super) enum Match {
     /// DE 37, DE 41 and DE 42.
     Reference,
     /// DE 38 and the currency, with the amount.
@@ -399,7 +399,7 @@ impl Shard {
                 && entry.stan == named.stan
                 && entry.transmission == named.transmission
                 && entry.acquirer == named.acquirer
-                && entry.class == named.class
+                && entry.digit() == named.class
         })
     }
 
@@ -469,7 +469,7 @@ impl Shard {
         authorizations.filter_map(|(_, entry)| Some((self.strength(entry, search)?, entry)))
     }
 
-    fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {
+    pub(super) fn strength(&self, authorization: &Authorization, search: &Search<'_>) -> Option<Match> {
         let key = search.key;
         if authorization.network != network_bits(key) {
             return None;

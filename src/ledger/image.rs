@@ -118,6 +118,7 @@ impl Shard {
             Event::Unanswered(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Expired(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Cleared(event) => self.wallet_by_card(event.card),
+            Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) | Event::FilePosted(_) => None,
         };
         if let Some(wallet) = wallet {

@@ -128,6 +128,8 @@ impl Shard {
         if self.copying.is_some() {
             self.preserve(self.cards.at(entry.card).wallet);
         }
+        let reference = self.cards.at(entry.card).reference;
+        self.departures.leaves(reference, self.applying, &entry);
         let at = self.slot_of(slot);
         match entry.closed_previous {
             NONE => self.slots[at].closed_oldest = entry.closed_next,

@@ -68,6 +68,7 @@ impl Needs {
                 effect: Effect::None, class: MessageClass::Financial, sets, ..
             }) => *sets != Sequence(0),
             Event::Advised(advised) => advised.sets == Sequence(0) && advised.effect != Effect::None,
+            Event::Recalled(_) => true,
             Event::Reversed(reversed) => {
                 // A tombstone, or what a partial one is remembered by; on a card of ours only.
                 let leaves = reversed.undoes == Sequence(0) || reversed.keeps.is_some();
@@ -79,8 +80,10 @@ impl Needs {
         needs.authorizations += usize::from(adds);
         // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens
         // nothing.
+        let recalled = matches!(event, Event::Recalled(_));
         let counted = needs.limits > 0
-            && (adds || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
+            && (adds && !recalled
+                || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
         needs.counted += usize::from(counted);
     }
 }

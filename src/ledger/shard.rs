@@ -14,9 +14,11 @@ use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
+use crate::domain::time::Timestamp;
 
 use super::answers::Answers;
 use super::authorization::Authorization;
+use super::departed::Departures;
 use super::image::Copying;
 use super::index::Index;
 use super::limits::Limits;
@@ -285,6 +287,10 @@ pub struct Shard {
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
+    /// The record that is being applied, or was last, and its time.
+    pub(super) applying: (Sequence, Timestamp),
+    /// What left memory, for the history.
+    pub(super) departures: Departures,
     /// The card that was looked up last: the event that is applied next is nearly always about it.
     pub(super) last_card: u32,
     /// A copy for a snapshot that is being made.
@@ -321,6 +327,8 @@ impl Shard {
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),
+            applying: (Sequence(0), Timestamp(0)),
+            departures: Departures::default(),
             last_card: NONE,
             copying: None,
         }

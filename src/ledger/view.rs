@@ -132,6 +132,23 @@ impl Shard {
         Some(views)
     }
 
+    /// Whether a card, at its position, has the authorization of this record in memory.
+    #[must_use]
+    pub fn has_authorization(&self, card: u32, authorization: Sequence) -> bool {
+        self.position_on(card, authorization).is_some()
+    }
+
+    /// An authorization of a card that has left memory, as it is shown.
+    #[must_use]
+    pub fn older_view(&self, card: CardRef, authorization: &Authorization) -> AuthorizationView {
+        let known = self.card_by_reference(card);
+        let account = known.and_then(|known| {
+            self.accounts_of(known.wallet).find(|account| account.number == authorization.account)
+        });
+        let account_currency = account.map_or(Currency::default(), |account| account.currency);
+        AuthorizationView { authorization: *authorization, card, account_currency }
+    }
+
     /// A card; `None` when it is not here.
     #[must_use]
     pub fn card_view(&self, card: CardRef) -> Option<CardView> {

@@ -3,6 +3,8 @@
 //! Every complete frame in the buffer is decoded, decided and answered in a loop; the caller reads once and writes
 //! once. Answers whose record must be durable first are parked here until the gate lets them go.
 
+use std::sync::Arc;
+
 use crate::dialect::Courtesy;
 use crate::dialect::Dialect;
 use crate::dialect::inbound::Context;
@@ -28,6 +30,8 @@ use crate::link::state::Moment;
 use crate::link::state::PeerRequest;
 use crate::link::state::Step;
 
+use super::asking::Asked;
+use super::asking::Mailbox;
 use super::core::Admission;
 use super::core::Outcome;
 use super::core::Pipeline;
@@ -40,6 +44,7 @@ use super::lookahead::Need;
 use super::notice::Notice;
 use super::notice::Reason;
 use super::notice::Rejection;
+use super::recall::Told;
 use super::station::Seat;
 use super::tally::Tally;
 
@@ -68,12 +73,25 @@ pub struct Channel {
     /// Lent to a batch while it is served; `None` then, and while the socket rests.
     spans: Option<Box<[Spans; AHEAD]>>,
     parked: Parked,
+    /// Where outcomes of look-ups in the history are left; `None` for a socket that has none looked up.
+    mailbox: Option<Arc<Mailbox>>,
+    asking: Vec<Asking>,
+    ticket: u64,
     notices: Vec<Notice>,
     rejections: Vec<Rejection>,
     /// When requests were read whose answers leave with the next write, by [`Now::elapsed_ns`], and how many of each.
     unwritten: Vec<(u64, u32)>,
     /// What it has counted.
     pub tally: Tally,
+}
+
+/// A message that waits for a look-up in the history.
+#[derive(Debug)]
+struct Asking {
+    ticket: u64,
+    received: Now,
+    /// As it came, without its frame.
+    bytes: Box<[u8]>,
 }
 
 /// What the messages of one batch have in common.
@@ -221,22 +239,8 @@ impl Channel {
                 }
                 self.acknowledge(batch, message, outcome, out);
             }
-            Inbound::Reversal(reversal) => {
-                let outcome = if self.has_room(batch) {
-                    batch.pipeline.reverse(reversal, batch.received, now)
-                } else {
-                    Outcome::Silence
-                };
-                self.acknowledge(batch, message, outcome, out);
-            }
-            Inbound::Advice(advice) => {
-                let outcome = if self.has_room(batch) {
-                    batch.pipeline.advise(advice, batch.received, now)
-                } else {
-                    Outcome::Silence
-                };
-                self.acknowledge(batch, message, outcome, out);
-            }
+            Inbound::Reversal(reversal) => self.told(batch, message, &Told::Reversal(*reversal), out),
+            Inbound::Advice(advice) => self.told(batch, message, &Told::Advice(*advice), out),
             Inbound::Administrative(advice) => {
                 let outcome =
                     if self.has_room(batch) { batch.pipeline.note(advice, now) } else { Outcome::Silence };
@@ -267,6 +271,66 @@ impl Channel {
         }
     }
 
+    /// A reversal or an advice. Where the history has to be looked at, the message waits without a lock, and other
+    /// messages go on.
+    fn told(&mut self, batch: &Batch<'_>, message: &Received<'_>, told: &Told, out: &mut Vec<u8>) {
+        let mut outcome = Outcome::Silence;
+        if self.has_room(batch) {
+            outcome = batch.pipeline.told(told, self.mailbox.is_some(), batch.received, batch.now);
+        }
+        if outcome == Outcome::Look && self.ask_history(batch, message, told) {
+            return;
+        }
+        self.acknowledge(batch, message, outcome, out);
+    }
+
+    fn ask_history(&mut self, batch: &Batch<'_>, message: &Received<'_>, told: &Told) -> bool {
+        let Some(mailbox) = self.mailbox.clone() else { return false };
+        // A part of what may wait: requests go on while the disk stalls.
+        if self.asking.len() >= batch.settings.parked_max.div_ceil(4) {
+            return false;
+        }
+        self.ticket += 1;
+        let (ticket, received) = (self.ticket, batch.received);
+        let asked = batch.pipeline.ask(Asked { told: *told, received, ticket, mailbox });
+        if asked {
+            let bytes = [message.header, message.view.body()].concat().into_boxed_slice();
+            self.asking.push(Asking { ticket, received, bytes });
+        }
+        asked
+    }
+
+    /// Has the history looked at where nothing in memory is what a message is about, with the outcomes left here.
+    pub fn ask_with(&mut self, mailbox: Arc<Mailbox>) {
+        self.mailbox = Some(mailbox);
+    }
+
+    /// Answers the messages whose look-ups have ended, and gives up those that have waited for too long: what becomes
+    /// of them stands, and their repeats are told.
+    pub fn take_outcomes(
+        &mut self,
+        settings: &ChannelSettings,
+        pipeline: &Pipeline,
+        seat: Seat<'_>,
+        now: Now,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(mailbox) = self.mailbox.clone() else { return };
+        let mut spans = Spans::default();
+        for (ticket, outcome) in mailbox.take() {
+            let Some(at) = self.asking.iter().position(|asking| asking.ticket == ticket) else { continue };
+            let Asking { received, bytes, .. } = self.asking.swap_remove(at);
+            // It could be read before.
+            let Ok(message) = settings.dialect.decode(&bytes, settings.context, &mut spans) else { continue };
+            let batch = Batch { settings, pipeline, seat, received, now };
+            self.acknowledge(&batch, &message, outcome, out);
+        }
+        let waiting = self.asking.len();
+        let due = |asking: &Asking| asking.received.plus_ms(settings.answer_deadline_ms).elapsed_ns;
+        self.asking.retain(|asking| due(asking) >= now.elapsed_ns);
+        (self.asking.len()..waiting).for_each(|_| self.note(Reason::Unkept, None, None));
+    }
+
     /// Answers a message as it was decided. What could not be kept, or would have to wait where nothing more may, is
     /// not answered, and the peer sends it again (R2).
     fn acknowledge(
@@ -278,7 +342,7 @@ impl Channel {
     ) {
         match outcome {
             Outcome::Answer(answer, wait) => self.answer(batch, message, &answer, wait, out),
-            Outcome::Silence => self.note(Reason::Unkept, None, Some(message.view.mti())),
+            Outcome::Silence | Outcome::Look => self.note(Reason::Unkept, None, Some(message.view.mti())),
         }
     }
 
@@ -418,10 +482,10 @@ impl Channel {
         std::mem::take(&mut self.rejections)
     }
 
-    /// Whether answers wait for the disk.
+    /// Whether answers wait for the disk, or messages for a look-up.
     #[must_use]
     pub fn waits(&self) -> bool {
-        !self.parked.is_empty()
+        !self.parked.is_empty() || !self.asking.is_empty()
     }
 
     /// Lets go of answers whose records are durable, and drops those that are too late (R3), or all when the journal
@@ -478,16 +542,18 @@ impl Channel {
 
     /// Gives back the memory that is needed under load only. False, and nothing is given back, while answers wait.
     pub fn rest(&mut self) -> bool {
-        let rests = self.parked.is_empty();
+        let rests = !self.waits();
         if rests {
             self.spans = None;
             self.parked = Parked::default();
+            self.asking = Vec::new();
         }
         rests
     }
 
     /// The socket is gone: what waits will never be sent (R3).
     pub fn abandon(&mut self, pipeline: &Pipeline, now: Now) {
+        self.asking.clear();
         pipeline.count_released(self.parked.len());
         self.parked.drop_all(|wait| {
             if let Some(card) = wait.authorizes {

@@ -1,6 +1,7 @@
 //! The pipeline: one request from look-up to record.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
@@ -45,10 +46,14 @@ use crate::ledger::directory::PanHash;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
+use super::asking::Desk;
 use super::expiry::Expiring;
 use super::gate::Policy;
 use super::gate::Reply;
 use super::gate::Wait;
+use super::past::Memory;
+use super::recall::Told;
+use super::recall::is_about_nothing;
 use super::writer::WriterState;
 
 /// The rooms, joined.
@@ -67,6 +72,10 @@ pub struct Pipeline {
     pub(super) window: Window,
     parked: AtomicUsize,
     pub(super) expiring: Expiring,
+    /// What has left memory, once there is a history.
+    pub(super) past: OnceLock<Arc<dyn Memory>>,
+    /// Messages for which the history is looked at.
+    pub(super) desk: Desk,
 }
 
 /// What is between the buffer and the disk.
@@ -96,6 +105,8 @@ pub enum Outcome {
     Answer(Answer, Wait),
     /// It is not answered: the peer will send it again, or settle it by its time-out (R2).
     Silence,
+    /// Nothing that is in memory is what it is about: the history is to be looked at, off this thread (R9).
+    Look,
 }
 
 impl Outcome {
@@ -152,6 +163,8 @@ impl Pipeline {
             },
             parked: AtomicUsize::new(0),
             expiring: Expiring::default(),
+            past: OnceLock::new(),
+            desk: Desk::default(),
         }
     }
 
@@ -342,13 +355,53 @@ impl Pipeline {
         }
     }
 
-    /// Carries out a full reversal. It is never declined; when it can't be kept it is not answered (R2).
+    /// Carries out a reversal or takes over what an advice tells. Neither is ever declined; what can't be kept is not
+    /// answered (R2). `looks`: where nothing in memory is what it is about, the history is to be looked at, if there is
+    /// one. Of an advice nothing is done before that. A reversal leaves its tombstone at once, since the request that
+    /// it is about may be the next message.
+    #[must_use]
+    pub fn told(&self, told: &Told, looks: bool, received: Now, now: Now) -> Outcome {
+        let after_us = micros(now.since(received));
+        let (mut shard, position) = self.locate(told.pan());
+        self.told_on(&mut shard, position, told, looks, after_us, now)
+    }
+
+    /// The same with the shard locked and the card found.
+    pub(super) fn told_on(
+        &self,
+        shard: &mut Shard,
+        position: Option<u32>,
+        told: &Told,
+        looks: bool,
+        after_us: u32,
+        now: Now,
+    ) -> Outcome {
+        if let Some(position) = position {
+            shard.expect_card(position);
+        }
+        let card = position.map(|position| shard.card(position));
+        match told {
+            Told::Reversal(of) => {
+                let decided = self.authorizer.reverse_or_miss(of, now.wall, after_us, shard, card);
+                let Some((decision, misses)) = decided else { return Outcome::Silence };
+                let kept = self.kept(shard, decision, now);
+                let looks = looks && misses && kept != Outcome::Silence && self.may_look();
+                if looks { Outcome::Look } else { kept }
+            }
+            Told::Advice(of) => match self.authorizer.advise(of, now.wall, after_us, shard, card) {
+                None => Outcome::Silence,
+                Some(Decision::New(event, _)) if looks && is_about_nothing(&event) && self.may_look() => {
+                    Outcome::Look
+                }
+                Some(decision) => self.kept(shard, decision, now),
+            },
+        }
+    }
+
+    /// [`Self::told`] of a reversal, by what is in memory.
     #[must_use]
     pub fn reverse(&self, reversal: &ReversalRequest, received: Now, now: Now) -> Outcome {
-        let after_us = micros(now.since(received));
-        self.keep(reversal.pan, now, |shard, card| {
-            self.authorizer.reverse(reversal, now.wall, after_us, shard, card)
-        })
+        self.told(&Told::Reversal(*reversal), false, received, now)
     }
 
     /// Undoes our leg of what an answer that did not arrive was about (R4). Nothing is answered.
@@ -359,13 +412,10 @@ impl Pipeline {
         });
     }
 
-    /// Takes over what an advice tells. When it can't be kept it is not answered (R2).
+    /// [`Self::told`] of an advice, by what is in memory.
     #[must_use]
     pub fn advise(&self, advice: &Advice, received: Now, now: Now) -> Outcome {
-        let after_us = micros(now.since(received));
-        self.keep(advice.pan, now, |shard, card| {
-            self.authorizer.advise(advice, now.wall, after_us, shard, card)
-        })
+        self.told(&Told::Advice(*advice), false, received, now)
     }
 
     /// Keeps an administrative advice. When it can't be kept it is not answered (R2).
@@ -444,6 +494,6 @@ const fn authorized_card(event: &Event) -> Option<CardRef> {
     }
 }
 
-fn micros(ns: u64) -> u32 {
+pub(super) fn micros(ns: u64) -> u32 {
     u32::try_from(ns / 1000).unwrap_or(u32::MAX)
 }

@@ -2,8 +2,9 @@
 //! the bounds of all of them.
 //!
 //! A request runs to completion on the thread that read it: look-up, shard lock, decision, record, apply, answer.
-//! Locks are taken in one order: opening of cards, shard (lower first), journal buffer.
+//! Locks are taken in one order: history, opening of cards, shard (lower first), journal buffer.
 
+pub mod asking;
 pub mod channel;
 pub mod clearing;
 pub mod core;
@@ -12,6 +13,8 @@ pub mod gate;
 pub mod limits;
 mod lookahead;
 pub mod notice;
+pub mod past;
+pub mod recall;
 pub mod seeding;
 pub mod snapshot;
 pub mod spread;

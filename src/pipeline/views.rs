@@ -1,10 +1,12 @@
 //! What the HTTP face shows, gathered under the locks and handed out as plain values.
 
+use crate::domain::card::CardRef;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::ledger::audit::Holds;
+use crate::ledger::authorization::Authorization;
 use crate::ledger::books::sum_totals;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shortened;
@@ -36,6 +38,12 @@ impl Pipeline {
     #[must_use]
     pub fn wallet_authorizations(&self, wallet: WalletId) -> Option<Vec<AuthorizationView>> {
         self.lock(Slot::of_wallet(wallet)).wallet_authorizations(wallet)
+    }
+
+    /// An authorization that has left memory, as those in memory are shown.
+    #[must_use]
+    pub fn older_view(&self, card: CardRef, authorization: &Authorization) -> AuthorizationView {
+        self.lock(Slot::of_card(card)).older_view(card, authorization)
     }
 
     /// The sums at one sequence: every shard is locked for the time it takes to copy its few totals.

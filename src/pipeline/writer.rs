@@ -48,8 +48,15 @@ impl Pipeline {
     /// Says that no more records will come: the writer makes the last ones durable and returns.
     pub fn close(&self) {
         self.window.closing.store(true, Ordering::Release);
+        self.stop_looking();
         let _journal = self.journal.lock();
         self.wake.notify_one();
+    }
+
+    /// Whether no more records will come.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.window.closing.load(Ordering::Acquire)
     }
 
     /// Makes records durable until the pipeline is closed: takes what has gathered, writes and syncs it as one group,

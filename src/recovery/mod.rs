@@ -26,6 +26,7 @@ use crate::ledger::books::AHEAD;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
 use crate::ledger::books::Misfit;
+use crate::ledger::departed::Departed;
 use crate::ledger::restore::ImageError;
 use crate::ledger::restore::Restoring;
 use crate::ledger::shard::Capacity;
@@ -56,8 +57,18 @@ pub struct Rebuilt {
     pub snapshot: Option<(u64, Tail)>,
     /// How many records were applied; those that the snapshot had were not.
     pub applied: u64,
-    /// Newer snapshots that are damaged, so that they could not be used.
+    /// Snapshots that are damaged, so that they could not be used.
     pub damaged: Vec<SnapshotError>,
+    /// Everything that left memory after this record was told.
+    pub told_after: Sequence,
+}
+
+/// Who is told what leaves memory while the books are rebuilt.
+pub struct Listener<'l> {
+    /// What left up to this record is known already. The books begin with a snapshot that is not newer, if they can.
+    pub known_to: Sequence,
+    /// Is told of each, in the order of the records.
+    pub left: &'l mut dyn FnMut(&Departed),
 }
 
 /// Why the books cannot be rebuilt.
@@ -85,7 +96,7 @@ pub fn rebuild<S: Storage>(
 ) -> Result<Rebuilt, RebuildError> {
     let Settings { layout, capacity, seed } = settings;
     let mut replay = Replay::new(Books::new(layout, capacity, Bounds::default(), seed));
-    replay.journal(storage, opener, Tail::default(), &mut |_, _| ())?;
+    replay.journal(storage, opener, Tail::default(), &mut |_, _| (), None)?;
     replay.end()
 }
 
@@ -101,25 +112,91 @@ pub fn restore<S: Storage>(
     keys: &dyn SnapshotKeys,
     settings: Settings,
 ) -> Result<Rebuilt, RebuildError> {
-    let mut damaged = Vec::new();
-    for number in snapshot::list(storage).map_err(SnapshotError::from)?.into_iter().rev() {
-        let books = |bounds| Books::new(settings.layout, settings.capacity, bounds, settings.seed);
-        match Replay::from_snapshot(storage, number, keys, books) {
-            Ok((mut replay, tail)) => {
-                replay.journal(storage, opener, tail, &mut |_, _| ())?;
-                return Ok(Rebuilt { damaged, ..replay.end()? });
+    restore_telling(storage, opener, keys, settings, None)
+}
+
+/// As [`restore`], with somebody who wants to know what leaves memory. Where the journal is whole, or has a snapshot
+/// that is old enough, that one misses nothing; otherwise the oldest snapshot is begun with, and what left before it is
+/// not told. [`Rebuilt::told_after`] says so.
+///
+/// # Errors
+/// As [`restore`]'s.
+pub fn restore_telling<S: Storage>(
+    storage: &S,
+    opener: Opener<'_>,
+    keys: &dyn SnapshotKeys,
+    settings: Settings,
+    mut listener: Option<Listener<'_>>,
+) -> Result<Rebuilt, RebuildError> {
+    let (bases, mut damaged) = bases(storage, keys, listener.as_ref().map(|listener| listener.known_to))?;
+    let books = |bounds| Books::new(settings.layout, settings.capacity, bounds, settings.seed);
+    for (at, base) in bases.iter().enumerate() {
+        let (mut replay, tail) = match base {
+            Base::WholeJournal => (Replay::new(books(Bounds::default())), Tail::default()),
+            Base::Snapshot(number) => match Replay::from_snapshot(storage, *number, keys, books) {
+                Ok(begun) => begun,
+                Err(error) if error.is_damage() => {
+                    damaged.push(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let is_last = at + 1 == bases.len();
+        match (replay.journal(storage, opener, tail, &mut |_, _| (), listener.as_mut()), damaged.first()) {
+            (Ok(()), _) => return Ok(Rebuilt { damaged, ..replay.end()? }),
+            // What the journal lacks was in the snapshots, so their damage is what is to be mended.
+            (Err(RebuildError::Journal(RecoverError::StartMissing { .. })), Some(error)) if is_last => {
+                return Err(error.clone().into());
             }
+            // Only whoever listens needs so old a part of the journal; the books may do without.
+            (Err(_), _) if listener.is_some() && !is_last => {}
+            (Err(error), _) => return Err(error),
+        }
+    }
+    rebuild(storage, opener, settings)
+}
+
+/// What the books can begin with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Base {
+    Snapshot(u64),
+    WholeJournal,
+}
+
+/// What to begin with, the best first; and the snapshots of which that much shows that they are damaged.
+fn bases<S: Storage>(
+    storage: &S,
+    keys: &dyn SnapshotKeys,
+    known_to: Option<Sequence>,
+) -> Result<(Vec<Base>, Vec<SnapshotError>), RebuildError> {
+    let numbers = snapshot::list(storage).map_err(SnapshotError::from)?;
+    let newest_first = numbers.iter().rev().map(|number| Base::Snapshot(*number));
+    let Some(known_to) = known_to else {
+        return Ok((newest_first.chain([Base::WholeJournal]).collect(), Vec::new()));
+    };
+    let (mut old_enough, mut too_new, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
+    for number in numbers.iter().rev() {
+        match snapshot::read_tail(storage, *number, keys) {
+            Ok(tail) if tail.last <= known_to => old_enough.push(Base::Snapshot(*number)),
+            Ok(_) => too_new.push(Base::Snapshot(*number)),
             Err(error) if error.is_damage() => damaged.push(error),
             Err(error) => return Err(error.into()),
         }
     }
-    match (rebuild(storage, opener, settings), damaged.first()) {
-        // What the journal lacks was in the snapshots, so their damage is what is to be mended.
-        (Err(RebuildError::Journal(RecoverError::StartMissing { .. })), Some(error)) => {
-            Err(error.clone().into())
-        }
-        (rebuilt, _) => Ok(Rebuilt { damaged, ..rebuilt? }),
+    let begins = segment::list(storage).map_err(RecoverError::from)?;
+    let first = begins.first().map(|number| segment::header(storage, *number)).transpose()?.flatten();
+    let is_whole = first.is_none_or(|header| header.first == Sequence(1));
+    let mut bases = old_enough;
+    let too_new = too_new.into_iter().rev();
+    if is_whole {
+        bases.push(Base::WholeJournal);
+        bases.extend(too_new);
+    } else {
+        bases.extend(too_new);
+        bases.push(Base::WholeJournal);
     }
+    Ok((bases, damaged))
 }
 
 /// What has been read so far.
@@ -133,6 +210,8 @@ pub struct Replay {
     snapshot: Option<(u64, Tail)>,
     applied: u64,
     misfit: Option<Misfit>,
+    /// What left memory and was not told yet.
+    departed: Vec<Departed>,
 }
 
 impl Replay {
@@ -148,6 +227,7 @@ impl Replay {
             snapshot: None,
             applied: 0,
             misfit: None,
+            departed: Vec::new(),
         }
     }
 
@@ -189,7 +269,8 @@ impl Replay {
         Ok((Self { stamps, seeded, configured, snapshot, ..Self::new(books) }, tail))
     }
 
-    /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each.
+    /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each,
+    /// and `listener` is told what leaves memory.
     ///
     /// # Errors
     /// The journal is damaged, foreign, or does not reach as far as the snapshot.
@@ -199,15 +280,22 @@ impl Replay {
         opener: Opener<'_>,
         tail: Tail,
         before: &mut dyn FnMut(&Books, Sequence),
+        mut listener: Option<&mut Listener<'_>>,
     ) -> Result<(), RebuildError> {
+        if listener.is_some() {
+            self.books.note_departures(usize::MAX, 0);
+        }
         let mut read: Vec<(Sequence, Timestamp, Event)> = Vec::with_capacity(AHEAD);
         let recovered = recover(storage, opener, tail.covered, |sequence, time, event| {
             read.push((sequence, time, event));
             if read.len() == AHEAD {
                 self.records(&mut read, before);
+                self.tell(listener.as_deref_mut());
             }
         })?;
         self.records(&mut read, before);
+        self.tell(listener);
+        self.books.note_departures(0, 0);
         if recovered.last < tail.last {
             return Err(RecoverError::EndMissing { last: recovered.last, covered: tail.last }.into());
         }
@@ -230,6 +318,15 @@ impl Replay {
         }
     }
 
+    /// Tells what the last records have let go of.
+    fn tell(&mut self, listener: Option<&mut Listener<'_>>) {
+        if let Some(listener) = listener {
+            let unknown = self.departed.iter().filter(|departed| departed.by > listener.known_to);
+            unknown.for_each(|departed| (listener.left)(departed));
+        }
+        self.departed.clear();
+    }
+
     fn record(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
         match event {
             Event::Seeded(event) => self.seeded = Some(*event),
@@ -241,6 +338,10 @@ impl Replay {
         if sequence > self.stamps[usize::from(slot.number())] {
             self.applied += 1;
             self.misfit = self.books.apply(sequence, time, event).err();
+            let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
+            if !shard.departed().is_empty() {
+                let _nothing_missing = shard.fetch_departed(&mut self.departed);
+            }
         }
     }
 
@@ -250,12 +351,12 @@ impl Replay {
     /// A record did not fit.
     pub fn end(self) -> Result<Rebuilt, RebuildError> {
         let Self { books, recovered, seeded, configured, snapshot, applied, misfit, .. } = self;
-        match misfit {
-            Some(misfit) => Err(misfit.into()),
-            None => {
-                Ok(Rebuilt { books, recovered, seeded, configured, snapshot, applied, damaged: Vec::new() })
-            }
+        if let Some(misfit) = misfit {
+            return Err(misfit.into());
         }
+        let told_after = snapshot.map_or(Sequence(0), |(_, tail)| tail.last);
+        let damaged = Vec::new();
+        Ok(Rebuilt { books, recovered, seeded, configured, snapshot, applied, damaged, told_after })
     }
 }
 

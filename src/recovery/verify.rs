@@ -15,6 +15,7 @@ use crate::journal::storage::Storage;
 use crate::ledger::books::Books;
 use crate::ledger::room::Needs;
 
+use super::Listener;
 use super::RebuildError;
 use super::Rebuilt;
 use super::Replay;
@@ -32,7 +33,8 @@ pub struct Verified {
 }
 
 /// Reads everything twice, to count what there is and to compare it. Only what is there bounds the room for it: a slot
-/// is a shard here, and each has room for its own. `seed` is what snapshots were made under.
+/// is a shard here, and each has room for its own. `seed` is what snapshots were made under. A listener is told what
+/// left memory, as far back as there is anything to begin with.
 ///
 /// # Errors
 /// The journal is damaged or foreign, a snapshot is foreign, or something does not fit.
@@ -41,6 +43,7 @@ pub fn verify<S: Storage>(
     opener: Opener<'_>,
     keys: &dyn SnapshotKeys,
     seed: u64,
+    listener: Option<&mut Listener<'_>>,
 ) -> Result<Verified, RebuildError> {
     let first = segment::survey(storage)?.first().map(|first| first.header.first);
     let mut base = None;
@@ -62,9 +65,10 @@ pub fn verify<S: Storage>(
         Some(base) => base,
         None => from_nothing(storage, opener, seed)?,
     };
-    base.journal(storage, opener, tail, &mut |books, sequence| {
+    let mut compare = |books: &Books, sequence| {
         comparisons.iter_mut().for_each(|comparison: &mut Comparison| comparison.before(books, sequence));
-    })?;
+    };
+    base.journal(storage, opener, tail, &mut compare, listener)?;
     let rebuilt = base.end()?;
     let compared = comparisons.into_iter().map(|comparison| comparison.end(&rebuilt.books)).collect();
     Ok(Verified { rebuilt, compared, damaged })

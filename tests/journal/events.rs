@@ -14,6 +14,7 @@ use turnpike::domain::card::MaskedPan;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
+use turnpike::domain::closed::Closed;
 use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Advised;
 use turnpike::domain::event::Bounds;
@@ -25,6 +26,7 @@ use turnpike::domain::event::Event;
 use turnpike::domain::event::Expired;
 use turnpike::domain::event::Facts;
 use turnpike::domain::event::Noted;
+use turnpike::domain::event::Recalled;
 use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Seeded;
 use turnpike::domain::event::Sequence;
@@ -383,6 +385,43 @@ fn expired() -> impl Strategy<Value = Event> {
     })
 }
 
+fn recalled() -> impl Strategy<Value = Event> {
+    let amounts = (any::<[i64; 3]>(), any::<[u16; 3]>(), 0..ActionCode::ALL.len());
+    (slot(), any::<[u64; 5]>(), any::<[u32; 7]>(), amounts, any::<[u8; 3]>(), any::<([u8; 12], [u8; 6])>())
+        .prop_map(|(slot, wide, narrow, (amounts, short, action), [class, state, legs], texts)| {
+            let [card, sequence, closed_by, network_reference, acquirer] = wide;
+            let [stan, transmission, terminal, merchant, processing_code, changed_s, hold_until_s] = narrow;
+            let ([amount, taken, answered], [network, currency, account]) = (amounts, short);
+            let (rrn, approval_code) = texts;
+            let closed = Closed {
+                sequence: Sequence(sequence),
+                closed_by: Sequence(closed_by),
+                network_reference,
+                acquirer,
+                amount,
+                taken,
+                answered,
+                stan,
+                transmission,
+                terminal,
+                merchant,
+                processing_code,
+                changed_s,
+                hold_until_s,
+                network,
+                currency,
+                account,
+                action: ActionCode::ALL[action].0,
+                class,
+                state,
+                legs,
+                rrn,
+                approval_code,
+            };
+            Event::Recalled(Recalled { slot, card: CardRef(card), closed })
+        })
+}
+
 fn unanswered() -> impl Strategy<Value = Event> {
     (slot(), any::<u64>(), any::<u64>()).prop_map(|(slot, card, sequence)| {
         Event::Unanswered(Unanswered { slot, card: CardRef(card), authorization: Sequence(sequence) })
@@ -438,6 +477,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     });
     prop_oneof![
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
+        1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
         2 => any_setting(), 2 => any_clearing()
     ]

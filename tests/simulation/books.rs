@@ -259,7 +259,7 @@ impl World {
     }
 
     pub(crate) fn verify_snapshots(&mut self) {
-        let verified = verify(&self.disk, self.opener(), &self.keys.vault, self.keys.table_seed());
+        let verified = verify(&self.disk, self.opener(), &self.keys.vault, self.keys.table_seed(), None);
         let verified = verified.unwrap_or_else(|error| panic!("the disk is not damaged: {error}"));
         assert_eq!(verified.damaged, Vec::new());
         for (number, _, differs) in verified.compared {

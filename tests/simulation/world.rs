@@ -881,7 +881,7 @@ impl World {
         if rebuilt.recovered.torn.is_some() {
             self.tale("torn tails");
         }
-        snapshots::release(&self.disk, &self.keys, &self.recycling()).ok()?;
+        snapshots::release(&self.disk, &self.keys, &self.recycling(), None).ok()?;
         let epoch_min = u32::try_from(self.clock().wall.seconds()).expect("before 2106");
         let settings = writer::Settings { segment_bytes: 0, epoch_min };
         let fingerprint = self.keys.vault.fingerprint();
@@ -924,6 +924,7 @@ impl World {
             spare_segments: 1,
             more_spares: true,
             segment_bytes: 1 << 20,
+            behind_segments_max: 8,
         }
     }
 
@@ -984,7 +985,7 @@ impl World {
         let published = unpublished.publish(&keys.vault);
         disk.mend();
         published.ok()?;
-        let released = snapshots::release(&disk, &keys, &self.recycling()).expect("a good disk");
+        let released = snapshots::release(&disk, &keys, &self.recycling(), None).expect("a good disk");
         *self.tales.entry("segments that were recycled").or_default() += released as u64;
         self.trace(|| format!("snapshot {number} is made; {released} segments are recycled"));
         Some(())

@@ -134,6 +134,8 @@ columns! {
     Unanswered = "unanswered";
     /// The record of the authorization whose time was over.
     Expired = "expired";
+    /// The record of the closed authorization that came back from the history.
+    Recalled = "recalled";
     /// What became of a clearing record.
     Outcome = "outcome";
     /// What a clearing record is for.

@@ -75,6 +75,7 @@ impl Row {
             Event::Cleared(event) => row.cleared(event),
             Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
+            Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
         }
         row
     }

@@ -1,0 +1,56 @@
+//! A closed authorization in full, as it leaves memory and comes back (R9).
+
+use super::action::ActionCode;
+use super::event::Sequence;
+
+/// Everything that is kept of a closed authorization or a tombstone but where it stood. What each field means is said
+/// where the ledger has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// The record that made it.
+    pub sequence: Sequence,
+    /// The record that closed it, or that brought it back last.
+    pub closed_by: Sequence,
+    /// The network's id of the transaction; zero for none.
+    pub network_reference: u64,
+    /// DE 32; zero for none.
+    pub acquirer: u64,
+    /// DE 4, minor units.
+    pub amount: i64,
+    /// What it took, minor units of the account's currency.
+    pub taken: i64,
+    /// What its first answer approved, in the same units.
+    pub answered: i64,
+    /// DE 11.
+    pub stan: u32,
+    /// DE 7, ten digits; zero when not known.
+    pub transmission: u32,
+    /// The ledger's fingerprint of DE 41.
+    pub terminal: u32,
+    /// The ledger's fingerprint of DE 42.
+    pub merchant: u32,
+    /// DE 3.
+    pub processing_code: u32,
+    /// When it was closed, or brought back last; seconds since 1970.
+    pub changed_s: u32,
+    /// When its hold would have ended, seconds since 1970; zero for none.
+    pub hold_until_s: u32,
+    /// The low half of its source network's number.
+    pub network: u16,
+    /// DE 49.
+    pub currency: u16,
+    /// The account's number in its wallet.
+    pub account: u16,
+    /// The outcome of the request.
+    pub action: ActionCode,
+    /// The class of its message with the ledger's marks.
+    pub class: u8,
+    /// The number of the state that it is in.
+    pub state: u8,
+    /// What is known of its two legs, as bits (R4).
+    pub legs: u8,
+    /// DE 37.
+    pub rrn: [u8; 12],
+    /// DE 38; zeros for none.
+    pub approval_code: [u8; 6],
+}
