@@ -46,6 +46,9 @@ use turnpike::domain::request::ApprovalCode;
 /// Visa DE 62.2 of the purchase, and what clearing says of it.
 const VISA_ID: (u8, &str) = (62, "40000000000000000123456789012345");
 const REFERENCE: u64 = 123_456_789_012_345;
+/// Another purchase's.
+const VISA_OTHER_ID: (u8, &str) = (62, "40000000000000000123456789012399");
+const OTHER_REFERENCE: u64 = 123_456_789_012_399;
 /// 63.1, and 63.3 = 3900: an increment.
 const INCREMENT: (u8, &str) = (63, "A0000000023900");
 const APPROVED: (u8, &str) = (39, "00");
@@ -616,5 +619,54 @@ fn r20_what_was_posted_is_known_after_a_restart() {
         let again = post(house.daemon().admin, &file(Format::JsonLines, &records));
         assert_eq!(again["tally"]["repeated"], 20, "{snapshot}: {again}");
         assert_eq!(house.balance(1), (0, 0));
+    }
+}
+
+#[test]
+fn r9_what_has_left_memory_is_matched_and_posted_once() {
+    let (house, directory) = House::fresh(|config| config.ledger.bounds.closed_window_s = 1);
+    let mut peer = house.connect("visa");
+    let admin = house.daemon().admin;
+    let others = [VISA_OTHER_ID, (11, "000007"), (37, "REF000000007")];
+    // One that a message posts, one that clearing posts, and one that is reversed.
+    assert_eq!(peer.ask(200, &with(PURCHASE, &[VISA_ID])).value(39), "00");
+    assert_eq!(peer.ask(100, &with(PURCHASE, &others)).value(39), "00");
+    let other = |number| Presentment { network_reference: OTHER_REFERENCE, ..record(number) };
+    let first = post(admin, &file(Format::Csv, &[other(1)]));
+    assert_eq!(first["tally"]["outcomes"]["captured"], 1, "{first}");
+    std::thread::sleep(Duration::from_millis(2_100));
+    // What comes next lets go of what is over.
+    for n in 0..4 {
+        let stan = format!("{:06}", 20 + n);
+        let rrn = format!("REF{:09}", 20 + n);
+        let fresh = peer.ask(100, &with(PURCHASE, &[(11, &stan), (37, &rrn), (4, "000000000100")]));
+        assert_eq!(fresh.value(39), "00");
+    }
+    let in_memory = house.json("/v1/wallets/1/authorizations");
+    let closed = in_memory["authorizations"].as_array().expect("a list").clone();
+    assert!(closed.iter().all(|entry| entry["state"] == "held"), "all else has left: {in_memory}");
+    let restart = |house: House| {
+        house.drain();
+        House::start(&config(directory.path(), |_| {}), None).expect("a restart")
+    };
+    drop(peer);
+    let mut house = house;
+    for (posted, format) in [(false, Format::JsonLines), (true, Format::Csv)] {
+        let admin = house.daemon().admin;
+        let back = Presentment { function: function(Purpose::Purchase, true), ..other(1) };
+        let state = post(admin, &file(format, &[record(2), other(1), back]));
+        let outcomes: Vec<String> = lines(admin, &state)
+            .iter()
+            .map(|line| line["outcome"].as_str().expect("a text").to_owned())
+            .collect();
+        let expected = if posted {
+            ["repeated", "repeated", "repeated"]
+        } else {
+            ["already-posted", "repeated", "returned"]
+        };
+        assert_eq!(outcomes, expected, "{state}");
+        assert_eq!(house.balance(1), (95_000, 400), "{state}");
+        sums_to_zero(&house);
+        house = restart(house);
     }
 }

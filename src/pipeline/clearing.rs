@@ -3,6 +3,7 @@
 
 use crate::authorizer::clear::Clearing;
 use crate::authorizer::clear::Explanation;
+use crate::domain::card::CardRef;
 use crate::domain::cleared::Cleared;
 use crate::domain::cleared::FilePosted;
 use crate::domain::cleared::slot_of_file;
@@ -11,10 +12,13 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
 use crate::domain::time::Now;
+use crate::history::entry::Entry;
 use crate::ledger::suspense::PostedFile;
 use crate::ledger::suspense::Suspended;
 
 use super::core::Pipeline;
+use super::past::Unknown;
+use super::recall::Keys;
 
 /// What came of a clearing record.
 #[derive(Clone, Debug)]
@@ -50,25 +54,68 @@ impl Pipeline {
         if let Some(before) = self.lock(unknown).suspended_before(unknown, presentment.key().print()) {
             return Posting::Again(before);
         }
+        let (shard, position) = self.locate(presentment.pan);
+        let known = position.map(|position| shard.card(position));
+        let before = known.and_then(|card| shard.cleared_before(card, presentment));
+        let card = known.map(|card| card.reference);
+        drop(shard);
+        let posting = match (before, card) {
+            (Some(before), _) => Posting::Again(before),
+            (None, Some(card)) => self.clear_after_recall(presentment, card, now),
+            (None, None) => self.clear_with(presentment, &[], now),
+        };
+        self.wake_writer();
+        posting
+    }
+
+    /// Posts a record after bringing back what it may be about, itself in another file included (R9). Without a history
+    /// that works it is posted by what is in memory.
+    fn clear_after_recall(&self, presentment: &Presentment, card: CardRef, now: Now) -> Posting {
+        let Some(past) = self.past.get().filter(|_| self.may_look()) else {
+            return self.clear_with(presentment, &[], now);
+        };
+        let mut posting = Posting::Later;
+        let searches = Keys::of_presentment(presentment).searches();
+        let looked = past.look(self, card, &searches, &mut |entries| {
+            posting = self.clear_with(presentment, &entries, now);
+        });
+        match looked {
+            Ok(()) => {
+                self.desk.count_look_up();
+                posting
+            }
+            Err(Unknown::Full(_)) => Posting::Later,
+            Err(Unknown::NotWorking | Unknown::Failed(_)) => {
+                self.desk.count_failure();
+                self.clear_with(presentment, &[], now)
+            }
+        }
+    }
+
+    /// Brings these entries of its card back and decides about a record, under one lock of the shard.
+    fn clear_with(&self, presentment: &Presentment, entries: &[Entry], now: Now) -> Posting {
         let (mut shard, position) = self.locate(presentment.pan);
         if let Some(position) = position {
             shard.expect_card(position);
+            let card = shard.card(position).reference;
+            if self.bring_back(&mut shard, card, entries, &|_, _| true, now).short {
+                let full = !shard.has_room_for_authorization(shard.card(position));
+                return if full { Posting::Full("authorizations") } else { self.not_taken() };
+            }
         }
         let card = position.map(|position| shard.card(position));
         match self.authorizer.clear(presentment, &shard, card) {
             Clearing::Again(before) => Posting::Again(before),
             Clearing::Full(table) => Posting::Full(table),
-            Clearing::New(event, explanation) => {
-                let committed = self.commit(&mut shard, &Event::Cleared(event), now);
-                drop(shard);
-                self.wake_writer();
-                match committed {
-                    Some((sequence, _)) => Posting::Done(sequence, event, explanation),
-                    None if self.has_failed() => Posting::Failed,
-                    None => Posting::Later,
-                }
-            }
+            Clearing::New(event, explanation) => match self.commit(&mut shard, &Event::Cleared(event), now) {
+                Some((sequence, _)) => Posting::Done(sequence, event, explanation),
+                None => self.not_taken(),
+            },
         }
+    }
+
+    fn not_taken(&self) -> Posting {
+        if self.has_failed() { Posting::Failed } else { Posting::Later }
     }
 
     /// Whether the disk is so far behind that clearing should wait: it can, and requests cannot.

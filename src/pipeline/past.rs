@@ -107,9 +107,6 @@ struct Inner<S: Storage> {
     time: Timestamp,
 }
 
-/// Journals something: its record and that one's time, or `None` when the journal has no room.
-pub(super) type Commit<'c> = &'c mut dyn FnMut() -> Option<(Sequence, Timestamp)>;
-
 /// What a look-up is done with, whatever the disk is.
 pub(super) trait Memory: Send + Sync {
     /// Finds the entries of a card that are like one of these, each once, oldest first, and hands them to `then` while
@@ -121,11 +118,6 @@ pub(super) trait Memory: Send + Sync {
         searches: &[Search],
         then: &mut dyn FnMut(Vec<Entry>),
     ) -> Result<(), Unknown>;
-
-    fn clearing_key(&self, key: u128) -> Result<Option<Sequence>, Unknown>;
-
-    /// Runs `commit`, which journals what posts a clearing record, and keeps that record's key.
-    fn keep_clearing_key(&self, pipeline: &Pipeline, key: u128, commit: Commit<'_>) -> Result<bool, Unknown>;
 
     fn works(&self) -> bool;
 }
@@ -410,26 +402,6 @@ where
         entries.sort_by_key(|entry| entry.authorization.sequence);
         then(entries);
         Ok(())
-    }
-
-    fn clearing_key(&self, key: u128) -> Result<Option<Sequence>, Unknown> {
-        self.read(|history| history.clearing_key(key))
-    }
-
-    fn keep_clearing_key(&self, pipeline: &Pipeline, key: u128, commit: Commit<'_>) -> Result<bool, Unknown> {
-        let mut inner = self.working()?;
-        if !inner.history.has_room_for_clearing_key() {
-            self.flush_inner(&mut inner, pipeline, Duration::from_millis(100))?;
-        }
-        if !inner.history.has_room_for_clearing_key() {
-            return Err(Full.into());
-        }
-        // No flush comes between the two, so none says that this record's key is contained when it is not.
-        let Some((by, time)) = commit() else { return Ok(false) };
-        inner.history.insert_clearing_key(Day::of(time), key, by)?;
-        inner.newest = inner.newest.max(by);
-        inner.time = inner.time.max(time);
-        Ok(true)
     }
 
     fn works(&self) -> bool {

@@ -6,6 +6,7 @@
 use crate::domain::card::CardIdentity;
 use crate::domain::card::CardRef;
 use crate::domain::card::Pan;
+use crate::domain::clearing::Presentment;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Recalled;
@@ -18,7 +19,6 @@ use crate::domain::request::OriginalData;
 use crate::domain::request::ReversalRequest;
 use crate::domain::request::Stan;
 use crate::domain::time::Now;
-use crate::domain::time::Timestamp;
 use crate::history::entry::Entry;
 use crate::history::search::Search;
 use crate::ledger::authorization::Authorization;
@@ -94,8 +94,21 @@ impl Keys {
         }
     }
 
+    /// What a clearing record has of them. Its own entry, and that of its presentment, are found by the acquirer
+    /// reference ([`ledger::clearing`](crate::ledger::clearing)).
+    #[must_use]
+    pub fn of_presentment(presentment: &Presentment) -> Self {
+        Self {
+            network: presentment.network.0 as u16,
+            network_reference: presentment.network_reference,
+            stans: [Some(Stan(presentment.key().arn_print().0 as u32)), None],
+            rrn: presentment.rrn.0,
+            approval_code: presentment.approval_code,
+        }
+    }
+
     /// One search for each of them.
-    fn searches(&self) -> Vec<Search> {
+    pub(super) fn searches(&self) -> Vec<Search> {
         let of_network = || Search { network: Some(self.network), ..Search::default() };
         let reference = (self.network_reference != 0).then_some(self.network_reference);
         let rrn = (self.rrn != [b' '; 12]).then_some(self.rrn);
@@ -197,45 +210,6 @@ impl Pipeline {
         }
     }
 
-    /// Brings back what a card has that is like any of these keys, for a caller that decides by itself. Not for threads
-    /// that serve sockets: it may take as long as the disk does.
-    ///
-    /// # Errors
-    /// The history does not work, or has failed now. Nothing was brought back.
-    pub fn recall(&self, card: CardRef, keys: &Keys, now: Now) -> Result<Brought, Unknown> {
-        let past = self.past.get().ok_or(Unknown::NotWorking)?;
-        let mut brought = Brought::default();
-        past.look(self, card, &keys.searches(), &mut |entries| {
-            let mut shard = self.lock(Slot::of_card(card));
-            brought = self.bring_back(&mut shard, card, &entries, &|_, _| true, now);
-        })?;
-        self.desk.count_look_up();
-        self.wake_writer();
-        Ok(brought)
-    }
-
-    /// The record that posted the clearing record with this key (R20), if it is older than memory.
-    ///
-    /// # Errors
-    /// The history does not work, or has failed now.
-    pub fn clearing_key(&self, key: u128) -> Result<Option<Sequence>, Unknown> {
-        self.past.get().ok_or(Unknown::NotWorking)?.clearing_key(key)
-    }
-
-    /// Runs `commit`, which journals what posts a clearing record and tells its record and that one's time, and keeps
-    /// the clearing record's key (R20). False when `commit` could not. A start has to tell the keys of records after
-    /// what the history contains again.
-    ///
-    /// # Errors
-    /// The history does not work, or has failed now, or has no room; then nothing was journaled.
-    pub fn keep_clearing_key(
-        &self,
-        key: u128,
-        commit: &mut dyn FnMut() -> Option<(Sequence, Timestamp)>,
-    ) -> Result<bool, Unknown> {
-        self.past.get().ok_or(Unknown::NotWorking)?.keep_clearing_key(self, key, commit)
-    }
-
     fn card_of(&self, pan: Pan) -> Option<CardRef> {
         let (shard, position) = self.locate(pan);
         position.map(|position| shard.card(position).reference)
@@ -251,7 +225,7 @@ impl Pipeline {
     }
 
     /// Journals and applies what of these entries is not in memory, oldest first, so that the newest stays longest.
-    fn bring_back(
+    pub(super) fn bring_back(
         &self,
         shard: &mut Shard,
         card: CardRef,
