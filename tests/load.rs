@@ -108,6 +108,8 @@ fn bad_input_is_named_before_anything_is_sent() {
             "`fast` is no rate; write messages a second as 5000, 50k or 1.5M",
         ),
         (format!("{target} --ramp 0..5k"), 2, "sends nothing"),
+        (format!("{target} --mix rebate=1"), 2, "`rebate` is no kind of traffic; the kinds are purchase"),
+        (format!("{target} --prepare --messages 5 --mix life"), 2, "messages of life cycles follow answers"),
         (format!("{target} --warm-up 5s --for 5s"), 2, "nothing would be measured"),
         (format!("{target} --baseline {}", partial.display()), 65, "is a partial report"),
         (format!("{target} --baseline /nowhere/old.json"), 65, "/nowhere/old.json: No such file"),
