@@ -450,8 +450,7 @@ fn r9_a_killed_daemon_finds_what_had_left_memory() {
     let (code, told) = process.command(["history", "verify"]);
     assert_eq!(code, Some(0), "{told}");
     let of = |told: &str, name: &str| {
-        let line = told.lines().find_map(|line| line.strip_prefix(name)).expect("a line").trim().to_owned();
-        line
+        told.lines().find_map(|line| line.strip_prefix(name)).expect("a line").trim().to_owned()
     };
     let (code, rebuilt) = process.command(["history", "rebuild"]);
     assert_eq!(code, Some(0), "{rebuilt}");
@@ -471,7 +470,7 @@ fn sold_and_gone(data: &Path) {
 }
 
 /// A reversal of it, 0420 or 0421.
-fn undo<'v>(original: &'v str) -> Vec<(u8, &'v str)> {
+fn undo(original: &str) -> Vec<(u8, &str)> {
     with(PURCHASE, &[(11, "000002"), (14, ""), (90, original)])
 }
 
