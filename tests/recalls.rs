@@ -450,8 +450,7 @@ fn r9_a_killed_daemon_finds_what_had_left_memory() {
     let (code, told) = process.command(["history", "verify"]);
     assert_eq!(code, Some(0), "{told}");
     let of = |told: &str, name: &str| {
-        let line = told.lines().find_map(|line| line.strip_prefix(name)).expect("a line").trim().to_owned();
-        line
+        told.lines().find_map(|line| line.strip_prefix(name)).expect("a line").trim().to_owned()
     };
     let (code, rebuilt) = process.command(["history", "rebuild"]);
     assert_eq!(code, Some(0), "{rebuilt}");
@@ -471,7 +470,7 @@ fn sold_and_gone(data: &Path) {
 }
 
 /// A reversal of it, 0420 or 0421.
-fn undo<'v>(original: &'v str) -> Vec<(u8, &'v str)> {
+fn undo(original: &str) -> Vec<(u8, &str)> {
     with(PURCHASE, &[(11, "000002"), (14, ""), (90, original)])
 }
 
@@ -660,4 +659,40 @@ fn r4_a_reversal_goes_before_the_request_that_comes_right_behind_it() {
         assert_eq!(house.balance(1), FREE);
         assert_eq!(house.metric("turnpike_history_look_ups_total"), 50);
     }
+}
+
+#[test]
+fn r5_repeats_that_wait_side_by_side_undo_once_and_one_whose_socket_is_gone_still_does() {
+    let sale = original(200, "000001");
+    let directory = tempfile::tempdir().expect("a directory");
+    sold_and_gone(directory.path());
+    let house = start(directory.path());
+    let mut peers: Vec<Peer> = (0..4).map(|_| house.connect("visa")).collect();
+    for round in 0..10 {
+        for (n, peer) in peers.iter_mut().enumerate() {
+            peer.send(if round + n == 0 { 420 } else { 421 }, &undo(&sale));
+        }
+    }
+    let draining = house.begin_drain();
+    for peer in &mut peers {
+        // The drain's sign-off comes in between.
+        let answers = std::iter::from_fn(|| peer.receive()).filter(|answer| answer.mti != 800).take(10);
+        let answered = answers.filter(|answer| answer.outcome() == (430, "00")).count();
+        assert_eq!(answered, 10);
+    }
+    drop(peers);
+    draining.end();
+    let house = start(directory.path());
+    assert_eq!(house.balance(1), FREE);
+    let mut peer = house.connect("visa");
+    let again = with(PURCHASE, &[(11, "000031"), (37, "REF000000031")]);
+    assert_eq!(peer.ask(200, &again).outcome(), (210, "00"));
+    push_out(&mut peer, &mut 3_000);
+    let sale = original(200, "000031");
+    peer.send(420, &with(&again, &[(11, "000032"), (14, ""), (90, &sale)]));
+    drop(peer);
+    eventually("it is given back", || house.balance(1) == FREE);
+    drop(house.drain());
+    let recalled = records_by_kind(directory.path())["recalled"];
+    assert_eq!(recalled, 2, "each sale came back once");
 }
