@@ -90,7 +90,6 @@ use turnpike::pipeline::past;
 use turnpike::pipeline::past::Past;
 use turnpike::pipeline::past::Standing;
 use turnpike::pipeline::past::Unknown;
-use turnpike::pipeline::recall;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::NotSet;
@@ -930,49 +929,4 @@ fn r9_what_was_not_fetched_in_time_is_known_to_be_missing() {
     assert!(matches!(past.flush(&house.pipeline, Duration::ZERO), Err(Unknown::NotWorking)));
     let (rebuilt, told) = restored_telling(&house.memory, 1, contained_to);
     assert!(rebuilt.told_after <= contained_to && told.len() > NOTED, "a start feeds it again");
-}
-
-#[test]
-fn r20_a_caller_brings_back_by_keys_and_keeps_those_of_clearing_records() {
-    let mut traffic = Traffic::new(21);
-    let mut house = House::new(4, &mut traffic);
-    let history = History::open(house.memory.clone(), index::Settings::default()).expect("a good disk");
-    let past = Arc::new(Past::new(history));
-    Past::join(&past, &house.pipeline);
-    (0..400).for_each(|_| traffic.step(&house.pipeline));
-    house.sync();
-    let left = restored_telling(&house.memory, 4, Sequence(0)).1;
-    let oldest = left.iter().find(|departed| departed.authorization.stan != 0).expect("something left");
-    let older = &oldest.authorization;
-    let stans = [Some(Stan(older.stan)), None];
-    let keys = recall::Keys { network: older.network, stans, ..recall::Keys::default() };
-    let brought = house.pipeline.recall(oldest.card, &keys, traffic.now).expect("it works");
-    assert!(brought.back > 0 && !brought.short && brought.last == house.pipeline.appended(), "{brought:?}");
-    let again = house.pipeline.recall(oldest.card, &keys, traffic.now).expect("it works");
-    assert_eq!(again.back, 0, "it is here already");
-    house.sync();
-    let rebuilt = restored(&house.memory, 7, 16).expect("a whole journal");
-    assert_eq!(rebuilt.books.state_hash(), house.hash());
-    // The key of a clearing record goes with the record that posted it.
-    let key = u128::from(traffic.random.next()) << 64 | 7;
-    assert_eq!(house.pipeline.clearing_key(key), Ok(None));
-    let (now, stands) = (traffic.now, house.pipeline.wallet(WalletId(1)).expect("the wallet").0);
-    let status = if stands == WalletStatus::Active { WalletStatus::Frozen } else { WalletStatus::Active };
-    let mut post = || {
-        let posted = house.pipeline.set_wallet_status(WalletId(1), status, now);
-        posted.ok().map(|sequence| (sequence, now.wall))
-    };
-    assert_eq!(house.pipeline.keep_clearing_key(key, &mut post), Ok(true));
-    let posted = house.pipeline.appended();
-    assert_eq!(house.pipeline.keep_clearing_key(key + 1, &mut || None), Ok(false));
-    let before = past.contained_to();
-    let flushed = past.flush(&house.pipeline, Duration::ZERO).expect("it works");
-    assert!(flushed == before && before < posted, "what is not durable is not written");
-    house.sync();
-    assert_eq!(past.flush(&house.pipeline, Duration::ZERO), Ok(posted));
-    drop(past);
-    let history = History::open(house.memory.after(Crash::LoseUnsynced), index::Settings::default());
-    let history = history.expect("a good disk");
-    assert_eq!(history.clearing_key(key), Ok(Some(posted)));
-    assert_eq!(history.clearing_key(key + 1), Ok(None));
 }
