@@ -23,6 +23,7 @@ use harness::network_code;
 use harness::reject;
 use harness::with;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::cleared::Clearance;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::pipeline::notice::Reason;
 use turnpike::pipeline::tally::MTIS;
@@ -225,7 +226,8 @@ fn no_label_takes_its_value_from_a_peer() {
                     let tables = ["wallets", "cards", "authorizations", "limits", "controls", "counted"];
                     tables.contains(&value)
                 }
-                "side" => ["wallets", "funding", "settlement"].contains(&value),
+                "outcome" => value == "repeated" || Clearance::ALL.iter().any(|(_, known)| *known == value),
+                "side" => ["wallets", "funding", "settlement", "suspense"].contains(&value),
                 "currency" => ["840", "978"].contains(&value),
                 "version" => value == env!("CARGO_PKG_VERSION"),
                 "le" => value == "+Inf" || value.parse::<f64>().is_ok(),

@@ -419,6 +419,7 @@ impl Daemon {
                 let _ = worker.join();
             }
             history();
+            pipeline.take_no_more();
             pipeline.close();
             writer.join()
         });

@@ -194,7 +194,8 @@ impl Connection<'_> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.surroundings.durable.mark_unchanged();
         loop {
-            let waits = self.channel.waits();
+            // A message that waits for a look-up does not wait for the disk, of which nothing more may come.
+            let parked = self.channel.waiting() > 0;
             self.is_unread = self.is_full();
             let reads = !self.half_closed && !self.is_unread;
             let turn = self.input.len().min(self.filled + self.turn_bytes());
@@ -204,7 +205,7 @@ impl Connection<'_> {
                     Ok(()) => self.after_call(),
                     Err(_) => Some(Close::Drained),
                 },
-                changed = self.surroundings.durable.changed(), if waits || self.is_unread => match changed {
+                changed = self.surroundings.durable.changed(), if parked || self.is_unread => match changed {
                     Ok(()) => { self.release(); None }
                     Err(_) => Some(Close::Drained),
                 },

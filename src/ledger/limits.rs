@@ -589,12 +589,6 @@ impl Limits {
     pub(super) fn gates(&self, subject: Subject) -> impl Iterator<Item = &Gate> {
         self.gates_of(subject).into_iter().filter(|at| *at != NONE).map(|at| self.gates.at(at))
     }
-
-    /// What was counted of an authorization, the latest first.
-    pub(super) fn counted_of(&self, authorization: Sequence) -> impl Iterator<Item = &Counted> {
-        let newest = self.newest_of(authorization).map(|at| self.counted.at(at));
-        std::iter::successors(newest, |entry| (entry.older != NONE).then(|| self.counted.at(entry.older)))
-    }
 }
 
 #[cfg(test)]

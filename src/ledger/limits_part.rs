@@ -1,4 +1,5 @@
-//! What limits have counted of an authorization, where a part of it is posted by a record of its own (R18, R20).
+//! What limits have counted of one authorization, and where it goes when a part of it is posted by a record of its own
+//! (R18, R20).
 
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
@@ -10,6 +11,12 @@ use super::limits::Owners;
 use super::slab::NONE;
 
 impl Limits {
+    /// What was counted of an authorization, the latest first.
+    pub(super) fn counted_of(&self, authorization: Sequence) -> impl Iterator<Item = &Counted> {
+        let newest = self.newest_of(authorization).map(|at| self.counted.at(at));
+        std::iter::successors(newest, |entry| (entry.older != NONE).then(|| self.counted.at(entry.older)))
+    }
+
     /// Gives as much of what was counted of an authorization as its part takes to the record that posts the part, in
     /// the window in which it was counted, so that a reversal of the part gives it back there. What the part takes
     /// beyond that is counted with it. Nothing happens where the authorization was not counted.

@@ -96,6 +96,8 @@ pub(super) struct Window {
     short_of_room: AtomicBool,
     /// No more records will come.
     pub(super) closing: AtomicBool,
+    /// Nor are they taken.
+    pub(super) over: AtomicBool,
 }
 
 /// What is done about a message.
@@ -160,6 +162,7 @@ impl Pipeline {
                 failed: AtomicBool::new(false),
                 short_of_room: AtomicBool::new(false),
                 closing: AtomicBool::new(false),
+                over: AtomicBool::new(false),
             },
             parked: AtomicUsize::new(0),
             expiring: Expiring::default(),
@@ -288,13 +291,16 @@ impl Pipeline {
         }
     }
 
-    /// Appends an event to the journal's buffer. `None` when there is no room, or the journal has failed or is closed;
-    /// then nothing has changed.
+    /// Appends an event to the journal's buffer. `None` when there is no room, or the journal has failed or takes no
+    /// more; then nothing has changed.
     fn append(&self, event: &Event, now: Now) -> Option<(Sequence, Timestamp)> {
-        if self.has_failed() || self.window.closing.load(Ordering::Acquire) {
+        if self.has_failed() {
             return None;
         }
         let mut journal = self.journal.lock();
+        if self.window.over.load(Ordering::Acquire) {
+            return None;
+        }
         if journal.is_empty() {
             self.window.filling_since.store(now.elapsed_ns, Ordering::Relaxed);
         }

@@ -45,6 +45,13 @@ impl Pipeline {
         }
     }
 
+    /// Takes no more records, from whatever thread: what is in memory from now on is what will be on disk.
+    pub fn take_no_more(&self) {
+        self.window.over.store(true, Ordering::Release);
+        // Whoever is appending has the lock; whoever comes later sees it.
+        let _journal = self.journal.lock();
+    }
+
     /// Says that no more records will come: the writer makes the last ones durable and returns.
     pub fn close(&self) {
         self.window.closing.store(true, Ordering::Release);
