@@ -19,6 +19,13 @@ use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
+use turnpike::domain::cleared::FilePosted;
+use turnpike::domain::clearing::Arn;
+use turnpike::domain::clearing::Function;
+use turnpike::domain::clearing::Part;
+use turnpike::domain::clearing::Presentment;
+use turnpike::domain::clearing::Purpose;
+use turnpike::domain::clearing::Usage;
 use turnpike::domain::control::Control;
 use turnpike::domain::control::Rule;
 use turnpike::domain::event::Bounds;
@@ -82,6 +89,7 @@ use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::restore::Restoring;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::state_hash::StateHash;
+use turnpike::pipeline::clearing::Posting;
 use turnpike::pipeline::core::Admission;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::gate::Policy;
@@ -232,6 +240,7 @@ impl Traffic {
                 pipeline.set_wallet_status(wallet, status, self.now).expect("the wallet");
             }
             9 => self.restrict(pipeline, wallet),
+            10 | 11 if !self.sent.is_empty() => self.clear(pipeline),
             3..=8 if !self.sent.is_empty() => self.reverse(pipeline),
             _ => self.authorize(pipeline),
         }
@@ -278,6 +287,55 @@ impl Traffic {
         let admission = Admission { new: true, wait: true };
         let _answer = pipeline.authorize(&request, admission, self.now, self.now);
         self.sent.push(request);
+    }
+
+    /// A clearing record of a purchase or of nothing, in part, of another amount, or reversed; and how far its file is.
+    fn clear(&mut self, pipeline: &Pipeline) {
+        let which = self.random.below(self.sent.len() as u64) as usize;
+        let request = self.sent[which];
+        let r = &mut self.random;
+        let purpose =
+            if request.processing_code.kind().is_credit() { Purpose::Refund } else { Purpose::Purchase };
+        let (reversal, second, unknown) = (r.one_in(6), r.one_in(12), r.one_in(12));
+        let usage = if second { Usage::Second } else { Usage::First };
+        let arn = format!("2444500{:016}", if r.one_in(4) { which as u64 } else { r.next() % 1_000_000 });
+        let presentment = Presentment {
+            network: request.key.network,
+            function: Function { purpose, reversal, usage, code: 501 },
+            part: if r.one_in(4) { Part::Partial } else { Part::Whole },
+            pan: if unknown {
+                Pan::from_value(5_000_000_000_000_000 + r.below(9), 16).expect("a number")
+            } else {
+                request.pan
+            },
+            arn: Arn::new(*arn.as_bytes().first_chunk().expect("23 digits")).expect("digits"),
+            amount: if r.one_in(3) {
+                Money::new(1 + r.below(20_000) as i64, request.amount.currency)
+            } else {
+                request.amount
+            },
+            billing: None,
+            settlement: None,
+            authorized: None,
+            approval_code: None,
+            network_reference: request.key.network_reference,
+            rrn: request.key.rrn,
+            stan: None,
+            terminal: request.key.terminal,
+            merchant: request.key.merchant,
+            mcc: request.mcc,
+            country: Text::from_ascii(b"US"),
+            acquirer: request.key.acquirer,
+            local_date: None,
+            local_time: None,
+        };
+        if let Posting::Done(..) = pipeline.clear(&presentment, self.now) {
+            let again = pipeline.clear(&presentment, self.now);
+            assert!(matches!(again, Posting::Again(_)), "{again:?} of {presentment:?}");
+        }
+        let posted =
+            FilePosted::new(u128::from(self.random.below(50)) << 64, self.random.below(1_000), 1_000);
+        let _noted = pipeline.note_file(&posted, self.now);
     }
 
     fn reverse(&mut self, pipeline: &Pipeline) {
