@@ -224,44 +224,6 @@ fn drop_page_cache(directory: &Path) {
     }
 }
 
-/// A fifth as many clearing keys as entries, in a history of their own.
-fn clearing_keys(directory: &Path, keys: u64) {
-    let _ = fs::remove_dir_all(directory);
-    let disk = Disk::open(directory).expect("a directory");
-    let mut history = History::open(disk, Settings::default()).expect("an empty history");
-    let key = |number: u64| u128::from(mixed(number)) << 64 | u128::from(mixed(!number));
-    let began = Instant::now();
-    for number in 0..keys {
-        let (day, record) =
-            (Day(FIRST_DAY + (number * DAYS / keys) as u32), Sequence(1_000_000_000 + number * 9));
-        if history.insert_clearing_key(day, key(number), record).is_err() {
-            history.flush(Sequence(number)).expect("a good disk");
-            history.insert_clearing_key(day, key(number), record).expect("room");
-        }
-    }
-    history.flush(Sequence(keys)).expect("a good disk");
-    while history.merge_step(MERGE_STEP_BYTES).expect("a good disk").more {}
-    let (took, facts) = (began.elapsed(), history.facts());
-    println!(
-        "clearing keys: {keys} in {:.2} M/s with merging; {} runs, {:.1} bytes a key on disk, {:.2} resident",
-        per_second(keys, took) / 1e6,
-        facts.runs,
-        facts.bytes_on_disk as f64 / keys as f64,
-        facts.bytes_resident as f64 / keys as f64,
-    );
-    for (name, from, there) in [("there", 0, true), ("not there", keys, false)] {
-        let looks = 200_000;
-        let began = Instant::now();
-        for n in 0..looks {
-            let found = history.clearing_key(key(from + mixed(n) % keys)).expect("whole runs");
-            assert_eq!(found.is_some(), there);
-        }
-        println!("clearing keys, {name}: {:.0} look-ups/s", per_second(looks, began.elapsed()));
-    }
-    drop(history);
-    let _ = fs::remove_dir_all(directory);
-}
-
 fn main() {
     let entries = std::env::var("TURNPIKE_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
     let entries: u64 = entries.unwrap_or(10_000_000);
@@ -303,5 +265,4 @@ fn main() {
     }
     drop(history);
     let _ = fs::remove_dir_all(&directory);
-    clearing_keys(&directory, entries / 5);
 }

@@ -918,7 +918,7 @@ fn has(history: &History<Memory>, departed: &Departed) -> bool {
 
 #[test]
 fn r9_what_left_memory_is_in_the_history_after_any_crash() {
-    let small = index::Settings { entries_max: 40, clearing_keys_max: 1 };
+    let small = index::Settings { entries_max: 40 };
     for seed in 0..cases() {
         let mut traffic = Traffic::new(seed);
         let shards = LAYOUTS[seed as usize % LAYOUTS.len()];

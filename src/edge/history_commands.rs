@@ -162,7 +162,6 @@ fn is_there(history: &History<Disk>, departed: &Departed) -> Result<bool, Histor
 fn tell(facts: &Facts) {
     let oldest = facts.oldest_day.map_or("none".to_owned(), |day| day.to_string());
     say(format!("entries         {}", facts.entries));
-    say(format!("clearing keys   {}", facts.clearing_keys));
     say(format!("runs            {} of {} bytes", facts.runs, facts.bytes_on_disk));
     say(format!("oldest day      {oldest}"));
     say(format!("contained to    record {}", facts.contained_to.0));

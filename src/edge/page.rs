@@ -170,7 +170,6 @@ impl Page {
         self.gauge("turnpike_history_working", plain(u8::from(status.works())));
         self.gauge("turnpike_history_entries", plain(facts.entries));
         self.gauge("turnpike_history_entries_unflushed", plain(facts.entries_unflushed));
-        self.gauge("turnpike_history_clearing_keys", plain(facts.clearing_keys));
         self.gauge("turnpike_history_runs", plain(facts.runs));
         self.gauge("turnpike_history_disk_bytes", plain(facts.bytes_on_disk));
         self.gauge("turnpike_history_resident_bytes", plain(facts.bytes_resident));

@@ -16,6 +16,10 @@
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::entry;
+use super::entry::COLUMNS;
+use super::entry::Row;
+
 /// Bytes of a block.
 pub(super) const BLOCK_BYTES: usize = 16 * 1024;
 const MAGIC: [u8; 4] = *b"TPKR";
@@ -23,48 +27,40 @@ const CHECKSUM_BYTES: usize = 16;
 const HEADER_BYTES: usize = 32;
 /// Of each column, before the values.
 const COLUMN_BYTES: usize = 9;
+const VALUES_AT: usize = HEADER_BYTES + COLUMNS * COLUMN_BYTES;
 /// A number is read as eight bytes, whatever its width, so as many must follow the last one.
 const FILLING_BYTES: usize = 8;
 
 /// Gathers rows until a block is full.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Builder {
-    columns: usize,
-    rows: Vec<u64>,
+    rows: Vec<Row>,
     /// For each column the least and the greatest number.
-    ranges: Vec<(u64, u64)>,
+    ranges: [(u64, u64); COLUMNS],
 }
 
 impl Builder {
-    pub(super) fn new(columns: usize) -> Self {
-        Self { columns, rows: Vec::new(), ranges: Vec::with_capacity(columns) }
-    }
-
-    const fn len(&self) -> usize {
-        self.rows.len() / self.columns
-    }
-
     pub(super) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Takes a row; `false` when there is no room for it, and nothing is changed.
-    pub(super) fn push(&mut self, row: &[u64]) -> bool {
+    pub(super) fn push(&mut self, row: &Row) -> bool {
         if self.is_empty() {
-            self.ranges.extend(row.iter().map(|number| (*number, *number)));
+            self.ranges = row.map(|number| (number, number));
         }
         let widths = self.ranges.iter().zip(row);
         let bytes: usize =
             widths.map(|((low, high), number)| width((*high).max(*number) - (*low).min(*number))).sum();
-        let fixed = HEADER_BYTES + self.columns * COLUMN_BYTES + FILLING_BYTES;
-        if fixed + bytes * (self.len() + 1) > BLOCK_BYTES || self.len() + 1 > usize::from(u16::MAX) {
+        let rows = self.rows.len() + 1;
+        if VALUES_AT + bytes * rows + FILLING_BYTES > BLOCK_BYTES || rows > usize::from(u16::MAX) {
             return false;
         }
         for ((low, high), number) in self.ranges.iter_mut().zip(row) {
             *low = (*low).min(*number);
             *high = (*high).max(*number);
         }
-        self.rows.extend_from_slice(row);
+        self.rows.push(*row);
         true
     }
 
@@ -73,8 +69,8 @@ impl Builder {
         let start = out.len();
         out.extend_from_slice(&[0; CHECKSUM_BYTES]);
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&(self.columns as u16).to_le_bytes());
-        out.extend_from_slice(&(self.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(COLUMNS as u16).to_le_bytes());
+        out.extend_from_slice(&(self.rows.len() as u16).to_le_bytes());
         out.extend_from_slice(&index.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         for (low, _) in &self.ranges {
@@ -83,15 +79,14 @@ impl Builder {
         out.extend(self.ranges.iter().map(|(low, high)| width(high - low) as u8));
         for (column, (low, high)) in self.ranges.iter().enumerate() {
             let width = width(high - low);
-            for number in self.rows.iter().skip(column).step_by(self.columns) {
-                out.extend_from_slice(&(number - low).to_le_bytes()[..width]);
+            for row in &self.rows {
+                out.extend_from_slice(&(row[column] - low).to_le_bytes()[..width]);
             }
         }
         out.resize(start + BLOCK_BYTES, 0);
         let checksum = checksum(&out[start..], run);
         out[start..start + CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
         self.rows.clear();
-        self.ranges.clear();
     }
 }
 
@@ -105,7 +100,7 @@ fn checksum(block: &[u8], run: u64) -> u128 {
 }
 
 /// One column of a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Column {
     least: u64,
     at: usize,
@@ -117,13 +112,13 @@ struct Column {
 #[derive(Debug)]
 pub(super) struct Block {
     bytes: Vec<u8>,
-    columns: Vec<Column>,
+    columns: Box<[Column; COLUMNS]>,
     rows: usize,
 }
 
 impl Block {
     /// Takes the bytes of a block; says what is wrong with them.
-    pub(super) fn read(bytes: Vec<u8>, run: u64, index: u32, columns: usize) -> Result<Self, &'static str> {
+    pub(super) fn read(bytes: Vec<u8>, run: u64, index: u32) -> Result<Self, &'static str> {
         let number = |at: usize, length: usize| {
             bytes[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte))
         };
@@ -133,28 +128,28 @@ impl Block {
         if number(0, CHECKSUM_BYTES) != checksum(&bytes, run) {
             return Err("a block does not fit its checksum");
         }
-        let foreign = bytes[16..20] != MAGIC || number(20, 2) as usize != columns;
+        let foreign = bytes[16..20] != MAGIC || number(20, 2) as usize != COLUMNS;
         if foreign || number(24, 4) as u32 != index {
             return Err("a block is not the one that belongs here");
         }
         let rows = number(22, 2) as usize;
-        let mut at = HEADER_BYTES + columns * COLUMN_BYTES;
-        let mut read = Vec::with_capacity(columns);
-        for column in 0..columns {
+        let mut at = VALUES_AT;
+        let mut columns = Box::new([Column::default(); COLUMNS]);
+        for (column, read) in columns.iter_mut().enumerate() {
             let least = number(HEADER_BYTES + column * 8, 8) as u64;
-            let width = usize::from(bytes[HEADER_BYTES + columns * 8 + column]);
+            let width = usize::from(bytes[HEADER_BYTES + COLUMNS * 8 + column]);
             let mask = match width {
                 0 => 0,
                 1..=8 => u64::MAX >> (64 - 8 * width),
                 _ => return Err("a block has a column that none has"),
             };
-            read.push(Column { least, at, width, mask });
+            *read = Column { least, at, width, mask };
             at += width * rows;
         }
         if rows == 0 || at + FILLING_BYTES > BLOCK_BYTES {
             return Err("a block has more rows than fit in it, or none");
         }
-        Ok(Self { bytes, columns: read, rows })
+        Ok(Self { bytes, columns, rows })
     }
 
     pub(super) const fn rows(&self) -> usize {
@@ -167,10 +162,8 @@ impl Block {
     }
 
     /// All of them.
-    pub(super) fn numbers(&self, row: usize, into: &mut [u64]) {
-        for (into, column) in into.iter_mut().zip(&self.columns) {
-            *into = self.number(*column, row);
-        }
+    pub(super) fn numbers(&self, row: usize) -> Row {
+        std::array::from_fn(|column| self.value(column, row))
     }
 
     fn number(&self, column: Column, row: usize) -> u64 {
@@ -181,7 +174,7 @@ impl Block {
     }
 
     pub(super) fn key(&self, row: usize) -> u128 {
-        super::entry::key(self.value(0, row), self.value(1, row))
+        entry::key_of(self.value(entry::CARD, row), self.value(entry::MADE, row))
     }
 
     /// The first row whose key is not below this one; how many rows there are when there is none.
@@ -208,43 +201,70 @@ impl Block {
 mod tests {
     use super::*;
 
-    fn block(rows: &[[u64; 3]]) -> (Block, Vec<u8>, usize) {
-        let mut builder = Builder::new(3);
-        let taken = rows.iter().take_while(|row| builder.push(&row[..])).count();
+    /// The key, and a number in the last column; the others are as the key tells.
+    fn row(card: u64, made: u64, last: u64) -> Row {
+        let mut row = [card; COLUMNS];
+        (row[entry::MADE], row[COLUMNS - 1]) = (made, last);
+        row
+    }
+
+    fn block(rows: &[Row]) -> (Block, Vec<u8>, usize) {
+        let mut builder = Builder::default();
+        let taken = rows.iter().take_while(|row| builder.push(row)).count();
         let mut bytes = Vec::new();
         builder.write(9, 4, &mut bytes);
         assert!(builder.is_empty());
-        (Block::read(bytes.clone(), 9, 4, 3).expect("a whole block"), bytes, taken)
+        (Block::read(bytes.clone(), 9, 4).expect("a whole block"), bytes, taken)
     }
 
     #[test]
     fn rows_come_back_whatever_their_width() {
         let steps = [0, 1, 250, 70_000, 1 << 40, u64::MAX / 20_000];
         for step in steps {
-            let rows: Vec<[u64; 3]> = (0..20_000).map(|n| [5, n, u64::MAX - n * step]).collect();
+            let rows: Vec<Row> = (0..20_000).map(|n| row(5, n, u64::MAX - n * step)).collect();
             let (block, _, taken) = block(&rows);
             assert_eq!(block.rows(), taken);
             for (n, row) in rows[..taken].iter().enumerate() {
-                assert_eq!([0, 1, 2].map(|column| block.value(column, n)), *row);
+                assert_eq!(block.numbers(n), *row);
+                assert!((0..COLUMNS).all(|column| block.value(column, n) == row[column]));
                 assert_eq!(block.seek(block.key(n)), n);
             }
             assert_eq!((block.seek(0), block.seek(u128::MAX)), (0, taken));
             let widest = width(taken as u64 * step);
-            assert!(taken >= 20_000 || (taken + 1) * (2 + widest) > BLOCK_BYTES - 100, "{step}: {taken}");
+            assert!(taken >= 20_000 || (taken + 1) * (2 + widest) > BLOCK_BYTES - 300, "{step}: {taken}");
         }
     }
 
     #[test]
     fn no_bit_may_change() {
-        let (_, bytes, _) = block(&[[1, 2, 3], [1, 3, 300], [7, 0, 0]]);
-        for bit in (0..200 * 8).chain((200..BLOCK_BYTES).step_by(97).map(|byte| byte * 8)) {
+        let (_, bytes, _) = block(&[row(1, 2, 3), row(1, 3, 300), row(7, 0, 0)]);
+        for bit in (0..300 * 8).chain((300..BLOCK_BYTES).step_by(97).map(|byte| byte * 8)) {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(Block::read(changed, 9, 4, 3).is_err(), "bit {bit}");
+            assert!(Block::read(changed, 9, 4).is_err(), "bit {bit}");
         }
-        for (run, index, columns) in [(8, 4, 3), (9, 5, 3), (9, 4, 2)] {
-            assert!(Block::read(bytes.clone(), run, index, columns).is_err());
+        for (run, index) in [(8, 4), (9, 5)] {
+            assert!(Block::read(bytes.clone(), run, index).is_err());
         }
-        assert!(Block::read(bytes[1..].to_vec(), 9, 4, 3).is_err());
+        assert!(Block::read(bytes[1..].to_vec(), 9, 4).is_err());
+    }
+
+    #[test]
+    fn whole_blocks_that_are_no_such_rows_are_refused() {
+        let (_, bytes, _) = block(&[row(1, 2, 3), row(1, 3, 300)]);
+        let table = [
+            (20, COLUMNS as u8 - 1, "belongs here"),
+            (22, 0, "or none"),
+            (23, 255, "more rows than fit"),
+            (HEADER_BYTES + COLUMNS * 8, 9, "a column that none has"),
+        ];
+        for (at, byte, why) in table {
+            let mut changed = bytes.clone();
+            changed[at] = byte;
+            let checksum = checksum(&changed, 9);
+            changed[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
+            let refused = Block::read(changed, 9, 4).err();
+            assert!(refused.is_some_and(|refused| refused.contains(why)), "{at}: {refused:?}");
+        }
     }
 }

@@ -5,37 +5,38 @@ use std::collections::btree_map::Entry;
 use std::collections::btree_map::Range;
 
 use super::entry::Day;
+use super::entry::Row;
 use super::entry::VERSION;
 use super::entry::key;
 use super::error::Full;
 
 /// A row with the day that it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Buffered<const N: usize> {
+pub(super) struct Buffered {
     pub(super) day: Day,
-    pub(super) row: [u64; N],
+    pub(super) row: Row,
 }
 
 /// Rows by their keys, a bounded number of them; of two with one key the one that counts.
 #[derive(Debug)]
-pub(super) struct Buffer<const N: usize> {
+pub(super) struct Buffer {
     /// Where the row of a key is: rows are large, and a tree would move them about.
     places: BTreeMap<u128, u32>,
-    rows: Vec<Buffered<N>>,
+    rows: Vec<Buffered>,
     /// How many rows each day has.
     days: BTreeMap<Day, usize>,
     room: usize,
 }
 
-impl<const N: usize> Buffer<N> {
+impl Buffer {
     pub(super) const fn with_room_for(rows: usize) -> Self {
         Self { places: BTreeMap::new(), rows: Vec::new(), days: BTreeMap::new(), room: rows }
     }
 
     /// Takes a row, unless one with its key and the same or a later version is here.
-    pub(super) fn insert(&mut self, day: Day, row: [u64; N]) -> Result<(), Full> {
+    pub(super) fn insert(&mut self, day: Day, row: Row) -> Result<(), Full> {
         let next = self.rows.len();
-        match self.places.entry(key(row[0], row[1])) {
+        match self.places.entry(key(&row)) {
             Entry::Vacant(_) if next >= self.room => return Err(Full),
             Entry::Vacant(place) => {
                 place.insert(next as u32);
@@ -63,22 +64,22 @@ impl<const N: usize> Buffer<N> {
         }
     }
 
-    pub(super) fn get(&self, key: u128) -> Option<&Buffered<N>> {
+    pub(super) fn get(&self, key: u128) -> Option<&Buffered> {
         self.places.get(&key).map(|place| &self.rows[*place as usize])
     }
 
     /// The rows between two keys, in the order of their keys.
-    pub(super) fn range(&self, from: u128, to: u128) -> InOrder<'_, N> {
+    pub(super) fn range(&self, from: u128, to: u128) -> InOrder<'_> {
         InOrder { places: self.places.range(from..=to), rows: &self.rows }
     }
 
     /// The rows of a day in the order of their keys.
-    pub(super) fn of_day(&self, day: Day) -> impl Iterator<Item = &[u64; N]> {
+    pub(super) fn of_day(&self, day: Day) -> impl Iterator<Item = &Row> {
         let rows = self.range(0, u128::MAX).map(|(_, buffered)| buffered);
         rows.filter(move |buffered| buffered.day == day).map(|buffered| &buffered.row)
     }
 
-    /// How many different high halves the keys of a day have.
+    /// How many different cards a day has.
     pub(super) fn cards_of_day(&self, day: Day) -> u64 {
         // Mostly there is one day only, and then no row has to be looked at.
         let is_only = self.days.len() == 1;
@@ -104,10 +105,6 @@ impl<const N: usize> Buffer<N> {
         self.rows.len()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= self.room
-    }
-
     pub(super) fn is_half_full(&self) -> bool {
         self.rows.len() >= self.room.div_ceil(2)
     }
@@ -125,20 +122,20 @@ impl<const N: usize> Buffer<N> {
         }
         self.rows.retain(|buffered| buffered.day >= day);
         self.days.retain(|known, _| *known >= day);
-        let keys = self.rows.iter().map(|buffered| key(buffered.row[0], buffered.row[1]));
+        let keys = self.rows.iter().map(|buffered| key(&buffered.row));
         self.places = keys.zip(0..).collect();
     }
 }
 
 /// Rows in the order of their keys.
 #[derive(Debug)]
-pub(super) struct InOrder<'a, const N: usize> {
+pub(super) struct InOrder<'a> {
     places: Range<'a, u128, u32>,
-    rows: &'a [Buffered<N>],
+    rows: &'a [Buffered],
 }
 
-impl<'a, const N: usize> Iterator for InOrder<'a, N> {
-    type Item = (u128, &'a Buffered<N>);
+impl<'a> Iterator for InOrder<'a> {
+    type Item = (u128, &'a Buffered);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.places.next().map(|(key, place)| (*key, &self.rows[*place as usize]))

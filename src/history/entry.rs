@@ -150,7 +150,7 @@ pub(super) const COLUMNS: usize = 23;
 pub(super) type Row = [u64; COLUMNS];
 
 // The first two are the key, in the order of the runs: by card, newest first. The third tells which of two rows with
-// one key counts. The clearing keys' rows begin alike.
+// one key counts.
 pub(super) const CARD: usize = 0;
 /// All bits of the sequence inverted, so that the newest comes first.
 pub(super) const MADE: usize = 1;
@@ -184,13 +184,18 @@ pub(super) const AGAIN_BIT: u64 = 1;
 const SIGN: u64 = 1 << 63;
 
 /// A row's key: by it runs are sorted.
-pub(super) const fn key(high: u64, low: u64) -> u128 {
-    (high as u128) << 64 | low as u128
+pub(super) const fn key(row: &Row) -> u128 {
+    key_of(row[CARD], row[MADE])
+}
+
+/// The key of a row with these numbers.
+pub(super) const fn key_of(card: u64, made: u64) -> u128 {
+    (card as u128) << 64 | made as u128
 }
 
 /// The key of a card's authorization that was made by this record.
 pub(super) const fn entry_key(card: CardRef, made: Sequence) -> u128 {
-    key(card.0, !made.0)
+    key_of(card.0, !made.0)
 }
 
 /// A signed number as an unsigned one, in the same order.

@@ -7,7 +7,6 @@ use crate::domain::event::Sequence;
 use crate::journal::storage::Storage;
 
 use super::buffer::Buffer;
-use super::entry::COLUMNS;
 use super::entry::Day;
 use super::entry::Entry;
 use super::error::Full;
@@ -19,7 +18,6 @@ use super::manifest::named;
 use super::merging::Merging;
 use super::merging::choose;
 use super::run;
-use super::run::Kind;
 use super::run::Run;
 use super::run_writer::RunWriter;
 
@@ -30,13 +28,11 @@ pub use super::run::DIRECTORY;
 pub struct Settings {
     /// Most entries, at about 230 bytes each; one at least.
     pub entries_max: usize,
-    /// Most clearing keys, at about 70 bytes each; one at least.
-    pub clearing_keys_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { entries_max: 65_536, clearing_keys_max: 65_536 }
+        Self { entries_max: 65_536 }
     }
 }
 
@@ -49,8 +45,7 @@ pub struct History<S: Storage> {
     /// The manifest before it that is kept: its number and its runs.
     before: (u64, Vec<u64>),
     pub(super) runs: Vec<Arc<Run<S::File>>>,
-    pub(super) authorizations: Buffer<COLUMNS>,
-    pub(super) keys: Buffer<3>,
+    pub(super) authorizations: Buffer,
     merging: Option<Merging<S::File>>,
     next_run: u64,
     next_manifest: u64,
@@ -71,12 +66,8 @@ pub struct Merged {
 pub struct Facts {
     /// Entries on disk; one of which there are several versions in several runs counts as often.
     pub entries: u64,
-    /// Clearing keys on disk, counted likewise.
-    pub clearing_keys: u64,
     /// Entries that are in memory only.
     pub entries_unflushed: usize,
-    /// Clearing keys that are in memory only.
-    pub clearing_keys_unflushed: usize,
     /// Bytes of the runs that count.
     pub bytes_on_disk: u64,
     /// Bytes of memory for the runs' footers.
@@ -166,7 +157,6 @@ impl<S: Storage> History<S> {
             before: (0, Vec::new()),
             runs: Vec::new(),
             authorizations: Buffer::with_room_for(settings.entries_max.max(1)),
-            keys: Buffer::with_room_for(settings.clearing_keys_max.max(1)),
             merging: None,
             next_run: after(&names.runs).max(manifest.next_run),
             next_manifest: after(&names.manifests),
@@ -207,17 +197,6 @@ impl<S: Storage> History<S> {
         self.authorizations.insert(day, entry.row(again))
     }
 
-    /// Takes the key of a clearing record that was posted by the record `posted_by`, whose time is of this day.
-    ///
-    /// # Errors
-    /// There is no room until the next flush.
-    pub fn insert_clearing_key(&mut self, day: Day, key: u128, posted_by: Sequence) -> Result<(), Full> {
-        if day < self.manifest.first_day {
-            return Ok(());
-        }
-        self.keys.insert(day, [(key >> 64) as u64, key as u64, !posted_by.0])
-    }
-
     /// Makes what is in memory durable. `contained_to`: everything up to this record of the journal was taken; after a
     /// crash the caller feeds what comes after it again.
     ///
@@ -227,12 +206,8 @@ impl<S: Storage> History<S> {
         let contained_to = contained_to.max(self.manifest.contained_to);
         let mut runs = self.runs.clone();
         for day in self.authorizations.days().collect::<Vec<Day>>() {
-            let (of, number) = ((Kind::Authorizations, day), self.number());
-            runs.push(Arc::new(write_run(&self.storage, number, of, &self.authorizations)?));
-        }
-        for day in self.keys.days().collect::<Vec<Day>>() {
-            let (of, number) = ((Kind::ClearingKeys, day), self.number());
-            runs.push(Arc::new(write_run(&self.storage, number, of, &self.keys)?));
+            let number = self.number();
+            runs.push(Arc::new(write_run(&self.storage, number, day, &self.authorizations)?));
         }
         if runs.len() > self.runs.len() {
             // Not every file system keeps names in the order in which they were given.
@@ -242,7 +217,6 @@ impl<S: Storage> History<S> {
         }
         self.commit(runs, contained_to, self.manifest.first_day)?;
         self.authorizations.clear();
-        self.keys.clear();
         Ok(())
     }
 
@@ -307,20 +281,13 @@ impl<S: Storage> History<S> {
         }
         self.commit(runs, self.manifest.contained_to, day)?;
         self.authorizations.drop_before(day);
-        self.keys.drop_before(day);
         Ok(())
     }
 
     /// Whether so much is in memory that it should be flushed.
     #[must_use]
     pub fn is_half_full(&self) -> bool {
-        self.authorizations.is_half_full() || self.keys.is_half_full()
-    }
-
-    /// Whether one more clearing key finds room before the next flush.
-    #[must_use]
-    pub fn has_room_for_clearing_key(&self) -> bool {
-        !self.keys.is_full()
+        self.authorizations.is_half_full()
     }
 
     /// What there is.
@@ -328,7 +295,6 @@ impl<S: Storage> History<S> {
     pub fn facts(&self) -> Facts {
         let mut facts = Facts {
             entries_unflushed: self.authorizations.len(),
-            clearing_keys_unflushed: self.keys.len(),
             runs: self.runs.len(),
             oldest_day: self.runs.iter().map(|run| run.described.day).min(),
             first_day: self.manifest.first_day,
@@ -336,10 +302,7 @@ impl<S: Storage> History<S> {
             ..Facts::default()
         };
         for run in &self.runs {
-            match run.described.kind {
-                Kind::Authorizations => facts.entries += run.described.rows,
-                Kind::ClearingKeys => facts.clearing_keys += run.described.rows,
-            }
+            facts.entries += run.described.rows;
             facts.bytes_on_disk += run.described.bytes;
             facts.bytes_resident += run.resident();
         }
@@ -353,7 +316,7 @@ impl<S: Storage> History<S> {
         contained_to: Sequence,
         first_day: Day,
     ) -> Result<(), HistoryError> {
-        runs.sort_by_key(|run| (run.described.kind, run.described.day, run.described.number));
+        runs.sort_by_key(|run| (run.described.day, run.described.number));
         // A manifest that failed may be there all the same, so its number is not used again.
         let number = self.next_manifest;
         self.next_manifest += 1;
@@ -390,15 +353,15 @@ fn numbers(manifest: &Manifest) -> Vec<u64> {
 }
 
 /// Writes the rows of one day as a run, which is durable but for its name.
-fn write_run<S: Storage, const N: usize>(
+fn write_run<S: Storage>(
     storage: &S,
     number: u64,
-    of: (Kind, Day),
-    buffer: &Buffer<N>,
+    day: Day,
+    buffer: &Buffer,
 ) -> Result<Run<S::File>, HistoryError> {
-    let mut writer = RunWriter::create(storage, number, of, buffer.cards_of_day(of.1))?;
+    let mut writer = RunWriter::create(storage, number, day, buffer.cards_of_day(day))?;
     let mut write = || {
-        for row in buffer.of_day(of.1) {
+        for row in buffer.of_day(day) {
             writer.push(row)?;
         }
         writer.end(u64::MAX).map(|_| ())

@@ -1,4 +1,4 @@
-//! Looking for entries and for clearing keys.
+//! Looking for entries.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -18,7 +18,6 @@ use super::merge::Merge;
 use super::merge::Next;
 use super::merge::Rows;
 use super::merge::Source;
-use super::run::Kind;
 use super::run::Run;
 use super::search::Cursor;
 use super::search::Found;
@@ -28,10 +27,6 @@ use super::search::Search;
 use super::search::Test;
 
 impl<S: Storage> History<S> {
-    fn runs_of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Run<S::File>>> {
-        self.runs.iter().filter(move |run| run.described.kind == kind)
-    }
-
     /// The entries of a card that are like this, newest first. Each run whose filter knows the card costs a block, or
     /// more if the card has more entries than a block holds; runs that can only have older entries than what is found
     /// by then cost nothing.
@@ -47,7 +42,7 @@ impl<S: Storage> History<S> {
         }
         let in_memory = Buffers::new(self.authorizations.range(from, to), None);
         let mut sources = vec![Source::Buffer(in_memory)];
-        for run in self.runs_of(Kind::Authorizations) {
+        for run in &self.runs {
             if run.reaches(from, to) && run.footer.filter.may_hold(card.0) {
                 let bound = entry_key(card, Sequence(run.footer.newest_made));
                 sources.push(Source::Run(Rows::new(run, from, bound)));
@@ -124,12 +119,12 @@ impl<S: Storage> History<S> {
     }
 
     fn days_with_entries(&self) -> BTreeSet<Day> {
-        let on_disk = self.runs_of(Kind::Authorizations).map(|run| run.described.day);
+        let on_disk = self.runs.iter().map(|run| run.described.day);
         on_disk.chain(self.authorizations.days()).collect()
     }
 
     fn runs_of_day(&self, day: Day) -> impl Iterator<Item = &Arc<Run<S::File>>> {
-        self.runs_of(Kind::Authorizations).filter(move |run| run.described.day == day)
+        self.runs.iter().filter(move |run| run.described.day == day)
     }
 
     /// Whether something of a day was closed when the search asks for. All runs of a day are looked at or none: one may
@@ -156,31 +151,12 @@ impl<S: Storage> History<S> {
     /// Whether another day has a later version.
     fn is_superseded(&self, day: Day, key: u128, version: u64) -> bool {
         let sequence = !(key as u64);
-        let others = self.runs_of(Kind::Authorizations).filter(|run| run.described.day != day);
+        let others = self.runs.iter().filter(|run| run.described.day != day);
         self.authorizations.get(key).is_some_and(|buffered| buffered.row[VERSION] > version)
             || others.map(|run| &run.footer.again).any(|again| {
                 let found = again.binary_search_by_key(&sequence, |(sequence, _)| *sequence);
                 found.is_ok_and(|at| again[at].1 > version)
             })
-    }
-
-    /// The record that posted the clearing record with this key (R20); of several the first. A key that was never seen
-    /// costs a block in one of eighty runs or so, one that was seen costs a block.
-    ///
-    /// # Errors
-    /// The disk failed, or a block is damaged.
-    pub fn clearing_key(&self, key: u128) -> Result<Option<Sequence>, HistoryError> {
-        let mut found = self.keys.get(key).map(|buffered| buffered.row[VERSION]);
-        for run in self.runs_of(Kind::ClearingKeys) {
-            if run.reaches(key, key) && run.footer.filter.may_hold((key >> 64) as u64) {
-                let block = run.read_block(run.block_of(key), Vec::new())?;
-                let row = block.seek(key);
-                if row < block.rows() && block.key(row) == key {
-                    found = found.max(Some(block.value(VERSION, row)));
-                }
-            }
-        }
-        Ok(found.map(|version| Sequence(!version)))
     }
 }
 

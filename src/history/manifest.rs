@@ -10,7 +10,7 @@
 //! 36  runs          u32   how many
 //! 40  next run      u64   the number of the next run
 //! 48  runs                48 bytes each: number u64, rows u64, bytes u64, the footer's checksum u128, day u32,
-//!                         kind u8, nothing [3]
+//!                         nothing [4]
 //!     checksum      u128  xxh3 seeded with the number, over all before it
 //! ```
 //! It is written whole under another name and synced, then renamed, then the directory is synced: a power failure
@@ -27,7 +27,6 @@ use super::entry::Day;
 use super::error::HistoryError;
 use super::run::DIRECTORY;
 use super::run::Described;
-use super::run::Kind;
 use super::run::part;
 
 /// The only format so far.
@@ -94,7 +93,7 @@ impl Manifest {
             }
             out.extend_from_slice(&run.checksum.to_le_bytes());
             out.extend_from_slice(&run.day.0.to_le_bytes());
-            out.extend_from_slice(&[run.kind as u8, 0, 0, 0]);
+            out.extend_from_slice(&[0; 4]);
         }
         let checksum = xxh3_128_with_seed(&out, self.number);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -142,23 +141,19 @@ impl Manifest {
         if long(16) != number || narrow(36) as usize != runs.len() || !left.is_empty() {
             return Err(damaged(16, "it is not the one of its name and length"));
         }
-        let run = |bytes: &[u8; RUN_BYTES]| {
-            Some(Described {
-                number: u64::from_le_bytes(part(bytes, 0)),
-                rows: u64::from_le_bytes(part(bytes, 8)),
-                bytes: u64::from_le_bytes(part(bytes, 16)),
-                checksum: u128::from_le_bytes(part(bytes, 24)),
-                day: Day(u32::from_le_bytes(part(bytes, 40))),
-                kind: Kind::from_code(bytes[44])?,
-            })
+        let run = |bytes: &[u8; RUN_BYTES]| Described {
+            number: u64::from_le_bytes(part(bytes, 0)),
+            rows: u64::from_le_bytes(part(bytes, 8)),
+            bytes: u64::from_le_bytes(part(bytes, 16)),
+            checksum: u128::from_le_bytes(part(bytes, 24)),
+            day: Day(u32::from_le_bytes(part(bytes, 40))),
         };
-        let runs = runs.iter().map(run).collect::<Option<Vec<Described>>>();
         Ok(Self {
             number,
             contained_to: Sequence(long(24)),
             first_day: Day(narrow(32)),
             next_run: long(40),
-            runs: runs.ok_or_else(|| damaged(HEADER_BYTES as u64, "it names a run of no known kind"))?,
+            runs: runs.iter().map(run).collect(),
         })
     }
 }
@@ -169,15 +164,14 @@ mod tests {
 
     #[test]
     fn a_manifest_comes_back_and_no_bit_of_it_may_change() {
-        let run = |number, kind| Described {
+        let run = |number, day| Described {
             number,
-            kind,
-            day: Day(20_000),
+            day: Day(day),
             rows: 5,
             bytes: 16_640,
             checksum: u128::MAX - 7,
         };
-        let runs = vec![run(3, Kind::Authorizations), run(8, Kind::ClearingKeys)];
+        let runs = vec![run(3, 20_000), run(8, 20_001)];
         let (contained_to, first_day) = (Sequence(77), Day(19_955));
         let manifest = Manifest { number: 4, contained_to, first_day, next_run: 9, runs };
         let bytes = manifest.bytes();

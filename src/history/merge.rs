@@ -10,7 +10,6 @@ use crate::journal::storage::StorageFile;
 use super::block::BLOCK_BYTES;
 use super::block::Block;
 use super::buffer::InOrder;
-use super::entry::COLUMNS;
 use super::entry::Day;
 use super::entry::Entry;
 use super::entry::Row;
@@ -49,7 +48,7 @@ pub(super) struct Rows<F> {
 /// Rows of memory, of one day or all.
 #[derive(Debug)]
 pub(super) struct Buffers<'a> {
-    range: InOrder<'a, COLUMNS>,
+    range: InOrder<'a>,
     day: Option<Day>,
     head: Option<(u128, &'a Row)>,
 }
@@ -94,14 +93,13 @@ impl<F: StorageFile> Rows<F> {
         self.bound = next.map_or(u128::MAX, |first| (*first).max(self.from));
     }
 
-    fn numbers(&self, into: &mut [u64]) {
-        if let Some(block) = &self.block {
-            block.numbers(self.row, into);
-        }
-    }
-
     fn damaged(&self) -> HistoryError {
         self.run.damaged(u64::from(self.index) * BLOCK_BYTES as u64, NO_ENTRY)
+    }
+
+    /// `None` before the block is read.
+    fn numbers(&self) -> Option<Row> {
+        self.block.as_ref().map(|block| block.numbers(self.row))
     }
 
     fn value(&self, column: usize) -> u64 {
@@ -111,7 +109,7 @@ impl<F: StorageFile> Rows<F> {
 
 impl<'a> Buffers<'a> {
     /// The rows of a range that belong to this day, or all.
-    pub(super) fn new(range: InOrder<'a, COLUMNS>, day: Option<Day>) -> Self {
+    pub(super) fn new(range: InOrder<'a>, day: Option<Day>) -> Self {
         let mut buffers = Self { range, day, head: None };
         buffers.advance();
         buffers
@@ -209,23 +207,19 @@ impl<'a, F: StorageFile> Merge<'a, F> {
         self.sources.get(self.winner).map_or(0, |source| source.value(column))
     }
 
-    /// All numbers of the row that counts.
-    pub(super) fn row(&self, into: &mut [u64]) {
-        match self.sources.get(self.winner) {
-            Some(Source::Run(rows)) => rows.numbers(into),
-            Some(Source::Buffer(buffers)) => {
-                let numbers = buffers.head.map_or(&[][..], |(_, row)| row);
-                into.iter_mut().zip(numbers).for_each(|(into, number)| *into = *number);
-            }
-            None => {}
-        }
+    /// All numbers of the row that counts; zeros where there is none.
+    pub(super) fn row(&self) -> Row {
+        let row = match self.sources.get(self.winner) {
+            Some(Source::Run(rows)) => rows.numbers(),
+            Some(Source::Buffer(buffers)) => buffers.head.map(|(_, row)| *row),
+            None => None,
+        };
+        row.unwrap_or_default()
     }
 
     /// The entry that the row that counts is.
     pub(super) fn entry(&self) -> Result<Entry, HistoryError> {
-        let mut row = [0; COLUMNS];
-        self.row(&mut row);
-        Entry::from_row(&row).ok_or_else(|| match self.sources.get(self.winner) {
+        Entry::from_row(&self.row()).ok_or_else(|| match self.sources.get(self.winner) {
             Some(Source::Run(rows)) => rows.damaged(),
             _ => HistoryError::Damaged { file: String::new(), offset: 0, what: NO_ENTRY },
         })

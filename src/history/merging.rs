@@ -4,6 +4,7 @@
 //! once for each power of sixteen in which the day's rows outnumber a flush. What is left of a day that is over is
 //! merged into one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::journal::storage::Storage;
@@ -16,7 +17,6 @@ use super::merge::Merge;
 use super::merge::Next;
 use super::merge::Rows;
 use super::merge::Source;
-use super::run::Kind;
 use super::run::Run;
 use super::run_writer::RunWriter;
 
@@ -33,34 +33,29 @@ pub(super) struct Merging<F> {
     pub(super) day: Day,
     merge: Merge<'static, F>,
     writer: RunWriter<F>,
-    row: Vec<u64>,
     ended: bool,
 }
 
 /// Which runs should be merged now; none when all is well.
 pub(super) fn choose<F>(runs: &[Arc<Run<F>>]) -> Vec<Arc<Run<F>>> {
-    let newest = runs.iter().map(|run| run.described.day).max();
-    let mut groups: Vec<(Kind, Day)> =
-        runs.iter().map(|run| (run.described.kind, run.described.day)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let mut whole_days = None;
-    for group in groups {
-        let mut of_group: Vec<&Arc<Run<F>>> =
-            runs.iter().filter(|run| (run.described.kind, run.described.day) == group).collect();
-        of_group.sort_by_key(|run| run.described.rows);
+    let days: BTreeSet<Day> = runs.iter().map(|run| run.described.day).collect();
+    let newest = days.last().copied();
+    let mut whole_day = None;
+    for day in days {
+        let mut of_day: Vec<&Arc<Run<F>>> = runs.iter().filter(|run| run.described.day == day).collect();
+        of_day.sort_by_key(|run| run.described.rows);
         // Small ones first: where most are, a look-up has most to do.
-        for same_size in of_group.chunk_by(|one, other| tier(one) == tier(other)) {
+        for same_size in of_day.chunk_by(|one, other| tier(one) == tier(other)) {
             if same_size.len() >= FAN {
                 return same_size[..FAN].iter().map(|run| Arc::clone(run)).collect();
             }
         }
-        if of_group.len() > 1 && Some(group.1) < newest && whole_days.is_none() {
-            of_group.truncate(RUNS_MAX);
-            whole_days = Some(of_group);
+        if of_day.len() > 1 && Some(day) < newest && whole_day.is_none() {
+            of_day.truncate(RUNS_MAX);
+            whole_day = Some(of_day);
         }
     }
-    whole_days.unwrap_or_default().into_iter().map(Arc::clone).collect()
+    whole_day.unwrap_or_default().into_iter().map(Arc::clone).collect()
 }
 
 /// Runs of one tier differ in size by less than sixteen times.
@@ -76,13 +71,12 @@ impl<F: StorageFile> Merging<F> {
         runs: &[Arc<Run<F>>],
     ) -> Result<Option<Self>, HistoryError> {
         let Some(first) = runs.first() else { return Ok(None) };
-        let (kind, day) = (first.described.kind, first.described.day);
+        let day = first.described.day;
         let cards = runs.iter().map(|run| run.footer.cards).sum();
-        let writer = RunWriter::create(storage, output, (kind, day), cards)?;
+        let writer = RunWriter::create(storage, output, day, cards)?;
         let sources = runs.iter().map(|run| Source::Run(Rows::new(run, 0, 0))).collect();
         let inputs = runs.iter().map(|run| run.described.number).collect();
-        let row = vec![0; kind.columns()];
-        Ok(Some(Self { inputs, output, day, merge: Merge::new(sources), writer, row, ended: false }))
+        Ok(Some(Self { inputs, output, day, merge: Merge::new(sources), writer, ended: false }))
     }
 
     /// Goes on until about so many bytes were read and written. Returns how many there were, and whether the run is
@@ -92,8 +86,7 @@ impl<F: StorageFile> Merging<F> {
         while !self.ended && self.moved() - began < budget.max(1) {
             match self.merge.next(u128::MAX, u64::MAX)? {
                 Next::Row(key) => {
-                    self.merge.row(&mut self.row);
-                    self.writer.push(&self.row)?;
+                    self.writer.push(&self.merge.row())?;
                     self.merge.skip(key);
                 }
                 Next::End | Next::Unread => self.ended = true,

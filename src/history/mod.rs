@@ -1,5 +1,5 @@
-//! Closed authorizations that left memory, and the keys of clearing records, on disk for as long as they can be
-//! matched (R9, R20). Nothing here decides, and the hot path never comes here.
+//! Closed authorizations that left memory, on disk for as long as they can be matched (R9, R20). Nothing here decides,
+//! and the hot path never comes here.
 //!
 //! ```text
 //! insert -> memory, bounded -- flush --> runs of a day, each written once -- merge_step --> one run a day

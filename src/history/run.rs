@@ -8,7 +8,7 @@
 //!          trailer                   128 bytes:
 //!   0   magic        "TPKHRUN1"
 //!   8   format       u16
-//!   10  kind         u8    1 authorizations, 2 clearing keys
+//!   10  kind         u8    1: its rows are authorizations; no other kind is read
 //!   11  nothing      u8
 //!   12  day          u32   days since 1970
 //!   16  number       u64   of the run
@@ -16,7 +16,7 @@
 //!   32  blocks       u32
 //!   36  filter       u32   its blocks
 //!   40  rewritten    u64   how many
-//!   48  cards        u64   how many different ones (of clearing keys, their high halves)
+//!   48  cards        u64   how many different ones
 //!   56  newest       u64   the highest sequence of an authorization's own record
 //!   64  closed       u32   the first time of closing, then u32 the last, seconds since 1970
 //!   72  last key     u128
@@ -33,7 +33,6 @@ use crate::journal::storage::StorageFile;
 
 use super::block::BLOCK_BYTES;
 use super::block::Block;
-use super::entry::COLUMNS;
 use super::entry::Day;
 use super::error::HistoryError;
 use super::filter;
@@ -46,36 +45,14 @@ pub(super) const RUN_FORMAT: u16 = 1;
 pub(super) const MAGIC: [u8; 8] = *b"TPKHRUN1";
 pub(super) const TRAILER_BYTES: usize = 128;
 const CHECKSUM_AT: usize = TRAILER_BYTES - 16;
-
-/// What the rows of a run are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub(super) enum Kind {
-    Authorizations = 1,
-    ClearingKeys = 2,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Authorizations, Self::ClearingKeys];
-
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
-    }
-
-    /// How many numbers a row is.
-    pub(super) const fn columns(self) -> usize {
-        match self {
-            Self::Authorizations => COLUMNS,
-            Self::ClearingKeys => 3,
-        }
-    }
-}
+const KIND_AT: usize = 10;
+/// What the rows are.
+const AUTHORIZATIONS: u8 = 1;
 
 /// What the manifest says of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Described {
     pub(super) number: u64,
-    pub(super) kind: Kind,
     pub(super) day: Day,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -111,7 +88,7 @@ pub(super) fn name(number: u64) -> String {
 
 impl Footer {
     /// The footer's bytes, with the checksum at the end.
-    pub(super) fn write(&self, number: u64, kind: Kind, day: Day, rows: u64) -> (Vec<u8>, u128) {
+    pub(super) fn write(&self, number: u64, day: Day, rows: u64) -> (Vec<u8>, u128) {
         let mut out = Vec::new();
         self.index.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
         self.filter.write(&mut out);
@@ -122,7 +99,7 @@ impl Footer {
         let trailer = out.len();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&RUN_FORMAT.to_le_bytes());
-        out.extend_from_slice(&[kind as u8, 0]);
+        out.extend_from_slice(&[AUTHORIZATIONS, 0]);
         out.extend_from_slice(&day.0.to_le_bytes());
         out.extend_from_slice(&number.to_le_bytes());
         out.extend_from_slice(&rows.to_le_bytes());
@@ -183,8 +160,7 @@ impl<F: StorageFile> Run<F> {
         let offset = u64::from(index) * BLOCK_BYTES as u64;
         let read = self.file.read_at(offset, &mut bytes)?;
         bytes.truncate(read);
-        let Described { number, kind, .. } = self.described;
-        Block::read(bytes, number, index, kind.columns()).map_err(|what| self.damaged(offset, what))
+        Block::read(bytes, self.described.number, index).map_err(|what| self.damaged(offset, what))
     }
 
     pub(super) fn damaged(&self, offset: u64, what: &'static str) -> HistoryError {
@@ -229,6 +205,9 @@ fn read_footer<F: StorageFile>(file: &F, name: &str, described: &Described) -> R
     let stored = u128::from_le_bytes(part(&trailer, CHECKSUM_AT));
     if checksum != stored || checksum != described.checksum {
         return Err(damaged(start, "its footer does not fit its checksum and the manifest"));
+    }
+    if trailer[KIND_AT] != AUTHORIZATIONS {
+        return Err(damaged(trailer_at + KIND_AT as u64, "its rows are of a kind that is not known"));
     }
     let (index, rest) = bytes.split_at(16 * blocks as usize);
     let (filter, rest) = rest.split_at(filter_blocks as usize * filter::BLOCK_BYTES);

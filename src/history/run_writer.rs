@@ -7,10 +7,10 @@ use crate::journal::storage::StorageFile;
 use super::block::Builder;
 use super::entry;
 use super::entry::Day;
+use super::entry::Row;
 use super::filter::Filter;
 use super::run::Described;
 use super::run::Footer;
-use super::run::Kind;
 use super::run::Run;
 use super::run::name;
 
@@ -24,7 +24,6 @@ const SYNC_BYTES: u64 = 4 << 20;
 pub(super) struct RunWriter<F> {
     file: F,
     number: u64,
-    kind: Kind,
     day: Day,
     builder: Builder,
     footer: Footer,
@@ -44,7 +43,7 @@ impl<F: StorageFile> RunWriter<F> {
     pub(super) fn create<S: Storage<File = F>>(
         storage: &S,
         number: u64,
-        (kind, day): (Kind, Day),
+        day: Day,
         cards: u64,
     ) -> Result<Self, StorageError> {
         let file = storage.create(&name(number))?;
@@ -60,9 +59,8 @@ impl<F: StorageFile> RunWriter<F> {
         Ok(Self {
             file,
             number,
-            kind,
             day,
-            builder: Builder::new(kind.columns()),
+            builder: Builder::default(),
             footer,
             rows: 0,
             card: None,
@@ -75,7 +73,7 @@ impl<F: StorageFile> RunWriter<F> {
     }
 
     /// Takes the next row; its key is greater than the one before.
-    pub(super) fn push(&mut self, row: &[u64]) -> Result<(), StorageError> {
+    pub(super) fn push(&mut self, row: &Row) -> Result<(), StorageError> {
         if !self.builder.push(row) {
             self.end_block();
             if self.pending.len() >= WRITE_BYTES {
@@ -83,26 +81,24 @@ impl<F: StorageFile> RunWriter<F> {
             }
             self.builder.push(row);
         }
-        let key = entry::key(row[0], row[1]);
+        let key = entry::key(row);
         if self.footer.index.len() == self.blocks_ended() {
             self.footer.index.push(key);
         }
         self.footer.last_key = key;
         self.rows += 1;
-        if self.card != Some(row[0]) {
-            self.card = Some(row[0]);
+        let (card, made) = (row[entry::CARD], !row[entry::MADE]);
+        if self.card != Some(card) {
+            self.card = Some(card);
             self.footer.cards += 1;
-            self.footer.filter.insert(row[0]);
+            self.footer.filter.insert(card);
         }
-        if self.kind == Kind::Authorizations {
-            let made = !row[entry::MADE];
-            self.footer.newest_made = self.footer.newest_made.max(made);
-            let (first, last) = self.footer.closed_s;
-            let changed = row[entry::CHANGED] as u32;
-            self.footer.closed_s = (first.min(changed), last.max(changed));
-            if row[entry::OUTCOME] & entry::AGAIN_BIT != 0 {
-                self.footer.again.push((made, row[entry::VERSION]));
-            }
+        self.footer.newest_made = self.footer.newest_made.max(made);
+        let (first, last) = self.footer.closed_s;
+        let changed = row[entry::CHANGED] as u32;
+        self.footer.closed_s = (first.min(changed), last.max(changed));
+        if row[entry::OUTCOME] & entry::AGAIN_BIT != 0 {
+            self.footer.again.push((made, row[entry::VERSION]));
         }
         Ok(())
     }
@@ -159,7 +155,7 @@ impl<F: StorageFile> RunWriter<F> {
                 self.end_block();
             }
             self.footer.again.sort_unstable();
-            let (bytes, checksum) = self.footer.write(self.number, self.kind, self.day, self.rows);
+            let (bytes, checksum) = self.footer.write(self.number, self.day, self.rows);
             self.pending.extend_from_slice(&bytes);
             self.checksum = Some(checksum);
         }
@@ -173,9 +169,9 @@ impl<F: StorageFile> RunWriter<F> {
 
     /// The run, once [`RunWriter::end`] is through.
     pub(super) fn into_run(self) -> Run<F> {
-        let Self { number, kind, day, rows, at: bytes, checksum, .. } = self;
+        let Self { number, day, rows, at: bytes, checksum, .. } = self;
         let checksum = checksum.unwrap_or_default();
-        let described = Described { number, kind, day, rows, bytes, checksum };
+        let described = Described { number, day, rows, bytes, checksum };
         Run { file: self.file, described, footer: self.footer }
     }
 }

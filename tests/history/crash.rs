@@ -75,7 +75,7 @@ impl<'a> Life<'a> {
     }
 
     fn step(&mut self, step: Step) -> Result<(), HistoryError> {
-        let settings = Settings { entries_max: ENTRIES_MAX, clearing_keys_max: ENTRIES_MAX };
+        let settings = Settings { entries_max: ENTRIES_MAX };
         if let Step::Rebuild = step {
             self.history = None;
             self.promised = (Sequence(0), Day(0));
@@ -121,7 +121,7 @@ fn check(life: &Life<'_>, crash: Crash, steps: &[Step]) {
     let history = match open(&disk, ENTRIES_MAX) {
         // Only what is being rebuilt may be in such a state, and then it is rebuilt again.
         Err(HistoryError::Missing { .. }) if steps.iter().any(|step| matches!(step, Step::Rebuild)) => {
-            let settings = Settings { entries_max: ENTRIES_MAX, clearing_keys_max: ENTRIES_MAX };
+            let settings = Settings { entries_max: ENTRIES_MAX };
             History::rebuild(disk.clone(), settings)
         }
         opened => opened,
@@ -265,16 +265,20 @@ fn a_full_disk_is_waited_for() {
     (0..RECORDS).for_each(|_| journal.grow());
     let disk = Memory::new();
     let mut life = Life::new(&journal, disk.clone());
+    let mut refused = 0;
     for to in (30..RECORDS).step_by(30) {
         disk.leave_room(4096 * (to as u64 / 30 % 7));
         for step in [Step::Flush(to), Step::Merge(50_000), Step::Drop(Day(FIRST_DAY + to as u32 / 300))] {
             if let Err(error) = life.step(step) {
                 assert!(matches!(&error, HistoryError::Storage(error) if error.full), "{error}");
+                refused += 1;
                 disk.mend();
                 check(&life, Crash::LoseUnsynced, &[]);
                 life.step(step).expect("room");
             }
         }
+        disk.mend();
         check(&life, Crash::Tear(to as u64), &[]);
     }
+    assert!(refused > 10, "{refused} calls found the disk full");
 }

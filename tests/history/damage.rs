@@ -7,12 +7,12 @@ use turnpike::history::index::History;
 use turnpike::history::index::Settings;
 use turnpike::history::search::Search;
 use turnpike::journal::storage::Storage;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::history::memory::Crash;
 use crate::history::memory::Memory;
 use crate::history::model::ALL;
 use crate::history::model::EVER;
-use crate::history::model::Given;
 use crate::history::model::Journal;
 use crate::history::model::Model;
 use crate::history::model::merge_all;
@@ -21,7 +21,7 @@ use crate::history::model::same;
 
 const RECORDS: usize = 1_500;
 
-/// A history of some runs of either kind, its files, and the journal.
+/// A history of some runs, its files, and the journal.
 fn files() -> (Journal, Vec<(String, Vec<u8>)>) {
     let mut journal = Journal::new(2);
     (journal.cards, journal.day_records) = (300, 700);
@@ -62,11 +62,6 @@ fn read_all(disk: &Memory, journal: &Journal, file: &str) -> Result<(), HistoryE
     let model = Model::of(journal, contained, Day(0));
     let all = history.search(&EVER, &Search::default(), None, ALL).map_err(named)?;
     same(&all.entries, &model.search(&EVER, &Search::default()), &file);
-    for given in &journal.given {
-        if let Given::Key(key) = given {
-            assert_eq!(history.clearing_key(*key).map_err(named)?, model.clearing_key(*key));
-        }
-    }
     match history.damaged() {
         Some(error) => Err(named(error.clone())),
         None => Ok(()),
@@ -115,13 +110,59 @@ fn files_that_are_cut_lost_or_mixed_up_are_refused() {
     let runs = disk_of(runs.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
     let lost = open(&runs, 400).expect_err("no manifest");
     assert!(matches!(lost, HistoryError::Missing { .. }) && lost.to_string().contains("build"), "{lost}");
-    let settings = Settings { entries_max: 400, clearing_keys_max: 400 };
+    let settings = Settings { entries_max: 400 };
     let mut rebuilt = History::rebuild(runs.clone(), settings).expect("a good disk");
     assert_eq!(rebuilt.facts().contained_to, Sequence(0));
     journal.feed(0..RECORDS, &mut rebuilt).expect("a good disk");
     rebuilt.flush(journal.last()).expect("a good disk");
     drop(rebuilt);
     assert_eq!(read_all(&runs, &journal, ""), Ok(()));
+}
+
+/// A file's bytes again, with what its checksum is over.
+fn sealed(content: &mut [u8], from: usize, number: u64) -> [u8; 16] {
+    let at = content.len() - 16;
+    let checksum = xxh3_128_with_seed(&content[from..at], number).to_le_bytes();
+    content[at..].copy_from_slice(&checksum);
+    checksum
+}
+
+fn number_of(name: &str) -> u64 {
+    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+}
+
+#[test]
+fn a_whole_run_of_an_unknown_kind_is_refused_by_its_name() {
+    let (journal, files) = files();
+    let (runs, manifests): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with("run"));
+    let newest = manifests.iter().max().expect("a manifest");
+    for (name, content) in runs {
+        for kind in [1, 0, 2, 255] {
+            let (mut run, mut manifest) = (content.clone(), newest.1.clone());
+            let trailer = run.len() - 128;
+            let blocks = u32::from_le_bytes(run[trailer + 32..trailer + 36].try_into().expect("four bytes"));
+            assert_eq!(run[trailer + 10], 1, "{name}");
+            run[trailer + 10] = kind;
+            let checksum = sealed(&mut run, blocks as usize * 16 * 1024, number_of(name));
+            let (described, _) = manifest[48..].as_chunks_mut::<48>();
+            let of_run = |described: &&mut [u8; 48]| described[..8] == number_of(name).to_le_bytes();
+            described.iter_mut().find(of_run).expect("it counts")[24..40].copy_from_slice(&checksum);
+            sealed(&mut manifest, 0, number_of(&newest.0));
+            let disk = with(&files, name, Some(&run));
+            disk.put(&newest.0, &manifest);
+            let read = read_all(&disk, &journal, name);
+            let offset = trailer as u64 + 10;
+            assert!(
+                match &read {
+                    Ok(()) => kind == 1,
+                    Err(HistoryError::Damaged { file, offset: at, what }) =>
+                        kind != 1 && file == name && *at == offset && what.contains("kind"),
+                    Err(_) => false,
+                },
+                "{name} of kind {kind}: {read:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -154,7 +195,7 @@ fn the_manifest_before_still_has_its_runs_after_a_merge() {
     (journal.cards, journal.day_records) = (300, 700);
     (0..RECORDS).for_each(|_| journal.grow());
     let disk = Memory::new();
-    let mut history = open(&disk, 90).expect("an empty history");
+    let mut history = open(&disk, 20).expect("an empty history");
     journal.feed(0..RECORDS, &mut history).expect("a good disk");
     history.flush(journal.last()).expect("a good disk");
     let mut merges = 0;
@@ -166,7 +207,7 @@ fn the_manifest_before_still_has_its_runs_after_a_merge() {
         });
         let damaged = disk.after(Crash::KeepWritten);
         damaged.put(&newest.expect("a manifest"), b"nothing");
-        let before = open(&damaged, 90).expect("the manifest before");
+        let before = open(&damaged, 20).expect("the manifest before");
         assert!(before.damaged().is_some());
         Model::of(&journal, RECORDS, Day(0)).check(&before, &mut journal, 3);
     }

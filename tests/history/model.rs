@@ -55,7 +55,6 @@ impl Random {
 pub(crate) enum Given {
     New(Entry),
     Again(Entry),
-    Key(u128),
 }
 
 /// A journal, so to speak: what each of its records gives to the history.
@@ -95,18 +94,13 @@ impl Journal {
     pub(crate) fn grow(&mut self) {
         let version = self.last().next();
         let given = match self.random.below(8) {
-            0 => Given::Key(u128::from(next(&mut self.random.0)) << 64 | u128::from(version.0)),
-            1 if !self.given.is_empty() => {
+            0 if !self.given.is_empty() => {
                 let before = self.random.below(self.given.len() as u64) as usize;
-                match self.given[before] {
-                    Given::New(entry) | Given::Again(entry) => {
-                        let state = AuthorizationState::Reversed;
-                        let legs = LegState::UNDONE_LATER;
-                        let authorization = Authorization { state, legs, taken: 0, ..entry.authorization };
-                        Given::Again(Entry { version, authorization, ..entry })
-                    }
-                    Given::Key(_) => Given::New(self.entry(version)),
-                }
+                let (Given::New(entry) | Given::Again(entry)) = self.given[before];
+                let state = AuthorizationState::Reversed;
+                let legs = LegState::UNDONE_LATER;
+                let authorization = Authorization { state, legs, taken: 0, ..entry.authorization };
+                Given::Again(Entry { version, authorization, ..entry })
             }
             _ => Given::New(self.entry(version)),
         };
@@ -169,12 +163,10 @@ impl Journal {
     }
 
     fn give(&self, at: usize, history: &mut History<Memory>) -> Result<(), Full> {
-        let record = Sequence(at as u64 + 1);
-        let day = self.day(record);
+        let day = self.day(Sequence(at as u64 + 1));
         match &self.given[at] {
             Given::New(entry) => history.insert(day, entry),
             Given::Again(entry) => history.replace(day, entry),
-            Given::Key(key) => history.insert_clearing_key(day, *key, record),
         }
     }
 
@@ -210,27 +202,19 @@ impl Journal {
 pub(crate) struct Model {
     /// By card and newest first: the state that counts, and its day.
     entries: BTreeMap<(CardRef, u64), (Day, Entry)>,
-    keys: BTreeMap<u128, Sequence>,
 }
 
 impl Model {
     pub(crate) fn of(journal: &Journal, contained: usize, first_day: Day) -> Self {
-        let mut model = Self { entries: BTreeMap::new(), keys: BTreeMap::new() };
+        let mut model = Self { entries: BTreeMap::new() };
         for (at, given) in journal.given[..contained].iter().enumerate() {
-            let record = Sequence(at as u64 + 1);
-            let day = journal.day(record);
+            let day = journal.day(Sequence(at as u64 + 1));
             if day < first_day {
                 continue;
             }
-            match given {
-                Given::New(entry) | Given::Again(entry) => {
-                    let key = (entry.card, !entry.authorization.sequence.0);
-                    model.entries.insert(key, (day, *entry));
-                }
-                Given::Key(key) => {
-                    model.keys.entry(*key).or_insert(record);
-                }
-            }
+            let (Given::New(entry) | Given::Again(entry)) = given;
+            let key = (entry.card, !entry.authorization.sequence.0);
+            model.entries.insert(key, (day, *entry));
         }
         model
     }
@@ -246,10 +230,6 @@ impl Model {
         // The sort is stable, and the list is in the order of cards already.
         found.sort_by_key(|(day, _)| std::cmp::Reverse(*day));
         found.into_iter().map(|(_, entry)| entry).collect()
-    }
-
-    pub(crate) fn clearing_key(&self, key: u128) -> Option<Sequence> {
-        self.keys.get(&key).copied()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -270,11 +250,6 @@ impl Model {
             let days = Day(FIRST_DAY + first)..=Day(FIRST_DAY + first + journal.random.below(9) as u32);
             let page = history.search(&days, &search, None, ALL).expect("whole runs");
             same(&page.entries, &self.search(&days, &search), &(&days, &search));
-            if let Some(Given::Key(key)) = journal.given.get(journal.random.below(999) as usize).copied() {
-                for key in [key, key + 1, key ^ 1 << 99] {
-                    assert_eq!(history.clearing_key(key).expect("whole runs"), self.clearing_key(key));
-                }
-            }
         }
     }
 }
@@ -303,7 +278,7 @@ fn fits(entry: &Entry, search: &Search) -> bool {
 }
 
 pub(crate) fn open(memory: &Memory, entries_max: usize) -> Result<History<Memory>, HistoryError> {
-    History::open(memory.clone(), Settings { entries_max, clearing_keys_max: entries_max })
+    History::open(memory.clone(), Settings { entries_max })
 }
 
 /// Merges until there is nothing to merge.
