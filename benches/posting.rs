@@ -1,6 +1,6 @@
-//! How fast a clearing file is posted: a daemon on a real disk with its defaults, a hundred thousand cards with ten holds
-//! each, and a BASE II file that captures all of them. The file is sent over HTTP like any other, and its report's own
-//! times are printed, with the processor time of the whole process.
+//! How fast a clearing file is posted: a daemon on a real disk with its defaults, a hundred thousand cards with ten
+//! holds each, and a BASE II file that captures all of them. The file is sent over HTTP like any other, and the times
+//! of its report are printed, with the processor time of the whole process.
 //!
 //! `TURNPIKE_BENCH_RECORDS` is how many records the file has.
 

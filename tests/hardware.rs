@@ -235,7 +235,7 @@ fn send(peer: &mut Peer, mti: u16, number: u32) {
 
 fn ask(peer: &mut Peer, mti: u16, number: u32) -> Message {
     send(peer, mti, number);
-    peer.receive().unwrap_or_else(|| panic!("no answer to {mti:04} {number}"))
+    peer.receive().expect("an answer")
 }
 
 /// Sends a message that gets no answer.
