@@ -1,7 +1,7 @@
 //! Posting of clearing files while the daemon serves (R20): a file comes over HTTP, is looked through to its end, and
 //! is then posted record by record by a thread of its own. One file at a time.
 //!
-//! Between the two the file lies on disk, sealed under a key that is in memory only ([`spool`]): no card number is on
+//! Between the two the file lies on disk, sealed under a key that is in memory only (`spool`): no card number is on
 //! disk in clear, and nothing can be read after a crash. The file is then sent again, and goes on behind what the
 //! journal says was posted.
 
