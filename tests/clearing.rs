@@ -670,3 +670,22 @@ fn r9_what_has_left_memory_is_matched_and_posted_once() {
         house = restart(house);
     }
 }
+
+#[test]
+fn a_posting_that_is_stopped_in_order_goes_on_where_it_was() {
+    const RECORDS: u64 = 3_000;
+    let (house, directory) = House::fresh(|_| {});
+    let records: Vec<Presentment> =
+        (0..RECORDS).map(|n| Presentment { network_reference: 0, amount: usd(1), ..record(n) }).collect();
+    let bytes = file(Format::Csv, &records);
+    let (status, state) = send(house.daemon().admin, "", &bytes);
+    assert_eq!(status, 202, "{state}");
+    house.drain();
+    let house = House::start(&config(directory.path(), |_| {}), None).expect("a restart");
+    let state = post(house.daemon().admin, &bytes);
+    let tally = &state["tally"];
+    let told = (&tally["outcomes"]["forced"], &tally["repeated"], &state["tally_from"]);
+    assert_eq!(told, (&RECORDS.into(), &0.into(), &0.into()), "{state}");
+    assert_eq!(house.balance(1), (100_000 - RECORDS as i64, 0));
+    sums_to_zero(&house);
+}

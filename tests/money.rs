@@ -17,6 +17,7 @@ use purchase::usd;
 use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::clear::Clearing;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::clearing::Arn;
 use turnpike::domain::clearing::Part;
 use turnpike::domain::clearing::Presentment;
 use turnpike::domain::event::Event;
@@ -79,6 +80,18 @@ fn reversal_of_all(stan: u32, amount: i64, replacement: Option<i64>) -> Reversal
 /// Counts uses for ever.
 fn limit_uses(house: &mut House, max: i64) {
     let limit = Limit { measure: Measure::Count, max, window: Window::Lifetime, filter: Filter::ALL };
+    house.record(&Event::LimitSet(LimitSet {
+        slot: Slot::of_wallet(WALLET),
+        subject: Subject::Wallet(WALLET),
+        number: Number::new(1).expect("a number"),
+        limit: Some(limit),
+    }));
+}
+
+/// Counts what is paid for ever, in USD.
+fn limit_amount(house: &mut House) {
+    let measure = Measure::Amount(usd(0).currency);
+    let limit = Limit { measure, max: i64::MAX, window: Window::Lifetime, filter: Filter::ALL };
     house.record(&Event::LimitSet(LimitSet {
         slot: Slot::of_wallet(WALLET),
         subject: Subject::Wallet(WALLET),
@@ -431,4 +444,31 @@ fn r14_a_balance_keeps_room_for_what_is_given_back() {
         ..reversal_of_posting(7, None)
     });
     assert_eq!(house.books()[0], (0, 0));
+}
+
+#[test]
+fn r18_parts_of_a_hold_count_what_they_take_and_no_more() {
+    // Parts of 100.00 and an increment of 20.00: each with what is counted after it.
+    let parts = |sequence, amount| Presentment {
+        part: Part::Numbered { sequence, count: 3 },
+        arn: Arn::new([b'1' + sequence; 23]).expect("digits"),
+        ..presentment(amount)
+    };
+    let table: [(&[i64], &[i64]); 4] = [
+        (&[3_000, 3_000, 6_000], &[12_000, 12_000, 12_000]),
+        (&[11_000, 500, 500], &[12_000, 12_000, 12_000]),
+        (&[3_000, 3_000, 3_000], &[12_000, 12_000, 9_000]),
+        (&[13_000, 1_000, 1_000], &[13_000, 14_000, 15_000]),
+    ];
+    for (amounts, counted) in table {
+        let mut house = House::new(&[(840, 100_000)]);
+        limit_amount(&mut house);
+        house.decide(&request(1, 10_000));
+        house.decide(&AuthorizationRequest { increment: true, ..request(2, 2_000) });
+        assert_eq!(uses(&house), 12_000);
+        for (n, (amount, counted)) in amounts.iter().zip(counted).enumerate() {
+            house.clear(&parts(n as u8 + 1, *amount));
+            assert_eq!(uses(&house), *counted, "after part {n} of {amounts:?}");
+        }
+    }
 }

@@ -106,7 +106,8 @@ fn question(query: &str) -> Result<Question, String> {
     let (mut from, mut to) = (Day(0), Day(u32::MAX));
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{}` has no value", shown(pair)))?;
-        let wrong = |what: &str| format!("`{}` is {what}, \"{}\" is not", shown(key), shown(value));
+        // What came is not repeated: it may be a card number.
+        let wrong = |what: &str| format!("`{}` is {what}", shown(key));
         let number = || value.parse::<u64>().map_err(|_| wrong("a number"));
         match key {
             "card" => question.card = Some(CardRef(number()?)),

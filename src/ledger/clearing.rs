@@ -126,11 +126,11 @@ impl Shard {
                 return self.open(event.slot, card, entry, counts, time);
             }
             _ => {
-                let held = *self.authorizations.at(position);
-                self.take_part(position, event)?;
+                let named = *self.authorizations.at(position);
+                let beyond = self.take_part(position, event)?;
                 let counts = || {
-                    if held.state.is_open() {
-                        Counts::Part(held.sequence)
+                    if named.state.is_open() {
+                        Counts::Part { held: named.sequence, beyond }
                     } else {
                         Counts::One(event.usage())
                     }
@@ -194,8 +194,8 @@ impl Shard {
     }
 
     /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts will come.
-    /// What limits have counted of it goes over to the part.
-    fn take_part(&mut self, position: u32, event: &Cleared) -> Result<(), ApplyError> {
+    /// What limits have counted of it goes over to the part. Returns how much the part posts beyond what they hold.
+    fn take_part(&mut self, position: u32, event: &Cleared) -> Result<i64, ApplyError> {
         let named = *self.authorizations.at(position);
         let increments = self
             .open_of(self.cards.at(named.card))
@@ -213,7 +213,7 @@ impl Shard {
                 left -= part;
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Leaves less of what an open authorization takes.

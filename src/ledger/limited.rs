@@ -38,8 +38,13 @@ pub(super) enum Counts {
     More(Usage),
     /// It posts what was authorized before, of which so much was held and is counted already.
     Before(Captured, Usage),
-    /// It posts a part of what was authorized by this record; the rest stays held.
-    Part(Sequence),
+    /// It posts a part of what was authorized; the rest stays held.
+    Part {
+        /// The record of the authorization.
+        held: Sequence,
+        /// How much it posts beyond all that the purchase held.
+        beyond: i64,
+    },
 }
 
 impl Shard {
@@ -103,7 +108,7 @@ impl Shard {
             }
             _ if taken.minor == 0 => Ok(()),
             // It may have been held before there was a limit.
-            Counts::Part(held) => limits.part_over(owners, *held, record, taken),
+            Counts::Part { held, beyond } => limits.part_over(owners, *held, record, taken, *beyond),
             // It was held before there was a limit.
             Counts::Before(captured, _) if captured.held != 0 => Ok(()),
             Counts::One(usage) | Counts::Before(_, usage) => {

@@ -18,8 +18,9 @@ impl Limits {
     }
 
     /// Gives as much of what was counted of an authorization as its part takes to the record that posts the part, in
-    /// the window in which it was counted, so that a reversal of the part gives it back there. What the part takes
-    /// beyond that is counted with it. Nothing happens where the authorization was not counted.
+    /// the window in which it was counted, so that a reversal of the part gives it back there. What increments hold of
+    /// the part stays counted with them; what the part takes `beyond` all that was held is counted with it. Nothing
+    /// happens where the authorization was not counted.
     ///
     /// # Errors
     /// The table of counted authorizations is full.
@@ -29,6 +30,7 @@ impl Limits {
         held: Sequence,
         part: Sequence,
         taken: Money,
+        beyond: i64,
     ) -> Result<(), Full> {
         let Some(newest) = self.newest_of(held) else { return Ok(()) };
         let entry = *self.counted.at(newest);
@@ -44,8 +46,8 @@ impl Limits {
             first: false,
             ..entry
         })?;
-        if taken.minor > moved {
-            self.change(owners, part, taken.minor - moved);
+        if beyond > 0 {
+            self.change(owners, part, beyond);
         }
         Ok(())
     }

@@ -128,7 +128,12 @@ impl Posting {
     /// end.
     pub(super) fn run(mut self, office: &Office, tell: impl Fn(Value)) -> Value {
         self.began = Instant::now();
-        let posted = self.post(office, &tell);
+        let mut posted = self.post(office, &tell);
+        let ends_in_order = matches!(posted, Err(Stopped::Full(_) | Stopped::Suspense | Stopped::Stopping));
+        if ends_in_order && self.done > self.resumed {
+            // So that the next posting, and its report, go on just there.
+            posted = self.note(office, true).and(posted);
+        }
         let (state, why) = match posted {
             Ok(()) => ("posted", None),
             Err(stopped) => ("stopped", Some(stopped.to_string())),
