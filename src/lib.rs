@@ -13,6 +13,7 @@
 //!           journal     records, batches, segments, group commit, over a storage trait
 //!           dialect     the one room that knows both bytes and domain
 //! floor 2   authorizer  the checks in order, then the hold
+//!           switch      routing, exchanges, stand-in, store-and-forward
 //!           link        a session without a socket
 //! floor 3   recovery    journal -> ledger, through the same `apply`
 //!           history     closed authorizations on disk, found by card for as long as they can be matched
@@ -34,6 +35,7 @@ pub mod ledger;
 
 pub mod authorizer;
 pub mod link;
+pub mod switch;
 
 pub mod history;
 pub mod recovery;
