@@ -166,7 +166,7 @@ fn main() {
     let mut config = Config::from_toml("turnpike.toml", text).expect("right settings");
     config.daemon.data_dir.clone_from(&directory);
     config.admin.listen = ([127, 0, 0, 1], 0).into();
-    config.links.iter_mut().for_each(|link| link.listen = ([127, 0, 0, 1], 0).into());
+    config.links.iter_mut().for_each(|link| link.listen = Some(([127, 0, 0, 1], 0).into()));
     let lines = (0..CARDS)
         .map(|n| format!("{},840,100000000,0,{},3012,201,active\n", n + 1, 4_000_000_000_000_000 + n));
     let heading = "wallet,currency,balance,overdraft,pan,expiry,service_code,status\n".to_owned();

@@ -196,7 +196,7 @@ fn check_names_the_mistakes_of_a_configuration_and_of_its_dialects_at_once() {
         ("turnpike.toml", "19:17", "no code for SignOn of Group"),
         ("turnpike.toml", "19:17", "no code for SignOff of Group"),
         ("turnpike.toml", "23:21", "field 94"),
-        ("turnpike.toml", "24:1", "`links.f.listen` is missing"),
+        ("turnpike.toml", "24:1", "`links.f.listen` or its `connect` is missing"),
         ("turnpike.toml", "27:1", "`links.g.dialect` is missing"),
         // Named once, whoever uses it.
         ("mine.toml", &trailer, "1 to 4 bytes in hex"),

@@ -4,6 +4,8 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config;
+use crate::config::dial::DialSettings;
+use crate::config::forward;
 use crate::config::peers;
 use crate::config::peers::Network;
 use crate::config::process;
@@ -12,6 +14,7 @@ use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
 use crate::dialect::framing;
 use crate::iso8583::frame::Framing;
+use crate::pipeline::switching::LineSettings;
 use crate::settings::Section;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -27,8 +30,12 @@ pub struct LinkSettings {
     pub dialect_file: Option<PathBuf>,
     /// The source network of its messages (R5): two links of one network share it.
     pub network: String,
-    /// Where it connects to.
-    pub listen: SocketAddr,
+    /// Where it connects to us; `None` for a link that we connect.
+    pub listen: Option<SocketAddr>,
+    /// Where we connect to it; `None` for a link that listens.
+    pub dial: Option<DialSettings>,
+    /// How it is treated as a party that requests are forwarded to.
+    pub forward: LineSettings,
     /// How its messages are told apart in a stream, when that differs from what the dialect says. Its limit is
     /// [`Self::max_frame_bytes`].
     pub framing: Option<Framing>,
@@ -66,10 +73,13 @@ impl LinkSettings {
         check_name(name, section);
         let dialect_file = process::path(section, "dialect_file");
         let dialect = section.required_text("dialect");
-        if !section.has("listen") {
-            section.report(format!("`{}.listen` is missing", section.path()));
-        }
+        let dial = DialSettings::read(section);
         let listen = config::address(section, "listen");
+        match (section.has("listen"), &dial) {
+            (false, None) => section.report(format!("`{}.listen` or its `connect` is missing", section.path())),
+            (true, Some(_)) => section.report_at("connect", "a link listens or connects: it has `listen` too"),
+            _ => {}
+        }
         let network = section.text("network").or(dialect);
         let idle_s = section.integer_or("idle_s", 0..=86_400, 0);
         if let Some(dialect) = dialect {
@@ -81,7 +91,9 @@ impl LinkSettings {
             dialect: dialect.unwrap_or_default().to_owned(),
             dialect_file,
             network: network.unwrap_or_default().to_owned(),
-            listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            listen,
+            dial,
+            forward: forward::read(section.section("forward")),
             framing: section.section("framing").map(|section| read_framing(section)),
             max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
             allow: peers::read(section, "allow"),

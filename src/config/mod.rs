@@ -5,12 +5,15 @@
 //! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
 pub mod clearing;
+pub mod dial;
+pub mod forward;
 pub mod history;
 pub mod lifecycle;
 pub mod link;
 pub mod money;
 pub mod peers;
 pub mod process;
+pub mod routing;
 pub mod seed;
 pub mod session;
 pub mod snapshots;
@@ -57,6 +60,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// `[product] verification`: what seeded cards ask for (R28).
     pub verification: Verification,
+    /// `[routes.NAME]` and `[stand_in.NAME]`.
+    pub routes: routing::RoutingSettings,
     /// `[links.NAME]` in the order of the file. There is at least one.
     pub links: Vec<LinkSettings>,
     /// Where each link stands, by its name.
@@ -91,6 +96,7 @@ impl Config {
             snapshots: SnapshotSettings::read(root.section("snapshots")),
             history: HistorySettings::read(root.section("history")),
             verification: read_product(root.section("product")),
+            routes: routing::RoutingSettings::default(),
             links: Vec::new(),
             places: Vec::new(),
             file: file.to_owned(),
@@ -139,11 +145,13 @@ impl Config {
     }
 
     fn check_address(&self, link: &LinkSettings, section: &Section<'_>) {
-        if clash(link.listen, self.admin.listen) {
-            section.report_at("listen", format!("{} is where `admin.listen` is", link.listen));
+        let Some(listen) = link.listen else { return };
+        if clash(listen, self.admin.listen) {
+            section.report_at("listen", format!("{listen} is where `admin.listen` is"));
         }
-        for other in self.links.iter().filter(|other| clash(link.listen, other.listen)) {
-            section.report_at("listen", format!("{} is where link `{}` listens", link.listen, other.name));
+        let clashes = |other: &&LinkSettings| other.listen.is_some_and(|other| clash(listen, other));
+        for other in self.links.iter().filter(clashes) {
+            section.report_at("listen", format!("{listen} is where link `{}` listens", other.name));
         }
     }
 }
@@ -342,7 +350,7 @@ mod tests {
             (link("[links.b]\ndialect = \"visa\"\nlisten = \"127.0.0.1:8580\""), 6, "`admin.listen`"),
             (link("[links.b]\ndialect = \"odd\"\nlisten = \"127.0.0.1:1\""), 5, "give its `dialect_file`"),
             (link("[links.b]\ndialect = \"\"\nlisten = \"127.0.0.1:1\""), 5, "not built in"),
-            (link("[links.b]\ndialect = \"visa\""), 4, "`links.b.listen` is missing"),
+            (link("[links.b]\ndialect = \"visa\""), 4, "`links.b.listen` or its `connect` is missing"),
             (link("[links.b]\nlisten = \"127.0.0.1:1\""), 4, "`links.b.dialect` is missing"),
             (link("[links.B]\ndialect = \"visa\"\nlisten = \"127.0.0.1:1\""), 4, "lower-case"),
             (link("[links.b]\ndialect = \"visa\"\nlisten = \"localhost:1\""), 6, "no address and port"),

@@ -14,11 +14,16 @@ use super::cleared::Cleared;
 use super::cleared::FilePosted;
 use super::closed::Closed;
 use super::control::Control;
+use super::forward::Concluded;
+use super::forward::Forwarded;
+use super::forward::Settled;
+use super::forward::Stored;
 use super::limit::Limit;
 use super::limit::Number;
 use super::limit::Subject;
 use super::money::Currency;
 use super::money::Money;
+use super::party::NameId;
 use super::party::Slot;
 use super::party::WalletId;
 use super::party::WalletStatus;
@@ -458,6 +463,14 @@ pub enum Event {
     FilePosted(FilePosted),
     /// A closed authorization came back.
     Recalled(Recalled),
+    /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
+    Forwarded(Forwarded),
+    /// A forwarded request has ended.
+    Concluded(Concluded),
+    /// A message was stored for a party.
+    Stored(Stored),
+    /// Something became of a stored message.
+    Settled(Settled),
 }
 
 impl Event {
@@ -481,6 +494,22 @@ impl Event {
             Self::Cleared(event) => Some(event.slot),
             Self::FilePosted(event) => Some(event.slot),
             Self::Recalled(event) => Some(event.slot),
+            Self::Forwarded(event) => Some(event.slot),
+            Self::Concluded(event) => Some(event.slot),
+            Self::Stored(event) => Some(event.slot),
+            Self::Settled(event) => Some(event.slot),
+        }
+    }
+
+    /// The link that it is about, when it is the switch's and not the ledger's.
+    #[must_use]
+    pub const fn trunk(&self) -> Option<NameId> {
+        match self {
+            Self::Forwarded(event) => Some(event.to),
+            Self::Concluded(event) => Some(event.to),
+            Self::Stored(event) => Some(event.to),
+            Self::Settled(event) => Some(event.to),
+            _ => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The admin face over HTTP/1.1: JSON, and text for metrics. Nothing here decides.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +40,7 @@ use crate::edge::link_api;
 use crate::edge::snapshots::Made;
 use crate::edge::snapshots::NotMade;
 use crate::edge::snapshots::Snapshots;
+use crate::edge::switch_api;
 use crate::edge::telemetry::Telemetry;
 use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
@@ -66,6 +68,8 @@ pub struct Face {
     pub snapshots: OnceLock<Snapshots>,
     /// What posts clearing files, once the start is complete.
     pub clearing: OnceLock<Arc<Clearing>>,
+    /// The file that the configuration is from, when it is from one.
+    pub configuration: OnceLock<PathBuf>,
     /// What keeps the history, if there is to be one.
     pub history: OnceLock<Keeper>,
     /// The state hash that was computed last, and of which sequence it is.
@@ -83,6 +87,7 @@ impl Face {
             serving: AtomicBool::new(false),
             snapshots: OnceLock::new(),
             clearing: OnceLock::new(),
+            configuration: OnceLock::new(),
             history: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
@@ -117,6 +122,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
         .route("/v1/history", get(history_api::search))
         .merge(limit_api::routes())
+        .merge(switch_api::routes())
         .merge(clearing::routes())
         .with_state(face)
 }

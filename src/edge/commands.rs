@@ -156,6 +156,7 @@ pub fn serve(file: &Path, data_dir: Option<PathBuf>, seed: Option<&Path>) -> u8 
                 return code_of(&error);
             }
         };
+        let _set_once = daemon.face.configuration.set(file.to_path_buf());
         // It holds every card number in clear, and at ten million wallets 700 MB.
         drop(seed);
         stop_signal().await;

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::authorizer::Authorizer;
 use crate::authorizer::approval_code::ApprovalCodes;
 use crate::config::Config;
+use crate::config::dial::DialSettings;
 use crate::config::link::LinkSettings;
 use crate::config::seed::Seed;
 use crate::crypto::keys::Keys;
@@ -31,6 +32,7 @@ use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::clearing::Clearing;
 use crate::edge::clock;
+use crate::edge::dial;
 use crate::edge::dialects;
 use crate::edge::disk::Disk;
 use crate::edge::disk::DiskError;
@@ -57,6 +59,7 @@ use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
 use crate::edge::snapshots::Wanted;
+use crate::edge::switch;
 use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
@@ -80,6 +83,7 @@ use crate::pipeline::past::Past;
 use crate::recovery;
 use crate::recovery::RebuildError;
 use crate::recovery::Rebuilt;
+use crate::recovery::Trunks;
 use crate::settings::Finding;
 
 /// Why the daemon did not start. Nothing is served.
@@ -127,7 +131,7 @@ pub struct Daemon {
     pub face: Arc<Face>,
     /// Where the HTTP face listens.
     pub admin: SocketAddr,
-    /// Each link's name, dialect and address.
+    /// The name, dialect and address of each link that listens.
     pub links: Vec<(String, String, SocketAddr)>,
     runtimes: Vec<(Arc<LinkRuntime>, Caller)>,
     /// A worker ends, with its sockets, when the last of these is gone.
@@ -135,6 +139,8 @@ pub struct Daemon {
     workers: Vec<JoinHandle<()>>,
     writer: JoinHandle<Result<(), JournalError>>,
     drain_limit: Duration,
+    /// Which worker the next link begins with.
+    turn: usize,
     /// The directory stays locked as long as this is here.
     disk: Disk,
     keys: Arc<Keys>,
@@ -226,11 +232,12 @@ impl Daemon {
             workers,
             writer,
             drain_limit: Duration::from_millis(config.daemon.drain_limit_ms),
+            turn: 0,
             disk,
             keys,
         };
         daemon.keep_history(config, past)?;
-        match daemon.open(config, seed, seeded, &surroundings, options).await {
+        match daemon.open(config, seed, seeded, rebuilt.trunks, &surroundings, options).await {
             Ok(()) => Ok(daemon),
             Err(error) => {
                 // What is in the way comes first; the directory is free again when it is seen.
@@ -255,6 +262,7 @@ impl Daemon {
         config: &Config,
         seed: Option<(&str, &Seed)>,
         seeded: Option<Seeded>,
+        trunks: Trunks,
         surroundings: &Surroundings,
         options: StartOptions,
     ) -> Result<(), StartError> {
@@ -278,9 +286,13 @@ impl Daemon {
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);
         for link in &config.links {
-            self.open_link(config, link, surroundings, options).await?;
+            self.make_link(config, link)?;
         }
-        let links = self.runtimes.iter().map(|(link, _)| Arc::clone(link)).collect();
+        let links: Vec<_> = self.runtimes.iter().map(|(link, _)| Arc::clone(link)).collect();
+        self.join_switch(config, &links, trunks, &surroundings.pipeline);
+        for (link, runtime) in config.links.iter().zip(&links) {
+            self.open_link(link, runtime, surroundings, options).await?;
+        }
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
@@ -300,13 +312,8 @@ impl Daemon {
         Ok(())
     }
 
-    async fn open_link(
-        &mut self,
-        config: &Config,
-        link: &LinkSettings,
-        surroundings: &Surroundings,
-        options: StartOptions,
-    ) -> Result<(), StartError> {
+    /// A link without a socket.
+    fn make_link(&mut self, config: &Config, link: &LinkSettings) -> Result<(), StartError> {
         let dialect = dialects::of_link(config, link).map_err(StartError::Dialect)?;
         let session = link::session_settings(link, &dialect);
         let channel = ChannelSettings {
@@ -318,23 +325,72 @@ impl Daemon {
         let limits = SocketLimits::of(link, config.daemon.drain_quiet_ms);
         let metrics = self.face.telemetry.link(&link.name);
         let (runtime, caller) =
-            LinkRuntime::new(&link.name, &link.dialect, channel, limits, session, metrics);
-        let listener = bind(&format!("link {}", link.name), link.listen, options).await?;
+            LinkRuntime::new(&link.name, &link.dialect, link.dial.is_some(), channel, limits, session, metrics);
+        self.runtimes.push((runtime, caller));
+        Ok(())
+    }
+
+    /// Gives the pipeline its switch, and has what was open when the daemon ended reversed.
+    fn join_switch(
+        &self,
+        config: &Config,
+        links: &[Arc<LinkRuntime>],
+        trunks: Trunks,
+        pipeline: &Arc<Pipeline>,
+    ) {
+        let Some(board) = switch::board(config, links, trunks) else { return };
+        let board = Arc::new(board);
+        pipeline.switch_with(Arc::clone(&board));
+        pipeline.reverse_open(&board, clock::now());
+        tokio::spawn(switch::run(Arc::downgrade(pipeline), board));
+    }
+
+    /// Opens a link's sockets, or has them connected.
+    async fn open_link(
+        &mut self,
+        link: &LinkSettings,
+        runtime: &Arc<LinkRuntime>,
+        surroundings: &Surroundings,
+        options: StartOptions,
+    ) -> Result<(), StartError> {
+        self.turn += 1;
+        let mut senders = self.senders.clone();
+        // Links with a socket each do not all begin with the same worker.
+        let first = self.turn % senders.len();
+        senders.rotate_left(first);
+        if let Some(dial) = &link.dial {
+            Self::dial(runtime, dial, surroundings, &senders);
+            return Ok(());
+        }
+        let Some(listen) = link.listen else { return Ok(()) };
+        let listener = bind(&format!("link {}", link.name), listen, options).await?;
         if let Err(error) = tcp::bound_unread(&listener, &link.tcp) {
             tracing::warn!(link = link.name, %error, "the system does not bound what is not read yet");
         }
-        let address = listener.local_addr().unwrap_or(link.listen);
+        let address = listener.local_addr().unwrap_or(listen);
         self.links.push((link.name.clone(), link.dialect.clone(), address));
         if let Some(calls) = runtime.calls() {
-            let accepting = Arc::clone(&runtime);
-            let (surroundings, mut senders) = (surroundings.clone(), self.senders.clone());
-            // Links with a socket each do not all begin with the same worker.
-            let first = self.runtimes.len() % senders.len();
-            senders.rotate_left(first);
-            tokio::spawn(listen::accept(listener, accepting, calls, surroundings, senders));
+            let accepting = Arc::clone(runtime);
+            tokio::spawn(listen::accept(listener, accepting, calls, surroundings.clone(), senders));
         }
-        self.runtimes.push((runtime, caller));
         Ok(())
+    }
+
+    /// Has a link's sockets connected, and connected again, by a task for each.
+    fn dial(
+        runtime: &Arc<LinkRuntime>,
+        settings: &DialSettings,
+        surroundings: &Surroundings,
+        senders: &[mpsc::Sender<Accepted>],
+    ) {
+        let places = settings.addresses.iter().flat_map(|to| (0..settings.sockets).map(|_| *to));
+        for (address, worker) in places.zip(senders.iter().cycle()) {
+            let Some(calls) = runtime.calls() else { return };
+            let (runtime, surroundings) = (Arc::clone(runtime), surroundings.clone());
+            let settings = settings.clone();
+            let worker = worker.clone();
+            tokio::spawn(dial::keep_connected(runtime, address, settings, calls, surroundings, worker));
+        }
     }
 
     fn watch(&self, config: &Config) -> Watch {
@@ -375,13 +431,13 @@ impl Daemon {
     pub async fn drain(self) -> Result<Drained, JournalError> {
         self.face.serving.store(false, Ordering::Release);
         tracing::info!("draining");
-        for (link, _) in &self.runtimes {
-            link.station.with(|session| session.drain(clock::moment(Instant::now())));
-        }
-        self.enter(Phase::Draining);
         let limit = Instant::now() + self.drain_limit;
-        while self.connections() > 0 && Instant::now() < limit {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        // Those who ask first, then those who are asked: what is still forwarded gets its answer.
+        for dialled in [false, true] {
+            self.sign_off(dialled);
+            while self.connections_of(dialled) > 0 && Instant::now() < limit {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         self.enter(Phase::Closing);
         let limit = Instant::now() + Duration::from_secs(2);
@@ -434,6 +490,19 @@ impl Daemon {
         self.runtimes.iter().for_each(|(_, caller)| caller.enter(phase));
     }
 
+    /// Begins the drain of the links that listen, or of those that connect.
+    fn sign_off(&self, dialled: bool) {
+        for (link, caller) in self.runtimes.iter().filter(|(link, _)| link.dialled == dialled) {
+            link.station.with(|session| session.drain(clock::moment(Instant::now())));
+            caller.enter(Phase::Draining);
+        }
+    }
+
+    fn connections_of(&self, dialled: bool) -> usize {
+        let links = self.runtimes.iter().filter(|(link, _)| link.dialled == dialled);
+        links.map(|(link, _)| link.connections()).sum()
+    }
+
     fn connections(&self) -> usize {
         self.runtimes.iter().map(|(link, _)| link.connections()).sum()
     }
@@ -447,6 +516,7 @@ struct Books {
     hash: (StateHash, Sequence),
     facts: Facts,
     told_after: Sequence,
+    trunks: Trunks,
 }
 
 fn rebuild(
@@ -465,7 +535,7 @@ fn rebuild(
         Some(past) => past.restore(disk, keys, settings)?,
         None => recovery::restore(disk, opener_of(keys), &keys.vault, settings)?,
     };
-    let Rebuilt { books, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
+    let Rebuilt { books, trunks, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
     for error in &damaged {
         tracing::error!("{error}; the books are rebuilt without it");
     }
@@ -497,7 +567,7 @@ fn rebuild(
         tracing::warn!("cut {torn}");
     }
     let hash = (hash, recovered.last);
-    Ok(Books { books, recovered, seeded, hash, facts, told_after })
+    Ok(Books { books, recovered, seeded, hash, facts, told_after, trunks })
 }
 
 fn opener_of(keys: &Keys) -> Opener<'_> {

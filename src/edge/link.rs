@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use crate::config::link::LinkSettings;
@@ -65,6 +66,8 @@ pub struct SocketLimits {
     pub connections_max: usize,
     /// Sockets of one address at once.
     pub connections_per_peer_max: usize,
+    /// A peer that we have connected must say something within this time; `None` for never.
+    pub first_byte: Option<Duration>,
     /// A peer may be silent for this long; `None` for ever.
     pub idle: Option<Duration>,
     /// A frame must be complete this long after its first byte.
@@ -95,6 +98,7 @@ impl SocketLimits {
             allow: link.allow.clone(),
             connections_max: link.connections_max as usize,
             connections_per_peer_max: link.connections_per_peer_max as usize,
+            first_byte: link.dial.as_ref().and_then(|dial| dial.first_byte),
             idle: link.idle_s.map(Duration::from_secs),
             partial_frame: Duration::from_millis(link.partial_frame_ms),
             write: Duration::from_millis(link.write_timeout_ms),
@@ -140,12 +144,14 @@ pub struct LinkRuntime {
     pub name: String,
     /// Its dialect's name.
     pub dialect: String,
+    /// We connect it.
+    pub dialled: bool,
     /// How its messages are served.
-    pub channel: ChannelSettings,
+    pub channel: Arc<ChannelSettings>,
     /// Limits.
     pub limits: SocketLimits,
     /// Who is signed on, and what we have asked.
-    pub station: Station,
+    pub station: Arc<Station>,
     /// Metrics.
     pub metrics: Arc<LinkMetrics>,
     /// Sockets open now.
@@ -175,6 +181,7 @@ impl LinkRuntime {
     pub fn new(
         name: &str,
         dialect: &str,
+        dialled: bool,
         channel: ChannelSettings,
         limits: SocketLimits,
         session: Settings,
@@ -184,9 +191,10 @@ impl LinkRuntime {
         let runtime = Self {
             name: name.to_owned(),
             dialect: dialect.to_owned(),
-            channel,
+            dialled,
+            channel: Arc::new(channel),
             limits,
-            station: Station::new(session),
+            station: Arc::new(Station::new(session)),
             metrics,
             open: Mutex::default(),
             sockets: AtomicU64::new(0),
@@ -252,7 +260,7 @@ impl LinkRuntime {
         open.insert(id, Arc::clone(&socket));
         self.metrics.connections.set(open.len() as f64);
         drop(open);
-        Ok(Place { link: Arc::clone(self), id, socket })
+        Ok(Place { link: Arc::clone(self), id, socket, gone: None })
     }
 
     fn log_refusal(&self, peer: IpAddr, reason: Reason) {
@@ -319,6 +327,8 @@ pub struct Place {
     pub id: SocketId,
     /// What is shown of it.
     pub socket: Arc<OpenSocket>,
+    /// Whoever has connected it learns by this that it is gone.
+    pub gone: Option<oneshot::Sender<()>>,
 }
 
 impl Drop for Place {

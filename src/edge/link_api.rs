@@ -19,6 +19,7 @@ use crate::edge::api::Face;
 use crate::edge::clock;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link::OpenSocket;
+use crate::edge::switch_api;
 use crate::link::orders::NotTaken;
 use crate::link::orders::Order;
 use crate::link::orders::Outcome;
@@ -33,13 +34,14 @@ const ORDER_POLL: Duration = Duration::from_millis(1);
 
 /// `GET /v1/links`.
 pub(super) async fn links(State(face): State<Arc<Face>>) -> Response {
-    let links: Vec<Value> = face.links.get().into_iter().flatten().map(|link| link_json(link)).collect();
+    let links = face.links.get().into_iter().flatten();
+    let links: Vec<Value> = links.map(|link| link_json(&face, link)).collect();
     Json(json!({ "links": links })).into_response()
 }
 
 /// `GET /v1/links/{link}`.
 pub(super) async fn link(State(face): State<Arc<Face>>, Path(name): Path<String>) -> Response {
-    find(&face, &name).map_or_else(|| no_such_link(&name), |link| Json(link_json(&link)).into_response())
+    find(&face, &name).map_or_else(|| no_such_link(&name), |link| Json(link_json(&face, &link)).into_response())
 }
 
 /// `POST /v1/links/{link}/echo`.
@@ -105,7 +107,8 @@ async fn order(face: &Face, name: &str, order: Order) -> Response {
     (status, Json(body)).into_response()
 }
 
-fn link_json(link: &LinkRuntime) -> Value {
+fn link_json(face: &Face, link: &LinkRuntime) -> Value {
+    let switch = switch_api::line_of(face, &link.name);
     let open = link.open();
     link.station.with(|session| {
         let counts = *session.counts();
@@ -131,6 +134,7 @@ fn link_json(link: &LinkRuntime) -> Value {
             "requests_unanswered": counts.unanswered,
             "key_exchanges_refused": counts.key_exchanges,
             "sockets": sockets,
+            "switch": switch,
         })
     })
 }

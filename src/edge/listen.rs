@@ -23,6 +23,14 @@ pub struct Accepted {
     surroundings: Surroundings,
 }
 
+impl Accepted {
+    /// A socket that has its place.
+    #[must_use]
+    pub const fn new(socket: std::net::TcpStream, place: Place, surroundings: Surroundings) -> Self {
+        Self { socket, place, surroundings }
+    }
+}
+
 /// Accepts connections of a link until the daemon drains, and hands each that may stay to the next worker.
 pub async fn accept(
     listener: TcpListener,
@@ -55,7 +63,7 @@ pub async fn accept(
         };
         // Who is refused is closed here, before a byte of it is read.
         let Ok(place) = link.admit(peer) else { continue };
-        let handed = Accepted { socket, place, surroundings: surroundings.clone() };
+        let handed = Accepted::new(socket, place, surroundings.clone());
         let worker = &workers[next % workers.len()];
         next += 1;
         if worker.send(handed).await.is_err() {

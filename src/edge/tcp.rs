@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::tcp::KeepAlive;
 use crate::config::tcp::TcpSettings;
+use crate::domain::party::NameId;
 use crate::edge::clock;
 use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
@@ -36,6 +37,9 @@ use crate::pipeline::gate::Reply;
 use crate::pipeline::notice::Notice;
 use crate::pipeline::notice::Reason;
 use crate::pipeline::station::Seat;
+use crate::pipeline::switching::Line;
+use crate::pipeline::switching::outbox::Outbox;
+use crate::pipeline::switching::way::Home;
 
 /// Bytes that a socket serves in its turn under load: some hundred messages, since all of them share a read and a
 /// write, and no more, since every other socket of the thread waits for it.
@@ -86,6 +90,7 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
     let mut channel = Channel::default();
     let wake = Arc::clone(&looked_up);
     channel.ask_with(Arc::new(Mailbox::new(move || wake.notify_one())));
+    let outbox = join_switch(&place, &surroundings.pipeline, &looked_up, &mut channel);
     place.link.station.with(|session| session.up(place.id, clock::moment(now)));
     let mut connection = Connection {
         link: &place.link,
@@ -94,6 +99,9 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
         calls,
         channel,
         looked_up,
+        outbox,
+        opened: now,
+        has_read: false,
         input: vec![0; INPUT_BYTES_MIN],
         filled: 0,
         out: Vec::new(),
@@ -111,6 +119,22 @@ pub async fn serve(socket: TcpStream, place: Place, surroundings: Surroundings) 
     };
     let close = connection.run(socket).await;
     connection.end(&close);
+}
+
+/// Gives the socket its place in the switch, where there is one: an outbox, by which others reach it.
+fn join_switch(
+    place: &Place,
+    pipeline: &Pipeline,
+    wake: &Arc<Notify>,
+    channel: &mut Channel,
+) -> Option<Arc<Outbox>> {
+    let board = pipeline.switchboard()?;
+    let index = board.index_of(NameId::of(&place.link.name))?;
+    let wake = Arc::clone(wake);
+    let outbox = Arc::new(Outbox::new(place.id, move || wake.notify_one()));
+    board.line(index)?.up(Arc::clone(&outbox));
+    channel.lives_at(Home::new(Arc::clone(board), index, Arc::clone(&outbox)));
+    Some(outbox)
 }
 
 /// Whether a line about this link may be logged now. Says how many were left out before it.
@@ -174,8 +198,13 @@ struct Connection<'l> {
     turn_is_over: bool,
     /// What the peer sends is left with the system for now, so that its silence says nothing.
     is_unread: bool,
-    /// A look-up in the history has ended.
+    /// A look-up in the history has ended, or others have something for this socket to write.
     looked_up: Arc<Notify>,
+    /// What others have for it; `None` without a switch.
+    outbox: Option<Arc<Outbox>>,
+    opened: Instant,
+    /// Something has come.
+    has_read: bool,
 }
 
 impl Connection<'_> {
@@ -195,7 +224,8 @@ impl Connection<'_> {
         self.surroundings.durable.mark_unchanged();
         loop {
             // A message that waits for a look-up does not wait for the disk, of which nothing more may come.
-            let parked = self.channel.waiting() > 0;
+            let parked =
+                self.channel.waiting() > 0 || self.outbox.as_ref().is_some_and(|outbox| outbox.waits());
             self.is_unread = self.is_full();
             let reads = !self.half_closed && !self.is_unread;
             let turn = self.input.len().min(self.filled + self.turn_bytes());
@@ -220,7 +250,7 @@ impl Connection<'_> {
                 return close;
             }
             // Answers that are too late are dropped, so that this ends.
-            if self.half_closed && !self.channel.waits() {
+            if self.half_closed && !self.waits() {
                 return Close::ByPeer;
             }
             if std::mem::take(&mut self.turn_is_over) {
@@ -251,7 +281,17 @@ impl Connection<'_> {
     }
 
     fn release(&mut self) {
-        self.channel.release(&self.surroundings.pipeline, clock::now(), &mut self.out);
+        let (pipeline, now) = (&self.surroundings.pipeline, clock::now());
+        self.channel.release(pipeline, now, &mut self.out);
+        if let Some(outbox) = &self.outbox {
+            let late = outbox.take(pipeline.durable(), now, &mut self.out);
+            self.channel.tally.drop_late(late);
+        }
+    }
+
+    /// Whether the peer still gets an answer.
+    fn waits(&self) -> bool {
+        self.channel.waits() || self.outbox.as_ref().is_some_and(|outbox| outbox.owes())
     }
 
     fn after_look_up(&mut self) {
@@ -276,6 +316,7 @@ impl Connection<'_> {
             Ok(bytes) => bytes,
         };
         self.filled += bytes;
+        self.has_read = true;
         self.rests = false;
         self.last_read = Instant::now();
         self.turn_is_over = self.filled == turn;
@@ -368,13 +409,21 @@ impl Connection<'_> {
         if self.partial_since.is_some_and(|since| since.elapsed() > limits.partial_frame) {
             return Some(Close::For(Reason::PartialFrame));
         }
+        let silent = |limit| !self.has_read && self.opened.elapsed() > limit;
+        if limits.first_byte.is_some_and(silent) {
+            return Some(Close::For(Reason::Idle));
+        }
+        if self.outbox.as_ref().is_some_and(|outbox| outbox.is_condemned()) {
+            return Some(Close::For(Reason::NothingAnswered));
+        }
         if limits.idle.is_some_and(|idle| self.last_read.elapsed() > idle) {
             return Some(Close::For(Reason::Idle));
         }
         let draining = self.calls.borrow().phase == Phase::Draining;
         if draining
             && self.link.station.with(|session| session.has_left())
-            && !self.channel.waits()
+            && !self.waits()
+            && self.is_answered()
             && self.filled == 0
         {
             let since = *self.quiet_since.get_or_insert_with(Instant::now);
@@ -433,6 +482,16 @@ impl Connection<'_> {
         true
     }
 
+    /// Nothing more is written to it.
+    fn leave_switch(&self) {
+        if let Some(board) = self.surroundings.pipeline.switchboard()
+            && let Some(index) = board.index_of(NameId::of(&self.link.name))
+            && let Some(line) = board.line(index)
+        {
+            line.down(self.place.id);
+        }
+    }
+
     /// Gives back what a burst made grow.
     fn rest(&mut self) {
         if self.filled == 0 {
@@ -460,7 +519,17 @@ impl Connection<'_> {
         }
     }
 
+    /// Whether nothing that was asked of the peer waits for its answer.
+    fn is_answered(&self) -> bool {
+        let line = self.surroundings.pipeline.switchboard().and_then(|board| {
+            let index = board.index_of(NameId::of(&self.link.name))?;
+            board.line(index)
+        });
+        line.is_none_or(Line::is_idle)
+    }
+
     fn end(&mut self, close: &Close) {
+        self.leave_switch();
         self.channel.abandon(&self.surroundings.pipeline, clock::now());
         self.show_in_flight();
         self.log_notices();

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A layout never changes once it was written: a new one gets a new version, and the old one stays readable. Card
-//! numbers are in [`CardOpened`] only, sealed. Track data, CVV2 and PIN blocks have no place to be written.
+//! numbers are in [`CardOpened`], and in what is forwarded or stored for another party, sealed. Track data, CVV2 and PIN blocks have no place to be written.
 
 use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
@@ -39,11 +39,12 @@ use crate::journal::cleared;
 use crate::journal::exchange;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
+use crate::journal::forward;
 use crate::journal::limits;
 use crate::journal::recalled;
 
 /// The most bytes that a record takes.
-pub const RECORD_BYTES_MAX: usize = 192;
+pub const RECORD_BYTES_MAX: usize = 256;
 /// Bytes before the body.
 pub const FRAME_BYTES: usize = 14;
 /// The slot of a record that touches every slot or none.
@@ -89,11 +90,19 @@ pub enum Kind {
     FilePosted = 16,
     /// [`Event::Recalled`].
     Recalled = 17,
+    /// [`Event::Forwarded`].
+    Forwarded = 18,
+    /// [`Event::Concluded`].
+    Concluded = 19,
+    /// [`Event::Stored`].
+    Stored = 20,
+    /// [`Event::Settled`].
+    Settled = 21,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 21] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -111,6 +120,10 @@ impl Kind {
         (Self::Cleared, "cleared"),
         (Self::FilePosted, "file-posted"),
         (Self::Recalled, "recalled"),
+        (Self::Forwarded, "forwarded"),
+        (Self::Concluded, "concluded"),
+        (Self::Stored, "stored"),
+        (Self::Settled, "settled"),
     ];
 
     /// The kind of an event.
@@ -134,6 +147,10 @@ impl Kind {
             Event::Cleared(_) => Self::Cleared,
             Event::FilePosted(_) => Self::FilePosted,
             Event::Recalled(_) => Self::Recalled,
+            Event::Forwarded(_) => Self::Forwarded,
+            Event::Concluded(_) => Self::Concluded,
+            Event::Stored(_) => Self::Stored,
+            Event::Settled(_) => Self::Settled,
         }
     }
 
@@ -178,6 +195,10 @@ impl Kind {
             15 => Some(Self::Cleared),
             16 => Some(Self::FilePosted),
             17 => Some(Self::Recalled),
+            18 => Some(Self::Forwarded),
+            19 => Some(Self::Concluded),
+            20 => Some(Self::Stored),
+            21 => Some(Self::Settled),
             _ => None,
         }
     }
@@ -264,6 +285,16 @@ pub fn encode(
         Event::Cleared(event) => cleared::put_cleared(event, time, out),
         Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
         Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
+        Event::Forwarded(event) => {
+            let place = SealNonce { epoch, sequence: sequence.0 };
+            forward::put_forwarded(event, time, place, seal, out)
+        }
+        Event::Concluded(event) => forward::put_concluded(event, time, out),
+        Event::Stored(event) => {
+            let place = SealNonce { epoch, sequence: sequence.0 };
+            forward::put_stored(event, time, place, seal, out)
+        }
+        Event::Settled(event) => forward::put_settled(event, time, out),
     }
 }
 
@@ -324,6 +355,10 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
         Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
+        Kind::Forwarded => Event::Forwarded(forward::take_forwarded(slot?, &mut take, place, opener)?),
+        Kind::Concluded => Event::Concluded(forward::take_concluded(slot?, &mut take)?),
+        Kind::Stored => Event::Stored(forward::take_stored(slot?, &mut take, place, opener)?),
+        Kind::Settled => Event::Settled(forward::take_settled(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

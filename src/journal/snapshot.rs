@@ -6,7 +6,7 @@
 //!
 //! block   0  checksum  u128  xxh3 seeded with the snapshot's number, over the rest of the block
 //!         16 magic     "TPKS"
-//!         20 part      u8    1 shard part, 2 wallets, 3 the end
+//!         20 part      u8    1 shard part, 2 wallets, 3 the end, 4 a link of the switch
 //!         21 nothing   [3]
 //!         24 index     u32   0, 1, 2 and so on
 //!         28 length    u32   of the sealed body
@@ -95,6 +95,8 @@ pub enum Part {
     Wallets = 2,
     /// The tail.
     End = 3,
+    /// What the switch keeps of one link.
+    Trunk = 4,
 }
 
 /// Why a snapshot cannot be used.
@@ -335,6 +337,7 @@ impl<F: StorageFile> Blocks<'_, F> {
             1 => Part::Shard,
             2 => Part::Wallets,
             3 => Part::End,
+            4 => Part::Trunk,
             _ => return Err(self.damaged("a block is of no known part")),
         };
         seal.open(self.index, body).ok_or_else(|| self.damaged("a block does not open"))?;

@@ -109,6 +109,8 @@ impl Shard {
             Event::Cleared(cleared) => self.cleared(sequence, time, cleared)?,
             Event::FilePosted(posted) => self.file_posted(time, posted),
             Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
+            // The switch's.
+            Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => return Ok(applied),
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

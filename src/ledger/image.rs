@@ -120,6 +120,7 @@ impl Shard {
             Event::Cleared(event) => self.wallet_by_card(event.card),
             Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) | Event::FilePosted(_) => None,
+            Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => None,
         };
         if let Some(wallet) = wallet {
             self.preserve(wallet);

@@ -490,6 +490,17 @@ impl Session {
         }
     }
 
+    /// Whether requests may be sent to the peer: there is a socket, we are not leaving, the peer has not, and whoever has
+    /// to sign on has where requests before that are declined.
+    #[must_use]
+    pub fn takes_requests(&self) -> bool {
+        let signed_on = match self.settings.sign_on {
+            SignOn::Peer if !self.settings.decline_before_sign_on => !self.peer.has_left(),
+            _ => self.signed_on(),
+        };
+        !self.sockets.is_empty() && !self.draining && signed_on
+    }
+
     /// Whether the link is signed on by whoever has to, and we have not signed off.
     #[must_use]
     pub fn signed_on(&self) -> bool {

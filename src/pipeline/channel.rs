@@ -46,6 +46,7 @@ use super::notice::Reason;
 use super::notice::Rejection;
 use super::recall::Told;
 use super::station::Seat;
+use super::switching::way::Home;
 use super::tally::Tally;
 
 /// What a socket is served with.
@@ -79,6 +80,8 @@ pub struct Channel {
     ticket: u64,
     notices: Vec<Notice>,
     rejections: Vec<Rejection>,
+    /// Where it stands in the switch; `None` without routes.
+    pub(super) home: Option<Home>,
     /// When requests were read whose answers leave with the next write, by [`Now::elapsed_ns`], and how many of each.
     unwritten: Vec<(u64, u32)>,
     /// What it has counted.
@@ -95,13 +98,13 @@ struct Asking {
 }
 
 /// What the messages of one batch have in common.
-struct Batch<'b> {
-    settings: &'b ChannelSettings,
-    pipeline: &'b Pipeline,
-    seat: Seat<'b>,
-    received: Now,
+pub(super) struct Batch<'b> {
+    pub(super) settings: &'b ChannelSettings,
+    pub(super) pipeline: &'b Pipeline,
+    pub(super) seat: Seat<'b>,
+    pub(super) received: Now,
     /// When they are decided.
-    now: Now,
+    pub(super) now: Now,
 }
 
 /// A message that was read, or what is wrong with it.
@@ -158,6 +161,9 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Result<usize, FrameError> {
         let received = clock();
+        if let Some(home) = &mut self.home {
+            home.look();
+        }
         let mut spans = self.spans.take().unwrap_or_default();
         let (mut at, mut served, mut deciding) = (0, 0, 0);
         let result = loop {
@@ -217,7 +223,9 @@ impl Channel {
                     let (dialect, unknown) = (&batch.settings.dialect, &mut self.tally.unknown);
                     dialect.unknown_elements(&message.view, |path| unknown.count(path));
                 }
-                self.serve(batch, message, out);
+                if self.home.is_none() || !self.elsewhere(batch, message, out) {
+                    self.serve(batch, message, out);
+                }
             }
             Err(malformed) => self.malformed(batch, malformed, out),
         }
@@ -300,6 +308,11 @@ impl Channel {
         asked
     }
 
+    /// Gives it its place in the switch.
+    pub fn lives_at(&mut self, home: Home) {
+        self.home = Some(home);
+    }
+
     /// Has the history looked at where nothing in memory is what a message is about, with the outcomes left here.
     pub fn ask_with(&mut self, mailbox: Arc<Mailbox>) {
         self.mailbox = Some(mailbox);
@@ -333,7 +346,7 @@ impl Channel {
 
     /// Answers a message as it was decided. What could not be kept, or would have to wait where nothing more may, is
     /// not answered, and the peer sends it again (R2).
-    fn acknowledge(
+    pub(super) fn acknowledge(
         &mut self,
         batch: &Batch<'_>,
         message: &Received<'_>,
@@ -379,13 +392,16 @@ impl Channel {
                     asked.is_some_and(|(what, scope)| dialect.answers(response.network_code, what, scope));
                 fits && session.answered(stan, refusal, moment).is_some()
             });
+        if let (true, Some(home)) = (matched, &self.home) {
+            home.is_proven();
+        }
         if !matched {
             self.note(Reason::UnmatchedResponse, None, Some(response.mti));
         }
     }
 
     /// Whether an answer that must wait would find room, here and in all.
-    fn has_room(&self, batch: &Batch<'_>) -> bool {
+    pub(super) fn has_room(&self, batch: &Batch<'_>) -> bool {
         self.parked.len() < batch.settings.parked_max
             && batch.pipeline.parked() < batch.pipeline.policy().parked_max
     }
@@ -464,7 +480,7 @@ impl Channel {
         self.note(reason, Some(malformed.fault), malformed.view.map(|view| view.mti()));
     }
 
-    fn note(&mut self, reason: Reason, fault: Option<Fault>, mti: Option<u16>) {
+    pub(super) fn note(&mut self, reason: Reason, fault: Option<Fault>, mti: Option<u16>) {
         self.tally.drop_for(reason);
         if self.notices.len() < NOTICES_MAX {
             self.notices.push(Notice { reason, fault, mti });

@@ -54,6 +54,7 @@ use super::gate::Wait;
 use super::past::Memory;
 use super::recall::Told;
 use super::recall::is_about_nothing;
+use super::switching::Switchboard;
 use super::writer::WriterState;
 
 /// The rooms, joined.
@@ -76,6 +77,8 @@ pub struct Pipeline {
     pub(super) past: OnceLock<Arc<dyn Memory>>,
     /// Messages for which the history is looked at.
     pub(super) desk: Desk,
+    /// Where what is not ours goes, once there are routes.
+    pub(super) switchboard: OnceLock<Arc<Switchboard>>,
 }
 
 /// What is between the buffer and the disk.
@@ -168,6 +171,7 @@ impl Pipeline {
             expiring: Expiring::default(),
             past: OnceLock::new(),
             desk: Desk::default(),
+            switchboard: OnceLock::new(),
         }
     }
 
@@ -293,7 +297,7 @@ impl Pipeline {
 
     /// Appends an event to the journal's buffer. `None` when there is no room, or the journal has failed or takes no
     /// more; then nothing has changed.
-    fn append(&self, event: &Event, now: Now) -> Option<(Sequence, Timestamp)> {
+    pub(super) fn append(&self, event: &Event, now: Now) -> Option<(Sequence, Timestamp)> {
         if self.has_failed() {
             return None;
         }

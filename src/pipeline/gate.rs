@@ -62,14 +62,20 @@ impl Policy {
     /// Whether the answer to a new request waits for its record. Repeats, advices and reversals wait in every mode.
     #[must_use]
     pub fn request_waits(&self, request: &AuthorizationRequest, answer: &Answer) -> bool {
+        self.answer_waits(request.amount, request.billing, answer.action.is_approval())
+    }
+
+    /// The same by what it is about: the amount, in both currencies that it has, and whether it is approved.
+    #[must_use]
+    pub fn answer_waits(&self, amount: Money, billing: Option<Money>, approved: bool) -> bool {
         let large = |amount: Money| {
             self.fsync_above
                 .iter()
                 .any(|above| above.currency == amount.currency && amount.minor > above.minor)
         };
         // Both are looked at: what is held is one of them, or a part of it.
-        let is_large = || large(request.amount) || request.billing.is_some_and(large);
-        self.reply == Reply::Fsync || answer.action.is_approval() && is_large()
+        let is_large = || large(amount) || billing.is_some_and(large);
+        self.reply == Reply::Fsync || approved && is_large()
     }
 }
 

@@ -19,6 +19,7 @@ pub mod seeding;
 pub mod snapshot;
 pub mod spread;
 pub mod station;
+pub mod switching;
 pub mod tally;
 pub mod unknown;
 pub mod views;

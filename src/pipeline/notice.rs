@@ -48,11 +48,13 @@ pub enum Reason {
     NotSignedOn,
     /// The peer has left too many echoes unanswered.
     EchoesMissed,
+    /// The peer has answered next to nothing of what was forwarded on this socket.
+    NothingAnswered,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Framing,
         Self::Malformed,
         Self::MalformedUnanswered,
@@ -72,6 +74,7 @@ impl Reason {
         Self::PeerNotAllowed,
         Self::NotSignedOn,
         Self::EchoesMissed,
+        Self::NothingAnswered,
     ];
 
     /// Its name in metrics and logs.
@@ -97,6 +100,7 @@ impl Reason {
             Self::PeerNotAllowed => "peer-not-allowed",
             Self::NotSignedOn => "not-signed-on",
             Self::EchoesMissed => "echoes-missed",
+            Self::NothingAnswered => "nothing-answered",
         }
     }
 }

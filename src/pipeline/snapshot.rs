@@ -45,9 +45,29 @@ impl Pipeline {
             }
             copied
         });
+        let copied = copied.and_then(|()| self.copy_trunks(writer, &mut images, pace));
         // Images hold card numbers.
         images.fill(0);
         copied
+    }
+
+    /// Copies what the switch keeps of each link, one hold of a lock each: open requests and stored messages are few beside
+    /// wallets.
+    fn copy_trunks<S: Storage + Clone>(
+        &self,
+        writer: &mut SnapshotWriter<S>,
+        images: &mut Vec<u8>,
+        pace: &mut dyn FnMut(usize),
+    ) -> Result<(), StorageError> {
+        let Some(board) = self.switchboard() else { return Ok(()) };
+        for line in board.lines() {
+            images.clear();
+            // Whatever is about the line and was appended is applied: both happen under its lock.
+            let cut = line.image(self, images);
+            writer.part(Part::Trunk, cut, 0, images)?;
+            pace(images.len());
+        }
+        Ok(())
     }
 
     fn copy_shard<S: Storage + Clone>(

@@ -16,6 +16,8 @@ pub struct Station {
     session: Mutex<Session>,
     /// Written whenever the session was used, so that a request needs no lock.
     refuses: AtomicBool,
+    /// Whether whoever has to sign on has: the same for messages that go the other way.
+    serves: AtomicBool,
 }
 
 impl Station {
@@ -23,7 +25,11 @@ impl Station {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let session = Session::new(settings);
-        Self { refuses: AtomicBool::new(session.refuses_requests()), session: Mutex::new(session) }
+        Self {
+            refuses: AtomicBool::new(session.refuses_requests()),
+            serves: AtomicBool::new(session.takes_requests()),
+            session: Mutex::new(session),
+        }
     }
 
     /// Uses the session.
@@ -31,7 +37,14 @@ impl Station {
         let mut session = self.session.lock();
         let result = work(&mut session);
         self.refuses.store(session.refuses_requests(), Ordering::Release);
+        self.serves.store(session.takes_requests(), Ordering::Release);
         result
+    }
+
+    /// Whether the peer can be asked something now.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.serves.load(Ordering::Acquire)
     }
 
     /// Whether requests are declined now, because nobody has signed on.

@@ -100,6 +100,11 @@ impl Tally {
         self.dropped[reason as usize] += 1;
     }
 
+    /// Counts answers that were too late to be sent.
+    pub fn drop_late(&mut self, count: usize) {
+        self.dropped[Reason::Late as usize] += u32::try_from(count).unwrap_or(u32::MAX);
+    }
+
     /// Counts an answer to a message of this type; zero for one that could not be read.
     pub fn answer(&mut self, mti: u16, action: ActionCode) {
         let known = |answers: &&mut Answers| answers.mti == mti && answers.action == action;

@@ -3,6 +3,8 @@
 
 pub mod verify;
 
+use std::collections::BTreeMap;
+
 use crate::domain::event::Bounds;
 use crate::domain::event::Configured;
 use crate::domain::event::Event;
@@ -30,6 +32,12 @@ use crate::ledger::departed::Departed;
 use crate::ledger::restore::ImageError;
 use crate::ledger::restore::Restoring;
 use crate::ledger::shard::Capacity;
+use crate::switch::image;
+use crate::switch::trunk;
+use crate::switch::trunk::Trunk;
+
+/// What the switch keeps of each link, by its number in records.
+pub type Trunks = BTreeMap<u32, Trunk>;
 
 /// What the books are built with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +55,8 @@ pub struct Settings {
 pub struct Rebuilt {
     /// The books.
     pub books: Books,
+    /// What the switch keeps of each link, by its number in records.
+    pub trunks: Trunks,
     /// Where the journal ends.
     pub recovered: Recovered,
     /// The last word about a seed file.
@@ -202,6 +212,9 @@ fn bases<S: Storage>(
 /// What has been read so far.
 pub struct Replay {
     books: Books,
+    trunks: Trunks,
+    /// By link: records up to here are in its trunk already.
+    trunk_stamps: BTreeMap<u32, Sequence>,
     /// By slot: records up to here are in the books already.
     stamps: Box<[Sequence]>,
     recovered: Recovered,
@@ -220,6 +233,8 @@ impl Replay {
     pub fn new(books: Books) -> Self {
         Self {
             books,
+            trunks: Trunks::new(),
+            trunk_stamps: BTreeMap::new(),
             stamps: vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice(),
             recovered: Recovered::default(),
             seeded: None,
@@ -246,6 +261,7 @@ impl Replay {
         let mut restoring = Restoring::new(books(configured.bounds));
         let mut stamps = vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice();
         let mut wallets = 0;
+        let (mut trunks, mut trunk_stamps) = (Trunks::new(), BTreeMap::new());
         let unfit = |cause: ImageError| cause.to_string();
         let (_, tail) = snapshot::read(storage, number, keys, &mut |part, cut, body| {
             match part {
@@ -255,6 +271,12 @@ impl Replay {
                     }
                 }
                 Part::Wallets => wallets += restoring.wallets(body).map_err(unfit)?,
+                Part::Trunk => {
+                    let mut trunk = Trunk::new(trunk::Bounds::default());
+                    let name = image::take(body, &mut trunk).map_err(|error| error.to_string())?;
+                    trunks.insert(name.0, trunk);
+                    trunk_stamps.insert(name.0, cut);
+                }
                 Part::End => {}
             }
             Ok(())
@@ -266,7 +288,8 @@ impl Replay {
         is_of_this_journal(storage, number, &tail)?;
         let books = restoring.finish().map_err(|error| unfit(error.to_string()))?;
         let (configured, snapshot) = (Some(configured), Some((number, tail)));
-        Ok((Self { stamps, seeded, configured, snapshot, ..Self::new(books) }, tail))
+        let begun = Self { trunks, trunk_stamps, stamps, seeded, configured, snapshot, ..Self::new(books) };
+        Ok((begun, tail))
     }
 
     /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each,
@@ -328,6 +351,15 @@ impl Replay {
     }
 
     fn record(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
+        if let Some(name) = event.trunk() {
+            let stamp = self.trunk_stamps.get(&name.0).copied().unwrap_or_default();
+            if sequence > stamp {
+                self.applied += 1;
+                let trunk = self.trunks.entry(name.0).or_insert_with(|| Trunk::new(trunk::Bounds::default()));
+                trunk.apply(sequence, time, event);
+            }
+            return;
+        }
         match event {
             Event::Seeded(event) => self.seeded = Some(*event),
             Event::Configured(event) => self.configured = Some(*event),
@@ -350,13 +382,13 @@ impl Replay {
     /// # Errors
     /// A record did not fit.
     pub fn end(self) -> Result<Rebuilt, RebuildError> {
-        let Self { books, recovered, seeded, configured, snapshot, applied, misfit, .. } = self;
+        let Self { books, trunks, recovered, seeded, configured, snapshot, applied, misfit, .. } = self;
         if let Some(misfit) = misfit {
             return Err(misfit.into());
         }
         let told_after = snapshot.map_or(Sequence(0), |(_, tail)| tail.last);
         let damaged = Vec::new();
-        Ok(Rebuilt { books, recovered, seeded, configured, snapshot, applied, damaged, told_after })
+        Ok(Rebuilt { books, trunks, recovered, seeded, configured, snapshot, applied, damaged, told_after })
     }
 }
 

@@ -1,1 +1,416 @@
-//! Work in hand.
+//! What we have asked a party and what waits for its answer: own STANs, strong matching, deadlines (R30).
+//!
+//! An entry is found by the DE 11 that we gave it; whether an answer is really its answer is told by everything else
+//! that the answer echoes. Entries have a place and a generation, so that a handle to one that has ended names no other.
+//! Those with the same time limit stand in one list in the order of their deadlines, so that opening, ending and timing
+//! out cost the same however many there are.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+
+use crate::domain::card::Pan;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::OwnKey;
+use crate::domain::money::Money;
+use crate::domain::party::InstitutionId;
+use crate::domain::party::Rrn;
+use crate::domain::party::TerminalId;
+use crate::domain::request::MessageKey;
+use crate::domain::request::Stan;
+use crate::domain::time::TransmissionTime;
+
+use super::trunk::ItemId;
+
+/// STANs run from 1 to this (DE 11 of all zeros names nothing).
+pub const STAN_MAX: u32 = 999_999;
+/// After a start STANs go on so far behind the last one that is on record: an earlier life may have used those between,
+/// and lost their records.
+const STAN_LEAP: u32 = 131_072;
+const NONE: u32 = u32::MAX;
+
+/// Spreads keys that are hashes already, or small numbers.
+#[derive(Clone, Copy, Default)]
+pub struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Fibonacci hashing, with the high half folded down: tables look at both ends.
+        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+pub(super) type Spreading<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// What an entry is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A request that somebody waits for: the record of its `Forwarded`.
+    Request(Sequence),
+    /// A stored message.
+    Item(ItemId),
+}
+
+/// One message of ours that waits for its answer. `R` is where it went and where its answer goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Open<R> {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// How we named it.
+    pub own: OwnKey,
+    /// The MTI that its answer has.
+    pub answer_mti: u16,
+    /// What it carries.
+    pub carried: Carried,
+    /// The fingerprint of the key that a request came with; `None` for a message of our own.
+    pub source: Option<u64>,
+    /// When it went out, by a clock that never goes back, nanoseconds.
+    pub sent_ns: u64,
+    /// When it is given up.
+    pub deadline_ns: u64,
+    /// Where it went, and where its answer goes.
+    pub way: R,
+}
+
+/// Names an entry, and no later one in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handle {
+    place: u32,
+    generation: u32,
+}
+
+/// What an answer says of what it answers. What it does not have is not compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answering {
+    /// Its MTI.
+    pub mti: u16,
+    /// DE 11.
+    pub stan: Stan,
+    /// DE 7.
+    pub transmission: Option<TransmissionTime>,
+    /// DE 32.
+    pub acquirer: Option<InstitutionId>,
+    /// DE 37.
+    pub rrn: Option<Rrn>,
+    /// DE 41.
+    pub terminal: Option<TerminalId>,
+    /// DE 4 in DE 49. A part may be approved, never more.
+    pub amount: Option<Money>,
+}
+
+/// What an answer was found to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// The answer to this entry.
+    Answer(Handle),
+    /// It has the STAN of this entry and another one's data element.
+    Differs {
+        /// The nearest candidate.
+        nearest: Handle,
+        /// The data element that differs.
+        field: u8,
+    },
+    /// Nothing waits under its STAN.
+    Nothing,
+}
+
+/// Why an exchange cannot be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// As many wait as may.
+    Full,
+    /// All STANs of this second are used up (R30).
+    NoStan,
+}
+
+#[derive(Clone, Debug)]
+struct Place<R> {
+    open: Option<Open<R>>,
+    generation: u32,
+    lane: u16,
+    /// The neighbours in its lane; the next free place in `next` while it is free.
+    before: u32,
+    next: u32,
+}
+
+/// Entries with one time limit, the oldest first.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    limit_ns: u64,
+    first: u32,
+    last: u32,
+}
+
+/// What waits for answers on one link.
+#[derive(Clone, Debug)]
+pub struct Exchanges<R> {
+    places: Vec<Place<R>>,
+    free: u32,
+    count: usize,
+    most: usize,
+    lanes: Vec<Lane>,
+    by_stan: Spreading<u32, u32>,
+    /// By the fingerprint of the key that a request came with: a repeat finds what waits already.
+    by_source: Spreading<u64, u32>,
+    next_stan: u32,
+    /// The second in which STANs are given now, and how many were.
+    second: TransmissionTime,
+    given: u32,
+}
+
+/// A fingerprint of the key by which a message's repeat is known (R5). DE 7 is left out, since a repeat may have another.
+/// `kind` tells messages with one key apart: the first two digits of the MTI, whatever its repeat says.
+#[must_use]
+pub fn source_print(key: &MessageKey, pan: Pan, kind: u8) -> u64 {
+    let mut bytes = [0; 64];
+    let parts: [&[u8]; 8] = [
+        &key.network.0.to_le_bytes(),
+        &key.stan.0.to_le_bytes(),
+        &key.acquirer.0.to_le_bytes(),
+        &key.rrn.0,
+        &key.terminal.0,
+        &pan.value().to_le_bytes(),
+        &[pan.digits()],
+        &[kind],
+    ];
+    let mut at = 0;
+    for part in parts {
+        bytes[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    xxhash_rust::xxh3::xxh3_64(&bytes[..at])
+}
+
+impl<R> Exchanges<R> {
+    /// Room for so many at once. `last` is the last STAN that is on record.
+    #[must_use]
+    pub fn new(most: usize, last: Option<Stan>) -> Self {
+        let next_stan = last.map_or(1, |last| (last.0 + STAN_LEAP) % STAN_MAX + 1);
+        Self {
+            places: Vec::new(),
+            free: NONE,
+            count: 0,
+            most,
+            lanes: Vec::new(),
+            by_stan: Spreading::default(),
+            by_source: Spreading::default(),
+            next_stan,
+            second: TransmissionTime::default(),
+            given: 0,
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether no more may wait.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.count >= self.most
+    }
+
+    /// The next name for a message of ours: no other has it that waits, nor one of this second.
+    ///
+    /// # Errors
+    /// All of this second were given.
+    pub fn name(&mut self, now: TransmissionTime) -> Result<OwnKey, Refusal> {
+        if now != self.second {
+            (self.second, self.given) = (now, 0);
+        }
+        while self.given < STAN_MAX {
+            let stan = self.next_stan;
+            self.next_stan = self.next_stan % STAN_MAX + 1;
+            self.given += 1;
+            if !self.by_stan.contains_key(&stan) {
+                return Ok(OwnKey { stan: Stan(stan), transmission: now });
+            }
+        }
+        Err(Refusal::NoStan)
+    }
+
+    /// Whether a name is free: a stored message keeps its own over all attempts.
+    #[must_use]
+    pub fn is_free(&self, own: OwnKey) -> bool {
+        !self.by_stan.contains_key(&own.stan.0)
+    }
+
+    /// Enters a message that goes out now. `limit_ns` is its time from [`Open::sent_ns`] to [`Open::deadline_ns`], of
+    /// which there are few. `source` is the fingerprint of what it came with.
+    ///
+    /// # Errors
+    /// Too many wait, or its STAN is taken.
+    pub fn open(&mut self, open: Open<R>, limit_ns: u64) -> Result<Handle, Refusal> {
+        if self.is_full() {
+            return Err(Refusal::Full);
+        }
+        if !self.is_free(open.own) {
+            return Err(Refusal::NoStan);
+        }
+        let lane = self.lane(limit_ns);
+        let (stan, source) = (open.own.stan.0, open.source);
+        let place = self.take_place(open);
+        self.append(place, lane);
+        self.by_stan.insert(stan, place);
+        if let Some(source) = source {
+            self.by_source.insert(source, place);
+        }
+        self.count += 1;
+        Ok(Handle { place, generation: self.places[place as usize].generation })
+    }
+
+    fn take_place(&mut self, open: Open<R>) -> u32 {
+        if self.free == NONE {
+            let place = self.places.len() as u32;
+            let (open, generation) = (Some(open), 0);
+            self.places.push(Place { open, generation, lane: 0, before: NONE, next: NONE });
+            return place;
+        }
+        let place = self.free;
+        let free = &mut self.places[place as usize];
+        self.free = free.next;
+        free.open = Some(open);
+        place
+    }
+
+    fn lane(&mut self, limit_ns: u64) -> u16 {
+        let known = self.lanes.iter().position(|lane| lane.limit_ns == limit_ns);
+        let at = known.unwrap_or_else(|| {
+            self.lanes.push(Lane { limit_ns, first: NONE, last: NONE });
+            self.lanes.len() - 1
+        });
+        at as u16
+    }
+
+    fn append(&mut self, place: u32, lane: u16) {
+        let last = self.lanes[usize::from(lane)].last;
+        let entry = &mut self.places[place as usize];
+        (entry.lane, entry.before, entry.next) = (lane, last, NONE);
+        match last {
+            NONE => self.lanes[usize::from(lane)].first = place,
+            last => self.places[last as usize].next = place,
+        }
+        self.lanes[usize::from(lane)].last = place;
+    }
+
+    /// The entry of a handle, while it waits.
+    #[must_use]
+    pub fn get(&self, handle: Handle) -> Option<&Open<R>> {
+        let place = self.places.get(handle.place as usize)?;
+        place.open.as_ref().filter(|_| place.generation == handle.generation)
+    }
+
+    /// The same, to be changed: the way back of a request that came again on another socket.
+    pub fn get_mut(&mut self, handle: Handle) -> Option<&mut Open<R>> {
+        let place = self.places.get_mut(handle.place as usize)?;
+        place.open.as_mut().filter(|_| place.generation == handle.generation)
+    }
+
+    /// What waits that came with this fingerprint.
+    #[must_use]
+    pub fn of_source(&self, source: u64) -> Option<Handle> {
+        let place = *self.by_source.get(&source)?;
+        let generation = self.places[place as usize].generation;
+        self.places[place as usize].open.as_ref().map(|_| Handle { place, generation })
+    }
+
+    /// Takes an entry out: it has ended, however it did.
+    pub fn end(&mut self, handle: Handle) -> Option<Open<R>> {
+        let entry = self.places.get_mut(handle.place as usize)?;
+        if entry.generation != handle.generation {
+            return None;
+        }
+        let open = entry.open.take()?;
+        let (before, next, lane) = (entry.before, entry.next, usize::from(entry.lane));
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.next = self.free;
+        self.free = handle.place;
+        match before {
+            NONE => self.lanes[lane].first = next,
+            before => self.places[before as usize].next = next,
+        }
+        match next {
+            NONE => self.lanes[lane].last = before,
+            next => self.places[next as usize].before = before,
+        }
+        self.by_stan.remove(&open.own.stan.0);
+        if let Some(source) = open.source {
+            self.by_source.remove(&source);
+        }
+        self.count -= 1;
+        Some(open)
+    }
+
+    /// One that is past its deadline.
+    #[must_use]
+    pub fn overdue(&self, now_ns: u64) -> Option<Handle> {
+        self.lanes.iter().find_map(|lane| {
+            let place = self.places.get(lane.first as usize)?;
+            let open = place.open.as_ref().filter(|open| open.deadline_ns <= now_ns);
+            open.map(|_| Handle { place: lane.first, generation: place.generation })
+        })
+    }
+
+    /// Nanoseconds for which the oldest has waited.
+    #[must_use]
+    pub fn oldest_ns(&self, now_ns: u64) -> u64 {
+        let firsts = self.lanes.iter().filter_map(|lane| self.places.get(lane.first as usize)?.open.as_ref());
+        firsts.map(|open| now_ns.saturating_sub(open.sent_ns)).max().unwrap_or(0)
+    }
+
+    /// What an answer answers.
+    #[must_use]
+    pub fn find(&self, answering: &Answering) -> Found {
+        let Some(place) = self.by_stan.get(&answering.stan.0) else { return Found::Nothing };
+        let entry = &self.places[*place as usize];
+        let Some(open) = &entry.open else { return Found::Nothing };
+        let handle = Handle { place: *place, generation: entry.generation };
+        match difference(open, answering) {
+            None => Found::Answer(handle),
+            Some(field) => Found::Differs { nearest: handle, field },
+        }
+    }
+}
+
+/// The first data element in which an answer differs from what it should echo; zero stands for the MTI.
+fn difference<R>(open: &Open<R>, answering: &Answering) -> Option<u8> {
+    let Carried { key, amount, .. } = &open.carried;
+    let less = |answered: Money| {
+        answered.currency == amount.currency && (0..=amount.minor).contains(&answered.minor)
+    };
+    let table = [
+        (0, answering.mti == open.answer_mti),
+        (7, answering.transmission.is_none_or(|transmission| transmission == open.own.transmission)),
+        (37, answering.rrn.is_none_or(|rrn| key.rrn.is_blank() || rrn == key.rrn)),
+        (41, answering.terminal.is_none_or(|terminal| key.terminal.is_blank() || terminal == key.terminal)),
+        (32, answering.acquirer.is_none_or(|acquirer| key.acquirer.0 == 0 || acquirer == key.acquirer)),
+        (4, answering.amount.is_none_or(less)),
+    ];
+    table.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
+}

@@ -1,1 +1,10 @@
-//! Work in hand.
+//! Stub.
+use crate::domain::action::ActionCode;
+use crate::domain::forward::Carried;
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Exposure { pub minor: i64, pub count: u32 }
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict { Approve, Decline(ActionCode) }
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules;
+impl Rules { pub fn decide(&self, _c: &Carried, _e: Exposure) -> Verdict { Verdict::Decline(ActionCode::Unavailable) } }

@@ -1,1 +1,402 @@
-//! Work in hand.
+//! What must outlast a crash about one party: requests that are open, messages that it must still be told, and under
+//! which names it knows what. It changes by [`Trunk::apply`] only, live and in recovery.
+
+use std::collections::BTreeMap;
+
+use crate::domain::card::Pan;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::Concluded;
+use crate::domain::forward::Ended;
+use crate::domain::forward::Forwarded;
+use crate::domain::forward::Message;
+use crate::domain::forward::Original;
+use crate::domain::forward::OwnKey;
+use crate::domain::forward::Settled;
+use crate::domain::forward::Settlement;
+use crate::domain::forward::Stored;
+use crate::domain::forward::Tells;
+use crate::domain::party::Slot;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::Stan;
+use crate::domain::time::Timestamp;
+
+use super::exchange::Spreading;
+use super::exchange::source_print;
+use super::originals::Known;
+use super::originals::Originals;
+use super::originals::Standing;
+use super::queue::Item;
+use super::queue::Place;
+use super::queue::Queue;
+use super::stand_in::Exposure;
+
+pub use super::queue::ItemId;
+
+/// Forwarded messages that are looked through for the name in an answer that answers nothing.
+const LOOKED_THROUGH: usize = 4_096;
+
+/// Bounds of what is kept of a party.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Messages that may be stored. Reversals of our own are stored beyond it: they replace requests that were open.
+    pub stored_max: usize,
+    /// Forwarded messages whose names are kept.
+    pub originals_max: usize,
+    /// For how long, seconds (R30).
+    pub reversal_window_s: u32,
+}
+
+impl Default for Bounds {
+    /// While a journal is read nobody knows yet how much of each link is to be kept.
+    fn default() -> Self {
+        Self { stored_max: usize::MAX, originals_max: 1 << 20, reversal_window_s: 31 * 86_400 }
+    }
+}
+
+/// What was counted since the start, or the snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Requests that were forwarded.
+    pub forwarded: u64,
+    /// Of them, those that the party has answered.
+    pub answered: u64,
+    /// Of them, those that it has not answered in time.
+    pub timed_out: u64,
+    /// Requests that we have decided in the party's place, by approval and by decline.
+    pub stood_in: [u64; 2],
+    /// Messages that were stored.
+    pub stored: u64,
+    /// Stored messages by what became of them, as [`Settlement`] counts.
+    pub settled: [u64; Settlement::ALL.len()],
+}
+
+/// One party.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    bounds: Bounds,
+    open: BTreeMap<Sequence, Forwarded>,
+    queue: Queue,
+    originals: Originals,
+    /// What was approved in the party's place and not acknowledged by it, by card and currency.
+    exposures: Spreading<(u64, u16), Exposure>,
+    /// Reversals of requests that had no answer, by the request's name: a late answer finds them.
+    late: Spreading<u64, ItemId>,
+    last_stan: Option<Stan>,
+    /// The last record that was applied.
+    applied: Sequence,
+    counts: Counts,
+}
+
+fn named(own: OwnKey) -> u64 {
+    u64::from(own.stan.0) << 32 | u64::from(own.transmission.digits())
+}
+
+fn exposed(carried: &Carried) -> (u64, u16) {
+    let amount = carried.billing.unwrap_or(carried.amount);
+    (card(carried.pan), amount.currency.numeric())
+}
+
+fn card(pan: Pan) -> u64 {
+    pan.value().rotate_left(5) ^ u64::from(pan.digits())
+}
+
+impl Trunk {
+    /// A party that was never asked anything.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            open: BTreeMap::new(),
+            queue: Queue::default(),
+            originals: Originals::new(bounds.originals_max, bounds.reversal_window_s),
+            exposures: Spreading::default(),
+            late: Spreading::default(),
+            last_stan: None,
+            applied: Sequence(0),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Other bounds from now on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.originals.bound(bounds.originals_max, bounds.reversal_window_s);
+    }
+
+    /// Requests that are open.
+    pub fn open(&self) -> impl Iterator<Item = (Sequence, &Forwarded)> {
+        self.open.iter().map(|(sequence, forwarded)| (*sequence, forwarded))
+    }
+
+    /// Messages that it must still be told.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The same, to be sent from.
+    pub const fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// Under which names it knows what.
+    #[must_use]
+    pub const fn originals(&self) -> &Originals {
+        &self.originals
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The last DE 11 of ours that is on record.
+    #[must_use]
+    pub const fn last_stan(&self) -> Option<Stan> {
+        self.last_stan
+    }
+
+    /// The last record that was applied.
+    #[must_use]
+    pub const fn applied(&self) -> Sequence {
+        self.applied
+    }
+
+    /// Whether no more messages of others may be stored.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.len() >= self.bounds.stored_max
+    }
+
+    /// What was approved for a card in the party's place, in the currency of this message, and not acknowledged (R32).
+    #[must_use]
+    pub fn exposure(&self, carried: &Carried) -> Exposure {
+        self.exposures.get(&exposed(carried)).copied().unwrap_or_default()
+    }
+
+    /// The stored reversal of a request that had no answer in time, by the request's name.
+    #[must_use]
+    pub fn reversal_of(&self, own: OwnKey) -> Option<ItemId> {
+        self.late.get(&named(own)).copied()
+    }
+
+    /// Whether the party was asked something under this name lately. Looked through from the newest: this is for what
+    /// should not happen.
+    #[must_use]
+    pub fn knows(&self, own: OwnKey) -> bool {
+        self.originals.newest(LOOKED_THROUGH).any(|known| known.own == own)
+    }
+
+    pub(super) fn restore_open(&mut self, sequence: Sequence, forwarded: Forwarded) {
+        self.open.insert(sequence, forwarded);
+    }
+
+    pub(super) fn restore_item(&mut self, id: ItemId, item: Item) {
+        let Message { carried, tells, .. } = &item.message;
+        match tells {
+            Tells::Reversal { original: Some(original), .. } if item.unanswered => {
+                self.late.insert(named(original.key), id);
+            }
+            Tells::Advice { .. } if id.advice => self.expose(carried),
+            _ => {}
+        }
+        self.queue.add(id, item);
+    }
+
+    pub(super) fn restore_known(&mut self, known: Known) {
+        self.originals.keep(known);
+    }
+
+    pub(super) fn restore_told(&mut self, at_s: u32, print: u64, stored: Sequence) {
+        self.originals.note_told(stored, at_s, print);
+    }
+
+    pub(super) const fn restore_stan(&mut self, last: Option<Stan>) {
+        self.last_stan = last;
+    }
+
+    /// Changes it as a record says. What is about something that is not there changes nothing: it has ended before.
+    pub fn apply(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
+        match event {
+            Event::Forwarded(event) => {
+                self.counts.forwarded += 1;
+                self.last_stan = Some(event.own.stan);
+                self.originals.add(sequence, time, event.own, &event.carried);
+                self.open.insert(sequence, *event);
+            }
+            Event::Concluded(event) => self.conclude(sequence, time, event),
+            Event::Stored(event) => self.store(sequence, time, event),
+            Event::Settled(event) => self.settle(event),
+            _ => {}
+        }
+        self.applied = sequence;
+    }
+
+    fn conclude(&mut self, sequence: Sequence, time: Timestamp, event: &Concluded) {
+        let Some(forwarded) = self.open.remove(&event.exchange) else { return };
+        let (standing, advice) = match event.ended {
+            Ended::Answered(_) => {
+                self.counts.answered += 1;
+                (Standing::Answered, None)
+            }
+            Ended::Unsent => (Standing::GivenUp, None),
+            Ended::TimedOut { reversal } => {
+                self.counts.timed_out += 1;
+                self.undo(sequence, time, &forwarded, event.exchange, reversal);
+                (Standing::GivenUp, None)
+            }
+            Ended::StoodIn { reversal, advice, action, approval_code } => {
+                self.counts.timed_out += u64::from(reversal.is_some());
+                self.counts.stood_in[usize::from(!action.is_approval())] += 1;
+                if let Some(reversal) = reversal {
+                    self.undo(sequence, time, &forwarded, event.exchange, reversal);
+                }
+                if let Some(advice) = advice {
+                    self.advise(sequence, time, &forwarded, advice, approval_code);
+                }
+                (Standing::StoodIn(action, approval_code), advice)
+            }
+        };
+        if let Some(known) = self.originals.of_exchange_mut(event.exchange) {
+            known.standing = standing;
+            known.own = advice.unwrap_or(known.own);
+        }
+        self.queue.request_ended(event.exchange, forwarded.carried.pan);
+    }
+
+    /// Stores the reversal of a request that had no answer, unless whoever asked has reversed it already (R29).
+    fn undo(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        forwarded: &Forwarded,
+        exchange: Sequence,
+        own: OwnKey,
+    ) {
+        self.last_stan = Some(own.stan);
+        let carried = forwarded.carried;
+        if self.queue.reverses(exchange, carried.pan) {
+            return;
+        }
+        let original = Some(original(forwarded));
+        let tells = Tells::Reversal { replacement: None, approval_code: None, original, as_received: None };
+        let id = ItemId { stored: sequence, advice: false };
+        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, true);
+        self.late.insert(named(forwarded.own), id);
+    }
+
+    fn advise(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        forwarded: &Forwarded,
+        own: OwnKey,
+        approval_code: Option<ApprovalCode>,
+    ) {
+        self.last_stan = Some(own.stan);
+        let carried = forwarded.carried;
+        let tells = Tells::Advice { approved: true, approval_code, original: Some(original(forwarded)) };
+        let id = ItemId { stored: sequence, advice: true };
+        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, false);
+        self.expose(&carried);
+    }
+
+    fn expose(&mut self, carried: &Carried) {
+        let exposure = self.exposures.entry(exposed(carried)).or_default();
+        exposure.minor = exposure.minor.saturating_add(carried.billing.unwrap_or(carried.amount).minor);
+        exposure.count += 1;
+    }
+
+    fn store(&mut self, sequence: Sequence, time: Timestamp, event: &Stored) {
+        self.last_stan = Some(event.message.own.stan);
+        let Message { carried, tells, .. } = &event.message;
+        let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
+        self.originals.note_told(sequence, now_s, told_print(carried, tells));
+        let after = event.exchange.filter(|exchange| self.open.contains_key(exchange));
+        let id = ItemId { stored: sequence, advice: false };
+        self.add(id, time, event.slot, event.message, after, after.is_some());
+        if let (Tells::Reversal { original: Some(original), .. }, true) = (*tells, after.is_some()) {
+            self.late.insert(named(original.key), id);
+        }
+    }
+
+    fn add(
+        &mut self,
+        id: ItemId,
+        since: Timestamp,
+        slot: Slot,
+        message: Message,
+        after: Option<Sequence>,
+        unanswered: bool,
+    ) {
+        self.counts.stored += 1;
+        let (place, attempts, refusals, not_before_ns) = (Place::Waiting, 0, 0, 0);
+        let item =
+            Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        self.queue.add(id, item);
+    }
+
+    fn settle(&mut self, event: &Settled) {
+        let id = ItemId { stored: event.stored, advice: event.advice };
+        if self.queue.get(id).is_none() {
+            return;
+        }
+        self.counts.settled[event.settlement as usize] += 1;
+        match event.settlement {
+            Settlement::Held => self.queue.set_place(id, Place::Held),
+            Settlement::DeadLetter => self.queue.set_place(id, Place::Dead),
+            Settlement::Released => self.queue.set_place(id, Place::Waiting),
+            Settlement::Acknowledged | Settlement::NotNeeded | Settlement::Purged => self.drop_item(id),
+        }
+    }
+
+    fn drop_item(&mut self, id: ItemId) {
+        let Some(item) = self.queue.remove(id) else { return };
+        let Message { carried, tells, .. } = item.message;
+        match tells {
+            Tells::Reversal { original: Some(original), .. } => {
+                if self.late.get(&named(original.key)) == Some(&id) {
+                    self.late.remove(&named(original.key));
+                }
+            }
+            Tells::Advice { .. } if id.advice => self.give_back(&carried),
+            _ => {}
+        }
+    }
+
+    /// The host knows of what was approved in its place: it counts against nothing here any more.
+    fn give_back(&mut self, carried: &Carried) {
+        let of = exposed(carried);
+        if let Some(exposure) = self.exposures.get_mut(&of) {
+            exposure.minor -= carried.billing.unwrap_or(carried.amount).minor;
+            exposure.count = exposure.count.saturating_sub(1);
+            if exposure.count == 0 {
+                self.exposures.remove(&of);
+            }
+        }
+    }
+}
+
+/// The fingerprint of a message that a peer tells: the key that it came with (R5), its class, and what it does.
+#[must_use]
+pub fn told_print(carried: &Carried, tells: &Tells) -> u64 {
+    let does = match tells {
+        Tells::Reversal { .. } => 40,
+        Tells::Advice { .. } => 20,
+    };
+    source_print(&carried.key, carried.pan, does + carried.class as u8)
+}
+
+/// A request as DE 90 of what is about it names it.
+const fn original(forwarded: &Forwarded) -> Original {
+    let Forwarded { own, carried, .. } = forwarded;
+    Original {
+        class: carried.class,
+        key: *own,
+        acquirer: carried.key.acquirer,
+        forwarder: carried.forwarder,
+    }
+}

@@ -152,6 +152,22 @@ columns! {
     Matches = "matches";
     /// Records of a clearing file that are posted.
     Records = "records";
+    /// The number of the link that a message goes to.
+    To = "to";
+    /// DE 11 that we gave a message that goes on.
+    OwnStan = "own_stan";
+    /// DE 7 that we gave it.
+    OwnTransmission = "own_transmission";
+    /// The record of the request that was forwarded.
+    Exchange = "exchange";
+    /// How a forwarded request ended.
+    Ended = "ended";
+    /// DE 39 as the party wrote it.
+    ResponseCode = "response_code";
+    /// The record that stored a message.
+    Stored = "stored";
+    /// What became of a stored message.
+    Settlement = "settlement";
     /// Of a limit or a control of a card or a wallet: 1 to 16.
     Number = "number";
     /// The limit that was set; absent when it was removed.

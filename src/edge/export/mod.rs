@@ -2,6 +2,7 @@
 //! Card numbers are masked. A daemon may be running.
 
 mod column;
+mod forward;
 mod row;
 
 use std::io;

@@ -76,6 +76,10 @@ impl Row {
             Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
+            Event::Forwarded(event) => row.forwarded(event),
+            Event::Concluded(event) => row.concluded(event),
+            Event::Stored(event) => row.stored(event),
+            Event::Settled(event) => row.settled(event),
         }
         row
     }
@@ -89,20 +93,20 @@ impl Row {
         self.cells[column as usize] = Some(cell);
     }
 
-    fn number(&mut self, column: Column, number: impl Into<i128>) {
+    pub(super) fn number(&mut self, column: Column, number: impl Into<i128>) {
         self.set(column, Cell::Number(number.into()));
     }
 
-    fn text(&mut self, column: Column, text: impl Into<String>) {
+    pub(super) fn text(&mut self, column: Column, text: impl Into<String>) {
         self.set(column, Cell::Text(text.into()));
     }
 
-    fn flag(&mut self, column: Column, flag: bool) {
+    pub(super) fn flag(&mut self, column: Column, flag: bool) {
         self.set(column, Cell::Flag(flag));
     }
 
     /// Digits of a fixed width.
-    fn digits(&mut self, column: Column, number: impl fmt::Display, width: usize) {
+    pub(super) fn digits(&mut self, column: Column, number: impl fmt::Display, width: usize) {
         self.text(column, format!("{number:0>width$}"));
     }
 
@@ -332,14 +336,14 @@ impl Row {
         self.text(Column::Channel, channel.name());
     }
 
-    fn card(&mut self, card: CardIdentity) {
+    pub(super) fn card(&mut self, card: CardIdentity) {
         match card {
             CardIdentity::Known(card) => self.number(Column::Card, card.0),
             CardIdentity::Unknown(masked) => self.text(Column::Pan, masked.to_string()),
         }
     }
 
-    fn key(&mut self, key: &MessageKey) {
+    pub(super) fn key(&mut self, key: &MessageKey) {
         self.text(Column::Network, format!("{:08x}", key.network.0));
         self.text(Column::Link, format!("{:08x}", key.link.0));
         self.digits(Column::Stan, key.stan.0, 6);
@@ -361,7 +365,7 @@ impl Row {
         }
     }
 
-    fn class(&mut self, column: Column, class: MessageClass) {
+    pub(super) fn class(&mut self, column: Column, class: MessageClass) {
         let name = match class {
             MessageClass::Authorization => "authorization",
             MessageClass::Financial => "financial",
@@ -369,7 +373,7 @@ impl Row {
         self.text(column, name);
     }
 
-    fn processing_code(&mut self, code: ProcessingCode) {
+    pub(super) fn processing_code(&mut self, code: ProcessingCode) {
         self.digits(Column::ProcessingCode, code.0, 6);
     }
 
@@ -378,7 +382,7 @@ impl Row {
         self.text(currency, money.currency.to_string());
     }
 
-    fn amounts(&mut self, amount: Money, billing: Option<Money>) {
+    pub(super) fn amounts(&mut self, amount: Money, billing: Option<Money>) {
         self.money([Column::Amount, Column::Currency], amount);
         if let Some(billing) = billing {
             self.money([Column::BillingAmount, Column::BillingCurrency], billing);
@@ -400,7 +404,7 @@ impl Row {
         }
     }
 
-    fn approval_code(&mut self, code: Option<ApprovalCode>) {
+    pub(super) fn approval_code(&mut self, code: Option<ApprovalCode>) {
         if let Some(code) = code {
             self.given(Column::ApprovalCode, &code.to_string());
         }
@@ -422,7 +426,7 @@ impl Row {
         }
     }
 
-    fn original(&mut self, original: &OriginalData) {
+    pub(super) fn original(&mut self, original: &OriginalData) {
         let OriginalData { class, stan, transmission, acquirer } = original;
         if let Some(class) = class {
             self.class(Column::OriginalClass, *class);

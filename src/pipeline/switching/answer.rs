@@ -1,0 +1,300 @@
+//! An answer comes from a party: whose it is, and back to whoever asked.
+
+use core::sync::atomic::Ordering;
+
+use crate::dialect::inbound::Received;
+use crate::dialect::inbound::Response;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::Concluded;
+use crate::domain::forward::Ended;
+use crate::domain::forward::OwnKey;
+use crate::domain::forward::Settled;
+use crate::domain::forward::Settlement;
+use crate::domain::party::Slot;
+use crate::domain::request::ApprovalCode;
+use crate::domain::time::Now;
+use crate::domain::time::TransmissionTime;
+use crate::iso8583::view::Spans;
+use crate::pipeline::core::Outcome;
+use crate::pipeline::core::Pipeline;
+use crate::pipeline::gate::Wait;
+use crate::switch::exchange::Answering;
+use crate::switch::exchange::Found;
+use crate::switch::exchange::Handle;
+use crate::switch::exchange::Open;
+use crate::switch::exchange::Purpose;
+use crate::switch::queue::Item;
+use crate::switch::queue::ItemId;
+use crate::switch::queue::Place;
+use crate::switch::route::LinkIndex;
+
+use super::Line;
+use super::Return;
+use super::State;
+use super::Switchboard;
+use super::Way;
+use super::cases::Case;
+use super::cases::Kind;
+use super::outbox::Outbox;
+
+/// How long after an answer of ours was due it may still leave, since the time of it is the asking link's.
+const NANOS_PER_MS: u64 = 1_000_000;
+
+impl Pipeline {
+    /// Takes an answer that came on a link. False when it answers nothing that waits: then it is a case.
+    pub fn answered(
+        &self,
+        board: &Switchboard,
+        from: (LinkIndex, &Outbox),
+        message: &Received<'_>,
+        response: &Response,
+        now: Now,
+    ) -> bool {
+        let Some(line) = board.line(from.0) else { return false };
+        let answering = answering(response);
+        let mut state = line.lock();
+        match state.exchanges.find(&answering) {
+            Found::Answer(handle) => {
+                from.1.answered.fetch_add(1, Ordering::Relaxed);
+                from.1.silent.store(0, Ordering::Relaxed);
+                self.taken(board, line, &mut state, handle, message, response, now);
+                true
+            }
+            Found::Differs { nearest, field } => {
+                let nearest = state.exchanges.get(nearest).map(|open| open.carried);
+                let differs = Some(field);
+                state.cases.add(case(Kind::Mismatch, response, now, nearest.as_ref(), differs));
+                false
+            }
+            Found::Nothing => {
+                self.late(line, &mut state, response, now);
+                false
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is one answer and where it came from")]
+    fn taken(
+        &self,
+        board: &Switchboard,
+        line: &Line,
+        state: &mut State,
+        handle: Handle,
+        message: &Received<'_>,
+        response: &Response,
+        now: Now,
+    ) {
+        let Some(open) = state.exchanges.end(handle) else { return };
+        let took_ns = now.elapsed_ns.saturating_sub(open.sent_ns);
+        line.is_well(state, took_ns);
+        match open.purpose {
+            Purpose::Request(exchange) => {
+                self.answer_came(board, line, state, &open, exchange, message, response, now);
+            }
+            Purpose::Item(id) => self.acknowledged(line, state, id, response, now),
+        }
+    }
+
+    /// Back to whoever asked, in their own words.
+    #[expect(clippy::too_many_arguments, reason = "all of it is one answer and where it goes")]
+    fn answer_came(
+        &self,
+        board: &Switchboard,
+        line: &Line,
+        state: &mut State,
+        open: &Open<Way>,
+        exchange: Sequence,
+        message: &Received<'_>,
+        response: &Response,
+        now: Now,
+    ) {
+        let slot = Slot::of_unknown_card(open.carried.pan.masked());
+        let mut frame = core::mem::take(&mut state.scratch);
+        frame.clear();
+        let told = open.way.back.as_ref().and_then(|back| self.told_back(board, line, back, message, &mut frame));
+        // What whoever asked cannot be told has not happened: it is reversed, and they are told so.
+        let ended = match told {
+            Some(_) => Ended::Answered(response.response_code),
+            None => match state.exchanges.name(TransmissionTime::at(now.wall)) {
+                Ok(reversal) => Ended::TimedOut { reversal },
+                Err(_) => Ended::Unsent,
+            },
+        };
+        let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
+        // Without a record of its end a crash would have it reversed: then it is not answered (R2).
+        let committed = self.commit_on(state, &event, now);
+        if let (Some(sequence), Some(back)) = (committed, &open.way.back) {
+            match told {
+                Some(approved) => {
+                    let waits = self.policy.answer_waits(open.carried.amount, open.carried.billing, approved);
+                    let record = if waits { sequence } else { Sequence(0) };
+                    if let Some(asker) = board.line(back.link) {
+                        self.put_answer(asker, back, &frame, record, now);
+                    }
+                }
+                None => self.answer_unavailable(board, back, now),
+            }
+        }
+        state.scratch = frame;
+    }
+
+    /// Writes the party's answer in the words of whoever asked, and tells whether it approves.
+    fn told_back(
+        &self,
+        board: &Switchboard,
+        line: &Line,
+        back: &Return,
+        message: &Received<'_>,
+        frame: &mut Vec<u8>,
+    ) -> Option<bool> {
+        let asker = board.line(back.link)?;
+        let (dialect, context) = (&asker.channel.dialect, asker.channel.context);
+        let mut spans = Spans::default();
+        // It could be read before.
+        let asked = dialect.decode(&back.request, context, &mut spans).ok()?;
+        let carriage = &line.settings.carriage;
+        let told = dialect.carry_answer(&asked, &line.channel.dialect, message, carriage, frame);
+        told.ok().map(|told| told.approved)
+    }
+
+    /// Tells whoever asked that nobody can be asked now (91).
+    pub(super) fn answer_unavailable(&self, board: &Switchboard, back: &Return, now: Now) {
+        if let Outcome::Answer(answer, wait) = Outcome::UNAVAILABLE {
+            self.answer_here(board, back, &answer, wait, now);
+        }
+    }
+
+    /// Gives the socket that a request came on its answer.
+    pub(super) fn put_answer(&self, asker: &Line, returns: &Return, frame: &[u8], record: Sequence, now: Now) {
+        let deadline_ns = returns.received.elapsed_ns + asker.channel.answer_deadline_ms * NANOS_PER_MS;
+        if deadline_ns >= now.elapsed_ns {
+            let _gone_or_full = returns.outbox.put(frame, record, deadline_ns, self.durable(), now);
+        }
+    }
+
+    /// Writes an answer of our own to a request that was forwarded, and gives it to the socket.
+    pub(super) fn answer_here(&self, board: &Switchboard, returns: &Return, answer: &Answer, wait: Wait, now: Now) {
+        let Some(asker) = board.line(returns.link) else { return };
+        let mut spans = Spans::default();
+        let settings = &asker.channel;
+        let Ok(asked) = settings.dialect.decode(&returns.request, settings.context, &mut spans) else { return };
+        let mut frame = Vec::new();
+        if settings.dialect.write_answer(&asked, answer, &mut frame).is_ok() {
+            self.put_answer(asker, returns, &frame, wait.record, now);
+        }
+    }
+
+    /// A stored message was acknowledged, or refused.
+    fn acknowledged(&self, line: &Line, state: &mut State, id: ItemId, response: &Response, now: Now) {
+        let Some(item) = state.trunk.queue().get(id).copied() else { return };
+        let settings = &line.settings;
+        let settlement = if is_taken(line, response.response_code) {
+            let (second, before, count) = (now.wall.seconds(), state.drained.0, state.drained.1);
+            state.drained = if second == before {
+                (second, count + 1, state.drained.2)
+            } else {
+                (second, 1, if second == before + 1 { count } else { 0 })
+            };
+            Some(Settlement::Acknowledged)
+        } else if item.refusals + 1 >= settings.refusals_max {
+            Some(Settlement::DeadLetter)
+        } else {
+            None
+        };
+        let later = now.elapsed_ns + backoff(settings.again_ns, item.attempts);
+        match settlement {
+            Some(settlement) if self.settle(line, state, id, &item, settlement, now) => {}
+            // Not on record: it goes again, and is acknowledged again.
+            _ => state.trunk.queue_mut().again(id, later, settlement.is_none()),
+        }
+    }
+
+    /// Says on record what became of a stored message.
+    pub(super) fn settle(
+        &self,
+        line: &Line,
+        state: &mut State,
+        id: ItemId,
+        item: &Item,
+        settlement: Settlement,
+        now: Now,
+    ) -> bool {
+        let (stored, advice) = (id.stored, id.advice);
+        let event = Event::Settled(Settled { slot: item.slot, to: line.id, stored, advice, settlement });
+        self.commit_on(state, &event, now).is_some()
+    }
+
+    /// An answer to nothing that waits: too late, said before, or about nothing that we know of (R29).
+    fn late(&self, line: &Line, state: &mut State, response: &Response, now: Now) {
+        let own = response.transmission.map(|transmission| OwnKey { stan: response.stan, transmission });
+        let reversal = own.and_then(|own| state.trunk.reversal_of(own));
+        let Some((id, item)) = reversal.and_then(|id| Some((id, *state.trunk.queue().get(id)?))) else {
+            let is_known = own.is_some_and(|own| state.trunk.knows(own));
+            let kind = if is_known { Kind::Duplicate } else { Kind::Orphan };
+            state.cases.add(case(kind, response, now, None, None));
+            return;
+        };
+        let approved = is_approval(line, response.response_code);
+        let kind = if approved { Kind::LateApproval } else { Kind::LateDecline };
+        state.cases.add(case(kind, response, now, Some(&item.message.carried), None));
+        if !approved && item.place == Place::Waiting && item.attempts == 0 {
+            let _stays = self.settle(line, state, id, &item, Settlement::NotNeeded, now);
+        }
+    }
+
+    /// What we approve in a party's place, and under which code (R8).
+    pub(super) fn approval(&self, slot: Slot, exchange: Sequence) -> (ActionCode, Option<ApprovalCode>) {
+        (ActionCode::Approved, Some(self.authorizer.codes.code(slot, exchange.0)))
+    }
+}
+
+/// How long after so many attempts the next one is made.
+pub(super) fn backoff((first_ns, most_ns): (u64, u64), attempts: u32) -> u64 {
+    first_ns.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(most_ns)
+}
+
+fn is_approval(line: &Line, code: [u8; 2]) -> bool {
+    line.channel.dialect.action_of(code).is_some_and(ActionCode::is_approval)
+}
+
+/// Whether an answer to an advice or a reversal says that it was taken. What the party says that it knows already was.
+fn is_taken(line: &Line, code: [u8; 2]) -> bool {
+    let action = line.channel.dialect.action_of(code);
+    action.is_some_and(|action| action.is_approval() || action == ActionCode::DuplicateTransmission)
+}
+
+fn answering(response: &Response) -> Answering {
+    Answering {
+        mti: response.mti,
+        stan: response.stan,
+        transmission: response.transmission,
+        acquirer: Some(response.acquirer).filter(|acquirer| acquirer.0 != 0),
+        rrn: Some(response.rrn).filter(|rrn| !rrn.is_blank()),
+        terminal: Some(response.terminal).filter(|terminal| !terminal.is_blank()),
+        amount: response.amount,
+    }
+}
+
+fn case(
+    kind: Kind,
+    response: &Response,
+    now: Now,
+    nearest: Option<&Carried>,
+    differs: Option<u8>,
+) -> Case {
+    Case {
+        at: now.wall,
+        kind,
+        mti: response.mti,
+        stan: response.stan,
+        rrn: Some(response.rrn).filter(|rrn| !rrn.is_blank()),
+        code: response.response_code,
+        card: nearest.map(|nearest| nearest.pan.masked()),
+        nearest: nearest.map(|nearest| nearest.key.rrn),
+        differs,
+    }
+}

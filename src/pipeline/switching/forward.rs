@@ -1,0 +1,357 @@
+//! A request that is not ours goes on: where to, under which name, and what whoever asks is told if it cannot.
+
+use std::sync::Arc;
+
+use crate::dialect::carry::CarryError;
+use crate::dialect::inbound::Received;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::Concluded;
+use crate::domain::forward::Ended;
+use crate::domain::forward::Forwarded;
+use crate::domain::forward::OwnKey;
+use crate::domain::party::InstitutionId;
+use crate::domain::party::Slot;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::MessageClass;
+use crate::domain::time::Now;
+use crate::domain::time::TransmissionTime;
+use crate::pipeline::channel::ChannelSettings;
+use crate::pipeline::core::Outcome;
+use crate::pipeline::core::Pipeline;
+use crate::pipeline::gate::Reply;
+use crate::pipeline::gate::Wait;
+use crate::switch::exchange::Open;
+use crate::switch::exchange::Purpose;
+use crate::switch::exchange::source_print;
+use crate::switch::originals::Known;
+use crate::switch::originals::Standing;
+use crate::switch::route::Group;
+use crate::switch::route::LinkIndex;
+use crate::switch::route::Table;
+use crate::switch::stand_in::Verdict;
+
+use super::Line;
+use super::Return;
+use super::State;
+use super::Switchboard;
+use super::Way;
+use super::cases::Case;
+use super::cases::Kind;
+use super::outbox::Outbox;
+
+/// What came of a request that is to be forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forwarding {
+    /// It is on its way, or was already: the answer comes by itself.
+    Sent,
+    /// It is answered here.
+    Here(Outcome),
+}
+
+/// A request on its way, and where it came from.
+pub struct Asking<'a> {
+    /// As it was read.
+    pub message: &'a Received<'a>,
+    /// What it asks.
+    pub request: &'a AuthorizationRequest,
+    /// The link that it came on, and its socket.
+    pub from: (LinkIndex, &'a Arc<Outbox>),
+    /// How that link's messages are read and written.
+    pub settings: &'a ChannelSettings,
+    /// When it was read.
+    pub received: Now,
+    /// When it is decided.
+    pub now: Now,
+}
+
+/// What one line has made of it.
+enum Tried {
+    Done(Forwarding),
+    /// Not by this one: nothing was sent.
+    Next,
+}
+
+impl Asking<'_> {
+    fn carried(&self) -> Carried {
+        carried(self.message, self.request)
+    }
+}
+
+/// What a request carries.
+fn carried(message: &Received<'_>, request: &AuthorizationRequest) -> Carried {
+    Carried {
+        key: request.key,
+        class: request.class,
+        pan: request.pan,
+        expiry: request.expiry,
+        processing_code: request.processing_code,
+        amount: request.amount,
+        billing: request.billing,
+        mcc: request.mcc,
+        country: request.country,
+        entry_mode: request.entry_mode,
+        forwarder: InstitutionId(message.view.number(33).unwrap_or(0)),
+    }
+}
+
+/// The fingerprint of a request.
+fn print_of(carried: &Carried) -> u64 {
+    source_print(&carried.key, carried.pan, carried.class as u8)
+}
+
+impl Pipeline {
+    /// Forwards a request to one of a group of links, or answers it in their place.
+    #[must_use]
+    pub fn forward(&self, board: &Switchboard, table: &Table, group: &Group, asking: &Asking<'_>) -> Forwarding {
+        if !self.admits(asking.now) {
+            return Forwarding::Here(Outcome::UNAVAILABLE);
+        }
+        let carried = asking.carried();
+        if let Some(known) = self.known_already(board, group, asking, &carried) {
+            return known;
+        }
+        let (mut tried, turn) = (0_u64, board.next_turn());
+        let mut usable = |tried: u64, index: LinkIndex| {
+            let line = board.line(index).filter(|_| index != asking.from.0);
+            tried & bit(index) == 0 && line.is_some_and(|line| line.is_usable(asking.now))
+        };
+        while let Some(index) = group.choose(turn, |index| usable(tried, index)) {
+            tried |= bit(index);
+            let Some(line) = board.line(index) else { break };
+            if let Tried::Done(done) = self.forward_on(line, asking, &carried, None) {
+                return done;
+            }
+        }
+        self.unreachable(board, table, group, asking, &carried)
+    }
+
+    /// A request that came before: what waits for its answer goes on waiting, what was answered is asked again under
+    /// the same name, and what was decided here is decided the same (R5, R30).
+    fn known_already(
+        &self,
+        board: &Switchboard,
+        group: &Group,
+        asking: &Asking<'_>,
+        carried: &Carried,
+    ) -> Option<Forwarding> {
+        let print = print_of(carried);
+        let duplicate = || {
+            let answer = Answer::decline(ActionCode::DuplicateTransmission, Sequence(0));
+            Forwarding::Here(Outcome::Answer(answer, Wait::NONE))
+        };
+        for member in &group.members {
+            let line = board.line(member.link)?;
+            let mut state = line.lock();
+            if let Some(handle) = state.exchanges.of_source(print) {
+                let open = state.exchanges.get_mut(handle)?;
+                if open.carried.amount != carried.amount
+                    || open.carried.processing_code != carried.processing_code
+                {
+                    return Some(duplicate());
+                }
+                // Its answer goes to where it was asked last.
+                open.way.back = Some(way_back(asking));
+                return Some(Forwarding::Sent);
+            }
+            let known = state.trunk.originals().repeated_by(carried, asking.request.repeat).copied();
+            drop(state);
+            if let Some(known) = known {
+                if known.differs_from(carried) {
+                    return Some(duplicate());
+                }
+                return Some(self.said_again(line, asking, carried, &known));
+            }
+        }
+        None
+    }
+
+    fn said_again(&self, line: &Line, asking: &Asking<'_>, carried: &Carried, known: &Known) -> Forwarding {
+        match known.standing {
+            Standing::StoodIn(action, approval_code) => {
+                let depends_on = known.exchange;
+                let answer = Answer { approval_code, ..Answer::decline(action, depends_on) };
+                Forwarding::Here(Outcome::Answer(answer, Wait::until(depends_on)))
+            }
+            // Its reversal is stored: asked again it would be held again.
+            Standing::GivenUp | Standing::Open => Forwarding::Here(Outcome::UNAVAILABLE),
+            Standing::Answered => match self.forward_on(line, asking, carried, Some(known.own)) {
+                Tried::Done(done) => done,
+                Tried::Next => Forwarding::Here(Outcome::UNAVAILABLE),
+            },
+        }
+    }
+
+    /// Sends a request on one line. `own` is the name under which the party knows it already.
+    fn forward_on(
+        &self,
+        line: &Line,
+        asking: &Asking<'_>,
+        carried: &Carried,
+        own: Option<OwnKey>,
+    ) -> Tried {
+        let now = asking.now;
+        let mut state = line.lock();
+        let state = &mut *state;
+        let limit_ns = limit(line, asking);
+        // What cannot be answered in time is not asked (R3).
+        let left_ns = limit_ns.saturating_sub(now.since(asking.received));
+        if state.exchanges.len() >= state.allowed as usize || left_ns <= state.latency_ns {
+            return Tried::Next;
+        }
+        if line.is_sick() {
+            state.probe_at_ns = now.elapsed_ns + line.settings.probe_ns;
+        }
+        let Some(outbox) = line.pick(state) else { return Tried::Next };
+        let named = own.map_or_else(|| state.exchanges.name(TransmissionTime::at(now.wall)), Ok);
+        let Ok(own) = named else { return Tried::Next };
+        let mut frame = core::mem::take(&mut state.scratch);
+        frame.clear();
+        let (settings, to) = (&asking.settings.dialect, &line.channel.dialect);
+        let written = settings.carry_request(asking.message, to, own, &line.settings.carriage, &mut frame);
+        let done = match written {
+            Err(error) => Tried::Done(refused(&error)),
+            Ok(dropped) => {
+                state.dropped += dropped.iter().count() as u64;
+                self.send(line, state, asking, carried, own, limit_ns, &outbox, &frame)
+            }
+        };
+        state.scratch = frame;
+        done
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is one message and where it goes")]
+    fn send(
+        &self,
+        line: &Line,
+        state: &mut State,
+        asking: &Asking<'_>,
+        carried: &Carried,
+        own: OwnKey,
+        limit_ns: u64,
+        outbox: &Arc<Outbox>,
+        frame: &[u8],
+    ) -> Tried {
+        if state.exchanges.is_full() || !state.exchanges.is_free(own) {
+            return Tried::Next;
+        }
+        let now = asking.now;
+        let slot = Slot::of_unknown_card(carried.pan.masked());
+        let event = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
+        let Some(sequence) = self.commit_on(state, &event, now) else {
+            return Tried::Done(Forwarding::Here(Outcome::UNAVAILABLE));
+        };
+        let deadline_ns = asking.received.elapsed_ns + limit_ns;
+        let durable = self.durable();
+        // With `fsync` nothing leaves of which no record is on disk; with `async` the network's own reversal of what a
+        // crash has lost is forwarded like any other.
+        let record = if self.policy.reply == Reply::Fsync { sequence } else { Sequence(0) };
+        if !outbox.put(frame, record, deadline_ns, durable, now) {
+            let ended = Ended::Unsent;
+            let event = Event::Concluded(Concluded { slot, to: line.id, exchange: sequence, ended });
+            let _told = self.commit_on(state, &event, now);
+            return Tried::Next;
+        }
+        outbox.asked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        let financial = carried.class == MessageClass::Financial;
+        let open = Open {
+            purpose: Purpose::Request(sequence),
+            own,
+            answer_mti: if financial { 210 } else { 110 },
+            carried: *carried,
+            source: Some(print_of(carried)),
+            sent_ns: now.elapsed_ns,
+            deadline_ns,
+            way: Way { there: Arc::clone(outbox), back: Some(way_back(asking)) },
+        };
+        // There is a place, and its name is free: both were looked at.
+        let opened = state.exchanges.open(open, limit_ns);
+        debug_assert!(opened.is_ok(), "a place was free");
+        Tried::Done(Forwarding::Sent)
+    }
+
+    /// No link of the group can be asked: somebody stands in, or the request is answered 91 (R29).
+    fn unreachable(
+        &self,
+        board: &Switchboard,
+        table: &Table,
+        group: &Group,
+        asking: &Asking<'_>,
+        carried: &Carried,
+    ) -> Forwarding {
+        let unavailable = Forwarding::Here(Outcome::UNAVAILABLE);
+        let Some(rules) = group.stand_in.map(|rules| table.stand_in(rules)) else { return unavailable };
+        let Some(line) = group.members.first().and_then(|member| board.line(member.link)) else {
+            return unavailable;
+        };
+        let now = asking.now;
+        let mut state = line.lock();
+        let state = &mut *state;
+        if rules.decide(carried, state.trunk.exposure(carried)) != Verdict::Approve || state.trunk.is_full() {
+            return unavailable;
+        }
+        let name = TransmissionTime::at(now.wall);
+        let (Ok(own), Ok(advice)) = (state.exchanges.name(name), state.exchanges.name(name)) else {
+            return unavailable;
+        };
+        let slot = Slot::of_unknown_card(carried.pan.masked());
+        let forwarded = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
+        let Some(exchange) = self.commit_on(state, &forwarded, now) else { return unavailable };
+        let (action, approval_code) = self.approval(slot, exchange);
+        let ended = Ended::StoodIn { reversal: None, advice: Some(advice), action, approval_code };
+        let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
+        let Some(sequence) = self.commit_on(state, &event, now) else { return unavailable };
+        let answer = Answer { approval_code, ..Answer::decline(action, sequence) };
+        let waits = self.policy.answer_waits(carried.amount, carried.billing, true);
+        Forwarding::Here(Outcome::Answer(answer, if waits { Wait::until(sequence) } else { Wait::NONE }))
+    }
+
+    /// Notes that a message has come back to us that we have sent on.
+    pub(super) fn note_loop(&self, line: &Line, carried: &Carried, now: Now) {
+        line.lock().cases.add(Case {
+            at: now.wall,
+            kind: Kind::Loop,
+            mti: carried.class as u16 * 100,
+            stan: carried.key.stan,
+            rrn: Some(carried.key.rrn),
+            code: *b"  ",
+            card: Some(carried.pan.masked()),
+            nearest: None,
+            differs: None,
+        });
+    }
+}
+
+const fn bit(index: LinkIndex) -> u64 {
+    1 << (index.0 & 63)
+}
+
+fn way_back(asking: &Asking<'_>) -> Return {
+    asking.from.1.owe();
+    Return {
+        outbox: Arc::clone(asking.from.1),
+        link: asking.from.0,
+        received: asking.received,
+        request: [asking.message.header, asking.message.view.body()].concat().into_boxed_slice(),
+    }
+}
+
+/// From when a request was read to when it is given up: what the party may take, and what whoever asked leaves of its
+/// own time.
+fn limit(line: &Line, asking: &Asking<'_>) -> u64 {
+    let theirs_ns = asking.settings.answer_deadline_ms * 1_000_000;
+    line.settings.timeout_ns.min(theirs_ns.saturating_sub(line.settings.margin_ns).max(theirs_ns / 2))
+}
+
+/// What cannot go on is declined, and nothing was sent: a PIN that nobody could check, a field that would be lost.
+fn refused(error: &CarryError) -> Forwarding {
+    let action = match error {
+        CarryError::Pin => ActionCode::PinNotVerifiable,
+        CarryError::Mac => ActionCode::CryptogramNotVerifiable,
+        _ => ActionCode::FormatError,
+    };
+    Forwarding::Here(Outcome::Answer(Answer::decline(action, Sequence(0)), Wait::NONE))
+}

@@ -1,0 +1,451 @@
+//! The switch joined with sockets and journal: what is not ours is forwarded, answered, timed out, stood in for, stored.
+//!
+//! A [`Line`] is one link as the switch sees it: what outlasts a crash ([`Trunk`]), what waits for answers
+//! ([`Exchanges`]), and the sockets that are open. All of it has one lock, which is taken before the journal's and never
+//! together with another line's or a shard's; outboxes have locks of their own, taken last. A forwarded message is
+//! handed to the socket of the party within the turn of the socket that it came on, and so is its answer back.
+
+pub mod answer;
+pub mod cases;
+pub mod forward;
+pub mod outbox;
+pub mod store;
+pub mod tick;
+pub mod way;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use parking_lot::MutexGuard;
+use parking_lot::RwLock;
+
+use crate::dialect::carry::Carriage;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::party::NameId;
+use crate::domain::time::Now;
+use crate::domain::time::Timestamp;
+use crate::link::state::SocketId;
+use crate::switch::exchange::Exchanges;
+use crate::switch::image;
+use crate::switch::queue::Item;
+use crate::switch::queue::ItemId;
+use crate::switch::route::LinkIndex;
+use crate::switch::route::Table;
+use crate::switch::trunk::Bounds;
+use crate::switch::trunk::Trunk;
+
+use self::cases::Case;
+use self::cases::Cases;
+use self::outbox::Outbox;
+use super::channel::ChannelSettings;
+use super::core::Pipeline;
+use super::station::Station;
+
+/// How a link is treated as a party that is asked. Times are nanoseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineSettings {
+    /// How long it may take to answer.
+    pub timeout_ns: u64,
+    /// So much earlier than the asking link's own deadline a forwarded request is given up, so that the answer still
+    /// arrives.
+    pub margin_ns: u64,
+    /// Most requests that wait for it at once, and fewest when it is slow.
+    pub in_flight: (usize, usize),
+    /// Time-outs in a row after which it is asked only now and then, and how often that is.
+    pub sick_after: u32,
+    /// How long a sick party is left alone before the next request tries it.
+    pub probe_ns: u64,
+    /// Stored messages that go at once, and how many a second at most (zero is no limit).
+    pub window: usize,
+    /// Stored messages a second at most; zero is no limit.
+    pub per_second: u32,
+    /// How long after an attempt that was not acknowledged the next one is made: the first time, and at most.
+    pub again_ns: (u64, u64),
+    /// Refusals after which a stored message is dead.
+    pub refusals_max: u32,
+    /// What goes along, and what does not.
+    pub carriage: Carriage,
+    /// Bounds of what is kept.
+    pub bounds: Bounds,
+}
+
+/// What an answer to a forwarded request goes back to. The socket owes the answer for as long as this is there.
+#[derive(Debug)]
+pub struct Return {
+    /// The socket that it came on.
+    pub outbox: Arc<Outbox>,
+    /// The link of that socket.
+    pub link: LinkIndex,
+    /// When it was read.
+    pub received: Now,
+    /// The request as it came, without its frame: its answer takes over what it must echo.
+    pub request: Box<[u8]>,
+}
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        self.outbox.settle();
+    }
+}
+
+/// Where a message of ours went, and where its answer goes.
+#[derive(Debug)]
+pub struct Way {
+    /// The socket that it was given to.
+    pub there: Arc<Outbox>,
+    /// Whoever asked; `None` for a stored message.
+    pub back: Option<Return>,
+}
+
+/// What changes under a line's lock.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) trunk: Trunk,
+    pub(super) exchanges: Exchanges<Way>,
+    pub(super) cases: Cases,
+    /// How many may be in flight now: fewer after a time-out, one more after each answer.
+    pub(super) allowed: f64,
+    /// Time-outs in a row.
+    pub(super) failures: u32,
+    /// A sick party is tried again at this time.
+    pub(super) probe_at_ns: u64,
+    /// Smoothed time from asked to answered, nanoseconds.
+    pub(super) latency_ns: u64,
+    /// Where the next socket is looked for.
+    pub(super) turn: usize,
+    /// Stored messages that may go before the next second begins, and when that is.
+    pub(super) pace: (u64, u32),
+    /// Acknowledgements of stored messages: the second, and how many in it and in the one before.
+    pub(super) drained: (u64, u32, u32),
+    pub(super) scratch: Vec<u8>,
+    pub(super) dropped: u64,
+}
+
+/// One link as the switch sees it.
+#[derive(Debug)]
+pub struct Line {
+    /// The link's name.
+    pub name: Box<str>,
+    /// Its number in records.
+    pub id: NameId,
+    /// How it is treated.
+    pub settings: LineSettings,
+    /// How its messages are read and written.
+    pub channel: Arc<ChannelSettings>,
+    /// Who is signed on.
+    pub station: Arc<Station>,
+    state: Mutex<State>,
+    sockets: RwLock<Vec<Arc<Outbox>>>,
+    /// No new requests are forwarded to it: it drains.
+    pub draining: AtomicBool,
+    /// Stored messages stay where they are.
+    pub paused: AtomicBool,
+    sick: AtomicBool,
+}
+
+/// The routing table and the lines.
+#[derive(Debug)]
+pub struct Switchboard {
+    table: RwLock<Arc<Table>>,
+    /// Rises with every table.
+    version: AtomicU64,
+    lines: Box<[Line]>,
+    by_name: HashMap<NameId, LinkIndex>,
+    turn: AtomicU64,
+}
+
+impl Line {
+    /// A link with what a start has found of it.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        settings: LineSettings,
+        channel: Arc<ChannelSettings>,
+        station: Arc<Station>,
+        trunk: Trunk,
+    ) -> Self {
+        let most = settings.in_flight.0;
+        // Stored messages have places beside those of requests, so that a full line still drains.
+        let exchanges = Exchanges::new(most + settings.window, trunk.last_stan());
+        Self {
+            name: name.into(),
+            id: NameId::of(name),
+            channel,
+            station,
+            state: Mutex::new(State {
+                trunk,
+                exchanges,
+                cases: Cases::default(),
+                allowed: most as f64,
+                failures: 0,
+                probe_at_ns: 0,
+                latency_ns: 0,
+                turn: 0,
+                pace: (0, 0),
+                drained: (0, 0, 0),
+                scratch: Vec::new(),
+                dropped: 0,
+            }),
+            settings,
+            sockets: RwLock::default(),
+            draining: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            sick: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// A socket of the link is open.
+    pub fn up(&self, outbox: Arc<Outbox>) {
+        self.sockets.write().push(outbox);
+    }
+
+    /// It is gone.
+    pub fn down(&self, socket: SocketId) {
+        self.sockets.write().retain(|outbox| {
+            let gone = outbox.socket == socket;
+            if gone {
+                outbox.close();
+            }
+            !gone
+        });
+    }
+
+    /// The sockets that are open.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Arc<Outbox>> {
+        self.sockets.read().clone()
+    }
+
+    /// The socket that an outbox is of.
+    #[must_use]
+    pub fn outbox(&self, socket: SocketId) -> Option<Arc<Outbox>> {
+        self.sockets.read().iter().find(|outbox| outbox.socket == socket).map(Arc::clone)
+    }
+
+    /// Whether it can be asked at all: a socket is open, and whoever has to sign on has.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !self.draining.load(Ordering::Acquire)
+            && self.station.serves()
+            && self.sockets.read().iter().any(|outbox| outbox.has_room())
+    }
+
+    /// Whether it has left too many requests unanswered in a row.
+    #[must_use]
+    pub fn is_sick(&self) -> bool {
+        self.sick.load(Ordering::Acquire)
+    }
+
+    /// Whether a new request may be sent to it now.
+    #[must_use]
+    pub fn is_usable(&self, now: Now) -> bool {
+        self.is_up() && (!self.is_sick() || self.lock().probe_at_ns <= now.elapsed_ns)
+    }
+
+    /// The next socket that takes a message.
+    pub(super) fn pick(&self, state: &mut State) -> Option<Arc<Outbox>> {
+        let sockets = self.sockets.read();
+        let usable = |outbox: &&Arc<Outbox>| outbox.has_room() && !outbox.quarantined.load(Ordering::Relaxed);
+        state.turn = state.turn.wrapping_add(1);
+        let from = state.turn % sockets.len().max(1);
+        sockets[from..].iter().chain(&sockets[..from]).find(usable).map(Arc::clone)
+    }
+
+    /// It has answered: it is well, and a little more may be in flight.
+    pub(super) fn is_well(&self, state: &mut State, took_ns: u64) {
+        state.failures = 0;
+        state.latency_ns = if state.latency_ns == 0 { took_ns } else { (state.latency_ns * 7 + took_ns) / 8 };
+        let most = self.settings.in_flight.0 as f64;
+        state.allowed = (state.allowed + 1.0 / state.allowed.max(1.0)).min(most);
+        if self.sick.load(Ordering::Relaxed) {
+            self.sick.store(false, Ordering::Release);
+        }
+    }
+
+    /// It has not answered in time: less may be in flight, and after some in a row it is left alone for a while.
+    pub(super) fn is_slow(&self, state: &mut State, now: Now) {
+        state.failures = state.failures.saturating_add(1);
+        state.allowed = (state.allowed * 0.9).max(self.settings.in_flight.1 as f64);
+        if state.failures >= self.settings.sick_after {
+            state.probe_at_ns = now.elapsed_ns + self.settings.probe_ns;
+            self.sick.store(true, Ordering::Release);
+        }
+    }
+
+    /// Appends the image of what must outlast a crash, and says up to which record it is.
+    pub(super) fn image(&self, pipeline: &Pipeline, out: &mut Vec<u8>) -> Sequence {
+        let state = self.lock();
+        image::put(self.id, &state.trunk, out);
+        pipeline.appended()
+    }
+
+    /// Whether nothing waits for an answer of it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.lock().exchanges.is_empty()
+    }
+
+    /// Stored messages after one of them, the oldest first.
+    #[must_use]
+    pub fn stored_after(&self, id: ItemId, most: usize) -> Vec<(ItemId, Item)> {
+        let state = self.lock();
+        state.trunk.queue().after(id).take(most).map(|(id, item)| (*id, *item)).collect()
+    }
+
+    /// The newest answers that answered nothing, newest last.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        self.lock().cases.iter().copied().collect()
+    }
+
+    /// What is shown of it.
+    #[must_use]
+    pub fn view(&self, now: Now) -> LineView {
+        let state = self.lock();
+        let queue = state.trunk.queue();
+        LineView {
+            up: self.is_up(),
+            sick: self.is_sick(),
+            draining: self.draining.load(Ordering::Acquire),
+            paused: self.paused.load(Ordering::Acquire),
+            in_flight: state.exchanges.len(),
+            allowed: state.allowed as usize,
+            oldest_ns: state.exchanges.oldest_ns(now.elapsed_ns),
+            latency_ns: state.latency_ns,
+            stored: queue.len(),
+            sending: queue.in_flight(),
+            dead: queue.dead(),
+            per_second: state.drained.2,
+            originals: state.trunk.originals().len(),
+            originals_shortened: state.trunk.originals().shortened(),
+            counts: *state.trunk.counts(),
+            cases: state.cases.counts(),
+            dropped_elements: state.dropped,
+        }
+    }
+}
+
+/// What is shown of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LineView {
+    /// It can be asked.
+    pub up: bool,
+    /// It has left too many requests unanswered in a row.
+    pub sick: bool,
+    /// Nothing new is forwarded to it.
+    pub draining: bool,
+    /// Stored messages stay.
+    pub paused: bool,
+    /// Messages that wait for an answer, and how many requests may.
+    pub in_flight: usize,
+    /// How many may.
+    pub allowed: usize,
+    /// For how long the oldest has waited, nanoseconds.
+    pub oldest_ns: u64,
+    /// Smoothed time from asked to answered, nanoseconds.
+    pub latency_ns: u64,
+    /// Stored messages, dead ones among them.
+    pub stored: usize,
+    /// Of them, those on their way.
+    pub sending: usize,
+    /// Of them, those that are dead.
+    pub dead: usize,
+    /// Acknowledgements in the last whole second.
+    pub per_second: u32,
+    /// Forwarded messages whose names are kept.
+    pub originals: usize,
+    /// Of those that were, how many left early since there were too many.
+    pub originals_shortened: u64,
+    /// What was counted.
+    pub counts: crate::switch::trunk::Counts,
+    /// Answers that answered nothing, by [`cases::Kind`].
+    pub cases: [u64; cases::Kind::ALL.len()],
+    /// Elements that another dialect has no place for.
+    pub dropped_elements: u64,
+}
+
+impl Switchboard {
+    /// The lines in the order of the configuration's links, and the table that routes to them.
+    #[must_use]
+    pub fn new(table: Table, lines: Vec<Line>) -> Self {
+        let index = |n: usize| LinkIndex(u16::try_from(n).unwrap_or(u16::MAX));
+        let by_name = lines.iter().enumerate().map(|(n, line)| (line.id, index(n))).collect();
+        Self {
+            table: RwLock::new(Arc::new(table)),
+            version: AtomicU64::new(1),
+            lines: lines.into_boxed_slice(),
+            by_name,
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    /// The table in force.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read())
+    }
+
+    /// Its version: another one means another table.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Puts another table in force. Messages that are on their way stay with the old one.
+    pub fn set_table(&self, table: Table) {
+        *self.table.write() = Arc::new(table);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// All lines.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// One line.
+    #[must_use]
+    pub fn line(&self, index: LinkIndex) -> Option<&Line> {
+        self.lines.get(usize::from(index.0))
+    }
+
+    /// The place of a link by its number in records.
+    #[must_use]
+    pub fn index_of(&self, name: NameId) -> Option<LinkIndex> {
+        self.by_name.get(&name).copied()
+    }
+
+    pub(super) fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Pipeline {
+    /// The switch, when there are routes.
+    #[must_use]
+    pub fn switchboard(&self) -> Option<&Arc<Switchboard>> {
+        self.switchboard.get()
+    }
+
+    /// Gives the pipeline its switch, once.
+    pub fn switch_with(&self, board: Arc<Switchboard>) {
+        let _given_once = self.switchboard.set(board);
+    }
+
+    /// Appends an event of the switch to the journal and applies it, under the line's lock. `None` when the journal has
+    /// no room; then nothing has changed.
+    pub(super) fn commit_on(&self, state: &mut State, event: &Event, now: Now) -> Option<Sequence> {
+        let (sequence, time): (Sequence, Timestamp) = self.append(event, now)?;
+        state.trunk.apply(sequence, time, event);
+        Some(sequence)
+    }
+}

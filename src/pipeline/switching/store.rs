@@ -1,0 +1,159 @@
+//! What peers tell about what is not ours: reversals and advices are stored, acknowledged once they are on disk, and
+//! told to the party for as long as it takes.
+//!
+//! So a peer need not wait for a party that is slow or gone, and one message is told once however often it comes. A
+//! reversal of something that was never forwarded is told too: the party may know of it by another way.
+
+use crate::dialect::inbound::Received;
+use crate::domain::action::ActionCode;
+use crate::domain::answer::Answer;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::Message;
+use crate::domain::forward::Stored;
+use crate::domain::forward::Tells;
+use crate::domain::party::InstitutionId;
+use crate::domain::party::Slot;
+use crate::domain::request::Advice;
+use crate::domain::request::MessageClass;
+use crate::domain::request::ReversalRequest;
+use crate::domain::time::Now;
+use crate::domain::time::TransmissionTime;
+use crate::pipeline::core::Outcome;
+use crate::pipeline::core::Pipeline;
+use crate::pipeline::gate::Wait;
+use crate::pipeline::recall::Told;
+use crate::switch::originals::Known;
+use crate::switch::originals::Standing;
+use crate::switch::queue::ItemId;
+use crate::switch::queue::Place;
+use crate::switch::route::Group;
+use crate::switch::route::LinkIndex;
+use crate::switch::trunk::told_print;
+
+use super::Line;
+use super::Switchboard;
+
+impl Pipeline {
+    /// Stores what a peer tells about what is not ours. It is answered once it is on disk (R1).
+    #[must_use]
+    pub fn store(
+        &self,
+        board: &Switchboard,
+        group: &Group,
+        from: LinkIndex,
+        told: &Told,
+        message: Option<&Received<'_>>,
+        now: Now,
+    ) -> Outcome {
+        let forwarder = InstitutionId(message.and_then(|message| message.view.number(33)).unwrap_or(0));
+        let (carried, original) = carried(told, forwarder);
+        let lines = || group.members.iter().map(|member| member.link).filter(|index| *index != from);
+        // Where the original went is where this goes.
+        let about = |index: LinkIndex| {
+            let line = board.line(index)?;
+            let state = line.lock();
+            state.trunk.originals().about(&carried.key, carried.pan, original).copied().map(|known| (line, known))
+        };
+        let known = lines().find_map(about);
+        let usable = |index| index != from && board.line(index).is_some_and(|line| line.is_usable(now));
+        let elsewhere = || group.choose(board.next_turn(), usable).or_else(|| lines().next());
+        let line = known.map(|(line, _)| line).or_else(|| elsewhere().and_then(|index| board.line(index)));
+        let Some(line) = line else { return Outcome::Silence };
+        self.store_on(line, told, carried, known.map(|(_, known)| known), now)
+    }
+
+    fn store_on(&self, line: &Line, told: &Told, carried: Carried, known: Option<Known>, now: Now) -> Outcome {
+        let taken = |record: Sequence| {
+            Outcome::Answer(Answer::decline(ActionCode::Approved, record), Wait::until(record))
+        };
+        let tells = tells(told, known.as_ref());
+        let mut state = line.lock();
+        if let Some(before) = state.trunk.originals().told(told_print(&carried, &tells)) {
+            return taken(before);
+        }
+        // A new one is not acknowledged, so that the peer keeps it (R2).
+        if state.trunk.is_full() {
+            return Outcome::Silence;
+        }
+        let Ok(own) = state.exchanges.name(TransmissionTime::at(now.wall)) else { return Outcome::Silence };
+        let exchange = known.filter(|known| known.standing == Standing::Open).map(|known| known.exchange);
+        let slot = Slot::of_unknown_card(carried.pan.masked());
+        let message = Message { own, carried, tells };
+        let event = Event::Stored(Stored { slot, to: line.id, exchange, message });
+        let Some(sequence) = self.commit_on(&mut state, &event, now) else { return Outcome::Silence };
+        // Our own reversal of the same request, which has not gone out yet, says the same (R29).
+        if let (Some(known), Tells::Reversal { replacement: None, .. }) = (known, tells)
+            && let Some(ours) = state.trunk.reversal_of(known.own)
+            && let Some(item) = state.trunk.queue().get(ours).copied()
+            && item.place == Place::Waiting
+            && item.attempts == 0
+        {
+            let id = ItemId { stored: ours.stored, advice: ours.advice };
+            let needed = crate::domain::forward::Settlement::NotNeeded;
+            let _stays = self.settle(line, &mut state, id, &item, needed, now);
+        }
+        taken(sequence)
+    }
+}
+
+/// What a message carries, and what it is about.
+fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&crate::domain::request::OriginalData>) {
+    match told {
+        Told::Reversal(reversal) => {
+            let ReversalRequest { key, pan, processing_code, amount, billing, ref original, .. } = *reversal;
+            let class = original.and_then(|original| original.class).unwrap_or(MessageClass::Authorization);
+            let (expiry, mcc, country, entry_mode) = (None, 0, 0, 0);
+            let carried = Carried {
+                key,
+                class,
+                pan,
+                expiry,
+                processing_code,
+                amount,
+                billing,
+                mcc,
+                country,
+                entry_mode,
+                forwarder,
+            };
+            (carried, original.as_ref())
+        }
+        Told::Advice(advice) => {
+            let Advice { key, class, pan, processing_code, amount, billing, mcc, country, .. } = *advice;
+            let (expiry, entry_mode) = (None, 0);
+            let carried = Carried {
+                key,
+                class,
+                pan,
+                expiry,
+                processing_code,
+                amount,
+                billing,
+                mcc,
+                country,
+                entry_mode,
+                forwarder,
+            };
+            (carried, advice.original.as_ref())
+        }
+    }
+}
+
+/// What it tells the party, in the names that the party knows.
+fn tells(told: &Told, known: Option<&Known>) -> Tells {
+    let original = known.map(Known::original);
+    match told {
+        Told::Reversal(reversal) => Tells::Reversal {
+            replacement: reversal.replacement,
+            approval_code: reversal.approval_code,
+            original,
+            as_received: if original.is_none() { reversal.original } else { None },
+        },
+        Told::Advice(advice) => {
+            let Advice { approved, approval_code, .. } = *advice;
+            Tells::Advice { approved, approval_code, original }
+        }
+    }
+}

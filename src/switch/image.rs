@@ -1,0 +1,443 @@
+//! A party's [`Trunk`] as bytes, for snapshots. They hold card numbers: whoever writes them to a disk seals them.
+//!
+//! Little-endian, in the order of the fields; optional parts follow a byte that says whether they are there.
+
+use crate::domain::action::ActionCode;
+use crate::domain::card::Pan;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Carried;
+use crate::domain::forward::Forwarded;
+use crate::domain::forward::Message;
+use crate::domain::forward::Original;
+use crate::domain::forward::OwnKey;
+use crate::domain::forward::Tells;
+use crate::domain::money::Currency;
+use crate::domain::money::Money;
+use crate::domain::party::InstitutionId;
+use crate::domain::party::NameId;
+use crate::domain::party::Slot;
+use crate::domain::party::Text;
+use crate::domain::request::ApprovalCode;
+use crate::domain::request::MessageClass;
+use crate::domain::request::MessageKey;
+use crate::domain::request::OriginalData;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::Replacement;
+use crate::domain::request::Stan;
+use crate::domain::time::Expiry;
+use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
+
+use super::originals::Known;
+use super::originals::Standing;
+use super::queue::Item;
+use super::queue::ItemId;
+use super::queue::Place;
+use super::trunk::Trunk;
+
+/// The bytes are no image of a party.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the image of a link's stored messages and open requests cannot be read: {0}")]
+pub struct ImageError(&'static str);
+
+type Taken<T> = Result<T, ImageError>;
+
+/// Appends the image of a party that has this number in records.
+pub fn put(name: NameId, trunk: &Trunk, out: &mut Vec<u8>) {
+    let mut put = Put(out);
+    put.u32(name.0);
+    put.option(trunk.last_stan(), |put, stan| put.u32(stan.0));
+    put.list(trunk.open(), |put, (sequence, forwarded)| {
+        put.u64(sequence.0);
+        put.u16(forwarded.slot.number());
+        put.own(forwarded.own);
+        put.carried(&forwarded.carried);
+    });
+    put.list(trunk.queue().iter(), |put, (id, item)| put.item(*id, item));
+    put.list(trunk.originals().iter(), Put::known);
+    put.list(trunk.originals().all_told(), |put, (at_s, print, stored)| {
+        put.u32(at_s);
+        put.u64(print);
+        put.u64(stored.0);
+    });
+}
+
+/// Reads an image into an empty party, and says whose it is.
+///
+/// # Errors
+/// What cannot be read.
+pub fn take(bytes: &[u8], trunk: &mut Trunk) -> Result<NameId, ImageError> {
+    let mut take = Take(bytes);
+    let name = NameId(take.u32()?);
+    let last_stan = take.option(|take| Ok(Stan(take.u32()?)))?;
+    take.list(|take| {
+        let sequence = Sequence(take.u64()?);
+        let slot = take.slot()?;
+        let (own, carried) = (take.own()?, take.carried()?);
+        trunk.restore_open(sequence, Forwarded { slot, to: name, own, carried });
+        Ok(())
+    })?;
+    take.list(|take| {
+        let (id, item) = take.item()?;
+        trunk.restore_item(id, item);
+        Ok(())
+    })?;
+    take.list(|take| {
+        let known = take.known()?;
+        trunk.restore_known(known);
+        Ok(())
+    })?;
+    take.list(|take| {
+        let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
+        trunk.restore_told(at_s, print, stored);
+        Ok(())
+    })?;
+    trunk.restore_stan(last_stan);
+    if take.0.is_empty() { Ok(name) } else { Err(ImageError("it is longer than it says")) }
+}
+
+struct Put<'o>(&'o mut Vec<u8>);
+
+impl Put<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.u8(u8::from(value.is_some()));
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+
+    /// How many come is known at the end only.
+    fn list<T>(&mut self, values: impl Iterator<Item = T>, mut each: impl FnMut(&mut Self, T)) {
+        let at = self.0.len();
+        self.u64(0);
+        let mut count = 0_u64;
+        for value in values {
+            each(self, value);
+            count += 1;
+        }
+        self.0[at..at + 8].copy_from_slice(&count.to_le_bytes());
+    }
+
+    fn own(&mut self, own: OwnKey) {
+        self.u32(own.stan.0);
+        self.u32(own.transmission.digits());
+    }
+
+    fn money(&mut self, money: Money) {
+        self.u64(money.minor as u64);
+        self.u16(money.currency.numeric());
+    }
+
+    fn carried(&mut self, of: &Carried) {
+        let key = &of.key;
+        self.u32(key.network.0);
+        self.u32(key.link.0);
+        self.u32(key.stan.0);
+        self.u32(key.transmission.digits());
+        self.u64(key.acquirer.0);
+        self.bytes(&key.rrn.0);
+        self.bytes(&key.terminal.0);
+        self.bytes(&key.merchant.0);
+        self.u64(key.network_reference);
+        self.u8(of.class as u8);
+        self.u64(of.pan.value());
+        self.u8(of.pan.digits());
+        self.option(of.expiry, |put, expiry| put.u16(expiry.digits()));
+        self.u32(of.processing_code.0);
+        self.money(of.amount);
+        self.option(of.billing, Self::money);
+        self.u16(of.mcc);
+        self.u16(of.country);
+        self.u16(of.entry_mode);
+        self.u64(of.forwarder.0);
+    }
+
+    fn original(&mut self, of: Original) {
+        self.u8(of.class as u8);
+        self.own(of.key);
+        self.u64(of.acquirer.0);
+        self.u64(of.forwarder.0);
+    }
+
+    fn tells(&mut self, tells: &Tells) {
+        let code = |put: &mut Self, code: ApprovalCode| put.bytes(&code.0);
+        match *tells {
+            Tells::Reversal { replacement, approval_code, original, as_received } => {
+                self.u8(0);
+                self.option(approval_code, code);
+                self.option(original, Self::original);
+                self.option(replacement, |put, of| {
+                    put.u64(of.amount as u64);
+                    put.option(of.billing, |put, billing| put.u64(billing as u64));
+                });
+                self.option(as_received, |put, of| {
+                    put.u8(of.class.map_or(0, |class| class as u8));
+                    put.u32(of.stan.0);
+                    put.option(of.transmission, |put, time| put.u32(time.digits()));
+                    put.u64(of.acquirer.0);
+                });
+            }
+            Tells::Advice { approved, approval_code, original } => {
+                self.u8(1 + u8::from(approved));
+                self.option(approval_code, code);
+                self.option(original, Self::original);
+            }
+        }
+    }
+
+    fn item(&mut self, id: ItemId, item: &Item) {
+        self.u64(id.stored.0);
+        self.u8(u8::from(id.advice));
+        self.u16(item.slot.number());
+        self.u64(item.since.0);
+        self.u8(match item.place {
+            Place::Waiting | Place::InFlight => 0,
+            Place::Held => 1,
+            Place::Dead => 2,
+        });
+        self.option(item.after, |put, after| put.u64(after.0));
+        self.u8(u8::from(item.unanswered));
+        self.own(item.message.own);
+        self.carried(&item.message.carried);
+        self.tells(&item.message.tells);
+    }
+
+    fn known(&mut self, known: &Known) {
+        self.u64(known.exchange.0);
+        self.u32(known.at_s);
+        self.own(known.own);
+        self.u8(known.class as u8);
+        self.u32(known.transmission.digits());
+        self.u64(known.acquirer.0);
+        self.u64(known.forwarder.0);
+        self.bytes(&known.rrn.0);
+        self.bytes(&known.terminal.0);
+        self.u32(known.processing_code.0);
+        self.money(known.amount);
+        match known.standing {
+            Standing::Open => self.u8(0),
+            Standing::Answered => self.u8(1),
+            Standing::GivenUp => self.u8(2),
+            Standing::StoodIn(action, code) => {
+                self.u8(3);
+                self.u8(action as u8);
+                self.option(code, |put, code| put.bytes(&code.0));
+            }
+        }
+        known.prints.iter().for_each(|print| self.u64(*print));
+    }
+}
+
+struct Take<'a>(&'a [u8]);
+
+impl Take<'_> {
+    fn bytes<const N: usize>(&mut self) -> Taken<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(ImageError("it is cut short"))?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn u8(&mut self) -> Taken<u8> {
+        self.bytes().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Taken<u16> {
+        self.bytes().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Taken<u32> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Taken<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Taken<i64> {
+        self.bytes().map(i64::from_le_bytes)
+    }
+
+    fn option<T>(&mut self, take: impl FnOnce(&mut Self) -> Taken<T>) -> Taken<Option<T>> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => take(self).map(Some),
+            _ => Err(ImageError("a part is neither there nor not")),
+        }
+    }
+
+    fn list(&mut self, mut each: impl FnMut(&mut Self) -> Taken<()>) -> Taken<()> {
+        for _ in 0..self.u64()? {
+            each(self)?;
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self) -> Taken<Slot> {
+        Slot::new(self.u16()?).ok_or(ImageError("a slot"))
+    }
+
+    fn transmission(&mut self) -> Taken<TransmissionTime> {
+        match self.u32()? {
+            0 => Ok(TransmissionTime::default()),
+            digits => TransmissionTime::new(digits).ok_or(ImageError("a transmission time")),
+        }
+    }
+
+    fn own(&mut self) -> Taken<OwnKey> {
+        Ok(OwnKey { stan: Stan(self.u32()?), transmission: self.transmission()? })
+    }
+
+    fn money(&mut self) -> Taken<Money> {
+        let minor = self.i64()?;
+        let currency = Currency::new(self.u16()?).ok_or(ImageError("a currency"))?;
+        Ok(Money::new(minor, currency))
+    }
+
+    fn class(&mut self) -> Taken<MessageClass> {
+        MessageClass::from_digit(self.u8()?).ok_or(ImageError("a class"))
+    }
+
+    fn code(&mut self) -> Taken<Option<ApprovalCode>> {
+        self.option(|take| take.bytes().map(ApprovalCode))
+    }
+
+    fn institution(&mut self) -> Taken<InstitutionId> {
+        self.u64().map(InstitutionId)
+    }
+
+    fn carried(&mut self) -> Taken<Carried> {
+        let key = MessageKey {
+            network: NameId(self.u32()?),
+            link: NameId(self.u32()?),
+            stan: Stan(self.u32()?),
+            transmission: self.transmission()?,
+            acquirer: self.institution()?,
+            rrn: Text(self.bytes()?),
+            terminal: Text(self.bytes()?),
+            merchant: Text(self.bytes()?),
+            network_reference: self.u64()?,
+        };
+        let class = self.class()?;
+        let (value, digits) = (self.u64()?, self.u8()?);
+        Ok(Carried {
+            key,
+            class,
+            pan: Pan::from_value(value, digits).map_err(|_| ImageError("a card number"))?,
+            expiry: self.option(|take| Expiry::new(take.u16()?).ok_or(ImageError("a month")))?,
+            processing_code: ProcessingCode(self.u32()?),
+            amount: self.money()?,
+            billing: self.option(Self::money)?,
+            mcc: self.u16()?,
+            country: self.u16()?,
+            entry_mode: self.u16()?,
+            forwarder: self.institution()?,
+        })
+    }
+
+    fn original(&mut self) -> Taken<Original> {
+        Ok(Original {
+            class: self.class()?,
+            key: self.own()?,
+            acquirer: self.institution()?,
+            forwarder: self.institution()?,
+        })
+    }
+
+    fn tells(&mut self) -> Taken<Tells> {
+        let kind = self.u8()?;
+        let (approval_code, original) = (self.code()?, self.option(Self::original)?);
+        match kind {
+            0 => Ok(Tells::Reversal {
+                approval_code,
+                original,
+                replacement: self.option(|take| {
+                    Ok(Replacement { amount: take.i64()?, billing: take.option(Self::i64)? })
+                })?,
+                as_received: self.option(|take| {
+                    Ok(OriginalData {
+                        class: MessageClass::from_digit(take.u8()?),
+                        stan: Stan(take.u32()?),
+                        transmission: take.option(Self::transmission)?,
+                        acquirer: take.institution()?,
+                    })
+                })?,
+            }),
+            1 | 2 => Ok(Tells::Advice { approved: kind == 2, approval_code, original }),
+            _ => Err(ImageError("what a stored message tells")),
+        }
+    }
+
+    fn item(&mut self) -> Taken<(ItemId, Item)> {
+        let stored = Sequence(self.u64()?);
+        let advice = self.u8()? != 0;
+        let (slot, since) = (self.slot()?, Timestamp(self.u64()?));
+        let place = match self.u8()? {
+            0 => Place::Waiting,
+            1 => Place::Held,
+            2 => Place::Dead,
+            _ => return Err(ImageError("where a stored message is")),
+        };
+        let after = self.option(|take| Ok(Sequence(take.u64()?)))?;
+        let unanswered = self.u8()? != 0;
+        let (own, carried) = (self.own()?, self.carried()?);
+        let message = Message { own, carried, tells: self.tells()? };
+        let (attempts, refusals, not_before_ns) = (0, 0, 0);
+        let item = Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        Ok((ItemId { stored, advice }, item))
+    }
+
+    fn known(&mut self) -> Taken<Known> {
+        let (exchange, at_s, own) = (Sequence(self.u64()?), self.u32()?, self.own()?);
+        let (class, transmission) = (self.class()?, self.transmission()?);
+        let (acquirer, forwarder) = (self.institution()?, self.institution()?);
+        let (rrn, terminal) = (Text(self.bytes()?), Text(self.bytes()?));
+        let (processing_code, amount) = (ProcessingCode(self.u32()?), self.money()?);
+        let standing = match self.u8()? {
+            0 => Standing::Open,
+            1 => Standing::Answered,
+            2 => Standing::GivenUp,
+            3 => {
+                let action = ActionCode::from_code(self.u8()?).ok_or(ImageError("an action code"))?;
+                Standing::StoodIn(action, self.code()?)
+            }
+            _ => return Err(ImageError("how a request ended")),
+        };
+        let prints = [self.u64()?, self.u64()?];
+        Ok(Known {
+            exchange,
+            at_s,
+            own,
+            class,
+            transmission,
+            acquirer,
+            forwarder,
+            rrn,
+            terminal,
+            processing_code,
+            amount,
+            standing,
+            prints,
+            older: Known::NO_OLDER,
+        })
+    }
+}

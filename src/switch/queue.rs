@@ -1,0 +1,263 @@
+//! Store and forward: messages that a party must be told, however long it takes.
+//!
+//! Several go at once, but of one card one after the other, in the order in which they were stored: a host that gets an
+//! advice before the reversal that it follows would hold the money twice. Each keeps its name over all attempts, so that
+//! the party knows a repeat (R5); a message is tried until it is acknowledged (R32), refused as often as it may be, or
+//! taken out by an operator.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+
+use crate::domain::card::Pan;
+use crate::domain::event::Sequence;
+use crate::domain::forward::Message;
+use crate::domain::party::Slot;
+use crate::domain::time::Timestamp;
+
+use super::exchange::Spreading;
+
+/// Names a stored message: the record that stored it, and which of the two that one record can store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ItemId {
+    /// The record.
+    pub stored: Sequence,
+    /// The advice, not the reversal.
+    pub advice: bool,
+}
+
+/// Where a stored message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// It waits for its turn.
+    Waiting,
+    /// It went out and its acknowledgement is awaited. After a start it is waiting again.
+    InFlight,
+    /// An operator holds it back, and what comes after it for the card.
+    Held,
+    /// It was refused as often as it may be. What comes after it goes on.
+    Dead,
+}
+
+impl Place {
+    /// Its name on the HTTP face.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::InFlight => "in-flight",
+            Self::Held => "held",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// One stored message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// Where messages about its card are kept.
+    pub slot: Slot,
+    /// When it was stored.
+    pub since: Timestamp,
+    /// The message.
+    pub message: Message,
+    /// The request that it reverses or follows, which has to end before it goes.
+    pub after: Option<Sequence>,
+    /// It reverses a request that had no answer when it was stored: a late one says whether it is needed (R29).
+    pub unanswered: bool,
+    /// Where it is.
+    pub place: Place,
+    /// How often it went out, since the start.
+    pub attempts: u32,
+    /// How often it was refused, since the start.
+    pub refusals: u32,
+    /// When it may go, by a clock that never goes back, nanoseconds.
+    pub not_before_ns: u64,
+}
+
+/// The stored messages of one link.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    items: BTreeMap<ItemId, Item>,
+    /// Of each card with stored messages, by its fingerprint: those that are not dead, the oldest first.
+    cards: Spreading<u64, VecDeque<ItemId>>,
+    /// Those that may go, by when.
+    due: BTreeSet<(u64, ItemId)>,
+    in_flight: usize,
+    dead: usize,
+}
+
+fn card(pan: Pan) -> u64 {
+    pan.value().rotate_left(5) ^ u64::from(pan.digits())
+}
+
+impl Queue {
+    /// How many are stored, dead ones among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether none is stored.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// How many are on their way.
+    #[must_use]
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many are dead.
+    #[must_use]
+    pub const fn dead(&self) -> usize {
+        self.dead
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, id: ItemId) -> Option<&Item> {
+        self.items.get(&id)
+    }
+
+    /// All of them, the oldest first, after one of them.
+    pub fn after(&self, id: ItemId) -> impl Iterator<Item = (&ItemId, &Item)> {
+        self.items.range((core::ops::Bound::Excluded(id), core::ops::Bound::Unbounded))
+    }
+
+    /// All of them, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&ItemId, &Item)> {
+        self.items.iter()
+    }
+
+    pub(super) fn add(&mut self, id: ItemId, item: Item) {
+        if item.place == Place::Dead {
+            self.dead += 1;
+        } else {
+            self.cards.entry(card(item.message.carried.pan)).or_default().push_back(id);
+        }
+        let pan = item.message.carried.pan;
+        self.items.insert(id, item);
+        self.consider(pan);
+    }
+
+    /// Takes a message out.
+    pub(super) fn remove(&mut self, id: ItemId) -> Option<Item> {
+        let item = self.items.remove(&id)?;
+        self.in_flight -= usize::from(item.place == Place::InFlight);
+        self.dead -= usize::from(item.place == Place::Dead);
+        self.leave_line(id, &item);
+        Some(item)
+    }
+
+    fn leave_line(&mut self, id: ItemId, item: &Item) {
+        self.due.remove(&(item.not_before_ns, id));
+        let pan = item.message.carried.pan;
+        if let Some(line) = self.cards.get_mut(&card(pan)) {
+            line.retain(|other| *other != id);
+            if line.is_empty() {
+                self.cards.remove(&card(pan));
+            }
+        }
+        self.consider(pan);
+    }
+
+    /// Lets the first of a card go, if nothing holds it.
+    fn consider(&mut self, pan: Pan) {
+        let Some(first) = self.cards.get(&card(pan)).and_then(|line| line.front()).copied() else { return };
+        if let Some(item) = self.items.get(&first)
+            && item.place == Place::Waiting
+            && item.after.is_none()
+        {
+            self.due.insert((item.not_before_ns, first));
+        }
+    }
+
+    pub(super) fn set_place(&mut self, id: ItemId, place: Place) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let before = core::mem::replace(&mut item.place, place);
+        let item = *item;
+        self.in_flight -= usize::from(before == Place::InFlight);
+        self.in_flight += usize::from(place == Place::InFlight);
+        self.dead -= usize::from(before == Place::Dead);
+        self.dead += usize::from(place == Place::Dead);
+        match (before, place) {
+            (Place::Dead, Place::Dead) => {}
+            (_, Place::Dead) => self.leave_line(id, &item),
+            (Place::Dead, _) => {
+                self.cards.entry(card(item.message.carried.pan)).or_default().push_back(id);
+            }
+            _ => {}
+        }
+        if place != Place::Waiting {
+            self.due.remove(&(item.not_before_ns, id));
+        }
+        self.consider(item.message.carried.pan);
+    }
+
+    /// A request has ended: what waited for that waits no longer.
+    pub(super) fn request_ended(&mut self, exchange: Sequence, pan: Pan) {
+        let Some(line) = self.cards.get(&card(pan)) else { return };
+        for id in line {
+            if let Some(item) = self.items.get_mut(id)
+                && item.after == Some(exchange)
+            {
+                item.after = None;
+            }
+        }
+        self.consider(pan);
+    }
+
+    /// Whether a message that reverses this request is stored.
+    #[must_use]
+    pub fn reverses(&self, exchange: Sequence, pan: Pan) -> bool {
+        let line = self.cards.get(&card(pan));
+        let mut items = line.into_iter().flatten().filter_map(|id| self.items.get(id));
+        items.any(|item| item.after == Some(exchange))
+    }
+
+    /// The stored message with a key that a peer sent, so that its repeat is acknowledged and not stored again.
+    #[must_use]
+    pub fn stored_for(&self, pan: Pan, is_it: impl Fn(&Message) -> bool) -> Option<ItemId> {
+        let line = self.cards.get(&card(pan))?;
+        line.iter().copied().find(|id| self.items.get(id).is_some_and(|item| is_it(&item.message)))
+    }
+
+    /// The next that may go, and when the next one may if none may now.
+    #[must_use]
+    pub fn next(&self, now_ns: u64) -> Option<ItemId> {
+        self.due.first().filter(|(not_before, _)| *not_before <= now_ns).map(|(_, id)| *id)
+    }
+
+    /// It goes out.
+    pub fn sent(&mut self, id: ItemId) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.attempts = item.attempts.saturating_add(1);
+            self.set_place(id, Place::InFlight);
+        }
+    }
+
+    /// After a start nobody knows what went out before: whatever is stored goes as a repeat.
+    pub fn recovered(&mut self) {
+        for item in self.items.values_mut() {
+            item.attempts = item.attempts.max(1);
+            item.not_before_ns = 0;
+        }
+    }
+
+    /// It was not acknowledged, or not sent: it goes again, no earlier than this.
+    pub fn again(&mut self, id: ItemId, not_before_ns: u64, refused: bool) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        self.due.remove(&(item.not_before_ns, id));
+        item.not_before_ns = not_before_ns;
+        item.refusals += u32::from(refused);
+        if item.place == Place::InFlight {
+            self.set_place(id, Place::Waiting);
+        } else {
+            let pan = item.message.carried.pan;
+            self.consider(pan);
+        }
+    }
+}
