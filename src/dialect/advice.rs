@@ -1,5 +1,5 @@
 //! Messages that tell what has happened: advices (0120, 0220), negative acknowledgements (0190), administrative
-//! advices (0620), and why a reversal was sent.
+//! advices (0620), answers, and why a reversal was sent.
 
 use crate::domain::party::InstitutionId;
 use crate::domain::party::MerchantId;
@@ -26,6 +26,7 @@ use super::decode::Track2;
 use super::elements::Elements;
 use super::inbound::Context;
 use super::inbound::Fault;
+use super::inbound::Response;
 use super::lifecycle;
 use super::numbers::Any;
 
@@ -176,6 +177,25 @@ impl Dialect {
             reason: self.advice_reason(view),
         })
     }
+}
+
+/// An answer to a message of ours. Only DE 11 must be there: what a peer leaves out does not tell answers apart.
+pub(super) fn response(view: &View<'_>) -> Result<Response, Fault> {
+    let mut response_code = [b' '; 2];
+    let _written = view.text(39, &mut response_code);
+    let Texts { rrn, terminal, .. } = Texts::of(view);
+    Ok(Response {
+        mti: view.mti(),
+        stan: Stan(decode::required::<Any>(view, 11)? as u32),
+        transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
+        acquirer: InstitutionId(view.number(32).unwrap_or(0)),
+        rrn,
+        terminal,
+        amount: decode::amount::<Any>(view, false).ok(),
+        approval_code: decode::approval_code(view),
+        response_code,
+        network_code: view.number(70).map(|code| code as u16),
+    })
 }
 
 impl Texts {

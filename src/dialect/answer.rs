@@ -215,10 +215,7 @@ impl Dialect {
             (fields, guarded) = self.guard(view, fields, added.private);
         }
         let start = self.framing.begin(out);
-        let bitmaps = view.bitmaps();
-        let lower_case = bitmaps.lower_case;
-        let like =
-            if bitmaps.unannounced_second { bitmaps } else { Bitmaps { lower_case, ..Bitmaps::AS_NEEDED } };
+        let like = answered_like(view);
         let body = header::begin_answer(self.heading(), request_header, self.station, out);
         let mut builder = Builder::begin(&self.layout, out, mti, fields, like);
         let new = added.fields().or(added.replaced()).or(guarded).and(fields);
@@ -241,7 +238,12 @@ impl Dialect {
     /// Of the fields of an answer, those of which something is left when the parts that never go back are taken out;
     /// and those that must be written without these parts.
     #[cold]
-    fn guard(&self, view: &View<'_>, fields: FieldSet, added: Option<(u16, u8)>) -> (FieldSet, FieldSet) {
+    pub(super) fn guard(
+        &self,
+        view: &View<'_>,
+        fields: FieldSet,
+        added: Option<(u16, u8)>,
+    ) -> (FieldSet, FieldSet) {
         let guarded = self.guarded.and(fields);
         let mut fields = fields;
         for field in guarded.iter() {
@@ -254,7 +256,7 @@ impl Dialect {
     }
 
     #[cold]
-    fn write_guarded(
+    pub(super) fn write_guarded(
         &self,
         view: &View<'_>,
         field: u8,
@@ -266,18 +268,18 @@ impl Dialect {
         builder.filled(field, |out| division.append_open(content, added, out))
     }
 
-    const fn answer_header(&self, request_header: &[u8]) -> MessageHeader {
+    pub(super) const fn answer_header(&self, request_header: &[u8]) -> MessageHeader {
         if request_header.is_empty() { MessageHeader::None } else { self.header }
     }
 
     /// A frame with a header of ours around what `write` appends.
-    pub(super) fn framed(
+    pub(super) fn framed<E: From<FrameError>>(
         &self,
         to: u32,
         from: u32,
         out: &mut Vec<u8>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError> {
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let start = self.framing.begin(out);
         let body = header::begin_own(self.heading(), to, from, out);
         if let Err(error) = write(out) {
@@ -287,6 +289,14 @@ impl Dialect {
         header::finish(self.header, body, out);
         Ok(self.framing.finish(out, start)?)
     }
+}
+
+/// The bitmaps of the answer to this request: in the same case, and a second one where that has one unannounced.
+#[inline(always)]
+pub(super) const fn answered_like(view: &View<'_>) -> Bitmaps {
+    let bitmaps = view.bitmaps();
+    let lower_case = bitmaps.lower_case;
+    if bitmaps.unannounced_second { bitmaps } else { Bitmaps { lower_case, ..Bitmaps::AS_NEEDED } }
 }
 
 pub(super) fn at(field: u8, written: Result<(), ValueError>) -> Result<(), WriteError> {

@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::advice;
 use crate::dialect::channel::way_of_entry;
 use crate::dialect::elements::Elements;
 use crate::dialect::header;
@@ -13,7 +14,6 @@ use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Problem;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Reject;
-use crate::dialect::inbound::Response;
 use crate::dialect::lifecycle;
 use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
 use crate::dialect::meaning;
@@ -149,7 +149,7 @@ impl Dialect {
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
             // The third digit of an answer is odd.
-            100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(response(view)?)),
+            100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(advice::response(view)?)),
             _ => Ok(Inbound::Unsupported { mti }),
         }
     }
@@ -573,17 +573,5 @@ pub(super) fn original(view: &View<'_>) -> Option<OriginalData> {
         stan: Stan(part(4, 10)? as u32),
         transmission: transmission.and_then(TransmissionTime::new),
         acquirer: InstitutionId(part(20, 31).unwrap_or(0)),
-    })
-}
-
-fn response(view: &View<'_>) -> Result<Response, Fault> {
-    let mut response_code = [b' '; 2];
-    let _written = view.text(39, &mut response_code);
-    Ok(Response {
-        mti: view.mti(),
-        stan: Stan(required::<Any>(view, 11)? as u32),
-        transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
-        response_code,
-        network_code: view.number(70).map(|code| code as u16),
     })
 }

@@ -1,9 +1,14 @@
 //! What came in, as the domain sees it, and what was wrong with it.
 
 use crate::dialect::header::HeaderError;
+use crate::domain::money::Money;
+use crate::domain::party::InstitutionId;
 use crate::domain::party::NameId;
+use crate::domain::party::Rrn;
+use crate::domain::party::TerminalId;
 use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
+use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::ReversalRequest;
@@ -37,7 +42,7 @@ pub struct NetworkRequest {
     pub transmission: TransmissionTime,
 }
 
-/// An answer to a message of ours.
+/// An answer to a message of ours, with what tells to which.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Response {
     /// The MTI as a number.
@@ -46,6 +51,16 @@ pub struct Response {
     pub stan: Stan,
     /// DE 7.
     pub transmission: Option<TransmissionTime>,
+    /// DE 32; zero when absent.
+    pub acquirer: InstitutionId,
+    /// DE 37; blank when absent.
+    pub rrn: Rrn,
+    /// DE 41; blank when absent.
+    pub terminal: TerminalId,
+    /// DE 4 in DE 49, when both are there and make sense.
+    pub amount: Option<Money>,
+    /// DE 38.
+    pub approval_code: Option<ApprovalCode>,
     /// DE 39; spaces when absent.
     pub response_code: [u8; 2],
     /// DE 70.

@@ -14,7 +14,7 @@ use crate::iso8583::view::View;
 /// DE 95.
 pub(super) const REPLACEMENT_AMOUNTS: u8 = 95;
 /// Digits of each amount in DE 95 and in Visa's DE 61.
-const AMOUNT: usize = 12;
+pub(super) const AMOUNT: usize = 12;
 /// Visa DE 61: other amounts, of which the third is what stays in billing currency.
 const VISA_OTHER_AMOUNTS: u8 = 61;
 /// Visa DE 63.3 of an increment.

@@ -37,9 +37,9 @@ const INITIATED_BY: u16 = 5;
 /// Extended condition codes of the point of service.
 const EXTENDED_CONDITIONS: u16 = 61;
 /// Trace id: network code, reference and settlement date of an earlier message.
-const TRACE_ID: u16 = 63;
+pub(super) const TRACE_ID: u16 = 63;
 /// What became of the card verification code.
-const CVC_RESULT: u16 = 87;
+pub(super) const CVC_RESULT: u16 = 87;
 /// The code on the card's back.
 pub(super) const CVC2: u16 = 92;
 

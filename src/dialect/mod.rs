@@ -20,6 +20,7 @@ use crate::settings::Finding;
 
 mod advice;
 pub mod answer;
+pub mod carry;
 mod channel;
 mod chip;
 mod codes;
@@ -114,6 +115,8 @@ pub struct Dialect {
     guarded: FieldSet,
     known: unknown::Known,
     station: Option<u32>,
+    /// Stands for how fields are written and what DE 39 means: dialects that have the same write a message alike.
+    writing: u64,
 }
 
 impl Dialect {
@@ -237,6 +240,18 @@ impl Dialect {
         let found = self.response_codes.iter().find(|(known, _)| *known == action);
         // The loader refuses a table with a gap; 96 stands for "system malfunction" in every dialect.
         found.map_or(*b"96", |(_, code)| *code)
+    }
+
+    /// The outcome that DE 39 stands for, the first one of the table; `None` for a code that it does not have.
+    #[must_use]
+    pub fn action_of(&self, code: [u8; 2]) -> Option<ActionCode> {
+        self.actions_of(code).next()
+    }
+
+    /// All outcomes that DE 39 stands for.
+    fn actions_of(&self, code: [u8; 2]) -> impl Iterator<Item = ActionCode> {
+        let known = self.response_codes.iter().chain(&self.refund_codes);
+        known.filter(move |(_, known)| *known == code).map(|(action, _)| *action)
     }
 
     /// The first frame of a buffer; `None` while it is not whole.

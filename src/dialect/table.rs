@@ -1,5 +1,7 @@
 //! A dialect's table read from TOML, every mistake reported with its place.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::dialect::Courtesy;
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
@@ -84,7 +86,7 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
     let guarded = division::guarded(&subfields);
     division::check_withheld(root, mapping, &subfields, &responses);
     let message = read_message(root, defaults.text);
-    Dialect {
+    let mut dialect = Dialect {
         name: file.into(),
         mapping,
         header: message.header,
@@ -107,7 +109,19 @@ fn read_root(file: &str, root: &Section<'_>) -> Dialect {
         subfields,
         guarded,
         station: None,
-    }
+        writing: 0,
+    };
+    dialect.writing = writing(&dialect);
+    dialect
+}
+
+/// A number for how a dialect writes fields and what its DE 39 means. Its framing and its headers do not count.
+fn writing(dialect: &Dialect) -> u64 {
+    let layout = &dialect.layout;
+    let head = (dialect.mapping, layout.mti(), layout.bitmap(), layout.unannounced_second());
+    let codes = (&dialect.response_codes, &dialect.refund_codes, &dialect.approved_codes);
+    let fields: Vec<(u8, &FieldSpec)> = layout.fields().collect();
+    xxh3_64(format!("{head:?} {codes:?} {fields:?}").as_bytes())
 }
 
 struct Message {

@@ -468,10 +468,11 @@ impl FieldSet {
 
     /// The set of these fields.
     #[must_use]
-    pub fn of(fields: &[u8]) -> Self {
-        let mut set = Self::EMPTY;
-        for field in fields {
-            set.insert(*field);
+    pub const fn of(fields: &[u8]) -> Self {
+        let (mut set, mut at) = (Self::EMPTY, 0);
+        while at < fields.len() {
+            set.insert(fields[at]);
+            at += 1;
         }
         set
     }
@@ -530,6 +531,13 @@ impl FieldSet {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self([self.0[0] | other.0[0], self.0[1] | other.0[1], self.0[2] | other.0[2]])
+    }
+
+    /// What it has and the other has not.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1], self.0[2] & !other.0[2]])
     }
 
     /// Whether it has every field of `other`.

@@ -92,6 +92,29 @@ pub fn encode_number(spec: &FieldSpec, value: u64, out: &mut Vec<u8>) -> Result<
     encode_characters(spec, &buffer[start..], out)
 }
 
+/// Writes a number over the digits of a field of fixed length, an even number of them when they are packed. False when
+/// its encoding has no digits, or they are too few.
+#[inline]
+pub(crate) fn overwrite_number(encoding: Encoding, value: u64, room: &mut [u8]) -> bool {
+    let mut rest = value;
+    match encoding {
+        Encoding::Bcd => {
+            for byte in room.iter_mut().rev() {
+                *byte = digits::bcd_pair((rest % 100) as u8);
+                rest /= 100;
+            }
+        }
+        Encoding::Ascii | Encoding::Ebcdic => {
+            for byte in room.iter_mut().rev() {
+                *byte = encoding.zero() | (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        Encoding::Binary | Encoding::Hex => return false,
+    }
+    rest == 0
+}
+
 fn encode_content(spec: &FieldSpec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     let units = match (spec.encoding, spec.count) {
         (Encoding::Bcd, Count::Digits) => match spec.length {
