@@ -103,6 +103,7 @@ impl Config {
             checksum: xxh3_64(text.as_bytes()),
         };
         config.read_links(&root);
+        config.routes = routing::RoutingSettings::read(&root, &config.links);
         root.finish();
         (config, document.into_findings())
     }

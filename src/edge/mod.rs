@@ -33,6 +33,7 @@ pub mod seeding;
 pub mod snapshots;
 pub mod switch;
 mod switch_api;
+mod switch_page;
 pub mod tcp;
 pub mod telemetry;
 pub mod text;

@@ -45,7 +45,7 @@ pub struct Facts {
 pub(super) struct Page(String);
 
 /// One reading: labels as they are shown, and the value.
-type Sample = (String, String);
+pub(super) type Sample = (String, String);
 
 fn plain(value: impl Display) -> [Sample; 1] {
     [(String::new(), value.to_string())]
@@ -61,11 +61,11 @@ impl Page {
         self.0
     }
 
-    fn gauge(&mut self, name: &str, samples: impl IntoIterator<Item = Sample>) {
+    pub(super) fn gauge(&mut self, name: &str, samples: impl IntoIterator<Item = Sample>) {
         self.metric(name, "gauge", samples);
     }
 
-    fn counter(&mut self, name: &str, samples: impl IntoIterator<Item = Sample>) {
+    pub(super) fn counter(&mut self, name: &str, samples: impl IntoIterator<Item = Sample>) {
         self.metric(name, "counter", samples);
     }
 

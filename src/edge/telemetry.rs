@@ -109,6 +109,9 @@ impl Telemetry {
         if let Some(counters) = clearing {
             page.clearing(counters);
         }
+        if let Some(board) = pipeline.switchboard() {
+            page.switch(board);
+        }
         page.facts(&self.facts);
         page.process();
         page.into_text()

@@ -7,4 +7,4 @@ pub struct Exposure { pub minor: i64, pub count: u32 }
 pub enum Verdict { Approve, Decline(ActionCode) }
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules;
-impl Rules { pub fn decide(&self, _c: &Carried, _e: Exposure) -> Verdict { Verdict::Decline(ActionCode::Unavailable) } }
+impl Rules { pub fn decide(&self, c: &Carried, e: Exposure) -> Verdict { if c.amount.minor <= 6000 && e.minor + c.amount.minor <= 9000 { Verdict::Approve } else { Verdict::Decline(ActionCode::Unavailable) } } }

@@ -336,6 +336,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// What is on disk at this moment, as a daemon that was killed now would leave it.
+pub(crate) fn copy_of(data: &Path) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(data, directory.path());
+    directory
+}
+
 /// A daemon started from what is on disk at this moment, as if the first had been killed.
 pub(crate) fn as_if_killed(data: &Path) -> (House, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -396,9 +403,14 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn connect(dialect_name: &str, address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("the link listens");
+        Self::over(dialect(dialect_name), socket)
+    }
+
+    /// The other end of a socket that is open.
+    pub(crate) fn over(dialect: Dialect, socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
-        Self { dialect: dialect(dialect_name), socket, unread: Vec::new() }
+        Self { dialect, socket, unread: Vec::new() }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {

@@ -1,0 +1,373 @@
+//! The switch over real sockets: a network asks, the daemon forwards, a processor answers, or does not.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+#[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
+mod harness;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use harness::House;
+use harness::Message;
+use harness::PURCHASE;
+use harness::Peer;
+use harness::SEED;
+use harness::Values;
+use harness::dialect;
+use harness::eventually;
+use harness::seed;
+use harness::with;
+use turnpike::config::Config;
+
+/// A card that is not ours, and routed to the processor.
+const CARD: &str = "5204740000001010";
+
+/// A processor that does not answer is given up soon, and told again soon.
+const SOON: &str = "timeout_ms = 400\nagain_ms = 100\nagain_max_ms = 200";
+
+/// A processor that waits for the daemon to connect.
+struct Processor {
+    listener: TcpListener,
+    dialect: &'static str,
+}
+
+impl Processor {
+    fn new(dialect: &'static str) -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").expect("a free port"), dialect }
+    }
+
+    fn accept(&self) -> Peer {
+        let (socket, _) = self.listener.accept().expect("the daemon connects");
+        Peer::over(dialect(self.dialect), socket)
+    }
+
+    /// The settings of a daemon that forwards cards of the processor to it.
+    fn settings(&self, data: &Path, forward: &str, more: &str) -> Config {
+        let address = self.listener.local_addr().expect("an address");
+        let dialect = self.dialect;
+        let text = format!(
+            r#"
+[daemon]
+shards = 16
+drain_quiet_ms = 100
+drain_limit_ms = 10000
+[admin]
+listen = "127.0.0.1:0"
+[ledger]
+wallets_max = 1000
+cards_max = 1000
+authorizations_max = 40000
+[journal]
+max_unsynced_ms = 60000
+segment_mib = 8
+spare_segments = 0
+reserve_mib = 1
+disk_free_min_mib = 0
+[links.visa]
+dialect = "visa"
+listen = "127.0.0.1:0"
+[links.processor]
+dialect = "{dialect}"
+connect = ["{address}"]
+connect_again_ms = 20
+connect_again_max_ms = 50
+[links.processor.forward]
+{forward}
+[routes.processor]
+iin = ["520474"]
+to = ["processor"]
+{more}
+"#
+        );
+        let mut config = Config::from_toml("test.toml", &text).expect("right settings");
+        config.daemon.data_dir = data.to_owned();
+        config
+    }
+
+    /// A daemon, a network's socket, and the processor's.
+    fn house(&self, more: &str) -> (House, tempfile::TempDir, Peer, Peer) {
+        self.patient_house(SOON, more)
+    }
+
+    fn patient_house(&self, forward: &str, more: &str) -> (House, tempfile::TempDir, Peer, Peer) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = self.settings(directory.path(), forward, more);
+        let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+        let network = house.connect("visa");
+        let processor = self.accept();
+        is_up(&house);
+        (house, directory, network, processor)
+    }
+}
+
+fn is_up(house: &House) {
+    eventually("the processor is connected", || house.json("/v1/links/processor")["switch"]["up"] == true);
+}
+
+fn switch(house: &House, what: &str) -> u64 {
+    house.json("/v1/links/processor")["switch"][what].as_u64().unwrap_or(u64::MAX)
+}
+
+fn purchase<'v>(changes: &Values<'v>) -> Vec<(u8, &'v str)> {
+    with(&with(PURCHASE, &[(2, CARD)]), changes)
+}
+
+/// The answer of a processor: what it echoes, and what it adds.
+fn reply(peer: &mut Peer, request: &Message, changes: &Values<'_>) {
+    let mti = request.mti - request.mti % 2 + 10;
+    let echoed: Vec<(u8, &str)> = request
+        .values
+        .iter()
+        .filter(|(field, _)| [2, 3, 4, 7, 11, 32, 37, 41, 42, 49, 90].contains(field))
+        .map(|(field, value)| (*field, value.as_str()))
+        .collect();
+    peer.send(mti, &with(&echoed, changes));
+}
+
+/// DE 90 of a message about this request, as the processor saw it.
+fn names(request: &Message) -> String {
+    let institution = |field: u8| format!("{:0>11}", request.value(field));
+    format!("0100{}{}{}{}", request.value(11), request.value(7), institution(32), institution(33))
+}
+
+#[test]
+fn r30_a_request_goes_on_under_a_name_of_ours_and_its_answer_comes_back() {
+    for to in ["visa", "iso87-ascii", "iso87-binary", "mastercard"] {
+        let processor = Processor::new(to);
+        let (house, _directory, mut network, mut there) = processor.house("");
+        for (stan, code, approved) in [("000001", "00", true), ("000002", "51", false)] {
+            network.send(100, &purchase(&[(11, stan), (37, &format!("REF000{stan}"))]));
+            let asked = there.receive().expect("a request");
+            assert_eq!((asked.mti, asked.value(2), asked.value(4)), (100, CARD, "000000005000"), "{to}");
+            assert_eq!(asked.value(37), format!("REF000{stan}"), "{to}: DE 37 passes unchanged");
+            assert_ne!(asked.value(7), "0604123456", "{to}: DE 7 is ours");
+            let approval: &Values<'_> = if approved { &[(38, "A1B2C3"), (39, code)] } else { &[(39, code)] };
+            reply(&mut there, &asked, approval);
+            let answer = network.receive().expect("an answer");
+            assert_eq!(answer.outcome(), (110, code), "{to}");
+            assert_eq!((answer.value(7), answer.value(11)), ("0604123456", stan), "{to}: as they came");
+            assert_eq!(answer.value(38), if approved { "A1B2C3" } else { "" }, "{to}");
+        }
+        // What is ours is answered here.
+        assert_eq!(network.ask(100, &with(PURCHASE, &[(11, "000003")])).outcome(), (110, "00"));
+        assert_eq!((switch(&house, "forwarded"), switch(&house, "answered")), (2, 2));
+        assert_eq!(switch(&house, "in_flight"), 0);
+        drop((network, there));
+        house.drain();
+    }
+}
+
+#[test]
+fn r29_a_request_without_an_answer_is_declined_and_reversed_once() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    let reversal = there.receive().expect("a reversal");
+    assert_eq!((reversal.mti, reversal.value(90)), (420, names(&asked).as_str()));
+    assert_ne!(reversal.value(11), asked.value(11), "it has a name of its own");
+    // Not acknowledged: it comes again under the same name.
+    let repeat = there.receive().expect("a repeat");
+    assert_eq!((repeat.mti, repeat.value(11)), (421, reversal.value(11)));
+    // Too late, and an approval: that is a case, and the reversal stands.
+    reply(&mut there, &asked, &[(38, "LATE01"), (39, "00")]);
+    eventually("a case", || house.json("/v1/links/processor")["switch"]["cases"]["late-approval"] == 1);
+    assert_eq!(switch(&house, "stored"), 1);
+    reply(&mut there, &repeat, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    // The same request again has had its answer; nothing goes on.
+    assert_eq!(network.ask(101, &purchase(&[])).outcome(), (110, "91"));
+    assert_eq!((switch(&house, "forwarded"), switch(&house, "timed_out")), (1, 1));
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r29_a_late_decline_takes_back_a_reversal_that_has_not_gone_out() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    assert_eq!(house.verb("POST", "/v1/links/processor/queue/pause", "").0, 200);
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    eventually("it is stored", || switch(&house, "stored") == 1);
+    reply(&mut there, &asked, &[(39, "05")]);
+    eventually("it is not needed", || switch(&house, "stored") == 0);
+    assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["not-needed"], 1);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r30_a_reversal_of_the_network_names_what_the_processor_saw() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    let original = harness::original(100, "000001");
+    let reversal = purchase(&[(11, "000002"), (90, &original)]);
+    for mti in [420, 421] {
+        assert_eq!(network.ask(mti, &reversal).outcome(), (430, "00"), "taken at once, and once");
+    }
+    let told = there.receive().expect("a reversal");
+    assert_eq!((told.mti, told.value(90)), (420, names(&asked).as_str()));
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    // One about nothing that went this way goes on as it came.
+    let unknown = harness::original(100, "000777");
+    let changes = [(11, "000003"), (37, "REF000000777"), (90, unknown.as_str())];
+    assert_eq!(network.ask(420, &purchase(&changes)).outcome(), (430, "00"));
+    let told = there.receive().expect("a reversal");
+    assert_eq!(&told.value(90)[4..10], "000777");
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r30_no_answer_is_given_to_another_request() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    let cases = |name: &str| house.json("/v1/links/processor")["switch"]["cases"][name].as_u64();
+    // The field that differs, and what that is taken for.
+    let table: [(&Values<'_>, &str); 4] = [
+        (&[(37, "REF999999999"), (39, "00")], "mismatch"),
+        (&[(4, "000000005001"), (39, "00")], "mismatch"),
+        (&[(41, "TERMID99"), (39, "00")], "mismatch"),
+        (&[(11, "888888"), (39, "00")], "orphan"),
+    ];
+    for (n, (changes, _)) in table.iter().enumerate() {
+        reply(&mut there, &asked, changes);
+        let so_far = |kind| table[..=n].iter().filter(|(_, known)| *known == kind).count() as u64;
+        eventually("it is a case", || {
+            ["mismatch", "orphan"].iter().all(|kind| cases(kind) == Some(so_far(*kind)))
+        });
+    }
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    // The same answer again answers nothing.
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    eventually("a duplicate", || cases("duplicate") == Some(1));
+    let shown = house.json("/v1/links/processor/cases");
+    let differs: Vec<u64> =
+        shown["cases"].as_array().expect("cases").iter().filter_map(|case| case["differs_in"].as_u64()).collect();
+    assert_eq!(differs, [37, 4, 41]);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r5_a_repeat_waits_for_the_answer_or_is_asked_again_under_the_same_name() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    // While it waits a repeat goes nowhere, and takes the answer.
+    network.send(101, &purchase(&[]));
+    assert_eq!(network.ask(101, &purchase(&[(4, "000000006000")])).outcome(), (110, "94"));
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    network.send(101, &purchase(&[]));
+    let again = there.receive().expect("the repeat");
+    assert_eq!((again.mti, again.value(11), again.value(7)), (101, asked.value(11), asked.value(7)));
+    reply(&mut there, &again, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").value(38), "A1B2C3");
+    assert_eq!(network.ask(101, &purchase(&[(4, "000000006000")])).outcome(), (110, "94"));
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r32_we_stand_in_for_a_processor_that_is_gone_and_tell_it_when_it_is_back() {
+    let processor = Processor::new("iso87-ascii");
+    let rules = "stand_in = \"small\"\n[stand_in.small]\nfloors = [{ currency = \"840\", amount = 6000 }]\n\
+        exposure = { \"840\" = 9000 }\ncount = 5\n";
+    let (house, _directory, mut network, there) = processor.house(rules);
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    // Above the floor, below it, above what a card may have, and below it once more.
+    let table =
+        [("7000", "91"), ("5000", "00"), ("5000", "91"), ("4000", "00")];
+    for (n, (amount, code)) in table.iter().enumerate() {
+        let (stan, amount) = (format!("{n:06}"), format!("{amount:0>12}"));
+        let reference = format!("REF000{stan}");
+        let answer = network.ask(100, &purchase(&[(4, &amount), (11, &stan), (37, &reference)]));
+        assert_eq!(answer.outcome(), (110, *code), "{n}");
+    }
+    assert_eq!((switch(&house, "stood_in_approved"), switch(&house, "stored")), (2, 2));
+    let mut there = processor.accept();
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let advice = there.receive().expect("an advice");
+        assert_eq!((advice.mti, advice.value(39)), (120, "00"));
+        assert_eq!(advice.value(38).len(), 6);
+        told.push(advice.value(4).to_owned());
+        // Of one card they come one after the other.
+        reply(&mut there, &advice, &[(39, "00")]);
+    }
+    assert_eq!(told, ["000000005000", "000000004000"]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r29_what_was_open_when_the_daemon_was_killed_is_reversed_after_the_start() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, directory, mut network, mut there) = processor.patient_house("timeout_ms = 30000", "");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    network.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
+    let answered = there.receive().expect("a request");
+    reply(&mut there, &answered, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    eventually("it is on disk", || {
+        house.metric("turnpike_journal_durable_sequence") == house.metric("turnpike_journal_appended_sequence")
+    });
+    let copy = harness::copy_of(directory.path());
+    let config = processor.settings(copy.path(), SOON, "");
+    drop((house, there, network));
+    let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+    let mut there = processor.accept();
+    let reversal = there.receive().expect("a reversal");
+    assert_eq!((reversal.mti, reversal.value(90)), (420, names(&asked).as_str()));
+    assert!(reversal.value(11) > asked.value(11), "no name is given twice");
+    reply(&mut there, &reversal, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop(there);
+    house.drain();
+}
+
+#[test]
+fn a_party_that_is_gone_is_connected_again_and_others_do_not_notice() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, there) = processor.house("");
+    drop(there);
+    for n in 0..20 {
+        let stan = format!("{n:06}");
+        assert_eq!(network.ask(100, &with(PURCHASE, &[(4, "000000000100"), (11, &stan)])).outcome(), (110, "00"));
+        let _there = processor.accept();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut there = processor.accept();
+    is_up(&house);
+    network.send(100, &purchase(&[]));
+    let asked = loop {
+        let message = there.receive().expect("a request");
+        if message.mti == 100 {
+            break message;
+        }
+    };
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    drop((network, there));
+    house.drain();
+}
