@@ -257,8 +257,12 @@ fn r30_no_answer_is_given_to_another_request() {
     reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
     eventually("a duplicate", || cases("duplicate") == Some(1));
     let shown = house.json("/v1/links/processor/cases");
-    let differs: Vec<u64> =
-        shown["cases"].as_array().expect("cases").iter().filter_map(|case| case["differs_in"].as_u64()).collect();
+    let differs: Vec<u64> = shown["cases"]
+        .as_array()
+        .expect("cases")
+        .iter()
+        .filter_map(|case| case["differs_in"].as_u64())
+        .collect();
     assert_eq!(differs, [37, 4, 41]);
     drop((network, there));
     house.drain();
@@ -288,14 +292,13 @@ fn r5_a_repeat_waits_for_the_answer_or_is_asked_again_under_the_same_name() {
 #[test]
 fn r32_we_stand_in_for_a_processor_that_is_gone_and_tell_it_when_it_is_back() {
     let processor = Processor::new("iso87-ascii");
-    let rules = "stand_in = \"small\"\n[stand_in.small]\nfloors = [{ currency = \"840\", amount = 6000 }]\n\
+    let rules = "stand_in = \"small\"\n[stand_in.small]\nfloor = { \"840\" = 6000 }\n\
         exposure = { \"840\" = 9000 }\ncount = 5\n";
     let (house, _directory, mut network, there) = processor.house(rules);
     drop(there);
     eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
     // Above the floor, below it, above what a card may have, and below it once more.
-    let table =
-        [("7000", "91"), ("5000", "00"), ("5000", "91"), ("4000", "00")];
+    let table = [("7000", "91"), ("5000", "00"), ("5000", "91"), ("4000", "00")];
     for (n, (amount, code)) in table.iter().enumerate() {
         let (stan, amount) = (format!("{n:06}"), format!("{amount:0>12}"));
         let reference = format!("REF000{stan}");
@@ -330,7 +333,8 @@ fn r29_what_was_open_when_the_daemon_was_killed_is_reversed_after_the_start() {
     reply(&mut there, &answered, &[(38, "A1B2C3"), (39, "00")]);
     assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
     eventually("it is on disk", || {
-        house.metric("turnpike_journal_durable_sequence") == house.metric("turnpike_journal_appended_sequence")
+        house.metric("turnpike_journal_durable_sequence")
+            == house.metric("turnpike_journal_appended_sequence")
     });
     let copy = harness::copy_of(directory.path());
     let config = processor.settings(copy.path(), SOON, "");
@@ -353,7 +357,10 @@ fn a_party_that_is_gone_is_connected_again_and_others_do_not_notice() {
     drop(there);
     for n in 0..20 {
         let stan = format!("{n:06}");
-        assert_eq!(network.ask(100, &with(PURCHASE, &[(4, "000000000100"), (11, &stan)])).outcome(), (110, "00"));
+        assert_eq!(
+            network.ask(100, &with(PURCHASE, &[(4, "000000000100"), (11, &stan)])).outcome(),
+            (110, "00")
+        );
         let _there = processor.accept();
         std::thread::sleep(Duration::from_millis(10));
     }

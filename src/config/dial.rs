@@ -25,9 +25,13 @@ impl DialSettings {
     /// Reads them; `None` for a link that listens.
     pub(super) fn read(section: &Section<'_>) -> Option<Self> {
         if !section.has("connect") {
-            for key in
-                ["connect_sockets", "connect_timeout_ms", "connect_again_ms", "connect_again_max_ms", "first_byte_ms"]
-            {
+            for key in [
+                "connect_sockets",
+                "connect_timeout_ms",
+                "connect_again_ms",
+                "connect_again_max_ms",
+                "first_byte_ms",
+            ] {
                 if section.has(key) {
                     section.report_at(key, "this is for a link that connects; give its `connect`");
                 }

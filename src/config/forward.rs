@@ -67,7 +67,9 @@ fn mappings(section: &Section<'_>) -> Vec<(u8, u8)> {
         let number = |text: &str| text.parse().ok().filter(|field| (2..=192).contains(field));
         match text.split_once(':').map(|(from, to)| (number(from), number(to))) {
             Some((Some(from), Some(to))) => found.push((from, to)),
-            _ => section.report_at("map", format!("\"{text}\" is no pair of data elements such as \"48:48\"")),
+            _ => {
+                section.report_at("map", format!("\"{text}\" is no pair of data elements such as \"48:48\""))
+            }
         }
     }
     found

@@ -72,7 +72,7 @@ fn row(name: &str, section: &Section<'_>) -> Row {
 }
 
 /// `mcc = ["3501-3999", "7011"]`.
-fn mccs(section: &Section<'_>) -> Vec<RangeInclusive<u16>> {
+pub(super) fn mccs(section: &Section<'_>) -> Vec<RangeInclusive<u16>> {
     let (mut ranges, texts) = (Vec::new(), section.texts("mcc"));
     if section.has("mcc") && texts.is_empty() {
         section

@@ -76,8 +76,12 @@ impl LinkSettings {
         let dial = DialSettings::read(section);
         let listen = config::address(section, "listen");
         match (section.has("listen"), &dial) {
-            (false, None) => section.report(format!("`{}.listen` or its `connect` is missing", section.path())),
-            (true, Some(_)) => section.report_at("connect", "a link listens or connects: it has `listen` too"),
+            (false, None) => {
+                section.report(format!("`{}.listen` or its `connect` is missing", section.path()))
+            }
+            (true, Some(_)) => {
+                section.report_at("connect", "a link listens or connects: it has `listen` too")
+            }
             _ => {}
         }
         let network = section.text("network").or(dialect);

@@ -179,7 +179,7 @@ impl JournalSettings {
     }
 }
 
-fn read_amounts(section: Section<'_>) -> Vec<(Currency, i64)> {
+pub(super) fn read_amounts(section: Section<'_>) -> Vec<(Currency, i64)> {
     let mut amounts = Vec::new();
     for key in section.keys() {
         let amount = section.integer(&key, 0..=i64::MAX as u64);

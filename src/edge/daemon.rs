@@ -324,8 +324,15 @@ impl Daemon {
         };
         let limits = SocketLimits::of(link, config.daemon.drain_quiet_ms);
         let metrics = self.face.telemetry.link(&link.name);
-        let (runtime, caller) =
-            LinkRuntime::new(&link.name, &link.dialect, link.dial.is_some(), channel, limits, session, metrics);
+        let (runtime, caller) = LinkRuntime::new(
+            &link.name,
+            &link.dialect,
+            link.dial.is_some(),
+            channel,
+            limits,
+            session,
+            metrics,
+        );
         self.runtimes.push((runtime, caller));
         Ok(())
     }

@@ -41,7 +41,8 @@ pub(super) async fn links(State(face): State<Arc<Face>>) -> Response {
 
 /// `GET /v1/links/{link}`.
 pub(super) async fn link(State(face): State<Arc<Face>>, Path(name): Path<String>) -> Response {
-    find(&face, &name).map_or_else(|| no_such_link(&name), |link| Json(link_json(&face, &link)).into_response())
+    find(&face, &name)
+        .map_or_else(|| no_such_link(&name), |link| Json(link_json(&face, &link)).into_response())
 }
 
 /// `POST /v1/links/{link}/echo`.

@@ -25,7 +25,8 @@ pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) ->
         return None;
     }
     let lines = config.links.iter().zip(links).map(|(link, runtime)| {
-        let mut trunk = trunks.remove(&NameId::of(&link.name).0).unwrap_or_else(|| Trunk::new(link.forward.bounds));
+        let mut trunk =
+            trunks.remove(&NameId::of(&link.name).0).unwrap_or_else(|| Trunk::new(link.forward.bounds));
         trunk.bound(link.forward.bounds);
         Line::new(
             &link.name,

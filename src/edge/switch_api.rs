@@ -22,8 +22,8 @@ use crate::config::Config;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Settlement;
 use crate::domain::forward::Tells;
-use crate::edge::api::Face;
 use crate::edge::api;
+use crate::edge::api::Face;
 use crate::edge::clock;
 use crate::edge::text;
 use crate::pipeline::switching::Line;
@@ -123,7 +123,10 @@ fn id_of(text: &str) -> Result<ItemId, Refused> {
     let (number, advice) = text.strip_suffix('a').map_or((text, false), |number| (number, true));
     let stored = number.parse().map(Sequence).map_err(|_| {
         let shown = text.escape_default();
-        refused(StatusCode::BAD_REQUEST, format!("\"{shown}\" names no stored message; take an `id` of the list"))
+        refused(
+            StatusCode::BAD_REQUEST,
+            format!("\"{shown}\" names no stored message; take an `id` of the list"),
+        )
     })?;
     Ok(ItemId { stored, advice })
 }
@@ -175,7 +178,9 @@ fn settle_one(face: &Face, name: &str, id: &str, verb: &str) -> Result<(Sequence
     let done = face.pipeline.settle_stored(line, id, settlement, clock::now());
     let sequence = done.map_err(|error| match error {
         NotDone::Unknown => refused(StatusCode::NOT_FOUND, "no such message is stored"),
-        NotDone::OnItsWay => refused(StatusCode::CONFLICT, "it is on its way; hold it once it is waiting again"),
+        NotDone::OnItsWay => {
+            refused(StatusCode::CONFLICT, "it is on its way; hold it once it is waiting again")
+        }
         NotDone::Unavailable => refused(StatusCode::SERVICE_UNAVAILABLE, "the journal takes nothing now"),
     })?;
     Ok((sequence, json!({ "id": text_of(id), "settlement": settlement.name(), "sequence": sequence.0 })))
@@ -283,8 +288,12 @@ pub(super) fn line_of(face: &Face, name: &str) -> Option<Value> {
 /// `GET /v1/routes`.
 async fn table(State(face): State<Arc<Face>>) -> Response {
     answer(board(&face).map(|board| {
-        let name = |index: LinkIndex| board.line(index).map_or_else(String::new, |line| line.name.to_string());
-        { let _ = name; json!({ "version": board.version() }) }
+        let name =
+            |index: LinkIndex| board.line(index).map_or_else(String::new, |line| line.name.to_string());
+        {
+            let _ = name;
+            json!({ "version": board.version() })
+        }
     }))
 }
 

@@ -34,10 +34,14 @@ impl Page {
         self.counter("turnpike_switch_forwarded_total", each(|view| view.counts.forwarded.to_string()));
         self.counter("turnpike_switch_answered_total", each(|view| view.counts.answered.to_string()));
         self.counter("turnpike_switch_timed_out_total", each(|view| view.counts.timed_out.to_string()));
-        self.counter("turnpike_switch_stood_in_total", each(|view| {
-            view.counts.stood_in.iter().sum::<u64>().to_string()
-        }));
-        self.counter("turnpike_switch_elements_dropped_total", each(|view| view.dropped_elements.to_string()));
+        self.counter(
+            "turnpike_switch_stood_in_total",
+            each(|view| view.counts.stood_in.iter().sum::<u64>().to_string()),
+        );
+        self.counter(
+            "turnpike_switch_elements_dropped_total",
+            each(|view| view.dropped_elements.to_string()),
+        );
         let settled = views.iter().flat_map(|(labels, view)| {
             Settlement::ALL.iter().map(move |(settlement, name)| {
                 let count = view.counts.settled[*settlement as usize];

@@ -110,7 +110,9 @@ impl Shard {
             Event::FilePosted(posted) => self.file_posted(time, posted),
             Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
             // The switch's.
-            Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => return Ok(applied),
+            Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
+                return Ok(applied);
+            }
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

@@ -170,6 +170,8 @@ pub struct Exchanges<R> {
     by_stan: Spreading<u32, u32>,
     /// By the fingerprint of the key that a request came with: a repeat finds what waits already.
     by_source: Spreading<u64, u32>,
+    /// By the fingerprint of what stays the same whoever passes it on.
+    by_passage: Spreading<u64, u32>,
     next_stan: u32,
     /// The second in which STANs are given now, and how many were.
     second: TransmissionTime,
@@ -199,6 +201,21 @@ pub fn source_print(key: &MessageKey, pan: Pan, kind: u8) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&bytes[..at])
 }
 
+/// A fingerprint of what passes unchanged from end to end: card, DE 37, DE 41, amount and class. `None` without a DE 37.
+fn passage_print(carried: &Carried) -> Option<u64> {
+    let Carried { key, pan, amount, class, .. } = carried;
+    if key.rrn.is_blank() {
+        return None;
+    }
+    let mut bytes = [0; 40];
+    bytes[..8].copy_from_slice(&pan.value().to_le_bytes());
+    bytes[8..16].copy_from_slice(&amount.minor.to_le_bytes());
+    bytes[16..28].copy_from_slice(&key.rrn.0);
+    bytes[28..36].copy_from_slice(&key.terminal.0);
+    bytes[36] = *class as u8;
+    Some(xxhash_rust::xxh3::xxh3_64(&bytes))
+}
+
 impl<R> Exchanges<R> {
     /// Room for so many at once. `last` is the last STAN that is on record.
     #[must_use]
@@ -212,6 +229,7 @@ impl<R> Exchanges<R> {
             lanes: Vec::new(),
             by_stan: Spreading::default(),
             by_source: Spreading::default(),
+            by_passage: Spreading::default(),
             next_stan,
             second: TransmissionTime::default(),
             given: 0,
@@ -275,11 +293,15 @@ impl<R> Exchanges<R> {
         }
         let lane = self.lane(limit_ns);
         let (stan, source) = (open.own.stan.0, open.source);
+        let passage = source.and_then(|_| passage_print(&open.carried));
         let place = self.take_place(open);
         self.append(place, lane);
         self.by_stan.insert(stan, place);
         if let Some(source) = source {
             self.by_source.insert(source, place);
+        }
+        if let Some(passage) = passage {
+            self.by_passage.insert(passage, place);
         }
         self.count += 1;
         Ok(Handle { place, generation: self.places[place as usize].generation })
@@ -340,6 +362,12 @@ impl<R> Exchanges<R> {
         self.places[place as usize].open.as_ref().map(|_| Handle { place, generation })
     }
 
+    /// Whether the same message is on its way to this party now: if it comes from there, it has come back.
+    #[must_use]
+    pub fn has_gone(&self, carried: &Carried) -> bool {
+        passage_print(carried).is_some_and(|passage| self.by_passage.contains_key(&passage))
+    }
+
     /// Takes an entry out: it has ended, however it did.
     pub fn end(&mut self, handle: Handle) -> Option<Open<R>> {
         let entry = self.places.get_mut(handle.place as usize)?;
@@ -361,6 +389,11 @@ impl<R> Exchanges<R> {
         }
         self.by_stan.remove(&open.own.stan.0);
         if let Some(source) = open.source {
+            if let Some(passage) = passage_print(&open.carried)
+                && self.by_passage.get(&passage) == Some(&handle.place)
+            {
+                self.by_passage.remove(&passage);
+            }
             self.by_source.remove(&source);
         }
         self.count -= 1;

@@ -1,22 +1,490 @@
-//! Stub.
-use crate::domain::forward::Carried;
+//! The routing table: whose a message is.
+//!
+//! A row has conditions and a target. Of the rows that fit a message the one with the longest card-number range wins,
+//! then the one with the most other conditions; two that are as strong and can both fit one message are refused when the
+//! table is made, so that the order of the rows never decides. A message that no row fits is for the ledger.
+//!
+//! The table is cut into intervals of card numbers, each with the rows that may fit in it, the strongest first: a message
+//! costs a binary search and a look at a few rows.
+
+use core::fmt;
+
 use crate::domain::card::Pan;
-use crate::domain::request::*;
+use crate::domain::forward::Carried;
+use crate::domain::money::Currency;
+use crate::domain::money::Money;
+use crate::domain::party::NameId;
+use crate::domain::request::Advice;
+use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::ProcessingCode;
+use crate::domain::request::ReversalRequest;
+
 use super::stand_in::Rules;
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+
+/// Card numbers are compared as numbers of so many digits.
+const DIGITS: u32 = 19;
+
+/// The place of a link among those of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkIndex(pub u16);
-#[derive(Debug, Clone)]
-pub struct Asked(Pan);
-impl Asked { pub fn of_request(r: &AuthorizationRequest) -> Self {Self(r.pan)} pub fn of_reversal(r: &ReversalRequest)->Self{Self(r.pan)} pub fn of_advice(r: &Advice)->Self{Self(r.pan)} pub fn of_carried(r: &Carried)->Self{Self(r.pan)} }
-#[derive(Debug, Clone)]
-pub struct Member { pub link: LinkIndex, pub weight: u32 }
-#[derive(Debug, Clone)]
-pub struct Group { pub members: Vec<Member>, pub stand_in: Option<u16> }
-impl Group { pub fn choose(&self, _t: u64, usable: impl Fn(LinkIndex)->bool) -> Option<LinkIndex> { self.members.iter().map(|m| m.link).find(|l| usable(*l)) } }
-#[derive(Debug, Clone)]
-pub enum Target { Ledger, Group(Group) }
-#[derive(Debug, Clone)]
-pub struct Row { pub name: Box<str>, pub target: Target, pub iin: u32 }
-#[derive(Debug, Clone, Default)]
-pub struct Table { pub rows: Vec<Row>, pub rules: Vec<Rules> }
-impl Table { pub fn find(&self, a: &Asked) -> Option<&Row> { self.rows.iter().find(|r| r.iin == a.0.masked().parts().0) } pub fn stand_in(&self, n: u16) -> &Rules { &self.rules[usize::from(n)] } }
+
+/// What a row looks at. What a message does not say is `None`, and fits any condition about it: a reversal has no
+/// merchant category, and has to go where its request went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pan: u64,
+    transaction: u8,
+    amount: Money,
+    mcc: Option<u16>,
+    country: Option<u16>,
+    source: NameId,
+}
+
+impl Asked {
+    fn new(pan: Pan, code: ProcessingCode, amount: Money, source: NameId) -> Self {
+        let transaction = code.transaction_type();
+        Self {
+            pan: leading(pan.value(), pan.digits()),
+            transaction,
+            amount,
+            mcc: None,
+            country: None,
+            source,
+        }
+    }
+
+    fn at(self, mcc: u16, country: u16) -> Self {
+        Self { mcc: Some(mcc), country: Some(country), ..self }
+    }
+
+    /// Of a request.
+    #[must_use]
+    pub fn of_request(request: &AuthorizationRequest) -> Self {
+        let AuthorizationRequest { pan, processing_code, amount, mcc, country, ref key, .. } = *request;
+        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+    }
+
+    /// Of a reversal: it says neither merchant category nor country.
+    #[must_use]
+    pub fn of_reversal(reversal: &ReversalRequest) -> Self {
+        Self::new(reversal.pan, reversal.processing_code, reversal.amount, reversal.key.link)
+    }
+
+    /// Of an advice.
+    #[must_use]
+    pub fn of_advice(advice: &Advice) -> Self {
+        let Advice { pan, processing_code, amount, mcc, country, ref key, .. } = *advice;
+        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+    }
+
+    /// Of a request that was forwarded.
+    #[must_use]
+    pub fn of_carried(carried: &Carried) -> Self {
+        let Carried { pan, processing_code, amount, mcc, country, ref key, .. } = *carried;
+        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+    }
+
+    /// Of a card number's first digits, for a person who asks what would become of it.
+    #[must_use]
+    pub fn of_prefix(prefix: IinRange, code: ProcessingCode, amount: Money, source: NameId) -> Self {
+        let (mcc, country) = (None, None);
+        Self { pan: prefix.low, transaction: code.transaction_type(), amount, mcc, country, source }
+    }
+
+    /// With a merchant category and a country.
+    #[must_use]
+    pub const fn with(self, mcc: Option<u16>, country: Option<u16>) -> Self {
+        Self { mcc, country, ..self }
+    }
+}
+
+/// A number of so many digits with zeros behind it, up to [`DIGITS`].
+const fn leading(value: u64, digits: u8) -> u64 {
+    value.saturating_mul(10_u64.pow(DIGITS.saturating_sub(digits as u32)))
+}
+
+/// Card numbers that begin in the same way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IinRange {
+    low: u64,
+    high: u64,
+    digits: u8,
+}
+
+impl IinRange {
+    /// From one beginning to another of as many digits, or one beginning, such as `400000-499999` or `52`. `None` when it
+    /// is neither, or ends before it begins.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if low.len() != high.len() || low.len() > DIGITS as usize || !is_number(low) || !is_number(high) {
+            return None;
+        }
+        let digits = low.len() as u8;
+        let (low, high) = (low.parse::<u64>().ok()?, high.parse::<u64>().ok()?);
+        let rest = 10_u64.pow(DIGITS - u32::from(digits)) - 1;
+        (low <= high).then(|| Self {
+            low: leading(low, digits),
+            high: leading(high, digits).saturating_add(rest),
+            digits,
+        })
+    }
+}
+
+/// What a message must be for its row. An empty list is no condition.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Conditions {
+    /// How its card number begins.
+    pub iins: Vec<IinRange>,
+    /// The first two digits of DE 3.
+    pub transactions: Vec<u8>,
+    /// DE 18, from and to.
+    pub mccs: Vec<(u16, u16)>,
+    /// DE 4 in minor units of a currency, from and to.
+    pub amounts: Option<(i64, i64)>,
+    /// DE 49.
+    pub currencies: Vec<Currency>,
+    /// DE 19.
+    pub countries: Vec<u16>,
+    /// The links that it came on.
+    pub sources: Vec<NameId>,
+}
+
+/// A condition by its name in the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// `iin`.
+    Iin,
+    /// `transaction`.
+    Transaction,
+    /// `mcc`.
+    Mcc,
+    /// `amount_min`, `amount_max`.
+    Amount,
+    /// `currency`.
+    Currency,
+    /// `country`.
+    Country,
+    /// `from`.
+    Source,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Iin => "iin",
+            Self::Transaction => "transaction",
+            Self::Mcc => "mcc",
+            Self::Amount => "amount",
+            Self::Currency => "currency",
+            Self::Country => "country",
+            Self::Source => "from",
+        })
+    }
+}
+
+impl Conditions {
+    /// How many there are beside the card number's.
+    fn others(&self) -> usize {
+        [
+            !self.transactions.is_empty(),
+            !self.mccs.is_empty(),
+            self.amounts.is_some(),
+            !self.currencies.is_empty(),
+            !self.countries.is_empty(),
+            !self.sources.is_empty(),
+        ]
+        .into_iter()
+        .filter(|there| *there)
+        .count()
+    }
+
+    /// The longest range that a card number is in; zero where there is no such condition, `None` where none fits.
+    fn digits(&self, pan: u64) -> Option<u8> {
+        if self.iins.is_empty() {
+            return Some(0);
+        }
+        let fitting = self.iins.iter().filter(|range| (range.low..=range.high).contains(&pan));
+        fitting.map(|range| range.digits).max()
+    }
+
+    /// The first condition that a message does not fulfil, the card number's left out.
+    fn fails(&self, asked: &Asked) -> Option<Condition> {
+        let any = |list: &[u16], value: Option<u16>| {
+            list.is_empty() || value.is_none_or(|value| list.contains(&value))
+        };
+        let mcc = |value: u16| self.mccs.iter().any(|(from, to)| (*from..=*to).contains(&value));
+        let amount = |(from, to): (i64, i64)| (from..=to).contains(&asked.amount.minor);
+        let table = [
+            (Condition::Source, self.sources.is_empty() || self.sources.contains(&asked.source)),
+            (
+                Condition::Transaction,
+                self.transactions.is_empty() || self.transactions.contains(&asked.transaction),
+            ),
+            (Condition::Mcc, self.mccs.is_empty() || asked.mcc.is_none_or(mcc)),
+            (
+                Condition::Currency,
+                self.currencies.is_empty() || self.currencies.contains(&asked.amount.currency),
+            ),
+            (Condition::Amount, self.amounts.is_none_or(amount)),
+            (Condition::Country, any(&self.countries, asked.country)),
+        ];
+        table.into_iter().find(|(_, fits)| !fits).map(|(condition, _)| condition)
+    }
+
+    /// Whether one message can fulfil both, the card numbers left out.
+    fn meets(&self, other: &Self) -> bool {
+        fn lists<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+            one.is_empty() || other.is_empty() || one.iter().any(|item| other.contains(item))
+        }
+        let mccs = self.mccs.is_empty()
+            || other.mccs.is_empty()
+            || self.mccs.iter().any(|(from, to)| other.mccs.iter().any(|(a, b)| from <= b && a <= to));
+        let amounts = match (self.amounts, other.amounts) {
+            (Some((from, to)), Some((a, b))) => from <= b && a <= to,
+            _ => true,
+        };
+        mccs && amounts
+            && lists(&self.transactions, &other.transactions)
+            && lists(&self.currencies, &other.currencies)
+            && lists(&self.countries, &other.countries)
+            && lists(&self.sources, &other.sources)
+    }
+}
+
+/// How one of several links is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Strategy {
+    /// The first that can be asked.
+    #[default]
+    Failover,
+    /// One after the other.
+    RoundRobin,
+    /// By their weights.
+    Weighted,
+}
+
+/// One of several links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The link.
+    pub link: LinkIndex,
+    /// Its part of the sum of all weights; at least one.
+    pub weight: u32,
+}
+
+/// Links to one party.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// The links.
+    pub members: Vec<Member>,
+    /// How one is chosen.
+    pub strategy: Strategy,
+    /// All lead to one host, which knows a message again that came by another (R31).
+    pub one_host: bool,
+    /// The rules by which we stand in, as [`Table::stand_in`] has them.
+    pub stand_in: Option<u16>,
+}
+
+impl Group {
+    /// A link that can be asked. `turn` counts up from message to message.
+    pub fn choose(&self, turn: u64, mut usable: impl FnMut(LinkIndex) -> bool) -> Option<LinkIndex> {
+        let count = self.members.len();
+        let from = match self.strategy {
+            Strategy::Failover => 0,
+            Strategy::RoundRobin => usize::try_from(turn % count.max(1) as u64).unwrap_or(0),
+            Strategy::Weighted => self.by_weight(turn),
+        };
+        let (before, after) = self.members.split_at(from.min(count));
+        after.iter().chain(before).map(|member| member.link).find(|link| usable(*link))
+    }
+
+    /// Whose turn it is: of as many turns as all weights together each has as many as its own.
+    fn by_weight(&self, turn: u64) -> usize {
+        let sum: u64 = self.members.iter().map(|member| u64::from(member.weight)).sum();
+        let mut at = turn % sum.max(1);
+        for (n, member) in self.members.iter().enumerate() {
+            match at.checked_sub(member.weight.into()) {
+                Some(rest) => at = rest,
+                None => return n,
+            }
+        }
+        0
+    }
+}
+
+/// Whose a message is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Ours.
+    Ledger,
+    /// A party's behind one of these links.
+    Group(Group),
+}
+
+/// One row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Its name in the configuration.
+    pub name: Box<str>,
+    /// What a message must be.
+    pub conditions: Conditions,
+    /// Whose it is then.
+    pub target: Target,
+}
+
+/// Two rows that are as strong, and can both fit one message.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the rows `{first}` and `{second}` are as strong as each other, and both fit {example}")]
+pub struct Ambiguous {
+    /// One of them.
+    pub first: Box<str>,
+    /// The other, which comes later.
+    pub second: Box<str>,
+    /// A message that both fit.
+    pub example: String,
+}
+
+/// A row that may fit card numbers of an interval, and how long its range there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Candidate {
+    row: u16,
+    digits: u8,
+}
+
+/// The table.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Table {
+    rows: Vec<Row>,
+    stand_ins: Vec<Rules>,
+    /// Where intervals of card numbers begin, in order; the first is zero.
+    begins: Vec<u64>,
+    candidates: Vec<Vec<Candidate>>,
+}
+
+/// What became of one row for one message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// The row.
+    pub row: Box<str>,
+    /// How long its card-number range is that fits, and how many other conditions it has.
+    pub strength: (u8, usize),
+    /// The condition that does not fit; `None` for a row that fits.
+    pub fails: Option<Condition>,
+}
+
+/// Why a message goes where it goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// The row that won; `None` when none fits, so that the message is for the ledger.
+    pub won: Option<Box<str>>,
+    /// Every row, those that fit first, the strongest first.
+    pub rows: Vec<Judged>,
+}
+
+impl Table {
+    /// A table of these rows. `stand_ins` is what [`Group::stand_in`] counts.
+    ///
+    /// # Errors
+    /// Every pair of rows between which only their order could decide.
+    pub fn new(rows: Vec<Row>, stand_ins: Vec<Rules>) -> Result<Self, Vec<Ambiguous>> {
+        let ranges = rows.iter().flat_map(|row| &row.conditions.iins);
+        let mut begins: Vec<u64> =
+            ranges.flat_map(|range| [range.low, range.high.saturating_add(1)]).chain([0]).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        let candidates: Vec<Vec<Candidate>> =
+            begins.iter().map(|begin| Self::fitting(&rows, *begin)).collect();
+        let mut ambiguous: Vec<Ambiguous> = Vec::new();
+        for (begin, candidates) in begins.iter().zip(&candidates) {
+            for found in Self::ambiguous(&rows, *begin, candidates) {
+                let known = |other: &Ambiguous| other.first == found.first && other.second == found.second;
+                if !ambiguous.iter().any(known) {
+                    ambiguous.push(found);
+                }
+            }
+        }
+        if ambiguous.is_empty() { Ok(Self { rows, stand_ins, begins, candidates }) } else { Err(ambiguous) }
+    }
+
+    /// The rows that card numbers from here on may fit, the strongest first.
+    fn fitting(rows: &[Row], pan: u64) -> Vec<Candidate> {
+        let fits = |(row, of): (u16, &Row)| of.conditions.digits(pan).map(|digits| Candidate { row, digits });
+        let mut found: Vec<Candidate> = (0..).zip(rows).filter_map(fits).collect();
+        found.sort_by_key(|candidate| core::cmp::Reverse(Self::strength(rows, *candidate)));
+        found
+    }
+
+    fn strength(rows: &[Row], candidate: Candidate) -> (u8, usize) {
+        (candidate.digits, rows[usize::from(candidate.row)].conditions.others())
+    }
+
+    fn ambiguous(rows: &[Row], begin: u64, candidates: &[Candidate]) -> Vec<Ambiguous> {
+        let mut found = Vec::new();
+        for (n, one) in candidates.iter().enumerate() {
+            for other in &candidates[n + 1..] {
+                let [first, second] = [one, other].map(|candidate| &rows[usize::from(candidate.row)]);
+                let as_strong = Self::strength(rows, *one) == Self::strength(rows, *other);
+                if as_strong && first.conditions.meets(&second.conditions) {
+                    let example = if one.digits == 0 {
+                        "cards that no row names".to_owned()
+                    } else {
+                        let first_digits = begin / 10_u64.pow(DIGITS - u32::from(one.digits));
+                        let width = usize::from(one.digits);
+                        format!("cards that begin with {first_digits:0width$}")
+                    };
+                    found.push(Ambiguous { first: first.name.clone(), second: second.name.clone(), example });
+                }
+            }
+        }
+        found
+    }
+
+    /// The row of a message; `None` when it is for the ledger since no row fits.
+    #[must_use]
+    pub fn find(&self, asked: &Asked) -> Option<&Row> {
+        let after = self.begins.partition_point(|begin| *begin <= asked.pan);
+        let candidates = self.candidates.get(after.checked_sub(1)?)?;
+        let rows = candidates.iter().map(|candidate| &self.rows[usize::from(candidate.row)]);
+        rows.into_iter().find(|row| row.conditions.fails(asked).is_none())
+    }
+
+    /// Why a message goes where it goes.
+    #[must_use]
+    pub fn explain(&self, asked: &Asked) -> Explanation {
+        let judge = |row: &Row| {
+            let digits = row.conditions.digits(asked.pan);
+            let fails = if digits.is_none() { Some(Condition::Iin) } else { row.conditions.fails(asked) };
+            let strength = (digits.unwrap_or(0), row.conditions.others());
+            Judged { row: row.name.clone(), strength, fails }
+        };
+        let mut rows: Vec<Judged> = self.rows.iter().map(judge).collect();
+        rows.sort_by_key(|judged| (judged.fails.is_some(), core::cmp::Reverse(judged.strength)));
+        Explanation { won: self.find(asked).map(|row| row.name.clone()), rows }
+    }
+
+    /// The rows in the order of the configuration.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Whether nothing is routed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether a row looks at what a reversal does not say, so that what it reverses has to be looked for elsewhere too.
+    #[must_use]
+    pub fn looks_at_merchants(&self) -> bool {
+        self.rows.iter().any(|row| !row.conditions.mccs.is_empty() || !row.conditions.countries.is_empty())
+    }
+
+    /// Rules of stand-in.
+    #[must_use]
+    pub fn stand_in(&self, number: u16) -> Option<&Rules> {
+        self.stand_ins.get(usize::from(number))
+    }
+}

@@ -334,8 +334,7 @@ impl Trunk {
     ) {
         self.counts.stored += 1;
         let (place, attempts, refusals, not_before_ns) = (Place::Waiting, 0, 0, 0);
-        let item =
-            Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item = Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
         self.queue.add(id, item);
     }
 
@@ -357,10 +356,10 @@ impl Trunk {
         let Some(item) = self.queue.remove(id) else { return };
         let Message { carried, tells, .. } = item.message;
         match tells {
-            Tells::Reversal { original: Some(original), .. } => {
-                if self.late.get(&named(original.key)) == Some(&id) {
-                    self.late.remove(&named(original.key));
-                }
+            Tells::Reversal { original: Some(original), .. }
+                if self.late.get(&named(original.key)) == Some(&id) =>
+            {
+                self.late.remove(&named(original.key));
             }
             Tells::Advice { .. } if id.advice => self.give_back(&carried),
             _ => {}
@@ -393,10 +392,5 @@ pub fn told_print(carried: &Carried, tells: &Tells) -> u64 {
 /// A request as DE 90 of what is about it names it.
 const fn original(forwarded: &Forwarded) -> Original {
     let Forwarded { own, carried, .. } = forwarded;
-    Original {
-        class: carried.class,
-        key: *own,
-        acquirer: carried.key.acquirer,
-        forwarder: carried.forwarder,
-    }
+    Original { class: carried.class, key: *own, acquirer: carried.key.acquirer, forwarder: carried.forwarder }
 }

@@ -96,9 +96,11 @@ impl Row {
         self.class(Column::Class, of.class);
         self.processing_code(of.processing_code);
         self.amounts(of.amount, of.billing);
-        for (column, number, width) in
-            [(Column::Mcc, of.mcc, 4), (Column::Country, of.country, 3), (Column::EntryMode, of.entry_mode, 3)]
-        {
+        for (column, number, width) in [
+            (Column::Mcc, of.mcc, 4),
+            (Column::Country, of.country, 3),
+            (Column::EntryMode, of.entry_mode, 3),
+        ] {
             if number != 0 {
                 self.digits(column, number, width);
             }

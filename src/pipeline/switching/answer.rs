@@ -77,7 +77,6 @@ impl Pipeline {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is one answer and where it came from")]
     fn taken(
         &self,
         board: &Switchboard,
@@ -115,7 +114,8 @@ impl Pipeline {
         let slot = Slot::of_unknown_card(open.carried.pan.masked());
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
-        let told = open.way.back.as_ref().and_then(|back| self.told_back(board, line, back, message, &mut frame));
+        let told =
+            open.way.back.as_ref().and_then(|back| self.told_back(board, line, back, message, &mut frame));
         // What whoever asked cannot be told has not happened: it is reversed, and they are told so.
         let ended = match told {
             Some(_) => Ended::Answered(response.response_code),
@@ -169,7 +169,14 @@ impl Pipeline {
     }
 
     /// Gives the socket that a request came on its answer.
-    pub(super) fn put_answer(&self, asker: &Line, returns: &Return, frame: &[u8], record: Sequence, now: Now) {
+    pub(super) fn put_answer(
+        &self,
+        asker: &Line,
+        returns: &Return,
+        frame: &[u8],
+        record: Sequence,
+        now: Now,
+    ) {
         let deadline_ns = returns.received.elapsed_ns + asker.channel.answer_deadline_ms * NANOS_PER_MS;
         if deadline_ns >= now.elapsed_ns {
             let _gone_or_full = returns.outbox.put(frame, record, deadline_ns, self.durable(), now);
@@ -177,11 +184,20 @@ impl Pipeline {
     }
 
     /// Writes an answer of our own to a request that was forwarded, and gives it to the socket.
-    pub(super) fn answer_here(&self, board: &Switchboard, returns: &Return, answer: &Answer, wait: Wait, now: Now) {
+    pub(super) fn answer_here(
+        &self,
+        board: &Switchboard,
+        returns: &Return,
+        answer: &Answer,
+        wait: Wait,
+        now: Now,
+    ) {
         let Some(asker) = board.line(returns.link) else { return };
         let mut spans = Spans::default();
         let settings = &asker.channel;
-        let Ok(asked) = settings.dialect.decode(&returns.request, settings.context, &mut spans) else { return };
+        let Ok(asked) = settings.dialect.decode(&returns.request, settings.context, &mut spans) else {
+            return;
+        };
         let mut frame = Vec::new();
         if settings.dialect.write_answer(&asked, answer, &mut frame).is_ok() {
             self.put_answer(asker, returns, &frame, wait.record, now);
@@ -279,13 +295,7 @@ fn answering(response: &Response) -> Answering {
     }
 }
 
-fn case(
-    kind: Kind,
-    response: &Response,
-    now: Now,
-    nearest: Option<&Carried>,
-    differs: Option<u8>,
-) -> Case {
+fn case(kind: Kind, response: &Response, now: Now, nearest: Option<&Carried>, differs: Option<u8>) -> Case {
     Case {
         at: now.wall,
         kind,

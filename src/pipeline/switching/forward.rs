@@ -106,16 +106,25 @@ fn print_of(carried: &Carried) -> u64 {
 impl Pipeline {
     /// Forwards a request to one of a group of links, or answers it in their place.
     #[must_use]
-    pub fn forward(&self, board: &Switchboard, table: &Table, group: &Group, asking: &Asking<'_>) -> Forwarding {
+    pub fn forward(
+        &self,
+        board: &Switchboard,
+        table: &Table,
+        group: &Group,
+        asking: &Asking<'_>,
+    ) -> Forwarding {
         if !self.admits(asking.now) {
             return Forwarding::Here(Outcome::UNAVAILABLE);
         }
         let carried = asking.carried();
+        if self.has_come_back(board, asking, &carried) {
+            return Forwarding::Here(Outcome::UNAVAILABLE);
+        }
         if let Some(known) = self.known_already(board, group, asking, &carried) {
             return known;
         }
         let (mut tried, turn) = (0_u64, board.next_turn());
-        let mut usable = |tried: u64, index: LinkIndex| {
+        let usable = |tried: u64, index: LinkIndex| {
             let line = board.line(index).filter(|_| index != asking.from.0);
             tried & bit(index) == 0 && line.is_some_and(|line| line.is_usable(asking.now))
         };
@@ -186,20 +195,14 @@ impl Pipeline {
     }
 
     /// Sends a request on one line. `own` is the name under which the party knows it already.
-    fn forward_on(
-        &self,
-        line: &Line,
-        asking: &Asking<'_>,
-        carried: &Carried,
-        own: Option<OwnKey>,
-    ) -> Tried {
+    fn forward_on(&self, line: &Line, asking: &Asking<'_>, carried: &Carried, own: Option<OwnKey>) -> Tried {
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
         let limit_ns = limit(line, asking);
         // What cannot be answered in time is not asked (R3).
         let left_ns = limit_ns.saturating_sub(now.since(asking.received));
-        if state.exchanges.len() >= state.allowed as usize || left_ns <= state.latency_ns {
+        if state.exchanges.len() >= state.allowed() || left_ns <= state.latency_ns {
             return Tried::Next;
         }
         if line.is_sick() {
@@ -283,7 +286,7 @@ impl Pipeline {
         carried: &Carried,
     ) -> Forwarding {
         let unavailable = Forwarding::Here(Outcome::UNAVAILABLE);
-        let Some(rules) = group.stand_in.map(|rules| table.stand_in(rules)) else { return unavailable };
+        let Some(rules) = group.stand_in.and_then(|rules| table.stand_in(rules)) else { return unavailable };
         let Some(line) = group.members.first().and_then(|member| board.line(member.link)) else {
             return unavailable;
         };
@@ -309,19 +312,29 @@ impl Pipeline {
         Forwarding::Here(Outcome::Answer(answer, if waits { Wait::until(sequence) } else { Wait::NONE }))
     }
 
-    /// Notes that a message has come back to us that we have sent on.
-    pub(super) fn note_loop(&self, line: &Line, carried: &Carried, now: Now) {
-        line.lock().cases.add(Case {
-            at: now.wall,
-            kind: Kind::Loop,
-            mti: carried.class as u16 * 100,
-            stan: carried.key.stan,
-            rrn: Some(carried.key.rrn),
-            code: *b"  ",
-            card: Some(carried.pan.masked()),
-            nearest: None,
-            differs: None,
-        });
+    /// Whether a party sends back to us what we have sent to it. That would go round until somebody's time is over.
+    fn has_come_back(&self, board: &Switchboard, asking: &Asking<'_>, carried: &Carried) -> bool {
+        let Some(line) = board.line(asking.from.0) else { return false };
+        let mut state = line.lock();
+        let came_back = state.exchanges.has_gone(carried);
+        if came_back {
+            state.cases.add(case_of_loop(carried, asking.now));
+        }
+        came_back
+    }
+}
+
+const fn case_of_loop(carried: &Carried, now: Now) -> Case {
+    Case {
+        at: now.wall,
+        kind: Kind::Loop,
+        mti: carried.class as u16 * 100,
+        stan: carried.key.stan,
+        rrn: Some(carried.key.rrn),
+        code: *b"  ",
+        card: Some(carried.pan.masked()),
+        nearest: None,
+        differs: None,
     }
 }
 

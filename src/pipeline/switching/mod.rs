@@ -108,8 +108,8 @@ pub(super) struct State {
     pub(super) trunk: Trunk,
     pub(super) exchanges: Exchanges<Way>,
     pub(super) cases: Cases,
-    /// How many may be in flight now: fewer after a time-out, one more after each answer.
-    pub(super) allowed: f64,
+    /// How many may be in flight now, in parts of [`PART`]: fewer after a time-out, a little more after each answer.
+    pub(super) allowed_parts: u64,
     /// Time-outs in a row.
     pub(super) failures: u32,
     /// A sick party is tried again at this time.
@@ -124,6 +124,16 @@ pub(super) struct State {
     pub(super) drained: (u64, u32, u32),
     pub(super) scratch: Vec<u8>,
     pub(super) dropped: u64,
+}
+
+/// One more or fewer in flight is so many parts.
+const PART: u64 = 1 << 20;
+
+impl State {
+    /// How many requests may be in flight now.
+    pub(super) fn allowed(&self) -> usize {
+        usize::try_from(self.allowed_parts / PART).unwrap_or(usize::MAX)
+    }
 }
 
 /// One link as the switch sees it.
@@ -181,7 +191,7 @@ impl Line {
                 trunk,
                 exchanges,
                 cases: Cases::default(),
-                allowed: most as f64,
+                allowed_parts: most as u64 * PART,
                 failures: 0,
                 probe_at_ns: 0,
                 latency_ns: 0,
@@ -264,8 +274,9 @@ impl Line {
     pub(super) fn is_well(&self, state: &mut State, took_ns: u64) {
         state.failures = 0;
         state.latency_ns = if state.latency_ns == 0 { took_ns } else { (state.latency_ns * 7 + took_ns) / 8 };
-        let most = self.settings.in_flight.0 as f64;
-        state.allowed = (state.allowed + 1.0 / state.allowed.max(1.0)).min(most);
+        // One more once all that may be in flight has been answered.
+        let most = self.settings.in_flight.0 as u64 * PART;
+        state.allowed_parts = (state.allowed_parts + PART * PART / state.allowed_parts.max(PART)).min(most);
         if self.sick.load(Ordering::Relaxed) {
             self.sick.store(false, Ordering::Release);
         }
@@ -274,7 +285,8 @@ impl Line {
     /// It has not answered in time: less may be in flight, and after some in a row it is left alone for a while.
     pub(super) fn is_slow(&self, state: &mut State, now: Now) {
         state.failures = state.failures.saturating_add(1);
-        state.allowed = (state.allowed * 0.9).max(self.settings.in_flight.1 as f64);
+        let fewest = self.settings.in_flight.1 as u64 * PART;
+        state.allowed_parts = (state.allowed_parts / 10 * 9).max(fewest);
         if state.failures >= self.settings.sick_after {
             state.probe_at_ns = now.elapsed_ns + self.settings.probe_ns;
             self.sick.store(true, Ordering::Release);
@@ -318,7 +330,7 @@ impl Line {
             draining: self.draining.load(Ordering::Acquire),
             paused: self.paused.load(Ordering::Acquire),
             in_flight: state.exchanges.len(),
-            allowed: state.allowed as usize,
+            allowed: state.allowed(),
             oldest_ns: state.exchanges.oldest_ns(now.elapsed_ns),
             latency_ns: state.latency_ns,
             stored: queue.len(),

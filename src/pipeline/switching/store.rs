@@ -17,6 +17,7 @@ use crate::domain::party::InstitutionId;
 use crate::domain::party::Slot;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
+use crate::domain::request::OriginalData;
 use crate::domain::request::ReversalRequest;
 use crate::domain::time::Now;
 use crate::domain::time::TransmissionTime;
@@ -36,35 +37,42 @@ use super::Line;
 use super::Switchboard;
 
 impl Pipeline {
-    /// Stores what a peer tells about what is not ours. It is answered once it is on disk (R1).
+    /// Stores what a peer tells about what is not ours. It is answered once it is on disk (R1). `group` is whose it is by
+    /// the table; `None` where the table cannot tell, so that it is another's only if what it is about went there. `None`
+    /// comes back when it is ours.
     #[must_use]
     pub fn store(
         &self,
         board: &Switchboard,
-        group: &Group,
+        group: Option<&Group>,
         from: LinkIndex,
         told: &Told,
         message: Option<&Received<'_>>,
         now: Now,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
         let forwarder = InstitutionId(message.and_then(|message| message.view.number(33)).unwrap_or(0));
         let (carried, original) = carried(told, forwarder);
-        let lines = || group.members.iter().map(|member| member.link).filter(|index| *index != from);
-        // Where the original went is where this goes.
-        let about = |index: LinkIndex| {
-            let line = board.line(index)?;
-            let state = line.lock();
-            state.trunk.originals().about(&carried.key, carried.pan, original).copied().map(|known| (line, known))
+        let known = went_to(board, &carried, original);
+        let Some(group) = group else {
+            // It is about a card of ours, unless what it is about has gone elsewhere.
+            return known.map(|(line, known)| self.store_on(line, told, carried, Some(known), now));
         };
-        let known = lines().find_map(about);
+        let lines = || group.members.iter().map(|member| member.link).filter(|index| *index != from);
         let usable = |index| index != from && board.line(index).is_some_and(|line| line.is_usable(now));
         let elsewhere = || group.choose(board.next_turn(), usable).or_else(|| lines().next());
         let line = known.map(|(line, _)| line).or_else(|| elsewhere().and_then(|index| board.line(index)));
-        let Some(line) = line else { return Outcome::Silence };
-        self.store_on(line, told, carried, known.map(|(_, known)| known), now)
+        let Some(line) = line else { return Some(Outcome::Silence) };
+        Some(self.store_on(line, told, carried, known.map(|(_, known)| known), now))
     }
 
-    fn store_on(&self, line: &Line, told: &Told, carried: Carried, known: Option<Known>, now: Now) -> Outcome {
+    fn store_on(
+        &self,
+        line: &Line,
+        told: &Told,
+        carried: Carried,
+        known: Option<Known>,
+        now: Now,
+    ) -> Outcome {
         let taken = |record: Sequence| {
             Outcome::Answer(Answer::decline(ActionCode::Approved, record), Wait::until(record))
         };
@@ -98,8 +106,20 @@ impl Pipeline {
     }
 }
 
+/// Where what a message is about has gone, and under which name.
+fn went_to<'b>(
+    board: &'b Switchboard,
+    carried: &Carried,
+    original: Option<&OriginalData>,
+) -> Option<(&'b Line, Known)> {
+    board.lines().iter().find_map(|line| {
+        let known = *line.lock().trunk.originals().about(&carried.key, carried.pan, original)?;
+        Some((line, known))
+    })
+}
+
 /// What a message carries, and what it is about.
-fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&crate::domain::request::OriginalData>) {
+fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&OriginalData>) {
     match told {
         Told::Reversal(reversal) => {
             let ReversalRequest { key, pan, processing_code, amount, billing, ref original, .. } = *reversal;

@@ -111,7 +111,8 @@ impl Pipeline {
         let back = open.way.back.as_ref();
         let table = board.table();
         let rules = stand_in(&table, carried);
-        let approves = |rules: &Rules| rules.decide(carried, state.trunk.exposure(carried)) == Verdict::Approve;
+        let approves =
+            |rules: &Rules| rules.decide(carried, state.trunk.exposure(carried)) == Verdict::Approve;
         let stands_in = back.is_some()
             && rules.is_some_and(approves)
             && !state.trunk.queue().reverses(exchange, carried.pan);
@@ -273,7 +274,7 @@ impl Pipeline {
 fn stand_in<'t>(table: &'t Table, carried: &Carried) -> Option<&'t Rules> {
     match &table.find(&Asked::of_carried(carried))?.target {
         Target::Ledger => None,
-        Target::Group(group) => group.stand_in.map(|rules| table.stand_in(rules)),
+        Target::Group(group) => group.stand_in.and_then(|rules| table.stand_in(rules)),
     }
 }
 

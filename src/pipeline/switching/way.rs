@@ -121,10 +121,15 @@ impl Channel {
             Told::Reversal(reversal) => Asked::of_reversal(reversal),
             Told::Advice(advice) => Asked::of_advice(advice),
         };
-        let Some(group) = home.group(&asked) else { return false };
+        let group = home.group(&asked);
+        if group.is_none() && !home.table.looks_at_merchants() {
+            return false;
+        }
         let mut outcome = Outcome::Silence;
         if self.has_room(batch) {
-            outcome = batch.pipeline.store(&home.board, group, home.index, told, Some(message), batch.now);
+            let stored = batch.pipeline.store(&home.board, group, home.index, told, Some(message), batch.now);
+            let Some(stored) = stored else { return false };
+            outcome = stored;
         }
         self.acknowledge(batch, message, outcome, out);
         true
@@ -134,6 +139,7 @@ impl Channel {
     fn is_undone(&self, batch: &Batch<'_>, what: &ReversalRequest) -> bool {
         let Some(home) = &self.home else { return false };
         let Some(group) = home.group(&Asked::of_reversal(what)) else { return false };
+        let group = Some(group);
         let told = Told::Reversal(*what);
         let _not_answered = batch.pipeline.store(&home.board, group, home.index, &told, None, batch.now);
         true
