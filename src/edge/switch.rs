@@ -38,7 +38,7 @@ pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) ->
     });
     let lines = lines.collect();
     for (name, trunk) in trunks {
-        let (open, stored) = (trunk.open().count(), trunk.queue().len());
+        let (open, stored) = (trunk.open().len(), trunk.queue().len());
         tracing::error!(
             link = format!("{name:08x}"),
             open,

@@ -47,7 +47,7 @@ pub fn put(name: NameId, trunk: &Trunk, out: &mut Vec<u8>) {
     let mut put = Put(out);
     put.u32(name.0);
     put.option(trunk.last_stan(), |put, stan| put.u32(stan.0));
-    put.list(trunk.open(), |put, (sequence, forwarded)| {
+    put.list(trunk.open().into_iter(), |put, (sequence, forwarded)| {
         put.u64(sequence.0);
         put.u16(forwarded.slot.number());
         put.own(forwarded.own);

@@ -68,13 +68,13 @@ pub struct Known {
     pub standing: Standing,
     /// By DE 11 and by DE 37: fingerprints that lead here.
     pub(super) prints: [u64; 2],
-    /// The one before it with the same first fingerprint, if that is still there.
-    pub(super) older: u64,
+    /// The number of the one before it in each of the two chains that it stands in.
+    pub(super) older: [u64; 2],
 }
 
 impl Known {
     /// None: no number is so high.
-    pub(super) const NO_OLDER: u64 = u64::MAX;
+    pub(super) const NO_OLDER: [u64; 2] = [NOTHING; 2];
 
     /// As DE 90 names it to the party.
     #[must_use]
@@ -89,15 +89,35 @@ impl Known {
     }
 }
 
+/// None: no number is so high.
+const NOTHING: u64 = u64::MAX;
+/// Places where a chain may begin, at first.
+const HEADS_MIN: usize = 1_024;
+
+/// Where chains begin, by the low bits of a fingerprint: the number of the newest. Nothing is ever taken out: a number
+/// that has left ends its chain, since all after it are older. So what is kept costs two writes, and leaving none.
+#[derive(Clone, Debug, Default)]
+struct Heads(Vec<u64>);
+
+impl Heads {
+    fn of(&self, print: u64) -> u64 {
+        self.0.get(print as usize & self.0.len().wrapping_sub(1)).copied().unwrap_or(NOTHING)
+    }
+
+    fn set(&mut self, print: u64, number: u64) -> u64 {
+        let place = print as usize & (self.0.len() - 1);
+        core::mem::replace(&mut self.0[place], number)
+    }
+}
+
 /// What is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Originals {
     ring: VecDeque<Known>,
     /// How many have left, so that the first of the ring is number `left`.
     left: u64,
-    by_stan: Spreading<u64, u64>,
-    by_rrn: Spreading<u64, u64>,
-    by_exchange: Spreading<u64, u64>,
+    by_stan: Heads,
+    by_rrn: Heads,
     /// Messages that peers have told us to pass on, by their fingerprints: the record that stored them.
     told: Spreading<u64, Sequence>,
     told_in_order: VecDeque<(u32, u64)>,
@@ -160,8 +180,8 @@ impl Originals {
         self.ring.iter().rev().take(most)
     }
 
-    /// Keeps what is forwarded now.
-    pub(super) fn add(&mut self, exchange: Sequence, time: Timestamp, own: OwnKey, carried: &Carried) {
+    /// Keeps what is forwarded now, and gives it its number.
+    pub(super) fn add(&mut self, exchange: Sequence, time: Timestamp, own: OwnKey, carried: &Carried) -> u64 {
         let key = &carried.key;
         let prints = [
             print_of_stan(key.network.0, carried.pan, carried.class, key.stan),
@@ -182,18 +202,33 @@ impl Originals {
             standing: Standing::Open,
             prints,
             older: Known::NO_OLDER,
-        });
+        })
     }
 
-    pub(super) fn keep(&mut self, mut known: Known) {
+    pub(super) fn keep(&mut self, mut known: Known) -> u64 {
         self.forget(known.at_s);
-        let number = self.left + self.ring.len() as u64;
-        known.older = self.by_stan.insert(known.prints[0], number).unwrap_or(Known::NO_OLDER);
-        if !known.rrn.is_blank() {
-            self.by_rrn.insert(known.prints[1], number);
+        if self.ring.len() >= self.by_stan.0.len() {
+            self.grow();
         }
-        self.by_exchange.insert(known.exchange.0, number);
+        let number = self.left + self.ring.len() as u64;
+        known.older = [
+            self.by_stan.set(known.prints[0], number),
+            if known.rrn.is_blank() { NOTHING } else { self.by_rrn.set(known.prints[1], number) },
+        ];
         self.ring.push_back(known);
+        number
+    }
+
+    /// Makes room for more chains, and puts all that is kept into them anew.
+    fn grow(&mut self) {
+        let heads = (self.ring.len() * 2).next_power_of_two().max(HEADS_MIN);
+        (self.by_stan, self.by_rrn) = (Heads(vec![NOTHING; heads]), Heads(vec![NOTHING; heads]));
+        for (known, number) in self.ring.iter_mut().zip(self.left..) {
+            known.older = [
+                self.by_stan.set(known.prints[0], number),
+                if known.rrn.is_blank() { NOTHING } else { self.by_rrn.set(known.prints[1], number) },
+            ];
+        }
     }
 
     fn forget(&mut self, now_s: u32) {
@@ -203,13 +238,6 @@ impl Originals {
                 return;
             }
             self.shortened += u64::from(!is_over);
-            let ([by_stan, by_rrn], exchange) = (first.prints, first.exchange.0);
-            for (map, print) in [(&mut self.by_stan, by_stan), (&mut self.by_rrn, by_rrn)] {
-                if map.get(&print) == Some(&self.left) {
-                    map.remove(&print);
-                }
-            }
-            self.by_exchange.remove(&exchange);
             self.ring.pop_front();
             self.left += 1;
         }
@@ -250,15 +278,10 @@ impl Originals {
         self.told_in_order.iter().filter_map(of)
     }
 
-    /// What was forwarded under this record.
-    #[must_use]
-    pub fn of_exchange(&self, exchange: Sequence) -> Option<&Known> {
-        self.at(*self.by_exchange.get(&exchange.0)?)
-    }
-
-    pub(super) fn of_exchange_mut(&mut self, exchange: Sequence) -> Option<&mut Known> {
-        let number = self.by_exchange.get(&exchange.0)?.checked_sub(self.left)?;
-        self.ring.get_mut(usize::try_from(number).ok()?)
+    /// The one with a number, while it is kept.
+    pub(super) fn at_mut(&mut self, number: u64) -> Option<&mut Known> {
+        let place = number.checked_sub(self.left)?;
+        self.ring.get_mut(usize::try_from(place).ok()?)
     }
 
     /// What a request repeats (R5): the same key but for DE 7, which a repeat may have anew.
@@ -266,7 +289,7 @@ impl Originals {
     pub fn repeated_by(&self, carried: &Carried, repeat: bool) -> Option<&Known> {
         let key = &carried.key;
         let print = print_of_stan(key.network.0, carried.pan, carried.class, key.stan);
-        self.among(print, |known| {
+        self.among(0, print, |known| {
             (known.rrn, known.terminal, known.acquirer) == (key.rrn, key.terminal, key.acquirer)
                 && (repeat || known.transmission == key.transmission)
         })
@@ -278,28 +301,30 @@ impl Originals {
         let by_data = original.and_then(|original| {
             let class = original.class?;
             let print = print_of_stan(key.network.0, pan, class, original.stan);
-            self.among(print, |known| {
+            self.among(0, print, |known| {
                 let acquirer = original.acquirer.0 == 0 || original.acquirer == known.acquirer;
                 let transmission = original.transmission.is_none_or(|time| time == known.transmission);
                 acquirer && transmission
             })
         });
         by_data.or_else(|| {
+            if key.rrn.is_blank() {
+                return None;
+            }
             let print = print_of_rrn(key.network.0, pan, key.rrn, key.terminal);
-            let known = self.at(*self.by_rrn.get(&print)?)?;
-            ((known.rrn, known.terminal) == (key.rrn, key.terminal)).then_some(known)
+            self.among(1, print, |known| (known.rrn, known.terminal) == (key.rrn, key.terminal))
         })
     }
 
-    /// The newest with a fingerprint that is it.
-    fn among(&self, print: u64, is_it: impl Fn(&Known) -> bool) -> Option<&Known> {
-        let mut number = *self.by_stan.get(&print)?;
+    /// The newest with a fingerprint of DE 11 (0) or DE 37 (1) that is it.
+    fn among(&self, chain: usize, print: u64, is_it: impl Fn(&Known) -> bool) -> Option<&Known> {
+        let mut number = if chain == 0 { self.by_stan.of(print) } else { self.by_rrn.of(print) };
         loop {
             let known = self.at(number)?;
-            if known.prints[0] == print && is_it(known) {
+            if known.prints[chain] == print && is_it(known) {
                 return Some(known);
             }
-            number = known.older;
+            number = known.older[chain];
         }
     }
 }

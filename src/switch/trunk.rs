@@ -1,8 +1,6 @@
 //! What must outlast a crash about one party: requests that are open, messages that it must still be told, and under
 //! which names it knows what. It changes by [`Trunk::apply`] only, live and in recovery.
 
-use std::collections::BTreeMap;
-
 use crate::domain::card::Pan;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
@@ -76,7 +74,8 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct Trunk {
     bounds: Bounds,
-    open: BTreeMap<Sequence, Forwarded>,
+    /// By its record; with the number under which its name is kept.
+    open: Spreading<u64, (Forwarded, u64)>,
     queue: Queue,
     originals: Originals,
     /// What was approved in the party's place and not acknowledged by it, by card and currency.
@@ -108,7 +107,7 @@ impl Trunk {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            open: BTreeMap::new(),
+            open: Spreading::default(),
             queue: Queue::default(),
             originals: Originals::new(bounds.originals_max, bounds.reversal_window_s),
             exposures: Spreading::default(),
@@ -125,9 +124,13 @@ impl Trunk {
         self.originals.bound(bounds.originals_max, bounds.reversal_window_s);
     }
 
-    /// Requests that are open.
-    pub fn open(&self) -> impl Iterator<Item = (Sequence, &Forwarded)> {
-        self.open.iter().map(|(sequence, forwarded)| (*sequence, forwarded))
+    /// Requests that are open, the oldest first.
+    #[must_use]
+    pub fn open(&self) -> Vec<(Sequence, Forwarded)> {
+        let open = self.open.iter().map(|(sequence, (forwarded, _))| (Sequence(*sequence), *forwarded));
+        let mut open: Vec<_> = open.collect();
+        open.sort_unstable_by_key(|(sequence, _)| *sequence);
+        open
     }
 
     /// Messages that it must still be told.
@@ -191,7 +194,7 @@ impl Trunk {
     }
 
     pub(super) fn restore_open(&mut self, sequence: Sequence, forwarded: Forwarded) {
-        self.open.insert(sequence, forwarded);
+        self.open.insert(sequence.0, (forwarded, u64::MAX));
     }
 
     pub(super) fn restore_item(&mut self, id: ItemId, item: Item) {
@@ -207,7 +210,10 @@ impl Trunk {
     }
 
     pub(super) fn restore_known(&mut self, known: Known) {
-        self.originals.keep(known);
+        let number = self.originals.keep(known);
+        if let Some((_, kept)) = self.open.get_mut(&known.exchange.0) {
+            *kept = number;
+        }
     }
 
     pub(super) fn restore_told(&mut self, at_s: u32, print: u64, stored: Sequence) {
@@ -224,8 +230,8 @@ impl Trunk {
             Event::Forwarded(event) => {
                 self.counts.forwarded += 1;
                 self.last_stan = Some(event.own.stan);
-                self.originals.add(sequence, time, event.own, &event.carried);
-                self.open.insert(sequence, *event);
+                let number = self.originals.add(sequence, time, event.own, &event.carried);
+                self.open.insert(sequence.0, (*event, number));
             }
             Event::Concluded(event) => self.conclude(sequence, time, event),
             Event::Stored(event) => self.store(sequence, time, event),
@@ -236,7 +242,7 @@ impl Trunk {
     }
 
     fn conclude(&mut self, sequence: Sequence, time: Timestamp, event: &Concluded) {
-        let Some(forwarded) = self.open.remove(&event.exchange) else { return };
+        let Some((forwarded, number)) = self.open.remove(&event.exchange.0) else { return };
         let (standing, advice) = match event.ended {
             Ended::Answered(_) => {
                 self.counts.answered += 1;
@@ -260,7 +266,7 @@ impl Trunk {
                 (Standing::StoodIn(action, approval_code), advice)
             }
         };
-        if let Some(known) = self.originals.of_exchange_mut(event.exchange) {
+        if let Some(known) = self.originals.at_mut(number) {
             known.standing = standing;
             known.own = advice.unwrap_or(known.own);
         }
@@ -315,7 +321,7 @@ impl Trunk {
         let Message { carried, tells, .. } = &event.message;
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
         self.originals.note_told(sequence, now_s, told_print(carried, tells));
-        let after = event.exchange.filter(|exchange| self.open.contains_key(exchange));
+        let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
         let id = ItemId { stored: sequence, advice: false };
         self.add(id, time, event.slot, event.message, after, after.is_some());
         if let (Tells::Reversal { original: Some(original), .. }, true) = (*tells, after.is_some()) {

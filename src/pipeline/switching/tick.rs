@@ -9,6 +9,7 @@ use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
 use crate::domain::forward::Concluded;
 use crate::domain::forward::Ended;
+use crate::domain::forward::Forwarded;
 use crate::domain::forward::Message;
 use crate::domain::forward::OwnKey;
 use crate::domain::forward::Settlement;
@@ -233,8 +234,7 @@ impl Pipeline {
             let mut state = line.lock();
             let state = &mut *state;
             state.trunk.queue_mut().recovered();
-            let open: Vec<_> = state.trunk.open().map(|(exchange, of)| (exchange, of.slot)).collect();
-            for (exchange, slot) in open {
+            for (exchange, Forwarded { slot, .. }) in state.trunk.open() {
                 let Ok(reversal) = state.exchanges.name(TransmissionTime::at(now.wall)) else { break };
                 let ended = Ended::TimedOut { reversal };
                 let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
