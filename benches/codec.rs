@@ -14,12 +14,16 @@ use criterion::criterion_group;
 use iso8583_rs::iso8583::iso_spec::spec;
 use oracle_spec::SPECIFICATION;
 use turnpike::dialect::Dialect;
+use turnpike::dialect::carry::Carriage;
 use turnpike::dialect::inbound::Context;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::forward::OwnKey;
 use turnpike::domain::party::NameId;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::Stan;
+use turnpike::domain::time::TransmissionTime;
 use turnpike::iso8583::build::Builder;
 use turnpike::iso8583::spec::Bitmaps;
 use turnpike::iso8583::value::Value;
@@ -168,6 +172,54 @@ fn codec(criterion: &mut Criterion) {
     }
 }
 
+/// A Visa purchase that goes on to another party, and its answer that comes back: to a party of the same dialect, and
+/// to one of another. The answer's request is read again, as it is in the daemon.
+fn carried(criterion: &mut Criterion) {
+    let context = Context { network: NameId::of("network"), link: NameId::of("link") };
+    let approval = Answer {
+        approval_code: Some(ApprovalCode(*b"A1B2C3")),
+        ..Answer::decline(ActionCode::Approved, Sequence(1))
+    };
+    let asker = Dialect::built_in("visa").expect("compiled in");
+    let asked = frame(&asker, VISA_PURCHASE);
+    let asked = &asked[asker.framing().prefix_bytes()..];
+    let own = OwnKey {
+        stan: Stan(900_017),
+        transmission: TransmissionTime::new(604_123_456).expect("a date and a time"),
+    };
+    let carriage = Carriage::default();
+    for party in ["visa", "iso87-ascii"] {
+        let party = Dialect::built_in(party).expect("compiled in");
+        let (mut spans, mut other) = (Spans::default(), Spans::default());
+        let (mut on, mut answer) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
+        let received = asker.decode(asked, context, &mut spans).expect("a right request");
+        asker.carry_request(&received, &party, own, &carriage, &mut on).expect("it goes on");
+        let forwarded = party.decode(&on[party.framing().prefix_bytes()..], context, &mut other);
+        let written = party.write_answer(&forwarded.expect("a right request"), &approval, &mut answer);
+        written.expect("an answer that fits");
+        let answer = &answer[party.framing().prefix_bytes()..];
+        let mut group = criterion.benchmark_group(format!("carry a Visa 0100 to {}", party.name()));
+        group.throughput(Throughput::Elements(1));
+        group.bench_function("on", |bencher| {
+            bencher.iter(|| {
+                on.clear();
+                let dropped = asker.carry_request(black_box(&received), &party, own, &carriage, &mut on);
+                dropped.map(|_| on.len()).ok()
+            });
+        });
+        let (mut spans, mut other, mut back) = (Spans::default(), Spans::default(), Vec::with_capacity(4096));
+        group.bench_function("its 0110 back", |bencher| {
+            bencher.iter(|| {
+                back.clear();
+                let asked = asker.decode(black_box(asked), context, &mut spans).ok()?;
+                let answer = party.decode(black_box(answer), context, &mut other).ok()?;
+                asker.carry_answer(&asked, &party, &answer, &carriage, &mut back).ok()
+            });
+        });
+        group.finish();
+    }
+}
+
 /// The same message read and written again, by ours and by the other codec. Ours reads in place and copies into a
 /// buffer that is used again; the other keeps each value by itself.
 fn beside_another_codec(criterion: &mut Criterion) {
@@ -204,7 +256,7 @@ fn beside_another_codec(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, codec, beside_another_codec);
+criterion_group!(benches, codec, carried, beside_another_codec);
 
 /// The other codec reads its specification once a process, from the file that an environment variable names: the
 /// benchmark runs itself again with that variable set.

@@ -1,8 +1,8 @@
 //! A message goes on to another party, and its answer comes back.
 //!
-//! Between two dialects that write alike ([`same`]) everything stays bit for bit but DE 7 and DE 11, which name the
-//! message to whoever gets it (R30). Between others ([`across`]) the standard's fields go by their values, and private
-//! ones only where the configuration maps them. What is stored for a party goes in the domain's words ([`stored`]).
+//! Between two dialects that write alike (`same`) everything stays bit for bit but DE 7 and DE 11, which name the
+//! message to whoever gets it (R30). Between others (`across`) the standard's fields go by their values, and private
+//! ones only where the configuration maps them. What is stored for a party goes in the domain's words (`stored`).
 
 mod across;
 mod convert;
