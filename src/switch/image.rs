@@ -55,11 +55,13 @@ pub fn put(name: NameId, trunk: &Trunk, out: &mut Vec<u8>) {
     });
     put.list(trunk.queue().iter(), |put, (id, item)| put.item(*id, item));
     put.list(trunk.originals().iter(), Put::known);
-    put.list(trunk.originals().all_told(), |put, (at_s, print, stored)| {
-        put.u32(at_s);
-        put.u64(print);
-        put.u64(stored.0);
-    });
+    for recent in trunk.originals().recent() {
+        put.list(recent.iter(), |put, (at_s, print, stored)| {
+            put.u32(at_s);
+            put.u64(print);
+            put.u64(stored.0);
+        });
+    }
 }
 
 /// Reads an image into an empty party, and says whose it is.
@@ -90,6 +92,11 @@ pub fn take(bytes: &[u8], trunk: &mut Trunk) -> Result<NameId, ImageError> {
     take.list(|take| {
         let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
         trunk.restore_told(at_s, print, stored);
+        Ok(())
+    })?;
+    take.list(|take| {
+        let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
+        trunk.restore_tombstone(at_s, print, stored);
         Ok(())
     })?;
     trunk.restore_stan(last_stan);

@@ -119,11 +119,54 @@ pub struct Originals {
     by_stan: Heads,
     by_rrn: Heads,
     /// Messages that peers have told us to pass on, by their fingerprints: the record that stored them.
-    told: Spreading<u64, Sequence>,
-    told_in_order: VecDeque<(u32, u64)>,
+    told: Recent,
+    tombstones: Recent,
     most: usize,
     window_s: u32,
     shortened: u64,
+}
+
+/// Fingerprints with the records that they are of, for a time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent {
+    records: Spreading<u64, Sequence>,
+    in_order: VecDeque<(u32, u64)>,
+}
+
+impl Recent {
+    fn get(&self, print: u64) -> Option<Sequence> {
+        self.records.get(&print).copied()
+    }
+
+    fn keep(&mut self, print: u64, record: Sequence, now_s: u32, most: usize, window_s: u32) {
+        while let Some((at_s, oldest)) = self.in_order.front().copied() {
+            if at_s.saturating_add(window_s) >= now_s && self.in_order.len() < most {
+                break;
+            }
+            self.records.remove(&oldest);
+            self.in_order.pop_front();
+        }
+        if self.records.insert(print, record).is_none() {
+            self.in_order.push_back((now_s, print));
+        }
+    }
+
+    /// All of them, the oldest first, with when and by which record.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64, Sequence)> + '_ {
+        let of = |(at_s, print): &(u32, u64)| Some((*at_s, *print, self.get(*print)?));
+        self.in_order.iter().filter_map(of)
+    }
+}
+
+/// The fingerprint of a request that DE 90 names; `None` when it does not say of which class it was.
+pub(super) fn print_of_original(key: &MessageKey, pan: Pan, original: &OriginalData) -> Option<u64> {
+    let digits = original.transmission.map_or(0, TransmissionTime::digits);
+    Some(print_of_tombstone(key.network.0, pan, original.class?, original.stan, digits))
+}
+
+fn print_of_tombstone(network: u32, pan: Pan, class: MessageClass, stan: Stan, digits: u32) -> u64 {
+    let when = u64::from(stan.0) << 32 | u64::from(digits);
+    print(&[network.into(), pan.value(), pan.digits().into(), class as u64, when])
 }
 
 fn print_of_stan(network: u32, pan: Pan, class: MessageClass, stan: Stan) -> u64 {
@@ -254,28 +297,33 @@ impl Originals {
 
     /// A reversal or an advice was stored for the party: its repeat is acknowledged, and not told again.
     pub(super) fn note_told(&mut self, stored: Sequence, now_s: u32, print: u64) {
-        while let Some((at_s, oldest)) = self.told_in_order.front().copied() {
-            if at_s.saturating_add(self.window_s) >= now_s && self.told_in_order.len() < self.most {
-                break;
-            }
-            self.told.remove(&oldest);
-            self.told_in_order.pop_front();
-        }
-        if self.told.insert(print, stored).is_none() {
-            self.told_in_order.push_back((now_s, print));
-        }
+        self.told.keep(print, stored, now_s, self.most, self.window_s);
+    }
+
+    /// A reversal was stored whose original never came: it is a tombstone, by which that is declined (R4).
+    pub(super) fn note_tombstone(&mut self, stored: Sequence, now_s: u32, print: u64) {
+        self.tombstones.keep(print, stored, now_s, self.most, self.window_s);
     }
 
     /// The record that stored a message with this fingerprint.
     #[must_use]
     pub fn told(&self, print: u64) -> Option<Sequence> {
-        self.told.get(&print).copied()
+        self.told.get(print)
     }
 
-    /// Fingerprints of what was told, the oldest first, with when and by which record.
-    pub fn all_told(&self) -> impl Iterator<Item = (u32, u64, Sequence)> + '_ {
-        let of = |(at_s, print): &(u32, u64)| Some((*at_s, *print, *self.told.get(print)?));
-        self.told_in_order.iter().filter_map(of)
+    /// The record that stored the reversal of a request that comes only now.
+    #[must_use]
+    pub fn tombstone(&self, carried: &Carried) -> Option<Sequence> {
+        let Carried { key, pan, class, .. } = carried;
+        // DE 90 may leave out when it was.
+        let print = |digits| print_of_tombstone(key.network.0, *pan, *class, key.stan, digits);
+        let named = self.tombstones.get(print(key.transmission.digits()));
+        named.or_else(|| self.tombstones.get(print(0)))
+    }
+
+    /// Fingerprints of what was told, and of tombstones, the oldest first, with when and by which record.
+    pub(super) fn recent(&self) -> [&Recent; 2] {
+        [&self.told, &self.tombstones]
     }
 
     /// The one with a number, while it is kept.

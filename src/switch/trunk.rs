@@ -25,6 +25,7 @@ use super::exchange::source_print;
 use super::originals::Known;
 use super::originals::Originals;
 use super::originals::Standing;
+use super::originals::print_of_original;
 use super::queue::Item;
 use super::queue::Place;
 use super::queue::Queue;
@@ -220,6 +221,10 @@ impl Trunk {
         self.originals.note_told(stored, at_s, print);
     }
 
+    pub(super) fn restore_tombstone(&mut self, at_s: u32, print: u64, stored: Sequence) {
+        self.originals.note_tombstone(stored, at_s, print);
+    }
+
     pub(super) const fn restore_stan(&mut self, last: Option<Stan>) {
         self.last_stan = last;
     }
@@ -321,6 +326,11 @@ impl Trunk {
         let Message { carried, tells, .. } = &event.message;
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
         self.originals.note_told(sequence, now_s, told_print(carried, tells));
+        if let Tells::Reversal { original: None, as_received: Some(original), .. } = tells
+            && let Some(print) = print_of_original(&carried.key, carried.pan, original)
+        {
+            self.originals.note_tombstone(sequence, now_s, print);
+        }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
         let id = ItemId { stored: sequence, advice: false };
         self.add(id, time, event.slot, event.message, after, after.is_some());

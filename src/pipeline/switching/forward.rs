@@ -167,6 +167,11 @@ impl Pipeline {
                 return Some(Forwarding::Sent);
             }
             let known = state.trunk.originals().repeated_by(carried, asking.request.repeat).copied();
+            // Its reversal came first: forwarded now, it could be approved before that is told (R4).
+            if let Some(reversed) = state.trunk.originals().tombstone(carried) {
+                let answer = Answer::decline(ActionCode::ReversedBeforeArrival, reversed);
+                return Some(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
+            }
             drop(state);
             if let Some(known) = known {
                 if known.differs_from(carried) {
