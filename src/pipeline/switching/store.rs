@@ -11,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
 use crate::domain::forward::Message;
+use crate::domain::forward::Settlement;
 use crate::domain::forward::Stored;
 use crate::domain::forward::Tells;
 use crate::domain::party::InstitutionId;
@@ -27,7 +28,6 @@ use crate::pipeline::gate::Wait;
 use crate::pipeline::recall::Told;
 use crate::switch::originals::Known;
 use crate::switch::originals::Standing;
-use crate::switch::queue::ItemId;
 use crate::switch::queue::Place;
 use crate::switch::route::Group;
 use crate::switch::route::LinkIndex;
@@ -89,17 +89,15 @@ impl Pipeline {
         let exchange = known.filter(|known| known.standing == Standing::Open).map(|known| known.exchange);
         let slot = Slot::of_unknown_card(carried.pan.masked());
         let message = Message { own, carried, tells };
+        let whole = matches!(tells, Tells::Reversal { replacement: None, .. });
+        let ours = known.filter(|_| whole).and_then(|known| state.trunk.reversal_of(known.own));
+        let ours = ours.and_then(|id| Some((id, *state.trunk.queue().get(id)?)));
+        let ours = ours.filter(|(_, item)| item.place == Place::Waiting && item.attempts == 0);
         let event = Event::Stored(Stored { slot, to: line.id, exchange, message });
         let Some(sequence) = self.commit_on(&mut state, &event, now) else { return Outcome::Silence };
-        // Our own reversal of the same request, which has not gone out yet, says the same (R29).
-        if let (Some(known), Tells::Reversal { replacement: None, .. }) = (known, tells)
-            && let Some(ours) = state.trunk.reversal_of(known.own)
-            && let Some(item) = state.trunk.queue().get(ours).copied()
-            && item.place == Place::Waiting
-            && item.attempts == 0
-        {
-            let id = ItemId { stored: ours.stored, advice: ours.advice };
-            let needed = crate::domain::forward::Settlement::NotNeeded;
+        // Our own reversal says the same: if it has not gone out yet, it is not needed (R29).
+        if let Some((id, item)) = ours {
+            let needed = Settlement::NotNeeded;
             let _stays = self.settle(line, &mut state, id, &item, needed, now);
         }
         taken(sequence)
