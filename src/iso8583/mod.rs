@@ -5,6 +5,7 @@
 //! back; [`frame::Framing`] finds messages in a stream.
 
 pub mod build;
+mod check;
 pub mod content;
 pub mod digits;
 pub mod frame;

@@ -189,7 +189,7 @@ struct Part {
 }
 
 impl Part {
-    /// The part of a partial approval, if it is one; what an approval without an outcome of its own is, is settled here.
+    /// The part of a partial approval, if it is one. An approval without an outcome of its own gets one here.
     fn of(
         request: Option<&AuthorizationRequest>,
         response: &Response,

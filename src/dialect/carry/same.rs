@@ -142,8 +142,8 @@ impl Dialect {
     }
 }
 
-/// Appends a whole message, and lets `write` write over DE 7 and DE 11. False, and nothing is appended, when that is not
-/// possible: a field is missing or cannot be read.
+/// Appends a whole message, and lets `write` write over DE 7 and DE 11. False, and nothing is appended, when that
+/// cannot be: a field is missing or cannot be read.
 #[inline]
 fn append_renamed(view: &View<'_>, write: impl Fn(u8, &mut [u8]) -> bool, out: &mut Vec<u8>) -> bool {
     if view.fields() != view.named() || !view.fields().includes(NAMES) {

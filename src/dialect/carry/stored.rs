@@ -67,8 +67,8 @@ impl Dialect {
     /// Appends the whole frame of a message that was stored for a party, in its dialect: 0420, 0120 or 0220, or as a
     /// repeat 0421, 0121 or 0221. It has the same name in every attempt.
     ///
-    /// `source` is the dialect in which came what it is about. The network's id of the transaction and DE 22 go out only
-    /// where that is known, and the id only to a dialect of the same network: other ones do not know it.
+    /// `source` is the dialect in which came what it is about. The network's id of the transaction and DE 22 go out
+    /// only where that is known, and the id only to a dialect of the same network: others do not know it.
     ///
     /// # Errors
     /// It does not fit the frame, or a field without which it would tell something else; nothing was appended.
