@@ -220,7 +220,7 @@ fn one_kill(kill: u64) {
     let again = plan.clone();
     let load = thread::spawn(move || block_on(drive::drive_keeping(plan)).expect("a report"));
     wait("much is forwarded", || shown(&switch, "forwarded") >= FORWARDED);
-    if kill % 2 == 0 {
+    if kill.is_multiple_of(2) {
         processor.kill();
         thread::sleep(Duration::from_millis(700));
         processor.restart();

@@ -3,15 +3,24 @@
 use crate::config;
 use crate::dialect::carry::Carriage;
 use crate::dialect::carry::Carry;
-use crate::pipeline::switching::LineSettings;
 use crate::settings::Section;
+use crate::switch::settings::PartySettings;
 use crate::switch::trunk::Bounds;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
+/// `[links.NAME.forward]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForwardSettings {
+    /// How the party is treated.
+    pub party: PartySettings,
+    /// What goes along to it, and what does not.
+    pub carriage: Carriage,
+}
+
 /// What stands there, or the defaults where nothing does.
-pub(super) fn read(section: Option<Section<'_>>) -> LineSettings {
-    let defaults = || LineSettings {
+pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
+    let defaults = || PartySettings {
         timeout_ns: 3_000 * NANOS_PER_MS,
         margin_ns: 250 * NANOS_PER_MS,
         in_flight: (4_096, 16),
@@ -21,14 +30,15 @@ pub(super) fn read(section: Option<Section<'_>>) -> LineSettings {
         per_second: 0,
         again_ns: (1_000 * NANOS_PER_MS, 60_000 * NANOS_PER_MS),
         refusals_max: 3,
-        carriage: Carriage { pin: Carry::Refuse, mac: Carry::Refuse, mappings: Vec::new() },
         bounds: Bounds { stored_max: 1_000_000, originals_max: 262_144, reversal_window_s: 7 * 86_400 },
     };
-    let Some(section) = section else { return defaults() };
+    let Some(section) = section else {
+        return ForwardSettings { party: defaults(), carriage: Carriage::default() };
+    };
     let ms = |key, range, default| section.integer_or(key, range, default) * NANOS_PER_MS;
     let count = |key, range, default| section.integer_or(key, range, default) as usize;
     let most = count("in_flight_max", 1..=65_536, 4_096);
-    let settings = LineSettings {
+    let party = PartySettings {
         timeout_ns: ms("timeout_ms", 1..=60_000, 3_000),
         margin_ns: ms("margin_ms", 0..=60_000, 250),
         in_flight: (most, count("in_flight_min", 1..=65_536, 16).min(most)),
@@ -38,26 +48,26 @@ pub(super) fn read(section: Option<Section<'_>>) -> LineSettings {
         per_second: config::integer_or(&section, "per_second", 0..=1_000_000, 0),
         again_ns: (ms("again_ms", 1..=600_000, 1_000), ms("again_max_ms", 1..=86_400_000, 60_000)),
         refusals_max: config::integer_or(&section, "refusals_max", 1..=1_000_000, 3),
-        carriage: Carriage {
-            pin: section
-                .choice("pin", &[("refuse", Carry::Refuse), ("pass", Carry::Pass)])
-                .unwrap_or(Carry::Refuse),
-            mac: section
-                .choice("mac", &[("refuse", Carry::Refuse), ("pass", Carry::Pass), ("drop", Carry::Drop)])
-                .unwrap_or(Carry::Refuse),
-            mappings: mappings(&section),
-        },
         bounds: Bounds {
             stored_max: count("stored_max", 1..=100_000_000, 1_000_000),
             originals_max: count("originals_max", 1..=100_000_000, 262_144),
             reversal_window_s: config::integer_or(&section, "reversal_window_s", 1..=31_622_400, 7 * 86_400),
         },
     };
-    if settings.again_ns.1 < settings.again_ns.0 {
+    let carriage = Carriage {
+        pin: section
+            .choice("pin", &[("refuse", Carry::Refuse), ("pass", Carry::Pass)])
+            .unwrap_or(Carry::Refuse),
+        mac: section
+            .choice("mac", &[("refuse", Carry::Refuse), ("pass", Carry::Pass), ("drop", Carry::Drop)])
+            .unwrap_or(Carry::Refuse),
+        mappings: mappings(&section),
+    };
+    if party.again_ns.1 < party.again_ns.0 {
         section.report_at("again_max_ms", "less than `again_ms`");
     }
     section.finish();
-    settings
+    ForwardSettings { party, carriage }
 }
 
 /// Elements that mean the same in both dialects: `"48:48"`, from and to.

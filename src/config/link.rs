@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config;
 use crate::config::dial::DialSettings;
 use crate::config::forward;
+use crate::config::forward::ForwardSettings;
 use crate::config::peers;
 use crate::config::peers::Network;
 use crate::config::process;
@@ -14,7 +15,6 @@ use crate::config::tcp::TcpSettings;
 use crate::dialect::Dialect;
 use crate::dialect::framing;
 use crate::iso8583::frame::Framing;
-use crate::pipeline::switching::LineSettings;
 use crate::settings::Section;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -35,7 +35,7 @@ pub struct LinkSettings {
     /// Where we connect to it; `None` for a link that listens.
     pub dial: Option<DialSettings>,
     /// How it is treated as a party that requests are forwarded to.
-    pub forward: LineSettings,
+    pub forward: ForwardSettings,
     /// How its messages are told apart in a stream, when that differs from what the dialect says. Its limit is
     /// [`Self::max_frame_bytes`].
     pub framing: Option<Framing>,

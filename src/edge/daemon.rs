@@ -16,8 +16,6 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-use crate::authorizer::Authorizer;
-use crate::authorizer::approval_code::ApprovalCodes;
 use crate::config::Config;
 use crate::config::dial::DialSettings;
 use crate::config::link::LinkSettings;
@@ -51,7 +49,6 @@ use crate::edge::listen;
 use crate::edge::listen::Accepted;
 use crate::edge::metered::Meter;
 use crate::edge::metered::Metered;
-use crate::edge::page::Facts;
 use crate::edge::reserve::Watch;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
@@ -59,30 +56,24 @@ use crate::edge::snapshots;
 use crate::edge::snapshots::Maker;
 use crate::edge::snapshots::Snapshots;
 use crate::edge::snapshots::Wanted;
+use crate::edge::start;
 use crate::edge::switch;
 use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
-use crate::journal::recover::Opener;
-use crate::journal::recover::Recovered;
 use crate::journal::segment;
 use crate::journal::storage::StorageError;
 use crate::journal::writer;
 use crate::journal::writer::JournalError;
 use crate::journal::writer::Writer;
-use crate::ledger::books::Layout;
 use crate::ledger::shard::Capacity;
 use crate::ledger::shard::Totals;
 use crate::ledger::state_hash::StateHash;
 use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::core::Pipeline;
-use crate::pipeline::gate::Policy;
-use crate::pipeline::gate::Reply;
 use crate::pipeline::past::Past;
-use crate::recovery;
 use crate::recovery::RebuildError;
-use crate::recovery::Rebuilt;
 use crate::recovery::Trunks;
 use crate::settings::Finding;
 
@@ -194,10 +185,10 @@ impl Daemon {
         let keys = Arc::new(keys::load(&config.daemon.key_path(), journal_exists)?);
         // 2. The books.
         let mut past = history::Settings::of(config).map(|_| Starting::open(&disk));
-        let rebuilt = rebuild(config, &disk, &keys, past.as_mut())?;
+        let rebuilt = start::rebuild(config, &disk, &keys, past.as_mut())?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
         let known_to = past.as_ref().map(|past| past.known_to().unwrap_or_default());
-        make_room(&disk, &keys, config, known_to)?;
+        start::make_room(&disk, &keys, config, known_to)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -207,7 +198,7 @@ impl Daemon {
         let storage = Metered::new(disk.clone(), Arc::clone(&telemetry.meter));
         let writer = Writer::begin(storage, &rebuilt.recovered, keys.vault.fingerprint(), settings)?;
         // 4. The writer.
-        let authorizer = authorizer(config, &keys);
+        let authorizer = start::authorizer(config, &keys);
         let seeded = rebuilt.seeded;
         let mut books = rebuilt.books;
         let past = past.map(|past| past.end(rebuilt.told_after, rebuilt.recovered.last));
@@ -215,8 +206,13 @@ impl Daemon {
             let room = history::Settings::noted_per_shard(books.layout.shards());
             books.note_departures(room, room);
         }
-        let pipeline =
-            Arc::new(Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy(config)));
+        let pipeline = Arc::new(Pipeline::new(
+            books,
+            writer.start(),
+            authorizer,
+            Arc::clone(&keys),
+            start::policy(config),
+        ));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) =
             listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
@@ -515,99 +511,6 @@ impl Daemon {
     }
 }
 
-/// What recovery leaves for the start.
-struct Books {
-    books: crate::ledger::books::Books,
-    recovered: Recovered,
-    seeded: Option<Seeded>,
-    hash: (StateHash, Sequence),
-    facts: Facts,
-    told_after: Sequence,
-    trunks: Trunks,
-}
-
-fn rebuild(
-    config: &Config,
-    disk: &Disk,
-    keys: &Keys,
-    past: Option<&mut Starting>,
-) -> Result<Books, StartError> {
-    let began = Instant::now();
-    let settings = recovery::Settings {
-        layout: Layout::new(config.daemon.shards),
-        capacity: capacity(config),
-        seed: keys.table_seed(),
-    };
-    let rebuilt = match past {
-        Some(past) => past.restore(disk, keys, settings)?,
-        None => recovery::restore(disk, opener_of(keys), &keys.vault, settings)?,
-    };
-    let Rebuilt { books, trunks, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
-    for error in &damaged {
-        tracing::error!("{error}; the books are rebuilt without it");
-    }
-    let facts = Facts {
-        started: clock::wall(),
-        took: began.elapsed(),
-        records: recovered.records,
-        applied,
-        snapshot: snapshot.map_or(0, |(number, _)| number),
-        damaged: damaged.len() as u64,
-        torn_bytes: recovered.torn.as_ref().map_or(0, |torn| torn.bytes),
-        capacity: settings.capacity,
-    };
-    let hash = books.state_hash();
-    let live: u64 = books.shards.iter().map(|shard| shard.fill().open_authorizations).sum();
-    tracing::info!(
-        snapshot = facts.snapshot,
-        records = facts.records,
-        applied,
-        ms = facts.took.as_millis() as u64,
-        live_authorizations = live,
-        %hash,
-        "books rebuilt"
-    );
-    for totals in books.totals() {
-        tracing::info!(currency = %totals.currency, sum = totals.sum() as i64, "sum of all postings");
-    }
-    if let Some(torn) = &recovered.torn {
-        tracing::warn!("cut {torn}");
-    }
-    let hash = (hash, recovered.last);
-    Ok(Books { books, recovered, seeded, hash, facts, told_after, trunks })
-}
-
-fn opener_of(keys: &Keys) -> Opener<'_> {
-    Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() }
-}
-
-fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
-    Authorizer {
-        codes: ApprovalCodes::new(*keys.approval_code_key()),
-        time_zone_offset_minutes: config.daemon.time_zone_offset_minutes,
-        expiry: config.lifecycle.expiry.clone(),
-        credits: config.lifecycle.credits,
-        clearing_tolerance: config.clearing.tolerance,
-        configuration: config.checksum() as u32,
-    }
-}
-
-fn policy(config: &Config) -> Policy {
-    Policy {
-        reply: match config.journal.reply {
-            crate::config::money::Reply::Async => Reply::Async,
-            crate::config::money::Reply::Fsync => Reply::Fsync,
-        },
-        fsync_above: config.journal.fsync_above(),
-        max_unsynced_ns: config.journal.max_unsynced_ms * 1_000_000,
-        max_unsynced_records: config.journal.max_unsynced_records,
-        gather_ns: config.journal.gather_us * 1_000,
-        pace_ns: config.journal.pace_us * 1_000,
-        ahead_max: config.journal.ahead_max as usize,
-        parked_max: config.daemon.parked_max as usize,
-    }
-}
-
 async fn bind(what: &str, address: SocketAddr, options: StartOptions) -> Result<TcpListener, StartError> {
     let failed = |cause| StartError::Listen { what: what.to_owned(), address, cause };
     match TcpListener::bind(address).await {
@@ -640,37 +543,4 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
-}
-
-/// Recycles the segments that neither snapshots nor the history need, and sets room aside.
-fn make_room(
-    disk: &Disk,
-    keys: &Keys,
-    config: &Config,
-    known_to: Option<Sequence>,
-) -> Result<(), StorageError> {
-    if let Err(error) = snapshots::release(disk, keys, &snapshots::Settings::of(config), known_to) {
-        tracing::warn!("segments that snapshots cover were not recycled: {error}");
-    }
-    keep_reserve(disk, config);
-    make_spares(disk, config)
-}
-
-/// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.
-fn keep_reserve(disk: &Disk, config: &Config) {
-    let bytes = u64::from(config.journal.reserve_mib) << 20;
-    if let Err(error) = disk.reserve().fill(bytes) {
-        tracing::warn!(bytes, "the reserve for a full disk cannot be set aside: {error}");
-    }
-}
-
-/// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
-/// before anything is served, since writing zeros in bulk would hold up the journal's own syncs.
-fn make_spares(disk: &Disk, config: &Config) -> Result<(), StorageError> {
-    let (bytes, wanted) =
-        (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    while segment::spares(disk)? < wanted {
-        segment::make_spare(disk, bytes)?;
-    }
-    Ok(())
 }

@@ -31,6 +31,7 @@ pub mod page;
 pub mod reserve;
 pub mod seeding;
 pub mod snapshots;
+mod start;
 pub mod switch;
 mod switch_api;
 mod switch_page;

@@ -26,11 +26,11 @@ pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) ->
     }
     let lines = config.links.iter().zip(links).map(|(link, runtime)| {
         let mut trunk =
-            trunks.remove(&NameId::of(&link.name).0).unwrap_or_else(|| Trunk::new(link.forward.bounds));
-        trunk.bound(link.forward.bounds);
+            trunks.remove(&NameId::of(&link.name).0).unwrap_or_else(|| Trunk::new(link.forward.party.bounds));
+        trunk.bound(link.forward.party.bounds);
         Line::new(
             &link.name,
-            link.forward.clone(),
+            (link.forward.party, link.forward.carriage.clone()),
             Arc::clone(&runtime.channel),
             Arc::clone(&runtime.station),
             trunk,

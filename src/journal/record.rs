@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A layout never changes once it was written: a new one gets a new version, and the old one stays readable. Card
-//! numbers are in [`CardOpened`], and in what is forwarded or stored for another party, sealed. Track data, CVV2 and PIN blocks have no place to be written.
+//! numbers are in [`CardOpened`], and in what is forwarded or stored for another party, sealed. Track data, CVV2 and
+//! PIN blocks have no place to be written.
 
 use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;

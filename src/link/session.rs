@@ -490,8 +490,8 @@ impl Session {
         }
     }
 
-    /// Whether requests may be sent to the peer: there is a socket, we are not leaving, the peer has not, and whoever has
-    /// to sign on has where requests before that are declined.
+    /// Whether requests may be sent to the peer: there is a socket, we are not leaving, the peer has not, and whoever
+    /// has to sign on has where requests before that are declined.
     #[must_use]
     pub fn takes_requests(&self) -> bool {
         let signed_on = match self.settings.sign_on {

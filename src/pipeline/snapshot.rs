@@ -51,8 +51,8 @@ impl Pipeline {
         copied
     }
 
-    /// Copies what the switch keeps of each link, one hold of a lock each: open requests and stored messages are few beside
-    /// wallets.
+    /// Copies what the switch keeps of each link, one hold of a lock each: open requests and stored messages are few
+    /// beside wallets.
     fn copy_trunks<S: Storage + Clone>(
         &self,
         writer: &mut SnapshotWriter<S>,

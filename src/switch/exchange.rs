@@ -1,9 +1,9 @@
 //! What we have asked a party and what waits for its answer: own STANs, strong matching, deadlines (R30).
 //!
 //! An entry is found by the DE 11 that we gave it; whether an answer is really its answer is told by everything else
-//! that the answer echoes. Entries have a place and a generation, so that a handle to one that has ended names no other.
-//! Those with the same time limit stand in one list in the order of their deadlines, so that opening, ending and timing
-//! out cost the same however many there are.
+//! that the answer echoes. Entries have a place and a generation, so that a handle to one that has ended names no
+//! other. Those with the same time limit stand in one list in the order of their deadlines, so that opening, ending and
+//! timing out cost the same however many there are.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -178,8 +178,8 @@ pub struct Exchanges<R> {
     given: u32,
 }
 
-/// A fingerprint of the key by which a message's repeat is known (R5). DE 7 is left out, since a repeat may have another.
-/// `kind` tells messages with one key apart: the first two digits of the MTI, whatever its repeat says.
+/// A fingerprint of the key by which a message's repeat is known (R5). DE 7 is left out, since a repeat may have
+/// another. `kind` tells messages with one key apart: the first two digits of the MTI, whatever its repeat says.
 #[must_use]
 pub fn source_print(key: &MessageKey, pan: Pan, kind: u8) -> u64 {
     let mut bytes = [0; 64];
@@ -201,7 +201,8 @@ pub fn source_print(key: &MessageKey, pan: Pan, kind: u8) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&bytes[..at])
 }
 
-/// A fingerprint of what passes unchanged from end to end: card, DE 37, DE 41, amount and class. `None` without a DE 37.
+/// A fingerprint of what passes unchanged from end to end: card, DE 37, DE 41, amount and class. `None` without a DE
+/// 37.
 fn passage_print(carried: &Carried) -> Option<u64> {
     let Carried { key, pan, amount, class, .. } = carried;
     if key.rrn.is_blank() {

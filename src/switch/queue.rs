@@ -1,9 +1,9 @@
 //! Store and forward: messages that a party must be told, however long it takes.
 //!
 //! Several go at once, but of one card one after the other, in the order in which they were stored: a host that gets an
-//! advice before the reversal that it follows would hold the money twice. Each keeps its name over all attempts, so that
-//! the party knows a repeat (R5); a message is tried until it is acknowledged (R32), refused as often as it may be, or
-//! taken out by an operator.
+//! advice before the reversal that it follows would hold the money twice. Each keeps its name over all attempts, so
+//! that the party knows a repeat (R5); a message is tried until it is acknowledged (R32), refused as often as it may
+//! be, or taken out by an operator.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

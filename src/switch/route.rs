@@ -1,11 +1,11 @@
 //! The routing table: whose a message is.
 //!
 //! A row has conditions and a target. Of the rows that fit a message the one with the longest card-number range wins,
-//! then the one with the most other conditions; two that are as strong and can both fit one message are refused when the
-//! table is made, so that the order of the rows never decides. A message that no row fits is for the ledger.
+//! then the one with the most other conditions; two that are as strong and can both fit one message are refused when
+//! the table is made, so that the order of the rows never decides. A message that no row fits is for the ledger.
 //!
-//! The table is cut into intervals of card numbers, each with the rows that may fit in it, the strongest first: a message
-//! costs a binary search and a look at a few rows.
+//! The table is cut into intervals of card numbers, each with the rows that may fit in it, the strongest first: a
+//! message costs a binary search and a look at a few rows.
 
 use core::fmt;
 
@@ -112,8 +112,8 @@ pub struct IinRange {
 }
 
 impl IinRange {
-    /// From one beginning to another of as many digits, or one beginning, such as `400000-499999` or `52`. `None` when it
-    /// is neither, or ends before it begins.
+    /// From one beginning to another of as many digits, or one beginning, such as `400000-499999` or `52`. `None` when
+    /// it is neither, or ends before it begins.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let (low, high) = text.split_once('-').unwrap_or((text, text));
@@ -476,7 +476,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Whether a row looks at what a reversal does not say, so that what it reverses has to be looked for elsewhere too.
+    /// Whether a row looks at what a reversal does not say, so that what it reverses has to be looked for elsewhere
+    /// too.
     #[must_use]
     pub fn looks_at_merchants(&self) -> bool {
         self.rows.iter().any(|row| !row.conditions.mccs.is_empty() || !row.conditions.countries.is_empty())

@@ -1,7 +1,7 @@
 //! What we decide in a party's place when it cannot be asked or does not answer (R29, R32).
 //!
-//! Only what a party has allowed beforehand is approved: kinds of transactions, amounts up to a floor limit, and for each
-//! card no more together than a cap until the party has acknowledged what was approved. All else is 91.
+//! Only what a party has allowed beforehand is approved: kinds of transactions, amounts up to a floor limit, and for
+//! each card no more together than a cap until the party has acknowledged what was approved. All else is 91.
 
 use crate::domain::action::ActionCode;
 use crate::domain::forward::Carried;

@@ -156,7 +156,7 @@ impl Pipeline {
         let mut spans = Spans::default();
         // It could be read before.
         let asked = dialect.decode(&back.request, context, &mut spans).ok()?;
-        let carriage = &line.settings.carriage;
+        let carriage = &line.carriage;
         let told = dialect.carry_answer(&asked, &line.channel.dialect, message, carriage, frame);
         told.ok().map(|told| told.approved)
     }

@@ -219,7 +219,7 @@ impl Pipeline {
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
         let (settings, to) = (&asking.settings.dialect, &line.channel.dialect);
-        let written = settings.carry_request(asking.message, to, own, &line.settings.carriage, &mut frame);
+        let written = settings.carry_request(asking.message, to, own, &line.carriage, &mut frame);
         let done = match written {
             Err(error) => Tried::Done(refused(&error)),
             Ok(dropped) => {

@@ -1,9 +1,10 @@
-//! The switch joined with sockets and journal: what is not ours is forwarded, answered, timed out, stood in for, stored.
+//! The switch joined with sockets and journal: what is not ours is forwarded, answered, timed out, stood in for,
+//! stored.
 //!
 //! A [`Line`] is one link as the switch sees it: what outlasts a crash ([`Trunk`]), what waits for answers
-//! ([`Exchanges`]), and the sockets that are open. All of it has one lock, which is taken before the journal's and never
-//! together with another line's or a shard's; outboxes have locks of their own, taken last. A forwarded message is
-//! handed to the socket of the party within the turn of the socket that it came on, and so is its answer back.
+//! ([`Exchanges`]), and the sockets that are open. All of it has one lock, which is taken before the journal's and
+//! never together with another line's or a shard's; outboxes have locks of their own, taken last. A forwarded message
+//! is handed to the socket of the party within the turn of the socket that it came on, and so is its answer back.
 
 pub mod answer;
 pub mod cases;
@@ -36,7 +37,7 @@ use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::route::LinkIndex;
 use crate::switch::route::Table;
-use crate::switch::trunk::Bounds;
+use crate::switch::settings::PartySettings;
 use crate::switch::trunk::Trunk;
 
 use self::cases::Case;
@@ -45,34 +46,6 @@ use self::outbox::Outbox;
 use super::channel::ChannelSettings;
 use super::core::Pipeline;
 use super::station::Station;
-
-/// How a link is treated as a party that is asked. Times are nanoseconds.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LineSettings {
-    /// How long it may take to answer.
-    pub timeout_ns: u64,
-    /// So much earlier than the asking link's own deadline a forwarded request is given up, so that the answer still
-    /// arrives.
-    pub margin_ns: u64,
-    /// Most requests that wait for it at once, and fewest when it is slow.
-    pub in_flight: (usize, usize),
-    /// Time-outs in a row after which it is asked only now and then, and how often that is.
-    pub sick_after: u32,
-    /// How long a sick party is left alone before the next request tries it.
-    pub probe_ns: u64,
-    /// Stored messages that go at once, and how many a second at most (zero is no limit).
-    pub window: usize,
-    /// Stored messages a second at most; zero is no limit.
-    pub per_second: u32,
-    /// How long after an attempt that was not acknowledged the next one is made: the first time, and at most.
-    pub again_ns: (u64, u64),
-    /// Refusals after which a stored message is dead.
-    pub refusals_max: u32,
-    /// What goes along, and what does not.
-    pub carriage: Carriage,
-    /// Bounds of what is kept.
-    pub bounds: Bounds,
-}
 
 /// What an answer to a forwarded request goes back to. The socket owes the answer for as long as this is there.
 #[derive(Debug)]
@@ -144,7 +117,9 @@ pub struct Line {
     /// Its number in records.
     pub id: NameId,
     /// How it is treated.
-    pub settings: LineSettings,
+    pub settings: PartySettings,
+    /// What goes along to it, and what does not.
+    pub carriage: Carriage,
     /// How its messages are read and written.
     pub channel: Arc<ChannelSettings>,
     /// Who is signed on.
@@ -174,7 +149,7 @@ impl Line {
     #[must_use]
     pub fn new(
         name: &str,
-        settings: LineSettings,
+        (settings, carriage): (PartySettings, Carriage),
         channel: Arc<ChannelSettings>,
         station: Arc<Station>,
         trunk: Trunk,
@@ -202,6 +177,7 @@ impl Line {
                 dropped: 0,
             }),
             settings,
+            carriage,
             sockets: RwLock::default(),
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),

@@ -2,8 +2,8 @@
 //! back to it.
 //!
 //! Whoever has something for the socket appends it under a short lock and wakes its task once; the task takes all that
-//! has gathered in one write. What must be on disk before it leaves waits here, as answers do (R1). An outbox is bounded:
-//! a peer that takes nothing is asked nothing more.
+//! has gathered in one write. What must be on disk before it leaves waits here, as answers do (R1). An outbox is
+//! bounded: a peer that takes nothing is asked nothing more.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -93,8 +93,8 @@ impl Outbox {
             && self.parked.load(Ordering::Relaxed) < PARKED_MAX
     }
 
-    /// Gives the socket a whole frame, which leaves once the record is durable. False when it is closed or full: then no
-    /// byte of it is ever written.
+    /// Gives the socket a whole frame, which leaves once the record is durable. False when it is closed or full: then
+    /// no byte of it is ever written.
     pub fn put(&self, frame: &[u8], record: Sequence, deadline_ns: u64, durable: Sequence, now: Now) -> bool {
         if !self.has_room() {
             return false;

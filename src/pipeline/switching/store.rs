@@ -37,9 +37,9 @@ use super::Line;
 use super::Switchboard;
 
 impl Pipeline {
-    /// Stores what a peer tells about what is not ours. It is answered once it is on disk (R1). `group` is whose it is by
-    /// the table; `None` where the table cannot tell, so that it is another's only if what it is about went there. `None`
-    /// comes back when it is ours.
+    /// Stores what a peer tells about what is not ours. It is answered once it is on disk (R1). `group` is whose it is
+    /// by the table; `None` where the table cannot tell, so that it is another's only if what it is about went there.
+    /// `None` comes back when it is ours.
     #[must_use]
     pub fn store(
         &self,

@@ -1,5 +1,5 @@
-//! What time does to the switch: requests that were not answered in time, stored messages whose turn it is, parties that
-//! are silent.
+//! What time does to the switch: requests that were not answered in time, stored messages whose turn it is, parties
+//! that are silent.
 
 use core::sync::atomic::Ordering;
 
@@ -207,8 +207,8 @@ impl Pipeline {
         true
     }
 
-    /// Sockets that answer nothing are asked nothing more until an echo comes back; a second time, or without an echo for
-    /// too long, they are closed. One that is all the link has is closed at once: a new one may be better.
+    /// Sockets that answer nothing are asked nothing more until an echo comes back; a second time, or without an echo
+    /// for too long, they are closed. One that is all the link has is closed at once: a new one may be better.
     fn watch_sockets(&self, line: &Line, now: Now) {
         let sockets = line.sockets();
         let others_answer = sockets.iter().any(|outbox| outbox.silent.load(Ordering::Relaxed) == 0);

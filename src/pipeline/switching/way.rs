@@ -135,7 +135,8 @@ impl Channel {
         true
     }
 
-    /// An answer of ours did not arrive: what somebody else has approved is reversed there (R4). False when it was ours.
+    /// An answer of ours did not arrive: what somebody else has approved is reversed there (R4). False when it was
+    /// ours.
     fn is_undone(&self, batch: &Batch<'_>, what: &ReversalRequest) -> bool {
         let Some(home) = &self.home else { return false };
         let Some(group) = home.group(&Asked::of_reversal(what)) else { return false };
