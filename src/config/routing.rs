@@ -190,7 +190,6 @@ fn read_target(section: &Section<'_>, links: &[LinkSettings], rules: &[Rules]) -
             "there is one for each link in `to` where `strategy` is \"weighted\", else none",
         );
     }
-    let one_host = section.flag_or("one_host", false);
     let stand_in = section.text("stand_in").and_then(|name| {
         let at = rules.iter().position(|rules| &*rules.name == name);
         if at.is_none() {
@@ -199,8 +198,7 @@ fn read_target(section: &Section<'_>, links: &[LinkSettings], rules: &[Rules]) -
         u16::try_from(at?).ok()
     });
     if names == [LEDGER] {
-        if let Some(key) = ["strategy", "weights", "one_host", "stand_in"].iter().find(|key| section.has(key))
-        {
+        if let Some(key) = ["strategy", "weights", "stand_in"].iter().find(|key| section.has(key)) {
             section.report_at(key, "this is for rows that lead to links");
         }
         return Target::Ledger;
@@ -225,7 +223,7 @@ fn read_target(section: &Section<'_>, links: &[LinkSettings], rules: &[Rules]) -
     if members.len() > 64 {
         section.report_at("to", "a row leads to 64 links at most");
     }
-    Target::Group(Group { members, strategy, one_host, stand_in })
+    Target::Group(Group { members, strategy, stand_in })
 }
 
 fn read_rules(name: &str, section: Section<'_>) -> Rules {

@@ -281,8 +281,6 @@ pub struct Group {
     pub members: Vec<Member>,
     /// How one is chosen.
     pub strategy: Strategy,
-    /// All lead to one host, which knows a message again that came by another (R31).
-    pub one_host: bool,
     /// The rules by which we stand in, as [`Table::stand_in`] has them.
     pub stand_in: Option<u16>,
 }
