@@ -47,6 +47,7 @@ impl Processor {
     fn settings(&self, data: &Path, forward: &str, more: &str) -> Config {
         let address = self.listener.local_addr().expect("an address");
         let dialect = self.dialect;
+        let to = if more.contains("to = ") { "" } else { "to = [\"processor\"]" };
         let text = format!(
             r#"
 [daemon]
@@ -77,7 +78,7 @@ connect_again_max_ms = 50
 {forward}
 [routes.processor]
 iin = ["520474"]
-to = ["processor"]
+{to}
 {more}
 "#
         );
@@ -377,4 +378,176 @@ fn a_party_that_is_gone_is_connected_again_and_others_do_not_notice() {
     assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
     drop((network, there));
     house.drain();
+}
+
+#[test]
+fn r31_another_route_is_taken_only_where_nothing_was_written_on_the_first() {
+    let (first, second) = (Processor::new("iso87-ascii"), Processor::new("iso87-ascii"));
+    let backup = second.listener.local_addr().expect("an address");
+    let more = format!(
+        "to = [\"processor\", \"backup\"]\n[links.backup]\ndialect = \"iso87-ascii\"\nconnect = [\"{backup}\"]\n"
+    );
+    let (house, _directory, mut network, mut there) = first.house(&more);
+    let mut other = second.accept();
+    eventually("the backup is connected", || house.json("/v1/links/backup")["switch"]["up"] == true);
+    // Written to the first and not answered: it is reversed there, and nobody else is asked.
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    let reversal = there.receive().expect("a reversal");
+    assert_eq!((reversal.mti, reversal.value(90)), (420, names(&asked).as_str()));
+    reply(&mut there, &reversal, &[(39, "00")]);
+    drop((there, first));
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    network.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
+    let asked = other.receive().expect("a request");
+    assert_eq!(asked.value(37), "REF000000002", "the first that the backup sees");
+    reply(&mut other, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    // What it is about has gone to the backup, so its reversal does, whoever is there.
+    let original = harness::original(100, "000002");
+    let reversal = purchase(&[(11, "000003"), (37, "REF000000002"), (90, &original)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    assert_eq!(other.receive().expect("a reversal").value(90), names(&asked));
+    drop((network, other));
+    house.drain();
+}
+
+#[test]
+fn what_is_stored_is_held_let_go_and_taken_out_by_an_operator_and_outlasts_a_start_from_a_snapshot() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, directory, mut network, there) = processor.house("");
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    let ask = |network: &mut Peer, n: u32| {
+        let (stan, reference) = (format!("{n:06}"), format!("REF000{n:06}"));
+        let original = harness::original(100, &format!("{:06}", 100 + n));
+        let reversal = purchase(&[(11, &stan), (37, &reference), (90, &original)]);
+        let reversal: Vec<(u8, String)> = reversal.iter().map(|(f, v)| (*f, (*v).to_owned())).collect();
+        let reversal: Vec<(u8, &str)> = reversal.iter().map(|(f, v)| (*f, v.as_str())).collect();
+        assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    };
+    (1..=3).for_each(|n| ask(&mut network, n));
+    let ids = |house: &House| -> Vec<(String, String)> {
+        let list = house.json("/v1/links/processor/stored?limit=10");
+        let text = |one: &serde_json::Value, key: &str| one[key].as_str().expect("a text").to_owned();
+        list["messages"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| (text(one, "id"), text(one, "state")))
+            .collect()
+    };
+    let all = ids(&house);
+    assert_eq!(all.len(), 3);
+    let verb = |house: &House, id: &str, verb: &str| {
+        house.verb("POST", &format!("/v1/links/processor/stored/{id}/{verb}"), "").0
+    };
+    assert_eq!(verb(&house, &all[0].0, "hold"), 200);
+    assert_eq!(verb(&house, &all[1].0, "purge"), 200);
+    assert_eq!(
+        (verb(&house, &all[1].0, "purge"), verb(&house, "x", "hold"), verb(&house, "1", "eat")),
+        (404, 400, 404)
+    );
+    assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+    ask(&mut network, 4);
+    let copy = harness::copy_of(directory.path());
+    drop((house, network));
+    let house = House::start(&processor.settings(copy.path(), SOON, ""), Some(&seed(SEED))).expect("a start");
+    let mut there = processor.accept();
+    let states: Vec<String> = ids(&house).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["held", "waiting", "waiting"], "of one card they go in order, and the first is held");
+    assert_eq!(verb(&house, &all[0].0, "release"), 200);
+    for n in [1, 3, 4] {
+        let told = there.receive().expect("a reversal");
+        assert_eq!((told.mti, told.value(37)), (421, format!("REF000{n:06}").as_str()));
+        reply(&mut there, &told, &[(39, "00")]);
+    }
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop(there);
+    house.drain();
+}
+
+#[test]
+fn a_party_that_says_nothing_takes_nothing_from_the_others() {
+    let processor = Processor::new("iso87-ascii");
+    let forward = "timeout_ms = 600\nin_flight_max = 32\nin_flight_min = 4\nsick_after = 10";
+    let (house, _directory, mut network, there) = processor.patient_house(forward, "");
+    for n in 0..200 {
+        let (stan, reference) = (format!("{n:06}"), format!("REF000{n:06}"));
+        network.send(100, &purchase(&[(11, &stan), (37, &reference)]));
+    }
+    // 32 wait, and all others are answered at once.
+    for _ in 0..168 {
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    }
+    assert_eq!((switch(&house, "in_flight"), switch(&house, "forwarded")), (32, 32));
+    assert_eq!(network.ask(100, &with(PURCHASE, &[(11, "000900")])).outcome(), (110, "00"), "ours is ours");
+    for _ in 0..32 {
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    }
+    assert_eq!(house.json("/v1/links/processor")["switch"]["sick"], true);
+    assert!(switch(&house, "in_flight_allowed") < 8, "it gets less to do");
+    assert_eq!(network.ask(100, &purchase(&[(11, "000901")])).outcome(), (110, "91"), "and nothing for now");
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn a_message_that_comes_back_does_not_go_round() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    let back: Vec<(u8, &str)> = asked.values.iter().map(|(field, value)| (*field, value.as_str())).collect();
+    // Under its own trace number, too.
+    assert_eq!(there.ask(100, &with(&back, &[(11, "424242")])).outcome(), (110, "91"));
+    assert_eq!(house.json("/v1/links/processor")["switch"]["cases"]["loop"], 1);
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn a_socket_that_answers_nothing_is_asked_nothing_more() {
+    let processor = Processor::new("iso87-ascii");
+    let sockets = "timeout_ms = 200\nsick_after = 1000000";
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut config = processor.settings(directory.path(), sockets, "");
+    for link in &mut config.links {
+        link.dial.iter_mut().for_each(|dial| dial.sockets = 2);
+    }
+    let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+    let mut network = house.connect("visa");
+    let (deaf, mut good) = (processor.accept(), processor.accept());
+    is_up(&house);
+    let answering = std::thread::spawn(move || {
+        while let Some(message) = good.receive() {
+            if message.mti == 800 {
+                continue;
+            }
+            let code: &Values<'_> =
+                if message.mti == 100 { &[(38, "A1B2C3"), (39, "00")] } else { &[(39, "00")] };
+            reply(&mut good, &message, code);
+        }
+    });
+    let mut answered = 0;
+    for n in 0..400 {
+        let (stan, reference) = (format!("{n:06}"), format!("REF000{n:06}"));
+        let outcome = network.ask(100, &purchase(&[(11, &stan), (37, &reference)])).value(39).to_owned();
+        answered = if outcome == "00" { answered + 1 } else { 0 };
+        if answered == 20 {
+            break;
+        }
+    }
+    assert_eq!(answered, 20, "everything goes to the socket that answers");
+    let sockets = house.json("/v1/links/processor")["switch"]["sockets"].clone();
+    let quarantined =
+        sockets.as_array().expect("a list").iter().filter(|socket| socket["quarantined"] == true).count();
+    assert_eq!(quarantined, 1);
+    drop(network);
+    drop(deaf);
+    house.drain();
+    answering.join().expect("the socket is closed in the end");
 }
