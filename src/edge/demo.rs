@@ -23,6 +23,7 @@ use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
 use crate::edge::daemon::Drained;
 use crate::edge::daemon::StartOptions;
+use crate::edge::demo_switch::Processor;
 use crate::edge::disk::Disk;
 use crate::edge::exit;
 use crate::edge::keys;
@@ -70,16 +71,6 @@ pub fn demo(length: Duration, data_dir: Option<PathBuf>) -> u8 {
     let directory = data_dir
         .unwrap_or_else(|| std::env::temp_dir().join(format!("turnpike-demo-{}", std::process::id())));
     let place = Place { directory, temporary };
-    let mut config = match Config::from_toml("config/turnpike.toml", DEFAULT_CONFIG) {
-        Ok(config) => config,
-        Err(findings) => {
-            findings.iter().for_each(complain);
-            return exit::CONFIGURATION;
-        }
-    };
-    config.daemon.data_dir.clone_from(&place.directory);
-    // A demo needs no room for a day.
-    config.journal.segment_mib = 16;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -87,10 +78,29 @@ pub fn demo(length: Duration, data_dir: Option<PathBuf>) -> u8 {
             return exit::UNAVAILABLE;
         }
     };
-    runtime.block_on(run(&config, &place, length)).unwrap_or_else(|code| code)
+    runtime.block_on(run(&place, length)).unwrap_or_else(|code| code)
 }
 
-async fn run(config: &Config, place: &Place, length: Duration) -> Result<u8, u8> {
+/// The commented default, with a processor to which its cards are routed.
+fn configure(place: &Place, processor: &Processor) -> Result<Config, u8> {
+    let text = DEFAULT_CONFIG.to_owned() + &processor.routes();
+    let mut config = Config::from_toml("config/turnpike.toml", &text).map_err(|findings| {
+        findings.iter().for_each(complain);
+        exit::CONFIGURATION
+    })?;
+    config.daemon.data_dir.clone_from(&place.directory);
+    // A demo needs no room for a day.
+    config.journal.segment_mib = 16;
+    Ok(config)
+}
+
+async fn run(place: &Place, length: Duration) -> Result<u8, u8> {
+    let failed = |error: String| {
+        complain(error);
+        exit::UNAVAILABLE
+    };
+    let processor = Processor::start(&place.directory).await.map_err(failed)?;
+    let config = &configure(place, &processor)?;
     let population = Population::generate(Composition::of(WALLETS, 1));
     let seed = Seed::from_csv("the demo's population", population.to_seed_csv().as_bytes());
     let seed = seed.map_err(|findings| {
@@ -106,14 +116,17 @@ async fn run(config: &Config, place: &Place, length: Duration) -> Result<u8, u8>
     for purchase in &PURCHASES {
         one_authorization(&daemon, &seed, purchase).await?;
     }
-    let report = traffic(&daemon, population, length).await?;
+    let (report, summary) =
+        tokio::join!(traffic(&daemon, population, length), processor.rehearse(&daemon, length));
+    let (report, summary) = (report?, summary.map_err(failed)?);
     let drained = daemon.drain().await.map_err(|error| {
         complain(error);
         exit::IO
     })?;
     conclude(&report, &drained);
+    say(summary.lines());
     read_back(config, &place.directory, &drained)?;
-    Ok(report.exit_code())
+    Ok(if summary.agrees() { report.exit_code() } else { exit::THRESHOLD })
 }
 
 fn introduce(daemon: &Daemon, place: &Place) {

@@ -8,6 +8,7 @@ mod counters;
 pub mod daemon;
 pub mod decode;
 pub mod demo;
+mod demo_switch;
 pub mod dial;
 pub mod dialects;
 pub mod disk;

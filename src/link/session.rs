@@ -151,6 +151,10 @@ impl Session {
     fn lost(&mut self) {
         self.counts.losses += 1;
         self.happened(Happening::Lost);
+        // Where nobody has to sign on, a peer that has signed off and gone is back when it connects.
+        if self.settings.sign_on == SignOn::Peer && !self.settings.decline_before_sign_on {
+            self.peer.forget_sign_off();
+        }
         self.wanted &= self.settings.sign_on != SignOn::Peer;
         self.ours = Ours::Off;
         self.progress = 0;
