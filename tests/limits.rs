@@ -22,7 +22,57 @@ use harness::with;
 use serde_json::Value as Json;
 use turnpike::dialect::Dialect;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::card::CardIdentity;
+use turnpike::domain::card::CardRef;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Advised;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Effect;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::LimitSet;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::event::ZoneSet;
+use turnpike::domain::limit::Filter;
+use turnpike::domain::limit::Limit;
+use turnpike::domain::limit::Measure;
+use turnpike::domain::limit::Number;
+use turnpike::domain::limit::Subject;
+use turnpike::domain::limit::Window;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::MerchantId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::Rrn;
+use turnpike::domain::party::SLOTS;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::TerminalId;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::Stan;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::time::days_from_civil;
+use turnpike::domain::usage::Channel;
 use turnpike::domain::usage::MCC_GROUPS;
+use turnpike::domain::zone::UtcOffset;
+use turnpike::domain::zone::Zone;
+use turnpike::domain::zone::ZoneChange;
+use turnpike::domain::zone::ZoneChanges;
+use turnpike::domain::zone::ZoneNumber;
+use turnpike::edge::zones;
+use turnpike::ledger::apply::ApplyError;
+use turnpike::ledger::shard::Capacity;
+use turnpike::ledger::shard::Shard;
 
 /// A second card of wallet 1.
 const SECOND: &str = "4111111111111129";
@@ -305,6 +355,237 @@ fn r18_a_start_counts_on_whether_from_records_or_from_a_snapshot() {
         assert_eq!(used(&then, &paths[1]), BTreeMap::from([(1, 10_000), (16, 2)]));
         let drained = then.drain();
         let again = House::start(&config(&_copy.path().join("data"), |_| {}), None).expect("a start");
+        assert_eq!(again.daemon().face.last_hash.lock().0, drained.hash, "snapshot: {snapshot}");
+    }
+}
+
+/// One wallet with one card, and time as the test tells it.
+struct Books {
+    shard: Shard,
+    card: CardRef,
+    sequence: u64,
+}
+
+impl Books {
+    const WALLET: WalletId = WalletId(1);
+
+    fn new() -> Self {
+        let capacity = Capacity {
+            wallets: 4,
+            further_accounts: 4,
+            cards: 4,
+            authorizations: 64,
+            limits: 8,
+            counted: 64,
+        };
+        let first = Slot::new(0).expect("a slot");
+        let shard = Shard::new(first, SLOTS, capacity, Bounds::default(), 7);
+        let (slot, wallet) = (Slot::of_wallet(Self::WALLET), Self::WALLET);
+        let card = shard.next_card_ref(slot);
+        let funded =
+            AccountFunded { slot, wallet, account: 0, currency: dollars(), amount: 99_999, overdraft: 0 };
+        let opened = CardOpened {
+            slot,
+            wallet,
+            card,
+            pan: Pan::from_value(4_000_000_000_000_002, 16).expect("a card number"),
+            expiry: Expiry::new(3012).expect("a month"),
+            service_code: ServiceCode(201),
+            status: CardStatus::Active,
+            verification: Verification::None,
+        };
+        let mut books = Self { shard, card, sequence: 0 };
+        books.apply(0, &Event::AccountFunded(funded));
+        books.apply(0, &Event::CardOpened(opened));
+        books
+    }
+
+    fn apply(&mut self, seconds: u64, event: &Event) {
+        self.sequence += 1;
+        let time = Timestamp::from_seconds(seconds);
+        self.shard.apply(Sequence(self.sequence), time, event).expect("it applies");
+        assert_eq!(self.shard.audit(), Ok(()));
+    }
+
+    /// Tells what is known at a time of a zone, which becomes the first.
+    fn tell(&mut self, name: &str, at: u64) -> Zone {
+        let (slot, zone) = (Slot::of_wallet(Self::WALLET), ZoneNumber::new(1).expect("a number"));
+        let table = zones::look_up(name, Timestamp::from_seconds(at)).expect("a zone");
+        for part in table.changes().chunks(ZoneChanges::MAX) {
+            let changes = ZoneChanges::new(part).expect("changes");
+            self.apply(at, &Event::ZoneSet(ZoneSet { slot, zone, name: table.name(), changes }));
+        }
+        Zone::Named(zone)
+    }
+
+    fn limit(&mut self, window: Window, at: u64) {
+        let limit = Limit { measure: Measure::Count, max: 9, window, filter: Filter::ALL };
+        let (slot, subject) = (Slot::of_wallet(Self::WALLET), Subject::Wallet(Self::WALLET));
+        let number = Number::new(1).expect("a number");
+        self.apply(at, &Event::LimitSet(LimitSet { slot, subject, number, limit: Some(limit) }));
+    }
+
+    /// The network approves a purchase.
+    fn uses(&mut self, at: u64) {
+        let advised = Advised {
+            slot: Slot::of_wallet(Self::WALLET),
+            card: CardIdentity::Known(self.card),
+            account: 0,
+            key: MessageKey {
+                network: NameId(1),
+                link: NameId(1),
+                stan: Stan(self.sequence as u32),
+                transmission: TransmissionTime::at(Timestamp::from_seconds(at)),
+                acquirer: InstitutionId(1),
+                rrn: Rrn::BLANK,
+                terminal: TerminalId::BLANK,
+                merchant: MerchantId::BLANK,
+                network_reference: 0,
+            },
+            class: MessageClass::Authorization,
+            increment: false,
+            repeat: false,
+            processing_code: ProcessingCode(0),
+            mcc: 5_411,
+            country: 840,
+            channel: Channel::Other,
+            amount: Money::new(100, dollars()),
+            billing: None,
+            approved: true,
+            reason: 0,
+            approval_code: None,
+            sets: Sequence(0),
+            action: ActionCode::Approved,
+            effect: Effect::Hold(100),
+            configuration: 1,
+            hold_until_s: u32::MAX,
+            decided_after_us: 0,
+        };
+        self.apply(at, &Event::Advised(advised));
+    }
+
+    /// How many are counted at a time, and when the window ends.
+    fn shown(&self, at: u64) -> (i64, u64) {
+        let views = self.shard.limits_of(Subject::Wallet(Self::WALLET), Timestamp::from_seconds(at));
+        let view = views.expect("the wallet")[0];
+        (view.used, view.ends_s.expect("a calendar window"))
+    }
+}
+
+fn dollars() -> Currency {
+    Currency::new(840).expect("a currency")
+}
+
+/// A time of UTC: year, month, day, hour.
+type Hour = (i32, u32, u32, u64);
+
+fn at((year, month, day, hour): Hour) -> u64 {
+    days_from_civil(year, month, day) as u64 * 86_400 + hour * 3_600
+}
+
+#[test]
+fn r18_calendar_windows_follow_the_clocks_of_their_zone() {
+    type Row = (&'static str, fn(Zone) -> Window, [Hour; 3]);
+    // A zone, a window, and when one begins, the next, and the one after that: hours of UTC.
+    let table: &[Row] = &[
+        // Clocks go forward (23 hours) and back (25), at two or three in the morning.
+        ("America/New_York", Window::Day, [(2027, 3, 13, 5), (2027, 3, 14, 5), (2027, 3, 15, 4)]),
+        ("America/New_York", Window::Day, [(2027, 11, 7, 4), (2027, 11, 8, 5), (2027, 11, 9, 5)]),
+        ("Europe/Berlin", Window::Day, [(2027, 3, 27, 23), (2027, 3, 28, 22), (2027, 3, 29, 22)]),
+        ("Europe/Berlin", Window::Day, [(2027, 10, 30, 22), (2027, 10, 31, 23), (2027, 11, 1, 23)]),
+        // At midnight itself: a day that begins at one, and one whose last hour comes twice.
+        ("Africa/Cairo", Window::Day, [(2027, 4, 28, 22), (2027, 4, 29, 22), (2027, 4, 30, 21)]),
+        ("Africa/Cairo", Window::Day, [(2027, 10, 27, 21), (2027, 10, 28, 22), (2027, 10, 29, 22)]),
+        // Weeks from Monday, with a change in the first and in the second.
+        ("Europe/Berlin", Window::Week, [(2027, 3, 21, 23), (2027, 3, 28, 22), (2027, 4, 4, 22)]),
+        ("America/New_York", Window::Week, [(2027, 11, 1, 4), (2027, 11, 8, 5), (2027, 11, 15, 5)]),
+        ("America/New_York", Window::Month, [(2027, 3, 1, 5), (2027, 4, 1, 4), (2027, 5, 1, 4)]),
+        // The end of a year, of two that differ in length, and of a February with 29 days.
+        ("Europe/Berlin", Window::Day, [(2027, 12, 30, 23), (2027, 12, 31, 23), (2028, 1, 1, 23)]),
+        ("Europe/Berlin", Window::Week, [(2027, 12, 26, 23), (2028, 1, 2, 23), (2028, 1, 9, 23)]),
+        ("Pacific/Auckland", Window::Year, [(2027, 12, 31, 11), (2028, 12, 31, 11), (2029, 12, 31, 11)]),
+        ("Pacific/Auckland", Window::Month, [(2028, 1, 31, 11), (2028, 2, 29, 11), (2028, 3, 31, 11)]),
+        ("America/New_York", Window::Day, [(2028, 2, 29, 5), (2028, 3, 1, 5), (2028, 3, 2, 5)]),
+        ("UTC", Window::Day, [(2028, 2, 28, 0), (2028, 2, 29, 0), (2028, 3, 1, 0)]),
+    ];
+    for (zone, window, begins) in table {
+        let [first, second, third] = begins.map(at);
+        let mut books = Books::new();
+        let told = at((2026, 11, 29, 0));
+        let window = window(books.tell(zone, told));
+        books.limit(window, told);
+        let case = format!("{zone} {window} {begins:?}");
+        // A use in the last second before, in the first and the last of each window: what is counted after each.
+        let uses = [(first - 1, 1, first), (first, 1, second), (second - 1, 2, second), (second, 1, third)];
+        for (time, used, ends) in uses.into_iter().chain([(third - 1, 2, third)]) {
+            books.uses(time);
+            assert_eq!(books.shown(time), (used, ends), "{case}: {time}");
+        }
+        assert_eq!(books.shown(third).0, 0, "{case}");
+    }
+}
+
+#[test]
+fn r18_a_zone_that_changes_its_rules_moves_no_count() {
+    let mut books = Books::new();
+    let told = at((2026, 11, 29, 0));
+    let zone = books.tell("Europe/Berlin", told);
+    books.limit(Window::Day(zone), told);
+    let noon = at((2027, 3, 27, 12));
+    books.uses(noon);
+    // On the last day before, it becomes known that clocks stay as they are.
+    let (slot, number) = (Slot::of_wallet(Books::WALLET), ZoneNumber::new(1).expect("a number"));
+    let name = books.shard.limits().zones_of(slot)[0].name();
+    let offset = UtcOffset::new(60).expect("an offset");
+    let changes = ZoneChanges::new(&[ZoneChange { from_s: noon as u32, offset }]).expect("a change");
+    books.apply(noon, &Event::ZoneSet(ZoneSet { slot, zone: number, name, changes }));
+    assert_eq!(books.shown(noon), (1, at((2027, 3, 27, 23))));
+    assert_eq!(books.shown(at((2027, 3, 27, 23))), (0, at((2027, 3, 28, 23))));
+    // What is told under the number of another zone, and a limit by a zone that was not told, do not fit.
+    let other = Event::ZoneSet(ZoneSet { slot, zone: number, name: Text::from_ascii(b"No/Where"), changes });
+    let limit = Limit {
+        measure: Measure::Count,
+        max: 1,
+        window: Window::Day(Zone::Named(ZoneNumber::new(2).expect("a number"))),
+        filter: Filter::ALL,
+    };
+    let (subject, number) = (Subject::Wallet(Books::WALLET), Number::new(2).expect("a number"));
+    let unknown = Event::LimitSet(LimitSet { slot, subject, number, limit: Some(limit) });
+    for event in [other, unknown] {
+        let applied = books.shard.apply(Sequence(99), Timestamp::from_seconds(noon), &event);
+        assert_eq!(applied.err(), Some(ApplyError::NoSuchZone), "{event:?}");
+    }
+}
+
+#[test]
+fn r18_a_limit_goes_by_a_zone_after_a_start_from_records_and_from_a_snapshot() {
+    for snapshot in [false, true] {
+        let (house, directory) = house();
+        let path = "/v1/wallets/1/limits";
+        let body = |zone: &str| format!("{{\"measure\":\"count\",\"max\":3,\"window\":\"day\",{zone}}}");
+        set(&house, &format!("{path}/1"), &body("\"time_zone\":\"pacific/auckland\""));
+        set(&house, &format!("{path}/2"), &body("\"time_zone\":\"America/New_York\""));
+        set(&house, &format!("{path}/3"), &body("\"utc_offset_minutes\":-300"));
+        let (status, answer) = house.verb("PUT", &format!("{path}/4"), &body("\"time_zone\":\"Here\""));
+        assert!(status == 400 && answer["error"].as_str().is_some_and(|words| words.contains("IANA")));
+        let mut peer = house.connect("iso87");
+        assert_eq!(outcome(&mut peer, &[(11, "000001")]), "00");
+        if snapshot {
+            assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+        }
+        // Acknowledged, so everything before it is on disk.
+        set(&house, &format!("{path}/5"), &body("\"time_zone\":\"America/New_York\""));
+        let shown = house.json(path);
+        let zone = |n: usize| shown["limits"][n]["limit"]["time_zone"].as_str();
+        assert_eq!([zone(0), zone(1), zone(2)], [Some("Pacific/Auckland"), Some("America/New_York"), None]);
+        let (then, copy) = as_if_killed(directory.path());
+        assert_eq!(then.json(path), shown, "snapshot: {snapshot}");
+        let mut peer = then.connect("iso87");
+        for (stan, expected) in [("000002", "00"), ("000003", "00"), ("000004", "65")] {
+            assert_eq!(outcome(&mut peer, &[(11, stan)]), expected);
+        }
+        let drained = then.drain();
+        let again = House::start(&config(&copy.path().join("data"), |_| {}), None).expect("a start");
         assert_eq!(again.daemon().face.last_hash.lock().0, drained.hash, "snapshot: {snapshot}");
     }
 }

@@ -61,7 +61,10 @@ use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
+use turnpike::domain::zone::Zone;
+use turnpike::domain::zone::ZoneTable;
 use turnpike::edge::snapshots;
+use turnpike::edge::zones;
 use turnpike::history::entry::Day;
 use turnpike::history::entry::Entry;
 use turnpike::history::index;
@@ -112,6 +115,12 @@ use turnpike::recovery::verify::verify;
 use zeroize::Zeroizing;
 
 const START_S: u64 = 1_795_523_696;
+
+/// Where the customers of calendar windows are.
+fn zone() -> ZoneTable {
+    zones::look_up("America/New_York", Timestamp::from_seconds(START_S)).expect("a zone")
+}
+
 const CAPACITY: Capacity = Capacity {
     wallets: 400,
     further_accounts: 400,
@@ -207,9 +216,18 @@ impl Traffic {
         let subject = if self.random.one_in(2) { Subject::Card(card) } else { Subject::Wallet(wallet) };
         let number = Number::new(1 + self.random.below(2) as u8).expect("a number");
         let dollars = Currency::new(840).expect("a currency");
-        let windows = [Window::Sliding(60), Window::Sliding(86_400), Window::Lifetime];
+        let windows =
+            [Window::Sliding(60), Window::Sliding(86_400), Window::Lifetime, Window::Day(Zone::default())];
+        if self.random.one_in(12) {
+            // A government leaves daylight saving, or returns to it.
+            let told = zone();
+            let first = told.changes().first().copied().into_iter().collect();
+            let without = ZoneTable::new(told.name(), first).expect("a zone");
+            let known = if self.random.one_in(2) { told } else { without };
+            pipeline.renew_zones(&|_| Some(known.clone()), self.now).expect("room");
+        }
         let done = match self.random.below(8) {
-            0 => pipeline.set_limit(subject, number, None, self.now),
+            0 => pipeline.set_limit(subject, number, None, None, self.now),
             1 => {
                 let status = if self.random.one_in(2) { CardStatus::Active } else { CardStatus::Frozen };
                 pipeline.set_card_status(card, status, self.now)
@@ -217,11 +235,13 @@ impl Traffic {
             2 => pipeline.set_control(subject, number, Some(Control::FIRST_MERCHANT), self.now),
             3 => pipeline.set_control(subject, number, Control::countries(Rule::Deny, &[840]), self.now),
             measure => {
-                let window = windows[self.random.below(3) as usize];
+                let window = windows[self.random.below(4) as usize];
                 let measure = if measure == 4 { Measure::Count } else { Measure::Amount(dollars) };
                 let max = self.random.below(20_000) as i64;
                 let limit = Limit { measure, max, window, filter: Filter::ALL };
-                pipeline.set_limit(subject, number, Some(limit), self.now)
+                let zone = zone();
+                let zone = window.zone().map(|_| &zone);
+                pipeline.set_limit(subject, number, Some(limit), zone, self.now)
             }
         };
         // What is not there cannot be removed.

@@ -32,6 +32,9 @@ use super::request::ProcessingCode;
 use super::time::Expiry;
 use super::usage::Channel;
 use super::usage::Usage;
+use super::zone::ZoneChanges;
+use super::zone::ZoneName;
+use super::zone::ZoneNumber;
 
 /// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -168,6 +171,20 @@ pub struct LimitSet {
     pub number: Number,
     /// What it is from now on; `None` when it was removed.
     pub limit: Option<Limit>,
+}
+
+/// From when on a time zone is how far from UTC, for the limits of a slot. What was known of it from the first of these
+/// changes on counts no more. A zone's first record gives it its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ZoneSet {
+    /// The slot.
+    pub slot: Slot,
+    /// The zone's number in the slot.
+    pub zone: ZoneNumber,
+    /// Its name.
+    pub name: ZoneName,
+    /// The changes.
+    pub changes: ZoneChanges,
 }
 
 /// A control was set or removed.
@@ -458,6 +475,8 @@ pub enum Event {
     FilePosted(FilePosted),
     /// A closed authorization came back.
     Recalled(Recalled),
+    /// A time zone was told.
+    ZoneSet(ZoneSet),
 }
 
 impl Event {
@@ -481,6 +500,7 @@ impl Event {
             Self::Cleared(event) => Some(event.slot),
             Self::FilePosted(event) => Some(event.slot),
             Self::Recalled(event) => Some(event.slot),
+            Self::ZoneSet(event) => Some(event.slot),
         }
     }
 }

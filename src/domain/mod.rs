@@ -20,3 +20,4 @@ pub mod seal;
 pub mod time;
 pub mod trace;
 pub mod usage;
+pub mod zone;

@@ -51,6 +51,7 @@ use crate::edge::metered::Meter;
 use crate::edge::metered::Metered;
 use crate::edge::page::Facts;
 use crate::edge::reserve::Watch;
+use crate::edge::room;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
 use crate::edge::snapshots;
@@ -61,6 +62,7 @@ use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
+use crate::edge::zones;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
 use crate::journal::segment;
@@ -191,7 +193,7 @@ impl Daemon {
         let rebuilt = rebuild(config, &disk, &keys, past.as_mut())?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
         let known_to = past.as_ref().map(|past| past.known_to().unwrap_or_default());
-        make_room(&disk, &keys, config, known_to)?;
+        room::make(&disk, &keys, config, known_to)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -274,7 +276,9 @@ impl Daemon {
             None if seeded.is_some_and(|seeded| !seeded.complete) => return Err(SeedError::Incomplete.into()),
             None => seeded,
         };
-        // 7. The sockets.
+        // 7. Time zones, of which more may be known than at the last start.
+        zones::renew(&surroundings.pipeline).await;
+        // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);
         for link in &config.links {
@@ -284,7 +288,7 @@ impl Daemon {
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
-        // 8. Snapshots, clearing, expiry, and ready.
+        // 9. Snapshots, clearing, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
         let past = Wanted::by(self.face.history.get().map(Keeper::past));
@@ -563,37 +567,4 @@ fn spawn_writer(
         result
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(StartError::Thread)
-}
-
-/// Recycles the segments that neither snapshots nor the history need, and sets room aside.
-fn make_room(
-    disk: &Disk,
-    keys: &Keys,
-    config: &Config,
-    known_to: Option<Sequence>,
-) -> Result<(), StorageError> {
-    if let Err(error) = snapshots::release(disk, keys, &snapshots::Settings::of(config), known_to) {
-        tracing::warn!("segments that snapshots cover were not recycled: {error}");
-    }
-    keep_reserve(disk, config);
-    make_spares(disk, config)
-}
-
-/// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.
-fn keep_reserve(disk: &Disk, config: &Config) {
-    let bytes = u64::from(config.journal.reserve_mib) << 20;
-    if let Err(error) = disk.reserve().fill(bytes) {
-        tracing::warn!(bytes, "the reserve for a full disk cannot be set aside: {error}");
-    }
-}
-
-/// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
-/// before anything is served, since writing zeros in bulk would hold up the journal's own syncs.
-fn make_spares(disk: &Disk, config: &Config) -> Result<(), StorageError> {
-    let (bytes, wanted) =
-        (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    while segment::spares(disk)? < wanted {
-        segment::make_spare(disk, bytes)?;
-    }
-    Ok(())
 }

@@ -21,7 +21,6 @@ use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
 use crate::domain::control::Control;
 use crate::domain::event::Sequence;
-use crate::domain::limit::Limit;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::edge::api;
@@ -30,6 +29,8 @@ use crate::edge::api::error;
 use crate::edge::api::wallet_id;
 use crate::edge::clock;
 use crate::edge::limit_json;
+use crate::edge::limit_json::Asked;
+use crate::edge::zones;
 use crate::ledger::view::CardView;
 use crate::pipeline::limits::name_of;
 use crate::pipeline::seeding::NotSet;
@@ -177,8 +178,9 @@ async fn set_limit(
     Path(place): Place,
     Json(body): Json<Value>,
 ) -> Response {
-    match limit_json::limit_of(body) {
-        Ok(limit) => put_limit(&face, &uri, &place, Some(limit)).await,
+    let now = clock::now().wall;
+    match limit_json::limit_of(body, &|name| zones::look_up(name, now)) {
+        Ok(asked) => put_limit(&face, &uri, &place, Some(asked)).await,
         Err(words) => error(StatusCode::BAD_REQUEST, words),
     }
 }
@@ -187,12 +189,14 @@ async fn remove_limit(State(face): State<Arc<Face>>, uri: Uri, Path(place): Plac
     put_limit(&face, &uri, &place, None).await
 }
 
-async fn put_limit(face: &Face, uri: &Uri, place: &(String, String), limit: Option<Limit>) -> Response {
+async fn put_limit(face: &Face, uri: &Uri, place: &(String, String), asked: Option<Asked>) -> Response {
     let (subject, number) = match place_of(uri, place) {
         Ok(found) => found,
         Err(response) => return *response,
     };
-    let set = face.pipeline.set_limit(subject, number, limit, clock::now());
+    let (limit, zone) =
+        (asked.as_ref().map(|asked| asked.limit), asked.as_ref().and_then(|asked| asked.zone.as_ref()));
+    let set = face.pipeline.set_limit(subject, number, limit, zone, clock::now());
     acknowledge(face, subject, number, limit.is_some(), set).await
 }
 

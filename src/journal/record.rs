@@ -89,11 +89,13 @@ pub enum Kind {
     FilePosted = 16,
     /// [`Event::Recalled`].
     Recalled = 17,
+    /// [`Event::ZoneSet`].
+    ZoneSet = 18,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -111,6 +113,7 @@ impl Kind {
         (Self::Cleared, "cleared"),
         (Self::FilePosted, "file-posted"),
         (Self::Recalled, "recalled"),
+        (Self::ZoneSet, "zone-set"),
     ];
 
     /// The kind of an event.
@@ -134,6 +137,7 @@ impl Kind {
             Event::Cleared(_) => Self::Cleared,
             Event::FilePosted(_) => Self::FilePosted,
             Event::Recalled(_) => Self::Recalled,
+            Event::ZoneSet(_) => Self::ZoneSet,
         }
     }
 
@@ -178,6 +182,7 @@ impl Kind {
             15 => Some(Self::Cleared),
             16 => Some(Self::FilePosted),
             17 => Some(Self::Recalled),
+            18 => Some(Self::ZoneSet),
             _ => None,
         }
     }
@@ -264,6 +269,7 @@ pub fn encode(
         Event::Cleared(event) => cleared::put_cleared(event, time, out),
         Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
         Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
+        Event::ZoneSet(set) => limits::put_zone_set(set, time, out),
     }
 }
 
@@ -324,6 +330,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
         Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
+        Kind::ZoneSet => Event::ZoneSet(limits::take_zone_set(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -45,6 +45,9 @@ pub enum ApplyError {
     /// The reversal names an authorization that is not there or not open.
     #[error("it reverses an authorization that is not open")]
     NoSuchAuthorization,
+    /// The event names a time zone that was not told, or tells one under another's number.
+    #[error("it names a time zone that is not the one of its number")]
+    NoSuchZone,
     /// Something is opened a second time.
     #[error("it opens what is open already")]
     AlreadyOpen,
@@ -109,6 +112,7 @@ impl Shard {
             Event::Cleared(cleared) => self.cleared(sequence, time, cleared)?,
             Event::FilePosted(posted) => self.file_posted(time, posted),
             Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
+            Event::ZoneSet(set) => self.limits.zones.set(set)?,
         }
         if let Some(slot) = event.slot() {
             self.drop_overdue(slot, time);

@@ -167,7 +167,7 @@ impl Limits {
             for (at, counter) in self.counters_at(subject) {
                 let counted = counter.number.is_some_and(|number| by & number.bit() != 0);
                 if counted && counter.since <= entry.record {
-                    let index = counter.limit.window.index(entry.at_s.into());
+                    let index = self.zones.index(subject, counter.limit.window, entry.at_s.into());
                     *implied.entry((at, index)).or_default() += amounts_to(counter, entry);
                 }
             }
@@ -182,6 +182,13 @@ impl Limits {
                 let (subject, number) = (counter.subject, number.at() + 1);
                 Err(format!("limit {number} of {subject:?} {what} {used}, its authorizations {least}"))
             };
+            if !self.zones.has(counter.subject, counter.limit.window) {
+                return Err(format!(
+                    "limit {} of {:?} goes by a zone that is not known",
+                    number.get(),
+                    counter.subject
+                ));
+            }
             let of = |index: u32| implied.get(&(at, index)).copied().unwrap_or(0);
             let Window::Sliding(_) = counter.limit.window else {
                 let least = of(counter.window);

@@ -12,6 +12,7 @@
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
+//!     with the bit after it: time zones, see `zones`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
@@ -52,6 +53,8 @@ const EARLY_BYTES: usize = 64 * 1024;
 
 /// Marks the number of currencies where slots know of suspense and clearing files.
 pub(super) const FILED: u16 = 1 << 15;
+/// Marks the number of currencies where slots know of time zones.
+pub(super) const ZONED: u16 = 1 << 14;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
@@ -119,7 +122,11 @@ impl Shard {
             Event::Expired(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Cleared(event) => self.wallet_by_card(event.card),
             Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
-            Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) | Event::FilePosted(_) => None,
+            Event::Configured(_)
+            | Event::Seeded(_)
+            | Event::Noted(_)
+            | Event::FilePosted(_)
+            | Event::ZoneSet(_) => None,
         };
         if let Some(wallet) = wallet {
             self.preserve(wallet);
@@ -144,7 +151,8 @@ impl Shard {
     fn put_shard(&self, out: &mut Vec<u8>) {
         put(out, (self.slots.len() as u16).to_le_bytes());
         let filed = if self.filed.is_empty() { 0 } else { FILED };
-        put(out, (self.totals.len() as u16 | filed).to_le_bytes());
+        let zoned = if self.limits.zones.is_empty() { 0 } else { ZONED };
+        put(out, (self.totals.len() as u16 | filed | zoned).to_le_bytes());
         for totals in &self.totals {
             put(out, totals.currency.numeric().to_le_bytes());
             for amount in [totals.wallets, totals.funding, totals.settlement, totals.held] {
@@ -159,8 +167,12 @@ impl Shard {
             for answer in self.answers.of_slot(index) {
                 put_answer(&answer, out);
             }
+            let number = Slot::wrapping(u64::from(self.first_slot) + index as u64);
             if filed != 0 {
-                self.put_filed(Slot::wrapping(u64::from(self.first_slot) + index as u64), out);
+                self.put_filed(number, out);
+            }
+            if zoned != 0 {
+                self.limits.zones.put(number, out);
             }
         }
     }

@@ -172,6 +172,9 @@ impl Shard {
         event: &LimitSet,
     ) -> Result<(), ApplyError> {
         let wallet = self.wallet_of_subject(event.subject).ok_or(ApplyError::NoSuchAccount)?;
+        if event.limit.is_some_and(|limit| !self.limits.zones.has(event.subject, limit.window)) {
+            return Err(ApplyError::NoSuchZone);
+        }
         self.limits.set_limit(sequence, time, event.subject, event.number, event.limit)?;
         self.mark_limited(wallet);
         Ok(())

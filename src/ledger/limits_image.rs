@@ -1,7 +1,7 @@
 //! Limits, controls and what was counted, as bytes: for images of wallets, and for the state hash.
 //!
 //! ```text
-//! of a wallet  limits u16, controls u16, counted u32
+//! of a wallet  limits u32, controls u32, counted u32
 //!   limit      subject u8 u64, number u8, since u64, measure u16, max i64, window u8 u32, channels u8, kinds u8,
 //!              country u16, currency u16, merchant u64, 8 ranges u16 u16, used i64, window's number u32
 //!              and of a sliding window: newest part u32, 61 parts i64
@@ -46,8 +46,8 @@ impl Shard {
     /// Appends what a wallet and its cards have of limits.
     pub(super) fn put_limits(&self, wallet: u32, out: &mut Vec<u8>) {
         let heading = out.len();
-        put(out, [0; 8]);
-        let (mut limits, mut controls, mut counted) = (0_u16, 0_u16, 0_u32);
+        put(out, [0; 12]);
+        let (mut limits, mut controls, mut counted) = (0_u32, 0_u32, 0_u32);
         let cards = || self.cards_of(wallet);
         let subjects = || {
             let of_wallet = Subject::Wallet(self.wallets.at(wallet).id);
@@ -69,14 +69,14 @@ impl Shard {
                 }
             }
         }
-        out[heading..heading + 2].copy_from_slice(&limits.to_le_bytes());
-        out[heading + 2..heading + 4].copy_from_slice(&controls.to_le_bytes());
-        out[heading + 4..heading + 8].copy_from_slice(&counted.to_le_bytes());
+        for (n, count) in [limits, controls, counted].into_iter().enumerate() {
+            out[heading + 4 * n..heading + 4 * (n + 1)].copy_from_slice(&count.to_le_bytes());
+        }
     }
 
     /// Reads what a wallet has of limits, once its cards are there.
     pub(super) fn take_limits(&mut self, take: &mut Take<'_>, wallet: u32) -> Result<(), ImageError> {
-        let (limits, controls, counted) = (take.u16()?, take.u16()?, take.u32()?);
+        let (limits, controls, counted) = (take.u32()?, take.u32()?, take.u32()?);
         for _ in 0..limits {
             let (counter, parts) = take_counter(take)?;
             self.limits.insert_counter(counter, parts).map_err(|_| ImageError::Full("limits"))?;
@@ -94,7 +94,7 @@ impl Shard {
 
 /// Counts what a wallet has of limits, to make room for it.
 pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<(), ImageError> {
-    let (limits, controls, counted) = (take.u16()?, take.u16()?, take.u32()?);
+    let (limits, controls, counted) = (take.u32()?, take.u32()?, take.u32()?);
     for _ in 0..limits {
         take_counter(take)?;
     }
@@ -104,7 +104,7 @@ pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<
     for _ in 0..counted {
         take_counted(take)?;
     }
-    needs.limits += usize::from(limits.max(controls));
+    needs.limits += limits.max(controls) as usize;
     needs.counted += counted as usize;
     Ok(())
 }
@@ -112,6 +112,7 @@ pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<
 impl Limits {
     /// Adds everything to the state hash.
     pub(super) fn hash_into(&self, hash: &mut StateHash) {
+        self.zones.hash_into(hash);
         let mut bytes = Vec::new();
         let mut add = |kind, put: &dyn Fn(&mut Vec<u8>)| {
             bytes.clear();

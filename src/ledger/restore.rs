@@ -26,6 +26,7 @@ use super::directory::Location;
 use super::directory::PanHash;
 use super::image::FILED;
 use super::image::LIMITED;
+use super::image::ZONED;
 use super::limits_image::count_limits;
 use super::room::Needs;
 use super::shard::Account;
@@ -78,7 +79,8 @@ impl Restoring {
     pub fn shard_part(&mut self, image: &[u8], cut: Sequence) -> Result<Vec<Slot>, ImageError> {
         let mut take = Take { rest: image, of: "shard" };
         let (slots, currencies) = (take.u16()?, take.u16()?);
-        let (currencies, filed) = (currencies & !FILED, currencies & FILED != 0);
+        let (filed, zoned) = (currencies & FILED != 0, currencies & ZONED != 0);
+        let currencies = currencies & !FILED & !ZONED;
         let mut noted = Vec::new();
         for _ in 0..currencies {
             let currency = take.currency()?;
@@ -99,6 +101,9 @@ impl Restoring {
             take_slot(&mut take, shard, slot)?;
             if filed {
                 shard.take_filed(&mut take, slot)?;
+            }
+            if zoned {
+                shard.limits.zones.take(&mut take, slot)?;
             }
             found.push(slot);
         }

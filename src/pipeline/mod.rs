@@ -23,3 +23,4 @@ pub mod tally;
 pub mod unknown;
 pub mod views;
 pub mod writer;
+pub mod zones;

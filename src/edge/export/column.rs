@@ -136,6 +136,12 @@ columns! {
     Expired = "expired";
     /// The record of the closed authorization that came back from the history.
     Recalled = "recalled";
+    /// A time zone's number in its slot, as limits name it.
+    Zone = "zone";
+    /// Its name.
+    ZoneName = "zone_name";
+    /// From when on it is how far from UTC.
+    ZoneChanges = "zone_changes";
     /// What became of a clearing record.
     Outcome = "outcome";
     /// What a clearing record is for.

@@ -24,6 +24,7 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
+use crate::domain::event::ZoneSet;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::money::Money;
@@ -37,6 +38,7 @@ use crate::domain::request::ProcessingCode;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::domain::usage::Channel;
+use crate::domain::zone::ZoneChange;
 use crate::edge::export::column::Cell;
 use crate::edge::export::column::Column;
 
@@ -75,6 +77,7 @@ impl Row {
             Event::Cleared(event) => row.cleared(event),
             Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
+            Event::ZoneSet(event) => row.zone_set(event),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
         }
         row
@@ -212,6 +215,17 @@ impl Row {
         if let Some(limit) = event.limit {
             self.text(Column::Limit, limit.to_string());
         }
+    }
+
+    fn zone_set(&mut self, event: &ZoneSet) {
+        self.number(Column::Zone, event.zone.get());
+        self.text(Column::ZoneName, event.name.to_string());
+        let from = |change: &ZoneChange| {
+            let time = rfc_3339(Timestamp::from_seconds(change.from_s.into()));
+            format!("{time} utc{:+}", change.offset.minutes())
+        };
+        let changes: Vec<String> = event.changes.as_slice().iter().map(from).collect();
+        self.text(Column::ZoneChanges, changes.join(", "));
     }
 
     fn control_set(&mut self, event: &ControlSet) {

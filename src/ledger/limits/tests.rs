@@ -1,14 +1,22 @@
 //! Limits against a model that keeps every use and adds up anew.
 
 use super::*;
+use crate::domain::control::Aspect;
 use crate::domain::control::Rule;
+use crate::domain::event::ZoneSet;
 use crate::domain::limit::Filter;
-use crate::domain::limit::UtcOffset;
+use crate::domain::limit::Measure;
 use crate::domain::request::TransactionKind;
 use crate::domain::usage::Channel;
 use crate::domain::usage::Channels;
 use crate::domain::usage::Kinds;
 use crate::domain::usage::MccRange;
+use crate::domain::zone::UtcOffset;
+use crate::domain::zone::Zone;
+use crate::domain::zone::ZoneChange;
+use crate::domain::zone::ZoneChanges;
+use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneTable;
 
 /// Numbers that look random and are the same every time (SplitMix64).
 struct Chance(u64);
@@ -48,6 +56,8 @@ struct Model {
     limits: Vec<(Subject, u8, u64, Limit)>,
     controls: Vec<(Subject, u8, Control, u64)>,
     pieces: Vec<Piece>,
+    /// The zones of every slot.
+    zones: Vec<ZoneTable>,
 }
 
 impl Model {
@@ -62,11 +72,11 @@ impl Model {
 
     /// What counts now, by walking everything.
     fn used(&self, (subject, _, since, limit): &(Subject, u8, u64, Limit), now: u64) -> i64 {
-        let index = limit.window.index(now);
+        let index = limit.window.index(now, &self.zones);
         let mut used = 0;
         for piece in self.pieces.iter().filter(|piece| piece.record > *since) {
             let owned = piece.owners.subjects().contains(subject);
-            let of = limit.window.index(piece.at);
+            let of = limit.window.index(piece.at, &self.zones);
             let counts = match limit.window {
                 Window::Transaction => false,
                 Window::Sliding(_) => index - of <= 60,
@@ -146,7 +156,9 @@ fn filter(chance: &mut Chance) -> Filter {
 }
 
 fn limit(chance: &mut Chance) -> Limit {
-    let offset = UtcOffset::new(chance.one_of(&[0, -300, 345])).expect("an offset");
+    let fixed = |minutes| Zone::Fixed(UtcOffset::new(minutes).expect("an offset"));
+    let named = |number| Zone::Named(ZoneNumber::new(number).expect("a number"));
+    let offset = chance.one_of(&[fixed(0), fixed(-300), fixed(345), named(1), named(2), named(2)]);
     let sliding = |seconds| Window::sliding(seconds).expect("a window");
     let window = chance.one_of(&[
         Window::Transaction,
@@ -211,14 +223,55 @@ struct History {
     now: u64,
 }
 
+/// Changes of a zone from a time on, some months apart, at any minute of the day.
+fn changes(chance: &mut Chance, from_s: u64) -> Vec<ZoneChange> {
+    let mut at = from_s;
+    let list = (0..1 + chance.below(40)).map(|_| {
+        let offset = UtcOffset::new(chance.one_of(&[-300, -240, 345, 60, 120, -150])).expect("an offset");
+        let change = ZoneChange { from_s: at as u32, offset };
+        at += 60 * (1 + chance.below(300_000));
+        change
+    });
+    list.collect()
+}
+
 impl History {
     fn new(seed: u64) -> Self {
-        Self {
+        let mut history = Self {
             chance: Chance(seed),
             limits: Limits::with_capacity(24, 400, seed),
             model: Model::default(),
             record: 1,
             now: 1_790_000_000 + seed % 10_000_000,
+        };
+        history.tell(1, 0);
+        history.tell(2, 1_700_000_000);
+        history
+    }
+
+    /// Tells every slot of a zone, from a time on.
+    fn tell(&mut self, number: u16, from_s: u64) {
+        let list = changes(&mut self.chance, from_s);
+        let at = usize::from(number) - 1;
+        let name = ZoneName::from_ascii(format!("Zone/{number}").as_bytes());
+        match self.model.zones.get(at) {
+            None => self.model.zones.push(ZoneTable::new(name, list.clone()).expect("a zone")),
+            Some(known) => {
+                let before = known.changes().iter().filter(|change| change.from_s < list[0].from_s);
+                let all = before.chain(&list).copied().collect();
+                self.model.zones[at] = ZoneTable::new(name, all).expect("a zone");
+            }
+        }
+        let cards = (1..=CARDS).map(|card| Subject::Card(CardRef(card)).slot());
+        let wallets = [1, 2].map(|wallet| Subject::Wallet(WalletId(wallet)).slot());
+        let slots: std::collections::BTreeSet<_> = cards.chain(wallets).collect();
+        let zone = ZoneNumber::new(number).expect("a number");
+        for slot in slots {
+            for part in list.chunks(ZoneChanges::MAX) {
+                let changes = ZoneChanges::new(part).expect("changes");
+                self.limits.zones.set(&ZoneSet { slot, zone, name, changes }).expect("a zone");
+            }
+            assert_eq!(self.limits.zones_of(slot), self.model.zones);
         }
     }
 
@@ -229,6 +282,11 @@ impl History {
     fn step(&mut self) {
         self.record += 1;
         self.now += pause(&mut self.chance);
+        if self.chance.below(60) == 0 {
+            // What a government has changed counts from now on.
+            let number = 1 + self.chance.below(2) as u16;
+            return self.tell(number, self.now);
+        }
         match self.chance.below(12) {
             0 | 1 => self.set_limit(),
             2 => self.set_control(),
@@ -393,19 +451,19 @@ fn r18_a_sliding_window_is_exact_to_a_sixtieth_of_its_length() {
         let window = Window::sliding(length).expect("a window");
         let (length, part) = (u64::from(length), u64::from(length) / 60);
         let mut now = 1_790_000_000;
-        let mut sliding = Sliding::new(window.index(now));
+        let mut sliding = Sliding::new(window.index(now, &[]));
         let mut added: Vec<(u64, i64)> = Vec::new();
         for _ in 0..3_000 {
             now += chance.below(length / 20 + 2);
             let amount = chance.below(1_000) as i64;
-            sliding.add(window.index(now), amount);
+            sliding.add(window.index(now, &[]), amount);
             added.push((now, amount));
             let later = now + chance.below(length + part * 3);
             let within = |longest: u64| {
                 let recent = added.iter().filter(|(at, _)| later - at < longest);
                 recent.map(|(_, amount)| amount).sum::<i64>()
             };
-            let used = sliding.used(window.index(later));
+            let used = sliding.used(window.index(later, &[]));
             assert!(within(length) <= used, "no window of this length holds more than is counted");
             assert!(used <= within(length + part), "what is counted is let go of a sixtieth late at most");
         }
@@ -427,7 +485,7 @@ fn of_day(max: i64, window: Window) -> Limit {
 /// A limit of 100.00 a day on the card, and what is left of it after some events.
 #[test]
 fn r18_what_is_given_back_goes_to_where_it_was_counted() {
-    let day = Window::Day(UtcOffset::default());
+    let day = Window::Day(Zone::default());
     let (first, number) = (1_790_000_000 - 1_790_000_000 % 86_400, Number::new(1).expect("a number"));
     let at = |day: u64, second: u64| Timestamp::from_seconds(first + day * 86_400 + second);
     let subject = Subject::Card(OWNERS.card);
