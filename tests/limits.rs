@@ -7,6 +7,7 @@
 mod harness;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use harness::House;
 use harness::LINKS;
@@ -16,10 +17,13 @@ use harness::Peer;
 use harness::SEED;
 use harness::Values;
 use harness::as_if_killed;
+use harness::as_if_killed_with;
 use harness::config;
 use harness::seed;
 use harness::with;
 use serde_json::Value as Json;
+use turnpike::config::Config;
+use turnpike::config::products::ProductSettings;
 use turnpike::dialect::Dialect;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardIdentity;
@@ -54,6 +58,8 @@ use turnpike::domain::party::Slot;
 use turnpike::domain::party::TerminalId;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::product::PanRange;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::ProcessingCode;
@@ -588,6 +594,245 @@ fn r18_a_limit_goes_by_a_zone_after_a_start_from_records_and_from_a_snapshot() {
         let again = House::start(&config(&copy.path().join("data"), |_| {}), None).expect("a start");
         assert_eq!(again.daemon().face.last_hash.lock().0, drained.hash, "snapshot: {snapshot}");
     }
+}
+
+/// The usual house with two products: the cards of wallet 1 are of gold.
+fn with_products(shards: u16) -> (House, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let lines = format!("{SEED}1,840,100000,0,{SECOND},3012,201,active\n");
+    let house = House::start(&products(directory.path(), shards), Some(&seed(&lines))).expect("a start");
+    (house, directory)
+}
+
+fn products(data: &Path, shards: u16) -> Config {
+    config(data, |config| set_products(config, shards))
+}
+
+fn set_products(config: &mut Config, shards: u16) {
+    config.daemon.shards = shards;
+    let product = |name: &str, number, ranges: &[&str]| ProductSettings {
+        name: name.to_owned(),
+        number: ProductNumber::new(number).expect("a number"),
+        ranges: ranges.iter().map(|text| PanRange::of_text(text).expect("a range")).collect(),
+    };
+    config.products = vec![product("gold", 1, &["4111"]), product("platinum", 2, &["422222"])];
+}
+
+/// What counts against the limits of a card's product, by number.
+fn used_of_product(house: &House, card: u64) -> BTreeMap<u64, i64> {
+    let list = house.json(&format!("/v1/cards/{card}/limits"));
+    let limits = list["product_limits"].as_array().expect("a list").iter();
+    let of = |limit: &Json| Some((limit["number"].as_u64()?, limit["used"].as_i64()?));
+    limits.map(|limit| of(limit).expect("numbers")).collect()
+}
+
+#[test]
+fn r18_each_card_or_each_wallet_of_a_product_is_held_to_its_limits() {
+    for_each_link(|_, link, _| {
+        let (house, _directory) = with_products(16);
+        let peer = &mut house.connect(link);
+        let (first, second) = (card_of(&house, 1, "1111"), card_of(&house, 1, "1129"));
+        assert_eq!(house.json(&format!("/v1/cards/{first}"))["product"], "gold");
+        assert_eq!(house.json("/v1/products")["products"][1]["ranges"][0], "422222");
+        let gold = "/v1/products/gold/limits";
+        set(&house, &format!("{gold}/1"), r#"{"measure":"count","max":2,"window":"day"}"#);
+        let each = r#"{"measure":"amount","currency":"840","max":17000,"window":"month","time_zone":"America/New_York","per":"wallet"}"#;
+        set(&house, &format!("{gold}/2"), each);
+        assert_eq!(house.json(gold)["limits"][1]["limit"]["per"], "wallet");
+        assert_eq!(house.json(gold)["limits"][1]["limit"]["time_zone"], "America/New_York");
+        // Each card by itself, and both together by their wallet.
+        for (stan, pan, expected) in [
+            ("000001", PAN, "00"),
+            ("000002", PAN, "00"),
+            ("000003", PAN, "65"),
+            ("000004", SECOND, "00"),
+            ("000005", SECOND, "61"),
+            // Another product, and one without a product, do not notice.
+            ("000006", "4222222222222220", "00"),
+        ] {
+            assert_eq!(outcome(peer, &[(11, stan), (2, pan)]), expected, "{link}: {stan}");
+        }
+        assert_eq!(used_of_product(&house, first), BTreeMap::from([(1, 2), (2, 15_000)]));
+        assert_eq!(used_of_product(&house, second), BTreeMap::from([(1, 1), (2, 15_000)]));
+        // What is reversed goes back to both.
+        reverse(peer, "000001", &[]);
+        assert_eq!(used_of_product(&house, first), BTreeMap::from([(1, 1), (2, 10_000)]));
+        // A limit of the card's own is beside them: the strictest wins, whichever it is.
+        let own = format!("/v1/cards/{second}/limits/1");
+        set(&house, &own, r#"{"measure":"amount","currency":"840","max":1000,"window":"transaction"}"#);
+        assert_eq!(outcome(peer, &[(11, "000007"), (2, SECOND), (4, "000000001001")]), "61");
+        set(&house, &own, r#"{"measure":"amount","currency":"840","max":900000,"window":"transaction"}"#);
+        assert_eq!(outcome(peer, &[(11, "000008"), (2, SECOND), (4, "000000007001")]), "61");
+        // Another maximum goes on from what was counted; another window begins anew; without it all may pass.
+        set(&house, &format!("{gold}/1"), r#"{"measure":"count","max":1,"window":"day"}"#);
+        assert_eq!(outcome(peer, &[(11, "000009")]), "65");
+        set(&house, &format!("{gold}/1"), r#"{"measure":"count","max":1,"window":"week"}"#);
+        assert_eq!(outcome(peer, &[(11, "000010")]), "00");
+        assert_eq!(used_of_product(&house, first), BTreeMap::from([(1, 1), (2, 15_000)]));
+        // What was counted by the one before is not given back by the one that took its place.
+        reverse(peer, "000002", &[]);
+        assert_eq!(used_of_product(&house, first), BTreeMap::from([(1, 1), (2, 10_000)]));
+        for number in [1, 2] {
+            assert_eq!(house.verb("DELETE", &format!("{gold}/{number}"), "").0, 200);
+            assert_eq!(house.verb("DELETE", &format!("{gold}/{number}"), "").0, 404);
+        }
+        for stan in ["000011", "000012", "000013"] {
+            assert_eq!(outcome(peer, &[(11, stan)]), "00");
+        }
+        assert_eq!(house.metric("turnpike_ledger_limits"), 1, "what is removed takes no room");
+    });
+}
+
+#[test]
+fn a_control_of_a_product_is_for_all_its_cards() {
+    let (house, _directory) = with_products(16);
+    let mut peer = house.connect("visa");
+    let control = "/v1/products/gold/controls/3";
+    set(&house, control, r#"{"rule":"deny","mcc":["gambling"]}"#);
+    for (stan, pan, expected) in
+        [("000001", PAN, "57"), ("000002", SECOND, "57"), ("000003", "4222222222222220", "00")]
+    {
+        assert_eq!(outcome(&mut peer, &[(11, stan), (2, pan), (18, "7995")]), expected, "{stan}");
+    }
+    assert_eq!(outcome(&mut peer, &[(11, "000004")]), "00");
+    assert_eq!(house.json("/v1/products/gold/controls")["controls"][0]["control"]["mcc"][0], "7800-7802");
+    assert_eq!(house.verb("DELETE", control, "").0, 200);
+    assert_eq!(outcome(&mut peer, &[(11, "000005"), (18, "7995")]), "00");
+    let refused = [
+        ("PUT", "/v1/products/gold/controls/1", r#"{"rule":"lock"}"#, 400, "a product has none"),
+        (
+            "PUT",
+            "/v1/products/silver/controls/1",
+            r#"{"rule":"deny","mcc":["cash"]}"#,
+            404,
+            "no such product",
+        ),
+        (
+            "PUT",
+            "/v1/products/gold/limits/17",
+            r#"{"measure":"count","max":1,"window":"day"}"#,
+            400,
+            "1 to 16",
+        ),
+        (
+            "PUT",
+            "/v1/products/gold/limits/1",
+            r#"{"measure":"count","max":1,"window":"day","per":"pan"}"#,
+            400,
+            "`per`",
+        ),
+        ("DELETE", "/v1/products/gold/limits/1", "", 404, "no such limit"),
+        ("DELETE", "/v1/products/gold/controls/1", "", 404, "no such control"),
+        ("GET", "/v1/products/silver/limits", "", 404, "no such product"),
+    ];
+    for (method, path, body, status, words) in refused {
+        let (got, answer) = house.verb(method, path, body);
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(got == status && error.contains(words), "{method} {path}: {got} {error}");
+    }
+}
+
+#[test]
+fn r18_limits_of_products_are_the_same_after_a_start_from_records_and_from_a_snapshot() {
+    for snapshot in [false, true] {
+        let (house, directory) = with_products(16);
+        let (gold, first) = ("/v1/products/gold/limits", card_of(&house, 1, "1111"));
+        set(
+            &house,
+            &format!("{gold}/1"),
+            r#"{"measure":"count","max":3,"window":"sliding","seconds":604800}"#,
+        );
+        let each = r#"{"measure":"amount","currency":"840","max":20000,"window":"day","time_zone":"Asia/Tokyo","per":"wallet"}"#;
+        set(&house, &format!("{gold}/16"), each);
+        let mut peer = house.connect("iso87");
+        for (stan, pan) in [("000001", PAN), ("000002", SECOND)] {
+            assert_eq!(outcome(&mut peer, &[(11, stan), (2, pan)]), "00");
+        }
+        if snapshot {
+            assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+        }
+        reverse(&mut peer, "000002", &[(2, SECOND)]);
+        let shown = house.json(&format!("/v1/cards/{first}/limits"));
+        assert_eq!(used_of_product(&house, first), BTreeMap::from([(1, 1), (16, 5_000)]));
+        // Over another number of shards.
+        let (then, copy) = as_if_killed_with(directory.path(), |config| set_products(config, 4));
+        let data = copy.path().join("data");
+        let mut other = products(&data, 4);
+        other.products[1].ranges.push(PanRange::of_text("411111111111").expect("a range"));
+        assert_eq!(then.json(&format!("/v1/cards/{first}/limits")), shown, "snapshot: {snapshot}");
+        assert_eq!(then.json(gold), house.json(gold));
+        let mut peer = then.connect("iso87");
+        for (stan, expected) in [("000003", "00"), ("000004", "00"), ("000005", "65")] {
+            assert_eq!(outcome(&mut peer, &[(11, stan)]), expected, "snapshot: {snapshot}");
+        }
+        reverse(&mut peer, "000001", &[]);
+        assert_eq!(used_of_product(&then, first), BTreeMap::from([(1, 2), (16, 10_000)]));
+        let drained = then.drain();
+        let again = House::start(&other, None).expect("a start");
+        assert_eq!(again.daemon().face.last_hash.lock().0, drained.hash, "snapshot: {snapshot}");
+        // Both cards begin with that number: they left what was counted of them behind.
+        assert_eq!(again.json(&format!("/v1/cards/{first}"))["product"], "platinum");
+        assert_eq!(used_of_product(&again, first), BTreeMap::new());
+        drop(again.drain());
+        let back = House::start(&products(&data, 16), None).expect("a start");
+        assert_eq!(used_of_product(&back, first), BTreeMap::from([(1, 0), (16, 10_000)]));
+    }
+}
+
+#[test]
+fn r18_what_a_crash_has_left_half_set_is_set_everywhere_by_the_next_start() {
+    let (house, directory) = with_products(1);
+    let limit = Limit { measure: Measure::Count, max: 1, window: Window::Lifetime, filter: Filter::ALL };
+    let subject = Subject::EachCard(ProductNumber::new(1).expect("a number"));
+    let (slot, number) = (Slot::new(0).expect("a slot"), Number::new(5).expect("a number"));
+    let event = Event::LimitSet(LimitSet { slot, subject, number, limit: Some(limit) });
+    let now = turnpike::edge::clock::now();
+    house.daemon().face.pipeline.commit_to_all(&event, now).expect("room");
+    let mut peer = house.connect("visa");
+    for stan in ["000001", "000002"] {
+        assert_eq!(outcome(&mut peer, &[(11, stan)]), "00", "its slot does not know of it");
+    }
+    // Acknowledged, so what came before it is on disk.
+    set(&house, "/v1/wallets/2/limits/1", r#"{"measure":"count","max":9,"window":"day"}"#);
+    let (then, _copy) = as_if_killed_with(directory.path(), |config| set_products(config, 1));
+    let mut peer = then.connect("visa");
+    for (stan, expected) in [("000003", "00"), ("000004", "65")] {
+        assert_eq!(outcome(&mut peer, &[(11, stan)]), expected);
+    }
+}
+
+#[test]
+fn r18_counters_of_a_product_take_room_only_once_a_card_is_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let small = {
+        let mut small = products(directory.path(), 1);
+        (small.ledger.limits_max, small.ledger.counted_max) = (1, 30);
+        small
+    };
+    let lines = format!("{SEED}1,840,100000,0,{SECOND},3012,201,active\n");
+    let house = House::start(&small, Some(&seed(&lines))).expect("a start");
+    let gold = "/v1/products/gold/limits/1";
+    set(&house, gold, r#"{"measure":"count","max":10,"window":"day"}"#);
+    assert_eq!(house.metric("turnpike_ledger_limits"), 0);
+    let mut peer = house.connect("visa");
+    for (stan, pan, expected) in [("000001", PAN, "00"), ("000002", PAN, "00"), ("000003", SECOND, "96")] {
+        assert_eq!(outcome(&mut peer, &[(11, stan), (2, pan), (4, "000000000100")]), expected);
+    }
+    assert_eq!(house.metric("turnpike_ledger_limits"), 1);
+    // Another limit makes the counters of the one before stale, and their places are free.
+    set(&house, gold, r#"{"measure":"count","max":10,"window":"week"}"#);
+    for (stan, pan, expected) in [("000004", SECOND, "00"), ("000005", PAN, "96")] {
+        assert_eq!(outcome(&mut peer, &[(11, stan), (2, pan), (4, "000000000100")]), expected);
+    }
+    // A reversal is taken, whoever has the place.
+    reverse(&mut peer, "000001", &[(4, "000000000100")]);
+    set(&house, "/v1/wallets/1/controls/1", r#"{"rule":"deny","mcc":["cash"]}"#);
+    // In a replay too.
+    let (then, _copy) = as_if_killed_with(directory.path(), |config| {
+        set_products(config, 1);
+        (config.ledger.limits_max, config.ledger.counted_max) = (1, 30);
+    });
+    assert_eq!(used_of_product(&then, card_of(&then, 1, "1129")), BTreeMap::from([(1, 1)]));
 }
 
 #[test]

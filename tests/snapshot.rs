@@ -46,6 +46,7 @@ use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::Finality;
 use turnpike::domain::request::Legs;
@@ -101,6 +102,7 @@ use turnpike::pipeline::past;
 use turnpike::pipeline::past::Past;
 use turnpike::pipeline::past::Standing;
 use turnpike::pipeline::past::Unknown;
+use turnpike::pipeline::products::Assigning;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::NotSet;
@@ -126,7 +128,7 @@ const CAPACITY: Capacity = Capacity {
     further_accounts: 400,
     cards: 800,
     authorizations: 6_000,
-    limits: 64,
+    limits: 6_000,
     counted: 4_000,
 };
 /// Narrow, so that closed authorizations and answers are let go of while a copy is made.
@@ -226,6 +228,10 @@ impl Traffic {
             let known = if self.random.one_in(2) { told } else { without };
             pipeline.renew_zones(&|_| Some(known.clone()), self.now).expect("room");
         }
+        // Each writes a record for every slot.
+        if self.random.one_in(40) {
+            return self.rule(pipeline);
+        }
         let done = match self.random.below(8) {
             0 => pipeline.set_limit(subject, number, None, None, self.now),
             1 => {
@@ -246,6 +252,34 @@ impl Traffic {
         };
         // What is not there cannot be removed.
         assert!(matches!(done, Ok(_) | Err(NotSet::NotThere(_))), "{done:?}");
+    }
+
+    /// Puts cards into products, or sets or removes a limit or a control of one.
+    fn rule(&mut self, pipeline: &Pipeline) {
+        let product = |number: u64| ProductNumber::new(number as u8);
+        if self.random.one_in(3) {
+            let shift = self.random.below(2);
+            let of = |pan: Pan| product((pan.value() / 7 + shift * (pan.value() % 2)) % 3);
+            assert!(pipeline.assign_products(&of, &mut Assigning::default(), self.now));
+            return;
+        }
+        let product = product(1 + self.random.below(2)).expect("a number");
+        let number = Number::new(1 + self.random.below(2) as u8).expect("a number");
+        let removes = self.random.one_in(3);
+        let done = if self.random.one_in(5) {
+            let control = Control::countries(Rule::Deny, &[276]).filter(|_| !removes);
+            pipeline.set_product_control(product, number, control, self.now)
+        } else {
+            let windows = [Window::Sliding(86_400), Window::Lifetime, Window::Month(Zone::default())];
+            let window = windows[self.random.below(3) as usize];
+            let max = self.random.below(30) as i64;
+            let limit = Limit { measure: Measure::Count, max, window, filter: Filter::ALL };
+            let (zone, of) = (zone(), (product, self.random.one_in(2)));
+            let zone = window.zone().map(|_| &zone);
+            pipeline.set_product_limit(of, number, Some(limit).filter(|_| !removes), zone, self.now)
+        };
+        assert!(matches!(done, Ok(_) | Err(NotSet::NotThere(_))), "{done:?}");
+        assert_eq!(pipeline.level_products(self.now), Some(0));
     }
 
     /// One thing that happens.

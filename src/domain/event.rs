@@ -22,6 +22,7 @@ use super::money::Money;
 use super::party::Slot;
 use super::party::WalletId;
 use super::party::WalletStatus;
+use super::product::ProductNumber;
 use super::request::ApprovalCode;
 use super::request::Legs;
 use super::request::MessageClass;
@@ -171,6 +172,17 @@ pub struct LimitSet {
     pub number: Number,
     /// What it is from now on; `None` when it was removed.
     pub limit: Option<Limit>,
+}
+
+/// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardProductSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// Its product from now on.
+    pub product: Option<ProductNumber>,
 }
 
 /// From when on a time zone is how far from UTC, for the limits of a slot. What was known of it from the first of these
@@ -477,6 +489,8 @@ pub enum Event {
     Recalled(Recalled),
     /// A time zone was told.
     ZoneSet(ZoneSet),
+    /// A card was put into a product.
+    CardProductSet(CardProductSet),
 }
 
 impl Event {
@@ -501,6 +515,7 @@ impl Event {
             Self::FilePosted(event) => Some(event.slot),
             Self::Recalled(event) => Some(event.slot),
             Self::ZoneSet(event) => Some(event.slot),
+            Self::CardProductSet(event) => Some(event.slot),
         }
     }
 }

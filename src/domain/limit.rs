@@ -9,6 +9,7 @@ use super::money::Currency;
 use super::money::Money;
 use super::party::Slot;
 use super::party::WalletId;
+use super::product::ProductNumber;
 use super::time::SECONDS_PER_DAY;
 use super::time::Timestamp;
 use super::time::days_from_civil;
@@ -29,6 +30,10 @@ pub enum Subject {
     Card(CardRef),
     /// One wallet with all its cards.
     Wallet(WalletId),
+    /// Each card of a product by itself.
+    EachCard(ProductNumber),
+    /// Each wallet by itself, with all its cards of a product.
+    EachWallet(ProductNumber),
 }
 
 impl Subject {
@@ -38,15 +43,28 @@ impl Subject {
         match self {
             Self::Card(card) => (1, card.0),
             Self::Wallet(wallet) => (2, wallet.0),
+            Self::EachCard(product) => (3, product.get() as u64),
+            Self::EachWallet(product) => (4, product.get() as u64),
         }
     }
 
-    /// The slot that it belongs to.
+    /// The slot that it belongs to; `None` for a product, which every slot knows.
     #[must_use]
-    pub fn slot(self) -> Slot {
+    pub fn slot(self) -> Option<Slot> {
         match self {
-            Self::Card(card) => Slot::of_card(card),
-            Self::Wallet(wallet) => Slot::of_wallet(wallet),
+            Self::Card(card) => Some(Slot::of_card(card)),
+            Self::Wallet(wallet) => Some(Slot::of_wallet(wallet)),
+            Self::EachCard(_) | Self::EachWallet(_) => None,
+        }
+    }
+
+    /// The product, and whether each of its wallets is meant and not each of its cards.
+    #[must_use]
+    pub const fn product(self) -> Option<(ProductNumber, bool)> {
+        match self {
+            Self::EachCard(product) => Some((product, false)),
+            Self::EachWallet(product) => Some((product, true)),
+            Self::Card(_) | Self::Wallet(_) => None,
         }
     }
 
@@ -56,6 +74,16 @@ impl Subject {
         match kind {
             1 => Some(Self::Card(CardRef(number))),
             2 => Some(Self::Wallet(WalletId(number))),
+            3 | 4 => {
+                if number > ProductNumber::MAX as u64 {
+                    return None;
+                }
+                match ProductNumber::new(number as u8) {
+                    Some(product) if kind == 3 => Some(Self::EachCard(product)),
+                    Some(product) => Some(Self::EachWallet(product)),
+                    None => None,
+                }
+            }
             _ => None,
         }
     }

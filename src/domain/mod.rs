@@ -15,6 +15,7 @@ pub mod event;
 pub mod limit;
 pub mod money;
 pub mod party;
+pub mod product;
 pub mod request;
 pub mod seal;
 pub mod time;

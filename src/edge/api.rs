@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::config::products::ProductSettings;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Text;
@@ -68,6 +69,8 @@ pub struct Face {
     pub clearing: OnceLock<Arc<Clearing>>,
     /// What keeps the history, if there is to be one.
     pub history: OnceLock<Keeper>,
+    /// The products of the configuration, once their cards are known.
+    pub products: OnceLock<Vec<ProductSettings>>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
@@ -84,6 +87,7 @@ impl Face {
             snapshots: OnceLock::new(),
             clearing: OnceLock::new(),
             history: OnceLock::new(),
+            products: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
     }

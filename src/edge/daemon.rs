@@ -50,6 +50,7 @@ use crate::edge::listen::Accepted;
 use crate::edge::metered::Meter;
 use crate::edge::metered::Metered;
 use crate::edge::page::Facts;
+use crate::edge::products;
 use crate::edge::reserve::Watch;
 use crate::edge::room;
 use crate::edge::seeding;
@@ -276,8 +277,10 @@ impl Daemon {
             None if seeded.is_some_and(|seeded| !seeded.complete) => return Err(SeedError::Incomplete.into()),
             None => seeded,
         };
-        // 7. Time zones, of which more may be known than at the last start.
+        // 7. Time zones, of which more may be known than at the last start, and products, which may have other cards.
         zones::renew(&surroundings.pipeline).await;
+        products::settle(&surroundings.pipeline, &config.products).await;
+        let _ = self.face.products.set(config.products.clone());
         // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);

@@ -30,6 +30,7 @@ use crate::edge::api::wallet_id;
 use crate::edge::clock;
 use crate::edge::limit_json;
 use crate::edge::limit_json::Asked;
+use crate::edge::product_api;
 use crate::edge::zones;
 use crate::ledger::view::CardView;
 use crate::pipeline::limits::name_of;
@@ -37,7 +38,7 @@ use crate::pipeline::seeding::NotSet;
 
 /// The routes. Those of limits and controls are the same under a card and under a wallet.
 pub(super) fn routes() -> Router<Arc<Face>> {
-    let mut router = Router::new()
+    let mut router = product_api::routes()
         .route("/v1/wallets/{wallet}/cards", get(wallet_cards))
         .route("/v1/cards/{card}", get(card))
         .route("/v1/cards/{card}/status", post(set_status).put(set_status));
@@ -65,11 +66,15 @@ fn subject_of(uri: &Uri, text: &str) -> Result<Subject, Box<Response>> {
 
 /// The same with the number of a limit or a control.
 fn place_of(uri: &Uri, (text, number): &(String, String)) -> Result<(Subject, Number), Box<Response>> {
-    let subject = subject_of(uri, text)?;
-    let number = number.parse().ok().and_then(Number::new).ok_or_else(|| {
-        Box::new(error(StatusCode::BAD_REQUEST, format!("a number is 1 to {}", Number::MAX)))
-    })?;
-    Ok((subject, number))
+    Ok((subject_of(uri, text)?, number_of(number)?))
+}
+
+/// The number of a limit or a control from the path.
+pub(super) fn number_of(text: &str) -> Result<Number, Box<Response>> {
+    text.parse()
+        .ok()
+        .and_then(Number::new)
+        .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, format!("a number is 1 to {}", Number::MAX))))
 }
 
 /// A card's reference from the path.
@@ -79,7 +84,7 @@ fn card_ref(text: &str) -> Result<CardRef, Box<Response>> {
     text.parse().map(CardRef).map_err(|_| Box::new(error(StatusCode::BAD_REQUEST, words)))
 }
 
-fn not_there(what: &str) -> Response {
+pub(super) fn not_there(what: &str) -> Response {
     error(StatusCode::NOT_FOUND, format!("there is no such {what}"))
 }
 
@@ -88,7 +93,9 @@ async fn card(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Respon
         Ok(card) => card,
         Err(response) => return *response,
     };
-    face.pipeline.card(card).map_or_else(|| not_there("card"), |view| Json(card_json(&view)).into_response())
+    face.pipeline
+        .card(card)
+        .map_or_else(|| not_there("card"), |view| Json(card_json(&face, &view)).into_response())
 }
 
 async fn wallet_cards(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
@@ -97,17 +104,20 @@ async fn wallet_cards(State(face): State<Arc<Face>>, Path(text): Path<String>) -
         Err(response) => return *response,
     };
     let Some(cards) = face.pipeline.wallet_cards(wallet) else { return not_there("wallet") };
-    let cards: Vec<Value> = cards.iter().map(card_json).collect();
+    let cards: Vec<Value> = cards.iter().map(|view| card_json(&face, view)).collect();
     Json(json!({ "wallet": wallet.0, "cards": cards })).into_response()
 }
 
-fn card_json(view: &CardView) -> Value {
+fn card_json(face: &Face, view: &CardView) -> Value {
+    let products = face.products.get().into_iter().flatten();
+    let product = products.into_iter().find(|product| Some(product.number) == view.product);
     json!({
         "card": view.card.0,
         "wallet": view.wallet.0,
         "pan": view.pan.to_string(),
         "expiry": format!("{:04}", view.expiry.digits()),
         "status": view.status.name(),
+        "product": product.map(|product| &product.name),
     })
 }
 
@@ -134,7 +144,7 @@ async fn set_status(
     }
 }
 
-fn refusal(refused: NotSet) -> Response {
+pub(super) fn refusal(refused: NotSet) -> Response {
     match refused {
         NotSet::NotThere(what) => not_there(what),
         NotSet::Ended(status) => {
@@ -152,11 +162,17 @@ async fn limits(State(face): State<Arc<Face>>, uri: Uri, Path(text): Path<String
         Ok(subject) => subject,
         Err(response) => return *response,
     };
-    let Some(views) = face.pipeline.limits(subject, clock::now().wall) else {
+    let now = clock::now().wall;
+    let Some(views) = face.pipeline.limits(subject, now) else {
         return not_there(name_of(subject));
     };
     let list: Vec<Value> = views.iter().map(limit_json::limit_json).collect();
-    Json(json!({ name_of(subject): subject.parts().1, "limits": list })).into_response()
+    let mut shown = json!({ name_of(subject): subject.parts().1, "limits": list });
+    if let Subject::Card(card) = subject {
+        let views = face.pipeline.product_limits_of(card, now).unwrap_or_default();
+        shown["product_limits"] = views.iter().map(limit_json::limit_json).collect();
+    }
+    Json(shown).into_response()
 }
 
 async fn controls(State(face): State<Arc<Face>>, uri: Uri, Path(text): Path<String>) -> Response {

@@ -12,6 +12,7 @@ use crate::domain::limit::Filter;
 use crate::domain::limit::LIMIT_MCC_MAX;
 use crate::domain::limit::Limit;
 use crate::domain::limit::Measure;
+use crate::domain::limit::Number;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
@@ -27,6 +28,7 @@ use crate::domain::zone::ZoneName;
 use crate::domain::zone::ZoneTable;
 use crate::ledger::limits::ControlView;
 use crate::ledger::limits::LimitView;
+use crate::ledger::products::RuleView;
 
 /// The keys of an object that is being read; each is taken once.
 struct Keys {
@@ -314,6 +316,13 @@ pub(super) fn limit_json(view: &LimitView) -> Value {
     })
 }
 
+/// A limit of a product.
+pub(super) fn rule_json(view: &RuleView) -> Value {
+    let mut limit = definition(&view.limit, view.zone);
+    limit["per"] = json!(if view.per_wallet { "wallet" } else { "card" });
+    json!({ "number": view.number.get(), "limit": limit })
+}
+
 /// A limit as [`limit_of`] reads it.
 fn definition(limit: &Limit, zone: Option<ZoneName>) -> Value {
     let mut object = Map::new();
@@ -358,7 +367,15 @@ fn definition(limit: &Limit, zone: Option<ZoneName>) -> Value {
 
 /// A control, and what it is locked to.
 pub(super) fn control_json(view: &ControlView) -> Value {
-    let control = &view.control;
+    let mut shown = plain_control_json(view.number, &view.control);
+    if view.control.aspect() == Aspect::FirstMerchant {
+        shown["locked_to_fingerprint"] = json!((view.locked.0 != 0).then(|| view.locked.to_string()));
+    }
+    shown
+}
+
+/// A control as [`control_of`] reads it, under its number.
+pub(super) fn plain_control_json(number: Number, control: &Control) -> Value {
     let key = match control.aspect() {
         Aspect::Mcc => "mcc",
         Aspect::Country => "countries",
@@ -366,24 +383,18 @@ pub(super) fn control_json(view: &ControlView) -> Value {
         Aspect::Channel => "channels",
         Aspect::Merchant => "merchant_fingerprints",
         Aspect::FirstMerchant => {
-            let locked = (view.locked.0 != 0).then(|| view.locked.to_string());
-            return json!({
-                "number": view.number.get(),
-                "control": { "rule": "lock" },
-                "locked_to_fingerprint": locked,
-            });
+            return json!({ "number": number.get(), "control": { "rule": "lock" } });
         }
     };
     let mut object = Map::new();
     object.insert("rule".to_owned(), json!(control.rule().name()));
     object.insert(key.to_owned(), control.listed().into_iter().collect());
-    json!({ "number": view.number.get(), "control": object })
+    json!({ "number": number.get(), "control": object })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limit::Number;
     use crate::domain::zone::ZoneChange;
     use crate::domain::zone::ZoneNumber;
 

@@ -27,6 +27,8 @@ pub mod listen;
 pub mod loadtest;
 mod metered;
 pub mod page;
+mod product_api;
+mod products;
 pub mod reserve;
 mod room;
 pub mod seeding;

@@ -1,8 +1,10 @@
-//! Records of what was set on a card or a wallet, [`LimitSet`] and [`ControlSet`], and of the time zones that limits
-//! name: [`ZoneSet`].
+//! Records of what was set on a card or a wallet, [`LimitSet`] and [`ControlSet`], of the time zones that limits name,
+//! [`ZoneSet`], and of cards' products, [`CardProductSet`].
 
+use crate::domain::card::CardRef;
 use crate::domain::control::CONTROL_VALUES;
 use crate::domain::control::Control;
+use crate::domain::event::CardProductSet;
 use crate::domain::event::ControlSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::ZoneSet;
@@ -16,6 +18,7 @@ use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::Text;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channels;
 use crate::domain::usage::Kinds;
@@ -183,4 +186,24 @@ pub(super) fn take_zone_set(slot: Slot, take: &mut Take<'_>) -> Result<ZoneSet, 
     }
     let changes = ZoneChanges::new(list).ok_or(RecordError::Field("changes"))?;
     Ok(ZoneSet { slot, zone, name, changes })
+}
+
+pub(super) fn put_card_product(
+    event: &CardProductSet,
+    time: Timestamp,
+    out: &mut [u8; RECORD_BYTES_MAX],
+) -> usize {
+    let mut put = begin(Kind::CardProductSet, Some(event.slot), time, out);
+    put.u64(event.card.0);
+    put.u8(event.product.map_or(0, ProductNumber::get));
+    put.finish()
+}
+
+pub(super) fn take_card_product(slot: Slot, take: &mut Take<'_>) -> Result<CardProductSet, RecordError> {
+    let card = CardRef(take.u64()?);
+    let product = match take.u8()? {
+        0 => None,
+        number => Some(ProductNumber::new(number).ok_or(RecordError::Field("product"))?),
+    };
+    Ok(CardProductSet { slot, card, product })
 }

@@ -91,11 +91,13 @@ pub enum Kind {
     Recalled = 17,
     /// [`Event::ZoneSet`].
     ZoneSet = 18,
+    /// [`Event::CardProductSet`].
+    CardProductSet = 19,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -114,6 +116,7 @@ impl Kind {
         (Self::FilePosted, "file-posted"),
         (Self::Recalled, "recalled"),
         (Self::ZoneSet, "zone-set"),
+        (Self::CardProductSet, "card-product-set"),
     ];
 
     /// The kind of an event.
@@ -138,6 +141,7 @@ impl Kind {
             Event::FilePosted(_) => Self::FilePosted,
             Event::Recalled(_) => Self::Recalled,
             Event::ZoneSet(_) => Self::ZoneSet,
+            Event::CardProductSet(_) => Self::CardProductSet,
         }
     }
 
@@ -183,6 +187,7 @@ impl Kind {
             16 => Some(Self::FilePosted),
             17 => Some(Self::Recalled),
             18 => Some(Self::ZoneSet),
+            19 => Some(Self::CardProductSet),
             _ => None,
         }
     }
@@ -270,6 +275,7 @@ pub fn encode(
         Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
         Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
         Event::ZoneSet(set) => limits::put_zone_set(set, time, out),
+        Event::CardProductSet(set) => limits::put_card_product(set, time, out),
     }
 }
 
@@ -331,6 +337,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
         Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
         Kind::ZoneSet => Event::ZoneSet(limits::take_zone_set(slot?, &mut take)?),
+        Kind::CardProductSet => Event::CardProductSet(limits::take_card_product(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -34,8 +34,8 @@ use crate::journal::storage::StorageFile;
 /// The directory of snapshots.
 pub const DIRECTORY: &str = "snapshots";
 /// The format that is written, and the one that is read: the third counts a wallet's limits in 32 bits, and has time
-/// zones. Older ones are passed over, as damaged ones are, and the journal is read instead.
-pub const SNAPSHOT_FORMAT: u16 = 3;
+/// zones; the fourth has products. Older ones are passed over, as damaged ones are, and the journal is read instead.
+pub const SNAPSHOT_FORMAT: u16 = 4;
 /// A block's body is at most this long before it is sealed.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 

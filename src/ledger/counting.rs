@@ -32,14 +32,15 @@ impl Limits {
         one_more: bool,
         time: Timestamp,
     ) -> Result<(), Full> {
-        let mut by = [0; 2];
+        let mut by = [0; 3];
+        by[2] = self.open_counters(owners, record, usage, time)?;
         for (subject, by) in owners.subjects().into_iter().zip(&mut by) {
             for counter in self.counters(subject) {
                 let counts = counter.limit.window != Window::Transaction && counter.limit.filter.fits(usage);
                 *by |= counter.number.filter(|_| counts).map_or(0, Number::bit);
             }
         }
-        if by != [0; 2] {
+        if by != [0; 3] {
             let entry = Counted {
                 authorization,
                 record,
@@ -49,6 +50,7 @@ impl Limits {
                 by,
                 currency: amount.currency,
                 first: one_more,
+                product: owners.product.filter(|_| by[2] != 0),
             };
             self.insert_counted(entry)?;
             self.shift(owners, &entry, amount.minor, i64::from(one_more));
@@ -184,34 +186,54 @@ impl Limits {
 
     /// Adds to the counters that have counted an entry, in the window in which they did.
     fn shift(&mut self, owners: Owners, entry: &Counted, amount: i64, count: i64) {
+        let mut positions = [NONE; 4 * Number::MAX as usize];
+        let mut places = positions.iter_mut();
         for (subject, by) in owners.subjects().into_iter().zip(entry.by) {
-            if by == 0 {
-                continue;
-            }
-            for position in self.counters_of(subject).into_iter().filter(|at| *at != NONE) {
-                let counter = self.counters.at_mut(position);
-                let counted = counter.number.is_some_and(|number| by & number.bit() != 0);
-                // One of the same number that was set later is another.
-                if !counted || counter.since > entry.record {
-                    continue;
-                }
-                let more = match counter.limit.measure {
-                    Measure::Count => count,
-                    Measure::Amount(currency) if currency == entry.currency => amount,
-                    Measure::Amount(_) => 0,
-                };
-                let index = self.zones.index(subject, counter.limit.window, entry.at_s.into());
-                if let Window::Sliding(_) = counter.limit.window {
-                    self.sliding.at_mut(counter.window).add(index, more);
-                    continue;
-                }
-                if index > counter.window {
-                    (counter.window, counter.used) = (index, 0);
-                }
-                if index == counter.window {
-                    counter.used = counter.used.saturating_add(more);
+            let own = if by == 0 { [NONE; Number::MAX as usize] } else { self.counters_of(subject) };
+            for (n, at) in own.into_iter().enumerate().filter(|(_, at)| *at != NONE) {
+                if let (true, Some(place)) = (by >> n & 1 != 0, places.next()) {
+                    *place = at;
                 }
             }
+        }
+        if let Some(product) = entry.product {
+            let numbers = (1..=Number::MAX).filter_map(Number::new);
+            for number in numbers.filter(|number| entry.by[2] & number.bit() != 0) {
+                for subject in owners.subjects() {
+                    if let (Some(at), Some(place)) =
+                        (self.product_counter(subject, product, number), places.next())
+                    {
+                        *place = at;
+                    }
+                }
+            }
+        }
+        for position in positions.into_iter().filter(|at| *at != NONE) {
+            self.shift_one(position, entry, amount, count);
+        }
+    }
+
+    /// Adds to one counter, unless it was set after the entry was counted: one of the same number is another then.
+    fn shift_one(&mut self, position: u32, entry: &Counted, amount: i64, count: i64) {
+        let counter = self.counters.at_mut(position);
+        if counter.since > entry.record {
+            return;
+        }
+        let more = match counter.limit.measure {
+            Measure::Count => count,
+            Measure::Amount(currency) if currency == entry.currency => amount,
+            Measure::Amount(_) => 0,
+        };
+        let index = self.zones.index(counter.subject, counter.limit.window, entry.at_s.into());
+        if let Window::Sliding(_) = counter.limit.window {
+            self.sliding.at_mut(counter.window).add(index, more);
+            return;
+        }
+        if index > counter.window {
+            (counter.window, counter.used) = (index, 0);
+        }
+        if index == counter.window {
+            counter.used = counter.used.saturating_add(more);
         }
     }
 

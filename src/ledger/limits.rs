@@ -19,12 +19,14 @@ use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::WalletId;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::MerchantPrint;
 use crate::domain::usage::Usage;
 use crate::domain::zone::ZoneName;
 
 use super::index::Index;
+use super::products::Rules;
 use super::shard::hash_u64;
 use super::slab::NONE;
 use super::slab::Slab;
@@ -43,6 +45,8 @@ pub struct Owners {
     pub card: CardRef,
     /// Its wallet.
     pub wallet: WalletId,
+    /// Its product.
+    pub product: Option<ProductNumber>,
 }
 
 impl Owners {
@@ -64,6 +68,8 @@ pub(super) struct Counter {
     pub(super) window: u32,
     /// `None` when the place is empty.
     pub(super) number: Option<Number>,
+    /// Of which product's limit it is, if it is not the subject's own.
+    pub(super) product: Option<ProductNumber>,
 }
 
 /// A control, and the merchant that it is locked to.
@@ -90,16 +96,18 @@ pub(super) struct Counted {
     pub(super) at_s: u32,
     /// The next older entry of the same authorization.
     pub(super) older: u32,
-    /// The limits that counted it: bits by number, of the card and of the wallet.
-    pub(super) by: [u16; 2],
+    /// The limits that counted it: bits by number, of the card, of the wallet and of the product.
+    pub(super) by: [u16; 3],
     pub(super) currency: Currency,
     /// It was counted as one more, not as a part of what was counted before.
     pub(super) first: bool,
+    /// The product whose limits counted it.
+    pub(super) product: Option<ProductNumber>,
 }
 
 // What README says a limit costs is the sum of these.
 const _: () = assert!(size_of::<Counter>() == 112 && size_of::<Gate>() == 96);
-const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 40);
+const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 48);
 
 /// A limit as it is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,10 +146,11 @@ pub struct Limits {
     pub(super) counters: Slab<Counter>,
     pub(super) sliding: Slab<Sliding>,
     pub(super) gates: Slab<Gate>,
-    subjects: Index,
+    pub(super) subjects: Index,
     pub(super) counted: Slab<Counted>,
     pub(super) authorizations: Index,
     pub(super) zones: Zones,
+    pub(super) rules: Rules,
     pub(super) seed: u64,
 }
 
@@ -157,11 +166,12 @@ impl Limits {
             counted: Slab::with_capacity(counted),
             authorizations: Index::with_capacity(counted),
             zones: Zones::default(),
+            rules: Rules::default(),
             seed,
         }
     }
 
-    fn hash_of(&self, subject: Subject) -> u64 {
+    pub(super) fn hash_of(&self, subject: Subject) -> u64 {
         let (kind, number) = subject.parts();
         hash_u64(number, self.seed ^ u64::from(kind))
     }
@@ -172,13 +182,28 @@ impl Limits {
         let _ = self.subjects.find(self.hash_of(subject), |position| {
             if position & CONTROL_BIT == 0 {
                 let counter = self.counters.at(position);
-                if let (true, Some(number)) = (counter.subject == subject, counter.number) {
+                let own = counter.subject == subject && counter.product.is_none();
+                if let (true, Some(number)) = (own, counter.number) {
                     found[number.at()] = position;
                 }
             }
             false
         });
         found
+    }
+
+    /// Where the first counter of a subject is that is the one, those of product limits included.
+    pub(super) fn find_counter(
+        &self,
+        subject: Subject,
+        mut is_it: impl FnMut(&Counter) -> bool,
+    ) -> Option<u32> {
+        self.subjects.find(self.hash_of(subject), |position| {
+            let counter = (position & CONTROL_BIT == 0).then(|| self.counters.at(position));
+            counter.is_some_and(|counter| {
+                counter.subject == subject && counter.number.is_some() && is_it(counter)
+            })
+        })
     }
 
     /// Where a subject's controls are, by number.
@@ -198,14 +223,15 @@ impl Limits {
 
     // ---- what may pass
 
-    /// Why a use is declined by the first control that does not let it pass: the card's first, then the wallet's, each
-    /// in the order of their numbers.
+    /// Why a use is declined by the first control that does not let it pass: the card's first, then the wallet's, then
+    /// the product's, each in the order of their numbers.
     #[must_use]
     pub fn refused_by_control(&self, owners: Owners, usage: &Usage) -> Option<ActionCode> {
         let gates = owners.subjects().into_iter().flat_map(|subject| self.gates_of(subject));
-        gates.filter(|at| *at != NONE).map(|at| self.gates.at(at)).find_map(|gate| {
-            (!gate.control.passes(usage, gate.locked)).then(|| gate.control.aspect().refusal())
-        })
+        let gates = gates.filter(|at| *at != NONE).map(|at| self.gates.at(at));
+        let own = gates.filter(|gate| !gate.control.passes(usage, gate.locked)).map(|gate| &gate.control);
+        let refusing = own.into_iter().next().or_else(|| self.refusing_control(owners, usage));
+        refusing.map(|control| control.aspect().refusal())
     }
 
     /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by
@@ -220,27 +246,32 @@ impl Limits {
         now: Timestamp,
     ) -> Option<ActionCode> {
         let counters = owners.subjects().into_iter().flat_map(|subject| self.counters_of(subject));
-        counters.filter(|at| *at != NONE).map(|at| self.counters.at(at)).find_map(|counter| {
-            let limit = &counter.limit;
-            let takes = if limit.filter.fits(usage) { limit.takes(amount, one_more) } else { 0 };
-            let passes = takes == 0 || self.used(counter, now.seconds()).saturating_add(takes) <= limit.max;
-            (!passes).then(|| limit.refusal())
-        })
+        let takes = |limit: &Limit| if limit.filter.fits(usage) { limit.takes(amount, one_more) } else { 0 };
+        let passes = |counter: &&Counter| {
+            let (limit, takes) = (&counter.limit, takes(&counter.limit));
+            takes == 0 || self.used(counter, now.seconds()).saturating_add(takes) <= limit.max
+        };
+        let mut counters = counters.filter(|at| *at != NONE).map(|at| self.counters.at(at));
+        let own = counters.find(|counter| !passes(counter)).map(|counter| &counter.limit);
+        own.or_else(|| self.refusing_rule(owners, takes, now)).map(Limit::refusal)
     }
 
-    /// Whether one more authorization can be counted.
+    /// Whether one more authorization of these can be counted, by all that counts it.
     #[must_use]
-    pub fn has_room_to_count(&self) -> bool {
-        !self.counted.is_full()
+    pub fn has_room_to_count(&self, owners: Owners) -> bool {
+        let rules = self.rules.of(owners).len();
+        let free = self.counters.capacity() - self.counters.len();
+        !self.counted.is_full() && (free >= rules || free >= self.missing_counters(owners))
     }
 
     /// Whether anything is counted of a card's uses.
     pub(super) fn has_limits(&self, owners: Owners) -> bool {
-        owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some())
+        let own = owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some());
+        own || !self.rules.of(owners).is_empty()
     }
 
     /// What counts against a limit at a time.
-    fn used(&self, counter: &Counter, seconds: u64) -> i64 {
+    pub(super) fn used(&self, counter: &Counter, seconds: u64) -> i64 {
         let index = self.zones.index(counter.subject, counter.limit.window, seconds);
         match counter.limit.window {
             Window::Transaction => 0,
@@ -286,17 +317,12 @@ impl Limits {
             }
         }
         if known != NONE {
-            let counter = *self.counters.at(known);
-            if let Window::Sliding(_) = counter.limit.window {
-                self.sliding.remove(counter.window);
-            }
-            self.subjects.remove(self.hash_of(subject), known);
-            self.counters.at_mut(known).number = None;
-            self.counters.remove(known);
+            self.remove_counter(known);
         }
         let Some(limit) = limit else { return Ok(()) };
         let index = self.zones.index(subject, limit.window, time.seconds());
-        let counter = Counter { subject, since: by, limit, used: 0, window: index, number: Some(number) };
+        let (number, product) = (Some(number), None);
+        let counter = Counter { subject, since: by, limit, used: 0, window: index, number, product };
         self.insert_counter(counter, Sliding::new(index))
     }
 
@@ -381,9 +407,31 @@ impl Limits {
         self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| self.counters.at(at))
     }
 
-    /// A subject's limits, and where they are.
-    pub(super) fn counters_at(&self, subject: Subject) -> impl Iterator<Item = (u32, &Counter)> {
-        self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| (at, self.counters.at(at)))
+    /// A subject's counters, of its own limits or of a product's, and where they are.
+    pub(super) fn counters_at(
+        &self,
+        subject: Subject,
+        product: Option<ProductNumber>,
+    ) -> impl Iterator<Item = (u32, &Counter)> {
+        let numbers = (1..=Number::MAX).filter_map(Number::new);
+        numbers.filter_map(move |number| {
+            let is_it = |counter: &Counter| counter.product == product && counter.number == Some(number);
+            self.find_counter(subject, is_it).map(|at| (at, self.counters.at(at)))
+        })
+    }
+
+    /// All counters of a subject, for copies.
+    pub(super) fn all_counters(&self, subject: Subject) -> Vec<&Counter> {
+        let mut found = Vec::new();
+        let _ = self.find_counter(subject, |counter| {
+            found.push((counter.product, counter.number));
+            false
+        });
+        found.sort_unstable();
+        let at = |(product, number)| {
+            self.find_counter(subject, |counter| (counter.product, counter.number) == (product, number))
+        };
+        found.into_iter().filter_map(at).map(|at| self.counters.at(at)).collect()
     }
 
     /// A subject's controls, for copies.

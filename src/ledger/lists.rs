@@ -145,7 +145,7 @@ impl Shard {
         if !tombstone {
             self.messages.remove(self.fingerprint_of(&entry), position);
         }
-        if self.cards.at(entry.card).limited {
+        if self.cards.at(entry.card).limited() {
             self.limits.forget(entry.sequence);
         }
         let card = self.cards.at_mut(entry.card);

@@ -31,6 +31,7 @@ mod lookahead;
 pub mod older;
 mod prefetch;
 pub mod presented;
+pub mod products;
 mod recall;
 pub mod restore;
 mod reverse;

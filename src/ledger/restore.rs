@@ -13,6 +13,7 @@ use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Expiry;
 
 use super::answers::Remembered;
@@ -26,6 +27,7 @@ use super::directory::Location;
 use super::directory::PanHash;
 use super::image::FILED;
 use super::image::LIMITED;
+use super::image::RULED;
 use super::image::ZONED;
 use super::limits_image::count_limits;
 use super::room::Needs;
@@ -80,7 +82,11 @@ impl Restoring {
         let mut take = Take { rest: image, of: "shard" };
         let (slots, currencies) = (take.u16()?, take.u16()?);
         let (filed, zoned) = (currencies & FILED != 0, currencies & ZONED != 0);
-        let currencies = currencies & !FILED & !ZONED;
+        let ruled = currencies & RULED != 0;
+        let currencies = currencies & !FILED & !ZONED & !RULED;
+        if ruled {
+            let _most = take.u16()?;
+        }
         let mut noted = Vec::new();
         for _ in 0..currencies {
             let currency = take.currency()?;
@@ -104,6 +110,9 @@ impl Restoring {
             }
             if zoned {
                 shard.limits.zones.take(&mut take, slot)?;
+            }
+            if ruled {
+                shard.limits.rules.take(&mut take, slot)?;
             }
             found.push(slot);
         }
@@ -193,6 +202,19 @@ impl Restoring {
 }
 
 impl Needs {
+    /// Counts how many limits a product has at most by the shard part of an image.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn count_rules(&mut self, image: &[u8]) -> Result<(), ImageError> {
+        let mut take = Take { rest: image, of: "shard" };
+        let (_, currencies) = (take.u16()?, take.u16()?);
+        if currencies & RULED != 0 {
+            self.expect_rules(take.u16()?.into());
+        }
+        Ok(())
+    }
+
     /// Counts what images of wallets hold.
     ///
     /// # Errors
@@ -287,7 +309,13 @@ fn take_card(take: &mut Take<'_>, slot: Slot, wallet: u32) -> Result<(Card, Pan)
         status: CardStatus::from_code(take.u8()?).ok_or(ImageError::Value("card status"))?,
         verification: Verification::from_code(take.u8()?).ok_or(ImageError::Value("verification"))?,
     };
-    Ok((Card::new(&event, wallet, NONE), pan))
+    let product = match take.u8()? {
+        0 => None,
+        number => Some(ProductNumber::new(number).ok_or(ImageError::Value("product"))?),
+    };
+    let mut card = Card::new(&event, wallet, NONE);
+    card.set_product(product);
+    Ok((card, pan))
 }
 
 /// The authorizations of a card, open ones and closed ones.

@@ -37,7 +37,7 @@ impl Zones {
     /// Those that a window of this subject's limits looks at.
     fn of_window(&self, subject: Subject, window: Window) -> &[ZoneTable] {
         match window.zone() {
-            Some(Zone::Named(_)) => self.of(subject.slot()),
+            Some(Zone::Named(_)) => subject.slot().map_or(&[], |slot| self.of(slot)),
             _ => &[],
         }
     }
@@ -52,11 +52,19 @@ impl Zones {
         window.begins(index, self.of_window(subject, window))
     }
 
-    /// Whether everything is known that a window asks for.
-    pub(super) fn has(&self, subject: Subject, window: Window) -> bool {
+    /// Whether a slot knows everything that a window asks for.
+    pub(super) fn has(&self, slot: Slot, window: Window) -> bool {
         match window.zone() {
-            Some(Zone::Named(number)) => number.at() < self.of(subject.slot()).len(),
+            Some(Zone::Named(number)) => number.at() < self.of(slot).len(),
             _ => true,
+        }
+    }
+
+    /// The name of the zone that a window goes by.
+    pub(super) fn name(&self, slot: Slot, window: Window) -> Option<ZoneName> {
+        match window.zone()? {
+            Zone::Named(number) => self.of(slot).get(number.at()).map(ZoneTable::name),
+            Zone::Fixed(_) => None,
         }
     }
 
@@ -144,10 +152,7 @@ impl Limits {
 
     /// The name of the zone that a window of this subject's limits goes by.
     pub(super) fn zone_name(&self, subject: Subject, window: Window) -> Option<ZoneName> {
-        match window.zone()? {
-            Zone::Named(number) => self.zones_of(subject.slot()).get(number.at()).map(ZoneTable::name),
-            Zone::Fixed(_) => None,
-        }
+        self.zones.name(subject.slot()?, window)
     }
 }
 

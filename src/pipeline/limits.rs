@@ -60,7 +60,7 @@ impl Pipeline {
         zone: Option<&ZoneTable>,
         now: Now,
     ) -> Result<Sequence, NotSet> {
-        let slot = subject.slot();
+        let slot = subject.slot().ok_or(NotSet::NotThere(name_of(subject)))?;
         self.set(slot, now, |shard| {
             let known = shard.limits_of(subject, now.wall).ok_or(NotSet::NotThere(name_of(subject)))?;
             if limit.is_none() && !known.iter().any(|view| view.number == number) {
@@ -90,7 +90,7 @@ impl Pipeline {
         control: Option<Control>,
         now: Now,
     ) -> Result<Sequence, NotSet> {
-        let slot = subject.slot();
+        let slot = subject.slot().ok_or(NotSet::NotThere(name_of(subject)))?;
         self.set(slot, now, |shard| {
             let known = shard.controls_of(subject).ok_or(NotSet::NotThere(name_of(subject)))?;
             if control.is_none() && !known.iter().any(|view| view.number == number) {
@@ -143,18 +143,23 @@ impl Pipeline {
     /// The limits of a card or a wallet in the order of their numbers; `None` when there is no such card or wallet.
     #[must_use]
     pub fn limits(&self, subject: Subject, now: Timestamp) -> Option<Vec<LimitView>> {
-        self.lock(subject.slot()).limits_of(subject, now)
+        self.lock(subject.slot()?).limits_of(subject, now)
     }
 
     /// The controls of a card or a wallet in the order of their numbers; `None` when there is no such card or wallet.
     #[must_use]
     pub fn controls(&self, subject: Subject) -> Option<Vec<ControlView>> {
-        self.lock(subject.slot()).controls_of(subject)
+        self.lock(subject.slot()?).controls_of(subject)
     }
 }
 
 /// A zone as a slot knows it; what tells the slot of it, if it does not.
-fn in_slot(shard: &Shard, slot: Slot, zone: &ZoneTable, events: &mut Vec<Event>) -> Result<Zone, NotSet> {
+pub(super) fn in_slot(
+    shard: &Shard,
+    slot: Slot,
+    zone: &ZoneTable,
+    events: &mut Vec<Event>,
+) -> Result<Zone, NotSet> {
     if let Some(known) = shard.limits().zone_named(slot, zone.name()) {
         return Ok(Zone::Named(known));
     }
@@ -170,5 +175,6 @@ pub const fn name_of(subject: Subject) -> &'static str {
     match subject {
         Subject::Card(_) => "card",
         Subject::Wallet(_) => "wallet",
+        Subject::EachCard(_) | Subject::EachWallet(_) => "product",
     }
 }

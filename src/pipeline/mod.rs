@@ -14,6 +14,7 @@ pub mod limits;
 mod lookahead;
 pub mod notice;
 pub mod past;
+pub mod products;
 pub mod recall;
 pub mod seeding;
 pub mod snapshot;

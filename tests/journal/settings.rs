@@ -14,6 +14,7 @@ use turnpike::domain::card::CardStatus;
 use turnpike::domain::control::Control;
 use turnpike::domain::control::Rule;
 use turnpike::domain::event::Advised;
+use turnpike::domain::event::CardProductSet;
 use turnpike::domain::event::CardStatusSet;
 use turnpike::domain::event::ControlSet;
 use turnpike::domain::event::Effect;
@@ -31,6 +32,7 @@ use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::usage::Channel;
 use turnpike::domain::usage::Channels;
 use turnpike::domain::usage::Kinds;
@@ -46,7 +48,7 @@ use turnpike::journal::record::decode;
 
 /// A status of a card, a limit or a control, with everything that they can hold.
 pub(crate) fn any_setting() -> impl Strategy<Value = Event> {
-    prop_oneof![card_status_set(), limit_set(), control_set(), zone_set()]
+    prop_oneof![card_status_set(), limit_set(), control_set(), zone_set(), card_product_set()]
 }
 
 fn any_currency() -> impl Strategy<Value = Currency> {
@@ -57,7 +59,19 @@ fn subject() -> impl Strategy<Value = Subject> {
     prop_oneof![
         any::<u64>().prop_map(|card| Subject::Card(CardRef(card))),
         any::<u64>().prop_map(|wallet| Subject::Wallet(WalletId(wallet))),
+        product().prop_map(Subject::EachCard),
+        product().prop_map(Subject::EachWallet),
     ]
+}
+
+fn product() -> impl Strategy<Value = ProductNumber> {
+    (1..=ProductNumber::MAX).prop_map(|number| ProductNumber::new(number).expect("a number"))
+}
+
+fn card_product_set() -> impl Strategy<Value = Event> {
+    (slot(), any::<u64>(), proptest::option::of(product())).prop_map(|(slot, card, product)| {
+        Event::CardProductSet(CardProductSet { slot, card: CardRef(card), product })
+    })
 }
 
 fn number() -> impl Strategy<Value = Number> {

@@ -78,6 +78,10 @@ impl Row {
             Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
             Event::ZoneSet(event) => row.zone_set(event),
+            Event::CardProductSet(event) => {
+                row.number(Column::Card, event.card.0);
+                row.unless_zero(Column::Product, event.product.map_or(0, |product| product.get().into()));
+            }
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
         }
         row
@@ -206,6 +210,11 @@ impl Row {
         match subject {
             Subject::Card(card) => self.number(Column::Card, card.0),
             Subject::Wallet(wallet) => self.number(Column::Wallet, wallet.0),
+            Subject::EachCard(product) | Subject::EachWallet(product) => {
+                self.number(Column::Product, product.get());
+                let each = if matches!(subject, Subject::EachWallet(_)) { "wallet" } else { "card" };
+                self.text(Column::Per, each);
+            }
         }
         self.number(Column::Number, number.get());
     }
