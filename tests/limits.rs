@@ -636,7 +636,8 @@ fn r18_each_card_or_each_wallet_of_a_product_is_held_to_its_limits() {
         assert_eq!(house.json("/v1/products")["products"][1]["ranges"][0], "422222");
         let gold = "/v1/products/gold/limits";
         set(&house, &format!("{gold}/1"), r#"{"measure":"count","max":2,"window":"day"}"#);
-        let each = r#"{"measure":"amount","currency":"840","max":17000,"window":"month","time_zone":"America/New_York","per":"wallet"}"#;
+        let each = r#"{"measure":"amount","currency":"840","max":17000,"window":"month",
+            "time_zone":"America/New_York","per":"wallet"}"#;
         set(&house, &format!("{gold}/2"), each);
         assert_eq!(house.json(gold)["limits"][1]["limit"]["per"], "wallet");
         assert_eq!(house.json(gold)["limits"][1]["limit"]["time_zone"], "America/New_York");
@@ -742,7 +743,8 @@ fn r18_limits_of_products_are_the_same_after_a_start_from_records_and_from_a_sna
             &format!("{gold}/1"),
             r#"{"measure":"count","max":3,"window":"sliding","seconds":604800}"#,
         );
-        let each = r#"{"measure":"amount","currency":"840","max":20000,"window":"day","time_zone":"Asia/Tokyo","per":"wallet"}"#;
+        let each = r#"{"measure":"amount","currency":"840","max":20000,"window":"day",
+            "time_zone":"Asia/Tokyo","per":"wallet"}"#;
         set(&house, &format!("{gold}/16"), each);
         let mut peer = house.connect("iso87");
         for (stan, pan) in [("000001", PAN), ("000002", SECOND)] {
