@@ -36,9 +36,12 @@ use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Advised;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Configured;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::LimitSet;
+use turnpike::domain::event::Recalled;
+use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::event::ZoneSet;
 use turnpike::domain::limit::Filter;
@@ -60,6 +63,7 @@ use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::product::PanRange;
 use turnpike::domain::product::ProductNumber;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::ProcessingCode;
@@ -433,22 +437,55 @@ impl Books {
 
     /// The network approves a purchase.
     fn uses(&mut self, at: u64) {
+        self.takes(at, Effect::Hold(100));
+    }
+
+    /// A purchase is reversed.
+    fn reverses(&mut self, at: u64, undoes: Sequence) {
+        let reversed = Reversed {
+            slot: Slot::of_wallet(Self::WALLET),
+            card: CardIdentity::Known(self.card),
+            key: self.key(at),
+            advice: true,
+            repeat: false,
+            processing_code: ProcessingCode(0),
+            amount: Money::new(100, dollars()),
+            original: None,
+            approval_code: None,
+            undoes,
+            whole: false,
+            keeps: None,
+            legs: Legs::Both,
+            reason: 0,
+            configuration: 1,
+            decided_after_us: 0,
+        };
+        self.apply(at, &Event::Reversed(reversed));
+    }
+
+    fn key(&self, at: u64) -> MessageKey {
+        MessageKey {
+            network: NameId(1),
+            link: NameId(1),
+            stan: Stan(self.sequence as u32),
+            transmission: TransmissionTime::at(Timestamp::from_seconds(at)),
+            acquirer: InstitutionId(1),
+            rrn: Rrn::BLANK,
+            terminal: TerminalId::BLANK,
+            merchant: MerchantId::BLANK,
+            network_reference: 0,
+        }
+    }
+
+    /// The network has a purchase approved, or posted.
+    fn takes(&mut self, at: u64, effect: Effect) {
+        let posts = matches!(effect, Effect::Post(_));
         let advised = Advised {
             slot: Slot::of_wallet(Self::WALLET),
             card: CardIdentity::Known(self.card),
             account: 0,
-            key: MessageKey {
-                network: NameId(1),
-                link: NameId(1),
-                stan: Stan(self.sequence as u32),
-                transmission: TransmissionTime::at(Timestamp::from_seconds(at)),
-                acquirer: InstitutionId(1),
-                rrn: Rrn::BLANK,
-                terminal: TerminalId::BLANK,
-                merchant: MerchantId::BLANK,
-                network_reference: 0,
-            },
-            class: MessageClass::Authorization,
+            key: self.key(at),
+            class: if posts { MessageClass::Financial } else { MessageClass::Authorization },
             increment: false,
             repeat: false,
             processing_code: ProcessingCode(0),
@@ -462,7 +499,7 @@ impl Books {
             approval_code: None,
             sets: Sequence(0),
             action: ActionCode::Approved,
-            effect: Effect::Hold(100),
+            effect,
             configuration: 1,
             hold_until_s: u32::MAX,
             decided_after_us: 0,
@@ -835,6 +872,93 @@ fn r18_counters_of_a_product_take_room_only_once_a_card_is_used() {
         (config.ledger.limits_max, config.ledger.counted_max) = (1, 30);
     });
     assert_eq!(used_of_product(&then, card_of(&then, 1, "1129")), BTreeMap::from([(1, 1)]));
+}
+
+/// Closed authorizations that a slot keeps in memory.
+const KEPT: u32 = 3;
+
+#[test]
+fn r18_what_has_left_memory_is_given_back_when_it_is_reversed() {
+    for (link, restart) in LINKS.into_iter().flat_map(|(link, _)| [(link, false), (link, true)]) {
+        let forgetful = |config: &mut Config| {
+            set_products(config, 16);
+            config.ledger.bounds.closed_per_slot = KEPT;
+            config.journal.retained_segments = 1_000;
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut house =
+            House::start(&config(directory.path(), forgetful), Some(&seed(SEED))).expect("a start");
+        let (card, wallet) = (card_of(&house, 1, "1111"), "/v1/wallets/1/limits");
+        let amount = r#"{"measure":"amount","currency":"840","max":90000,"window":"lifetime"}"#;
+        set(&house, &format!("{wallet}/1"), amount);
+        set(&house, &format!("{wallet}/2"), r#"{"measure":"count","max":99,"window":"year"}"#);
+        let gold = "/v1/products/gold/limits/7";
+        set(
+            &house,
+            gold,
+            r#"{"measure":"amount","currency":"840","max":90000,"window":"sliding","seconds":604800}"#,
+        );
+        let mut peer = house.connect(link);
+        let sale = |peer: &mut Peer, stan: &str| {
+            let rrn = format!("SALE{stan}00");
+            assert_eq!(
+                peer.ask(200, &with(PURCHASE, &[(11, stan), (37, &rrn)])).outcome(),
+                (210, "00"),
+                "{link}"
+            );
+        };
+        sale(&mut peer, "000001");
+        // A limit that comes later has not counted it.
+        set(&house, &format!("{wallet}/3"), amount);
+        for n in 0..=KEPT {
+            sale(&mut peer, &format!("00010{n}"));
+        }
+        let mut _copy = None;
+        if restart {
+            set(&house, &format!("{wallet}/9"), amount);
+            let (then, copy) = as_if_killed_with(directory.path(), forgetful);
+            (house, _copy) = (then, Some(copy));
+            peer = house.connect(link);
+        }
+        let shown = |house: &House| {
+            let own = used(house, wallet);
+            (own[&1], own[&2], own[&3], used_of_product(house, card)[&7])
+        };
+        assert_eq!(shown(&house), (25_000, 5, 20_000, 25_000), "{link} {restart}");
+        let original = format!("0200{}06041234561234567890100000000000", "000001");
+        let undo = [(11, "900001"), (14, ""), (37, "SALE00000100"), (90, original.as_str())];
+        for _ in 0..2 {
+            assert_eq!(peer.ask(420, &with(PURCHASE, &undo)).outcome(), (430, "00"), "{link}");
+            assert_eq!(house.balance(1), (80_000, 0), "{link} {restart}");
+            assert_eq!(shown(&house), (20_000, 4, 20_000, 20_000), "{link} {restart}");
+        }
+    }
+}
+
+#[test]
+fn r18_what_comes_back_is_given_back_to_a_window_that_is_open_and_no_other() {
+    let (first, slot) = (at((2027, 3, 10, 12)), Slot::of_wallet(Books::WALLET));
+    for (later, given_back) in [(600, true), (86_400, false)] {
+        let mut books = Books::new();
+        books.shard.note_departures(8, 8);
+        let bounds = Bounds { closed_per_slot: 1, ..Bounds::default() };
+        books.apply(first, &Event::Configured(Configured { version: 1, bounds }));
+        books.limit(Window::Day(Zone::default()), first);
+        let made = Sequence(books.sequence + 1);
+        books.takes(first, Effect::Post(100));
+        books.takes(first, Effect::Post(100));
+        let left = books.shard.departed().to_vec();
+        assert_eq!(left.iter().map(|left| left.authorization.sequence).collect::<Vec<_>>(), [made]);
+        let time = first + later;
+        books.takes(time, Effect::Hold(100));
+        let before = books.shown(time).0;
+        assert_eq!(before, if given_back { 3 } else { 1 });
+        let (closed, counted) = (left[0].authorization.closed(), left[0].counted);
+        books.apply(time, &Event::Recalled(Recalled { slot, card: books.card, closed, counted }));
+        assert_eq!(books.shown(time).0, before, "what comes back was counted");
+        books.reverses(time, made);
+        assert_eq!(books.shown(time).0, before - i64::from(given_back), "{later}");
+    }
 }
 
 #[test]

@@ -966,7 +966,7 @@ fn has(history: &History<Memory>, departed: &Departed) -> bool {
     let made = departed.authorization.sequence;
     let search = Search { made: Some(made..=made), ..Search::default() };
     let found = history.find(departed.card, &search, past::LOOK_UP).expect("a good disk");
-    let expected = Entry::new(departed.card, departed.by, &departed.authorization);
+    let expected = Entry::new(departed.card, departed.by, &departed.authorization, departed.counted);
     found.entries.iter().any(|entry| entry.version > departed.by || *entry == expected)
 }
 

@@ -13,6 +13,7 @@ use super::card::Verification;
 use super::cleared::Cleared;
 use super::cleared::FilePosted;
 use super::closed::Closed;
+use super::closed::Counted;
 use super::control::Control;
 use super::limit::Limit;
 use super::limit::Number;
@@ -448,6 +449,8 @@ pub struct Recalled {
     pub card: CardRef,
     /// The authorization.
     pub closed: Closed,
+    /// What limits had counted of it, where there was room to take it back.
+    pub counted: Option<Counted>,
 }
 
 /// Something that happened.

@@ -161,6 +161,8 @@ impl Kind {
             Self::Advised => 3,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
+            // The second says what limits had counted.
+            Self::Recalled => 2,
             _ => FIRST_VERSION,
         }
     }
@@ -335,7 +337,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
         Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
-        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
+        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, frame.version, &mut take)?),
         Kind::ZoneSet => Event::ZoneSet(limits::take_zone_set(slot?, &mut take)?),
         Kind::CardProductSet => Event::CardProductSet(limits::take_card_product(slot?, &mut take)?),
     };

@@ -8,6 +8,7 @@ use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::LimitSet;
+use crate::domain::event::Recalled;
 use crate::domain::event::Sequence;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
@@ -112,10 +113,12 @@ impl Needs {
         needs.authorizations += usize::from(adds);
         // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens
         // nothing.
-        let recalled = matches!(event, Event::Recalled(_));
-        let counted = (needs.limits > 0 || ruled)
-            && (adds && !recalled
-                || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
+        let recalled = matches!(event, Event::Recalled(Recalled { counted: None, .. }));
+        let comes_back = matches!(event, Event::Recalled(_)) && !recalled;
+        let counted = comes_back
+            || (needs.limits > 0 || ruled)
+                && (adds && !recalled
+                    || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
         needs.counted += usize::from(counted);
         self.uses[usize::from(slot.number())] += usize::from(counted && ruled);
     }
