@@ -106,7 +106,7 @@ fn entry(number: u64, entries: u64) -> (Day, Entry) {
         state: AuthorizationState::Reversed,
         legs: LegState(u8::from(reversed)),
     };
-    (day, Entry::new(card(part(18, entries / ENTRIES_PER_CARD)), version, &authorization))
+    (day, Entry::new(card(part(18, entries / ENTRIES_PER_CARD)), version, &authorization, None))
 }
 
 fn directory() -> PathBuf {

@@ -46,6 +46,7 @@ use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::Finality;
 use turnpike::domain::request::Legs;
@@ -61,7 +62,10 @@ use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
+use turnpike::domain::zone::Zone;
+use turnpike::domain::zone::ZoneTable;
 use turnpike::edge::snapshots;
+use turnpike::edge::zones;
 use turnpike::history::entry::Day;
 use turnpike::history::entry::Entry;
 use turnpike::history::index;
@@ -98,6 +102,7 @@ use turnpike::pipeline::past;
 use turnpike::pipeline::past::Past;
 use turnpike::pipeline::past::Standing;
 use turnpike::pipeline::past::Unknown;
+use turnpike::pipeline::products::Assigning;
 use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::NotSet;
@@ -112,12 +117,18 @@ use turnpike::recovery::verify::verify;
 use zeroize::Zeroizing;
 
 const START_S: u64 = 1_795_523_696;
+
+/// Where the customers of calendar windows are.
+fn zone() -> ZoneTable {
+    zones::look_up("America/New_York", Timestamp::from_seconds(START_S)).expect("a zone")
+}
+
 const CAPACITY: Capacity = Capacity {
     wallets: 400,
     further_accounts: 400,
     cards: 800,
     authorizations: 6_000,
-    limits: 64,
+    limits: 6_000,
     counted: 4_000,
 };
 /// Narrow, so that closed authorizations and answers are let go of while a copy is made.
@@ -207,9 +218,22 @@ impl Traffic {
         let subject = if self.random.one_in(2) { Subject::Card(card) } else { Subject::Wallet(wallet) };
         let number = Number::new(1 + self.random.below(2) as u8).expect("a number");
         let dollars = Currency::new(840).expect("a currency");
-        let windows = [Window::Sliding(60), Window::Sliding(86_400), Window::Lifetime];
+        let windows =
+            [Window::Sliding(60), Window::Sliding(86_400), Window::Lifetime, Window::Day(Zone::default())];
+        if self.random.one_in(12) {
+            // A government leaves daylight saving, or returns to it.
+            let told = zone();
+            let first = told.changes().first().copied().into_iter().collect();
+            let without = ZoneTable::new(told.name(), first).expect("a zone");
+            let known = if self.random.one_in(2) { told } else { without };
+            pipeline.renew_zones(&|_| Some(known.clone()), self.now).expect("room");
+        }
+        // Each writes a record for every slot.
+        if self.random.one_in(40) {
+            return self.rule(pipeline);
+        }
         let done = match self.random.below(8) {
-            0 => pipeline.set_limit(subject, number, None, self.now),
+            0 => pipeline.set_limit(subject, number, None, None, self.now),
             1 => {
                 let status = if self.random.one_in(2) { CardStatus::Active } else { CardStatus::Frozen };
                 pipeline.set_card_status(card, status, self.now)
@@ -217,15 +241,45 @@ impl Traffic {
             2 => pipeline.set_control(subject, number, Some(Control::FIRST_MERCHANT), self.now),
             3 => pipeline.set_control(subject, number, Control::countries(Rule::Deny, &[840]), self.now),
             measure => {
-                let window = windows[self.random.below(3) as usize];
+                let window = windows[self.random.below(4) as usize];
                 let measure = if measure == 4 { Measure::Count } else { Measure::Amount(dollars) };
                 let max = self.random.below(20_000) as i64;
                 let limit = Limit { measure, max, window, filter: Filter::ALL };
-                pipeline.set_limit(subject, number, Some(limit), self.now)
+                let zone = zone();
+                let zone = window.zone().map(|_| &zone);
+                pipeline.set_limit(subject, number, Some(limit), zone, self.now)
             }
         };
         // What is not there cannot be removed.
         assert!(matches!(done, Ok(_) | Err(NotSet::NotThere(_))), "{done:?}");
+    }
+
+    /// Puts cards into products, or sets or removes a limit or a control of one.
+    fn rule(&mut self, pipeline: &Pipeline) {
+        let product = |number: u64| ProductNumber::new(number as u8);
+        if self.random.one_in(3) {
+            let shift = self.random.below(2);
+            let of = |pan: Pan| product((pan.value() / 7 + shift * (pan.value() % 2)) % 3);
+            assert!(pipeline.assign_products(&of, &mut Assigning::default(), self.now));
+            return;
+        }
+        let product = product(1 + self.random.below(2)).expect("a number");
+        let number = Number::new(1 + self.random.below(2) as u8).expect("a number");
+        let removes = self.random.one_in(3);
+        let done = if self.random.one_in(5) {
+            let control = Control::countries(Rule::Deny, &[276]).filter(|_| !removes);
+            pipeline.set_product_control(product, number, control, self.now)
+        } else {
+            let windows = [Window::Sliding(86_400), Window::Lifetime, Window::Month(Zone::default())];
+            let window = windows[self.random.below(3) as usize];
+            let max = self.random.below(30) as i64;
+            let limit = Limit { measure: Measure::Count, max, window, filter: Filter::ALL };
+            let (zone, of) = (zone(), (product, self.random.one_in(2)));
+            let zone = window.zone().map(|_| &zone);
+            pipeline.set_product_limit(of, number, Some(limit).filter(|_| !removes), zone, self.now)
+        };
+        assert!(matches!(done, Ok(_) | Err(NotSet::NotThere(_))), "{done:?}");
+        assert_eq!(pipeline.level_products(self.now), Some(0));
     }
 
     /// One thing that happens.
@@ -912,7 +966,7 @@ fn has(history: &History<Memory>, departed: &Departed) -> bool {
     let made = departed.authorization.sequence;
     let search = Search { made: Some(made..=made), ..Search::default() };
     let found = history.find(departed.card, &search, past::LOOK_UP).expect("a good disk");
-    let expected = Entry::new(departed.card, departed.by, &departed.authorization);
+    let expected = Entry::new(departed.card, departed.by, &departed.authorization, departed.counted);
     found.entries.iter().any(|entry| entry.version > departed.by || *entry == expected)
 }
 

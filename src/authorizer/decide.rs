@@ -170,7 +170,7 @@ impl Authorizer {
         if missing.has(Needs::CRYPTOGRAM) {
             return decline(ActionCode::CryptogramNotVerifiable);
         }
-        if card.is_limited()
+        if shard.watches(card)
             && let Some(action) = shard.refused_by_control(card, &request.usage())
         {
             return decline(action);
@@ -281,7 +281,7 @@ fn funds(request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &C
         MessageClass::Financial => Effect::Post(amount),
     };
     let increment = adds(request, shard, card);
-    if card.is_limited() {
+    if shard.watches(card) {
         let amount = Money::new(asked, account.currency);
         // What adds to nothing that is open is a use of its own.
         let one_more = !increment || !adds_to_open(request, shard, card);

@@ -13,6 +13,7 @@ pub mod link;
 pub mod money;
 pub mod peers;
 pub mod process;
+pub mod products;
 pub mod routing;
 pub mod seed;
 pub mod session;
@@ -31,6 +32,7 @@ use crate::config::money::JournalSettings;
 use crate::config::money::LedgerSettings;
 use crate::config::process::AdminSettings;
 use crate::config::process::DaemonSettings;
+use crate::config::products::ProductSettings;
 use crate::config::snapshots::SnapshotSettings;
 use crate::domain::card::Verification;
 use crate::domain::party::NameId;
@@ -60,6 +62,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// `[product] verification`: what seeded cards ask for (R28).
     pub verification: Verification,
+    /// `[products.NAME]` in the order of the file.
+    pub products: Vec<ProductSettings>,
     /// `[routes.NAME]` and `[stand_in.NAME]`.
     pub routes: routing::RoutingSettings,
     /// `[links.NAME]` in the order of the file. There is at least one.
@@ -96,6 +100,7 @@ impl Config {
             snapshots: SnapshotSettings::read(root.section("snapshots")),
             history: HistorySettings::read(root.section("history")),
             verification: read_product(root.section("product")),
+            products: products::read(&root),
             routes: routing::RoutingSettings::default(),
             links: Vec::new(),
             places: Vec::new(),
@@ -321,6 +326,26 @@ mod tests {
         let table = [
             (String::new(), 1, "there is no link"),
             (link("max_frame_bytes = 70000"), 4, "between 64 and 65535"),
+            (link("[products.a]\nranges = [\"4\"]"), 4, "needs a `number`"),
+            (link("[products.a]\nnumber = 128\nranges = [\"4\"]"), 5, "between 1 and 127"),
+            (link("[products.a]\nnumber = 1"), 4, "no card number is named"),
+            (link("[products.a]\nnumber = 1\nranges = [\"41x\"]"), 6, "is no range"),
+            (link("[products.a]\nnumber = 1\nranges = [\"41\", \"40-42\"]"), 6, "have numbers in common"),
+            (
+                link(
+                    "[products.a]\nnumber = 1\nranges = [\"41\"]\n[products.b]\nnumber = 1\nranges = [\"42\"]",
+                ),
+                8,
+                "is the number of product `a`",
+            ),
+            (
+                link(
+                    "[products.a]\nnumber = 1\nranges = [\"41\"]\n[products.b]\nnumber = 2\nranges = [\"41\"]",
+                ),
+                9,
+                "of product `a`",
+            ),
+            (link("[products.\"a b\"]\nnumber = 1\nranges = [\"4\"]"), 4, "is not of letters"),
             (link("station_id = \"12A\""), 4, "digits"),
             (link("sign_on = \"them\""), 4, "one of peer, us, both"),
             (link("before_sign_on = \"wait\""), 4, "one of serve, decline"),

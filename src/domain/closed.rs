@@ -2,6 +2,8 @@
 
 use super::action::ActionCode;
 use super::event::Sequence;
+use super::money::Currency;
+use super::product::ProductNumber;
 
 /// Everything that is kept of a closed authorization or a tombstone but where it stood. What each field means is said
 /// where the ledger has it.
@@ -53,4 +55,24 @@ pub struct Closed {
     pub rrn: [u8; 12],
     /// DE 38; zeros for none.
     pub approval_code: [u8; 6],
+}
+
+/// What limits had counted of an authorization when it left memory, so that a reversal gives it back (R18). Of what was
+/// counted at several records it is the latest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counted {
+    /// The record at which it was counted.
+    pub record: Sequence,
+    /// Minor units of the account's currency.
+    pub amount: i64,
+    /// When, seconds since 1970.
+    pub at_s: u32,
+    /// The limits that counted it: bits by number, of the card, of the wallet and of the product.
+    pub by: [u16; 3],
+    /// The account's currency.
+    pub currency: Currency,
+    /// It was counted as one more use.
+    pub first: bool,
+    /// The product whose limits counted it.
+    pub product: Option<ProductNumber>,
 }

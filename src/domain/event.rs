@@ -13,6 +13,7 @@ use super::card::Verification;
 use super::cleared::Cleared;
 use super::cleared::FilePosted;
 use super::closed::Closed;
+use super::closed::Counted;
 use super::control::Control;
 use super::forward::Concluded;
 use super::forward::Forwarded;
@@ -27,6 +28,7 @@ use super::party::NameId;
 use super::party::Slot;
 use super::party::WalletId;
 use super::party::WalletStatus;
+use super::product::ProductNumber;
 use super::request::ApprovalCode;
 use super::request::Legs;
 use super::request::MessageClass;
@@ -37,6 +39,9 @@ use super::request::ProcessingCode;
 use super::time::Expiry;
 use super::usage::Channel;
 use super::usage::Usage;
+use super::zone::ZoneChanges;
+use super::zone::ZoneName;
+use super::zone::ZoneNumber;
 
 /// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -173,6 +178,31 @@ pub struct LimitSet {
     pub number: Number,
     /// What it is from now on; `None` when it was removed.
     pub limit: Option<Limit>,
+}
+
+/// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardProductSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// Its product from now on.
+    pub product: Option<ProductNumber>,
+}
+
+/// From when on a time zone is how far from UTC, for the limits of a slot. What was known of it from the first of these
+/// changes on counts no more. A zone's first record gives it its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ZoneSet {
+    /// The slot.
+    pub slot: Slot,
+    /// The zone's number in the slot.
+    pub zone: ZoneNumber,
+    /// Its name.
+    pub name: ZoneName,
+    /// The changes.
+    pub changes: ZoneChanges,
 }
 
 /// A control was set or removed.
@@ -424,6 +454,8 @@ pub struct Recalled {
     pub card: CardRef,
     /// The authorization.
     pub closed: Closed,
+    /// What limits had counted of it, where there was room to take it back.
+    pub counted: Option<Counted>,
 }
 
 /// Something that happened.
@@ -463,6 +495,10 @@ pub enum Event {
     FilePosted(FilePosted),
     /// A closed authorization came back.
     Recalled(Recalled),
+    /// A time zone was told.
+    ZoneSet(ZoneSet),
+    /// A card was put into a product.
+    CardProductSet(CardProductSet),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -498,6 +534,8 @@ impl Event {
             Self::Concluded(event) => Some(event.slot),
             Self::Stored(event) => Some(event.slot),
             Self::Settled(event) => Some(event.slot),
+            Self::ZoneSet(event) => Some(event.slot),
+            Self::CardProductSet(event) => Some(event.slot),
         }
     }
 

@@ -7,7 +7,9 @@ use super::action::ActionCode;
 use super::card::CardRef;
 use super::money::Currency;
 use super::money::Money;
+use super::party::Slot;
 use super::party::WalletId;
+use super::product::ProductNumber;
 use super::time::SECONDS_PER_DAY;
 use super::time::Timestamp;
 use super::time::days_from_civil;
@@ -16,6 +18,10 @@ use super::usage::Kinds;
 use super::usage::MccRange;
 use super::usage::MerchantPrint;
 use super::usage::Usage;
+use super::zone::UtcOffset;
+use super::zone::Zone;
+use super::zone::ZoneNumber;
+use super::zone::ZoneTable;
 
 /// Whose limit or control it is. One of a wallet is for all its cards together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,6 +30,10 @@ pub enum Subject {
     Card(CardRef),
     /// One wallet with all its cards.
     Wallet(WalletId),
+    /// Each card of a product by itself.
+    EachCard(ProductNumber),
+    /// Each wallet by itself, with all its cards of a product.
+    EachWallet(ProductNumber),
 }
 
 impl Subject {
@@ -33,6 +43,28 @@ impl Subject {
         match self {
             Self::Card(card) => (1, card.0),
             Self::Wallet(wallet) => (2, wallet.0),
+            Self::EachCard(product) => (3, product.get() as u64),
+            Self::EachWallet(product) => (4, product.get() as u64),
+        }
+    }
+
+    /// The slot that it belongs to; `None` for a product, which every slot knows.
+    #[must_use]
+    pub fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Card(card) => Some(Slot::of_card(card)),
+            Self::Wallet(wallet) => Some(Slot::of_wallet(wallet)),
+            Self::EachCard(_) | Self::EachWallet(_) => None,
+        }
+    }
+
+    /// The product, and whether each of its wallets is meant and not each of its cards.
+    #[must_use]
+    pub const fn product(self) -> Option<(ProductNumber, bool)> {
+        match self {
+            Self::EachCard(product) => Some((product, false)),
+            Self::EachWallet(product) => Some((product, true)),
+            Self::Card(_) | Self::Wallet(_) => None,
         }
     }
 
@@ -42,6 +74,16 @@ impl Subject {
         match kind {
             1 => Some(Self::Card(CardRef(number))),
             2 => Some(Self::Wallet(WalletId(number))),
+            3 | 4 => {
+                if number > ProductNumber::MAX as u64 {
+                    return None;
+                }
+                match ProductNumber::new(number as u8) {
+                    Some(product) if kind == 3 => Some(Self::EachCard(product)),
+                    Some(product) => Some(Self::EachWallet(product)),
+                    None => None,
+                }
+            }
             _ => None,
         }
     }
@@ -93,48 +135,19 @@ pub enum Measure {
     Amount(Currency),
 }
 
-/// Minutes east of UTC of the time zone in which a customer's days begin. It has no daylight saving.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct UtcOffset(i16);
-
-impl UtcOffset {
-    /// The furthest west and east that time zones are.
-    pub const RANGE: std::ops::RangeInclusive<i16> = -720..=840;
-
-    /// An offset; `None` outside [`UtcOffset::RANGE`].
-    #[must_use]
-    pub const fn new(minutes: i16) -> Option<Self> {
-        if minutes >= *Self::RANGE.start() && minutes <= *Self::RANGE.end() {
-            Some(Self(minutes))
-        } else {
-            None
-        }
-    }
-
-    /// Minutes east of UTC.
-    #[must_use]
-    pub const fn minutes(self) -> i16 {
-        self.0
-    }
-
-    const fn seconds(self) -> i64 {
-        self.0 as i64 * 60
-    }
-}
-
 /// For how long a limit adds up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Window {
     /// Each transaction for itself.
     Transaction,
     /// From midnight to midnight.
-    Day(UtcOffset),
+    Day(Zone),
     /// From Monday to Monday.
-    Week(UtcOffset),
+    Week(Zone),
     /// From the first of a month to the first of the next.
-    Month(UtcOffset),
+    Month(Zone),
     /// From the first of January to the next.
-    Year(UtcOffset),
+    Year(Zone),
     /// For ever.
     Lifetime,
     /// The time before now, in seconds: whole minutes, so that a sixtieth is whole seconds.
@@ -155,18 +168,22 @@ impl Window {
         if fits { Some(Self::Sliding(seconds)) } else { None }
     }
 
-    /// Its kind as a number, and what it has: minutes east of UTC, above zero by [`Window::OFFSET_BIAS`], or seconds.
+    /// Its kind as a number, and what it has: minutes east of UTC, above zero by [`Window::OFFSET_BIAS`], a zone's
+    /// number with [`Window::NAMED_BIT`], or seconds.
     #[must_use]
     pub const fn parts(self) -> (u8, u32) {
-        const fn biased(offset: UtcOffset) -> u32 {
-            (offset.minutes() as i32 + Window::OFFSET_BIAS) as u32
+        const fn biased(zone: Zone) -> u32 {
+            match zone {
+                Zone::Fixed(offset) => (offset.minutes() as i32 + Window::OFFSET_BIAS) as u32,
+                Zone::Named(number) => Window::NAMED_BIT | number.get() as u32,
+            }
         }
         match self {
             Self::Transaction => (0, 0),
-            Self::Day(offset) => (1, biased(offset)),
-            Self::Week(offset) => (2, biased(offset)),
-            Self::Month(offset) => (3, biased(offset)),
-            Self::Year(offset) => (4, biased(offset)),
+            Self::Day(zone) => (1, biased(zone)),
+            Self::Week(zone) => (2, biased(zone)),
+            Self::Month(zone) => (3, biased(zone)),
+            Self::Year(zone) => (4, biased(zone)),
             Self::Lifetime => (5, 0),
             Self::Sliding(seconds) => (6, seconds),
         }
@@ -188,18 +205,47 @@ impl Window {
 
     /// What is added to the minutes east of UTC in [`Window::parts`].
     pub const OFFSET_BIAS: i32 = 720;
+    /// Marks the number of a zone in [`Window::parts`].
+    pub const NAMED_BIT: u32 = 1 << 16;
+
+    /// Where its days begin; `None` for what is no calendar window.
+    #[must_use]
+    pub const fn zone(self) -> Option<Zone> {
+        match self {
+            Self::Day(zone) | Self::Week(zone) | Self::Month(zone) | Self::Year(zone) => Some(zone),
+            Self::Transaction | Self::Lifetime | Self::Sliding(_) => None,
+        }
+    }
+
+    /// The same calendar window in another zone.
+    #[must_use]
+    pub const fn in_zone(self, zone: Zone) -> Self {
+        match self {
+            Self::Day(_) => Self::Day(zone),
+            Self::Week(_) => Self::Week(zone),
+            Self::Month(_) => Self::Month(zone),
+            Self::Year(_) => Self::Year(zone),
+            Self::Transaction | Self::Lifetime | Self::Sliding(_) => self,
+        }
+    }
 
     /// The inverse of [`Window::parts`].
     #[must_use]
     pub fn from_parts(kind: u8, number: u32) -> Option<Self> {
-        let minutes = i32::try_from(number).ok()? - Self::OFFSET_BIAS;
-        let offset = || UtcOffset::new(i16::try_from(minutes).ok()?);
+        let zone = || {
+            if number & Self::NAMED_BIT != 0 {
+                let number = u16::try_from(number & !Self::NAMED_BIT).ok()?;
+                return ZoneNumber::new(number).map(Zone::Named);
+            }
+            let minutes = i32::try_from(number).ok()? - Self::OFFSET_BIAS;
+            UtcOffset::new(i16::try_from(minutes).ok()?).map(Zone::Fixed)
+        };
         match (kind, number) {
             (0, 0) => Some(Self::Transaction),
-            (1, _) => Some(Self::Day(offset()?)),
-            (2, _) => Some(Self::Week(offset()?)),
-            (3, _) => Some(Self::Month(offset()?)),
-            (4, _) => Some(Self::Year(offset()?)),
+            (1, _) => Some(Self::Day(zone()?)),
+            (2, _) => Some(Self::Week(zone()?)),
+            (3, _) => Some(Self::Month(zone()?)),
+            (4, _) => Some(Self::Year(zone()?)),
             (5, 0) => Some(Self::Lifetime),
             (6, seconds) => Self::sliding(seconds),
             _ => None,
@@ -207,36 +253,39 @@ impl Window {
     }
 
     /// The number of the calendar window that a time is in, or of the part of a sliding one. It only grows with time.
+    /// `zones` are those of the slot.
     #[must_use]
-    pub fn index(self, seconds: u64) -> u32 {
-        let local = |offset: UtcOffset| (seconds as i64).saturating_add(offset.seconds()).max(0);
-        let day = |offset| local(offset) / SECONDS_PER_DAY;
+    pub fn index(self, seconds: u64, zones: &[ZoneTable]) -> u32 {
+        let civil = |zone: Zone| {
+            let midnight = zone.day(seconds, zones) * SECONDS_PER_DAY;
+            Timestamp::from_seconds(midnight as u64).civil()
+        };
         match self {
             Self::Transaction | Self::Lifetime => 0,
-            Self::Day(offset) => day(offset) as u32,
+            Self::Day(zone) => zone.day(seconds, zones) as u32,
             // 1970 began on a Thursday, three days after a Monday.
-            Self::Week(offset) => ((day(offset) + 3) / 7) as u32,
-            Self::Month(offset) => {
-                let date = Timestamp::from_seconds(local(offset) as u64).civil();
+            Self::Week(zone) => ((zone.day(seconds, zones) + 3) / 7) as u32,
+            Self::Month(zone) => {
+                let date = civil(zone);
                 date.year as u32 * 12 + date.month - 1
             }
-            Self::Year(offset) => Timestamp::from_seconds(local(offset) as u64).civil().year as u32,
+            Self::Year(zone) => civil(zone).year as u32,
             Self::Sliding(length) => (seconds / u64::from(length / Self::PARTS)) as u32,
         }
     }
 
     /// When the calendar window with this number begins, seconds since 1970; `None` for what is no calendar window.
     #[must_use]
-    pub fn begins(self, index: u32) -> Option<u64> {
+    pub fn begins(self, index: u32, zones: &[ZoneTable]) -> Option<u64> {
         let number = i64::from(index);
-        let (days, offset) = match self {
-            Self::Day(offset) => (number, offset),
-            Self::Week(offset) => (number * 7 - 3, offset),
-            Self::Month(offset) => (days_from_civil((index / 12) as i32, index % 12 + 1, 1), offset),
-            Self::Year(offset) => (days_from_civil(index as i32, 1, 1), offset),
+        let (day, zone) = match self {
+            Self::Day(zone) => (number, zone),
+            Self::Week(zone) => (number * 7 - 3, zone),
+            Self::Month(zone) => (days_from_civil((index / 12) as i32, index % 12 + 1, 1), zone),
+            Self::Year(zone) => (days_from_civil(index as i32, 1, 1), zone),
             Self::Transaction | Self::Lifetime | Self::Sliding(_) => return None,
         };
-        Some((days * SECONDS_PER_DAY - offset.seconds()).max(0) as u64)
+        Some(zone.midnight(day, zones))
     }
 }
 
@@ -327,14 +376,14 @@ impl Limit {
 }
 
 impl fmt::Display for Window {
-    /// Its name, with minutes east of UTC, or seconds.
+    /// Its name, with minutes east of UTC, a zone's number, or seconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Day(offset) | Self::Week(offset) | Self::Month(offset) | Self::Year(offset) => {
-                write!(f, "{} utc{:+}", self.name(), offset.minutes())
-            }
-            Self::Sliding(seconds) => write!(f, "{} {seconds} s", self.name()),
-            Self::Transaction | Self::Lifetime => f.write_str(self.name()),
+        f.write_str(self.name())?;
+        match (self, self.zone()) {
+            (_, Some(Zone::Fixed(offset))) => write!(f, " utc{:+}", offset.minutes()),
+            (_, Some(Zone::Named(number))) => write!(f, " zone {}", number.get()),
+            (Self::Sliding(seconds), None) => write!(f, " {seconds} s"),
+            _ => Ok(()),
         }
     }
 }
@@ -379,8 +428,8 @@ mod tests {
         (days_from_civil(year, month, day) * SECONDS_PER_DAY + of_day) as u64
     }
 
-    fn offset(minutes: i16) -> UtcOffset {
-        UtcOffset::new(minutes).expect("an offset")
+    fn offset(minutes: i16) -> Zone {
+        Zone::Fixed(UtcOffset::new(minutes).expect("an offset"))
     }
 
     #[test]
@@ -397,11 +446,14 @@ mod tests {
             (Window::Year(offset(-720)), at(2027, 1, 1, 12 * 3600), at(2028, 1, 1, 12 * 3600)),
         ];
         for (window, begins, next) in table {
-            let index = window.index(begins);
-            assert_eq!(window.index(begins - 1), index - 1, "{window:?} begins");
-            assert_eq!(window.index(next - 1), index, "{window:?} lasts");
-            assert_eq!(window.index(next), index + 1, "{window:?} ends");
-            assert_eq!((window.begins(index), window.begins(index + 1)), (Some(begins), Some(next)));
+            let index = window.index(begins, &[]);
+            assert_eq!(window.index(begins - 1, &[]), index - 1, "{window:?} begins");
+            assert_eq!(window.index(next - 1, &[]), index, "{window:?} lasts");
+            assert_eq!(window.index(next, &[]), index + 1, "{window:?} ends");
+            assert_eq!(
+                (window.begins(index, &[]), window.begins(index + 1, &[])),
+                (Some(begins), Some(next))
+            );
         }
         assert_eq!(UtcOffset::new(-721), None);
         assert_eq!(UtcOffset::new(841), None);
@@ -409,15 +461,19 @@ mod tests {
 
     #[test]
     fn a_window_is_the_same_after_it_was_written_as_numbers() {
-        let offsets = [-720, -1, 0, 840].map(offset);
-        let calendar = offsets
+        let named = [1, u16::MAX].map(|number| Zone::Named(ZoneNumber::new(number).expect("a number")));
+        let calendar = [-720, -1, 0, 840]
+            .map(offset)
             .into_iter()
+            .chain(named)
             .flat_map(|at| [Window::Day(at), Window::Week(at), Window::Month(at), Window::Year(at)]);
         for window in calendar.chain([Window::Transaction, Window::Lifetime, Window::Sliding(7_200)]) {
             let (kind, number) = window.parts();
             assert_eq!(Window::from_parts(kind, number), Some(window));
         }
-        for none in [(0, 1), (1, 1_561), (2, u32::MAX), (5, 1), (6, 61), (7, 0)] {
+        for none in
+            [(0, 1), (1, 1_561), (2, u32::MAX), (1, Window::NAMED_BIT), (3, 1 << 17), (5, 1), (6, 61), (7, 0)]
+        {
             assert_eq!(Window::from_parts(none.0, none.1), None, "{none:?}");
         }
     }
@@ -426,8 +482,8 @@ mod tests {
     fn r18_a_sliding_windows_part_is_a_sixtieth() {
         for (seconds, part) in [(60, 1), (3_600, 60), (86_400, 1_440)] {
             let window = Window::sliding(seconds).expect("a window");
-            assert_eq!(window.index(part * 7 - 1), 6);
-            assert_eq!(window.index(part * 7), 7);
+            assert_eq!(window.index(part * 7 - 1, &[]), 6);
+            assert_eq!(window.index(part * 7, &[]), 7);
         }
         for none in [0, 30, 61, 3_601, Window::SLIDING_MAX_S + 60] {
             assert_eq!(Window::sliding(none), None);

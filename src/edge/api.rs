@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::config::products::ProductSettings;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Text;
@@ -72,6 +73,8 @@ pub struct Face {
     pub configuration: OnceLock<PathBuf>,
     /// What keeps the history, if there is to be one.
     pub history: OnceLock<Keeper>,
+    /// The products of the configuration, once their cards are known.
+    pub products: OnceLock<Vec<ProductSettings>>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
@@ -89,6 +92,7 @@ impl Face {
             clearing: OnceLock::new(),
             configuration: OnceLock::new(),
             history: OnceLock::new(),
+            products: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
     }

@@ -49,7 +49,9 @@ use crate::edge::listen;
 use crate::edge::listen::Accepted;
 use crate::edge::metered::Meter;
 use crate::edge::metered::Metered;
+use crate::edge::products;
 use crate::edge::reserve::Watch;
+use crate::edge::room;
 use crate::edge::seeding;
 use crate::edge::seeding::SeedError;
 use crate::edge::snapshots;
@@ -62,6 +64,7 @@ use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
+use crate::edge::zones;
 use crate::journal::segment;
 use crate::journal::storage::StorageError;
 use crate::journal::writer;
@@ -188,7 +191,7 @@ impl Daemon {
         let rebuilt = start::rebuild(config, &disk, &keys, past.as_mut())?;
         // 3. The new epoch. Segments that nobody needs any more become spares first.
         let known_to = past.as_ref().map(|past| past.known_to().unwrap_or_default());
-        start::make_room(&disk, &keys, config, known_to)?;
+        room::make(&disk, &keys, config, known_to)?;
         let settings = writer::Settings {
             segment_bytes: u64::from(config.journal.segment_mib) << 20,
             // A wiped directory that keeps its key must not seal under an epoch that was used before.
@@ -278,7 +281,11 @@ impl Daemon {
             None if seeded.is_some_and(|seeded| !seeded.complete) => return Err(SeedError::Incomplete.into()),
             None => seeded,
         };
-        // 7. The sockets.
+        // 7. Time zones, of which more may be known than at the last start, and products, which may have other cards.
+        zones::renew(&surroundings.pipeline).await;
+        products::settle(&surroundings.pipeline, &config.products).await;
+        let _ = self.face.products.set(config.products.clone());
+        // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);
         for link in &config.links {
@@ -292,7 +299,7 @@ impl Daemon {
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
         tokio::spawn(async move { axum::serve(admin, routes).await });
-        // 8. Snapshots, clearing, expiry, and ready.
+        // 9. Snapshots, clearing, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));
         let past = Wanted::by(self.face.history.get().map(Keeper::past));

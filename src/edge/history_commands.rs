@@ -155,7 +155,7 @@ fn is_there(history: &History<Disk>, departed: &Departed) -> Result<bool, Histor
     let made = departed.authorization.sequence;
     let search = Search { made: Some(made..=made), ..Search::default() };
     let found = history.find(departed.card, &search, PAGE)?;
-    let expected = Entry::new(departed.card, departed.by, &departed.authorization);
+    let expected = Entry::new(departed.card, departed.by, &departed.authorization, departed.counted);
     Ok(found.entries.first().is_some_and(|entry| entry.version > departed.by || *entry == expected))
 }
 

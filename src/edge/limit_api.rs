@@ -21,7 +21,6 @@ use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
 use crate::domain::control::Control;
 use crate::domain::event::Sequence;
-use crate::domain::limit::Limit;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::edge::api;
@@ -30,13 +29,16 @@ use crate::edge::api::error;
 use crate::edge::api::wallet_id;
 use crate::edge::clock;
 use crate::edge::limit_json;
+use crate::edge::limit_json::Asked;
+use crate::edge::product_api;
+use crate::edge::zones;
 use crate::ledger::view::CardView;
 use crate::pipeline::limits::name_of;
 use crate::pipeline::seeding::NotSet;
 
 /// The routes. Those of limits and controls are the same under a card and under a wallet.
 pub(super) fn routes() -> Router<Arc<Face>> {
-    let mut router = Router::new()
+    let mut router = product_api::routes()
         .route("/v1/wallets/{wallet}/cards", get(wallet_cards))
         .route("/v1/cards/{card}", get(card))
         .route("/v1/cards/{card}/status", post(set_status).put(set_status));
@@ -64,11 +66,15 @@ fn subject_of(uri: &Uri, text: &str) -> Result<Subject, Box<Response>> {
 
 /// The same with the number of a limit or a control.
 fn place_of(uri: &Uri, (text, number): &(String, String)) -> Result<(Subject, Number), Box<Response>> {
-    let subject = subject_of(uri, text)?;
-    let number = number.parse().ok().and_then(Number::new).ok_or_else(|| {
-        Box::new(error(StatusCode::BAD_REQUEST, format!("a number is 1 to {}", Number::MAX)))
-    })?;
-    Ok((subject, number))
+    Ok((subject_of(uri, text)?, number_of(number)?))
+}
+
+/// The number of a limit or a control from the path.
+pub(super) fn number_of(text: &str) -> Result<Number, Box<Response>> {
+    text.parse()
+        .ok()
+        .and_then(Number::new)
+        .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, format!("a number is 1 to {}", Number::MAX))))
 }
 
 /// A card's reference from the path.
@@ -78,7 +84,7 @@ fn card_ref(text: &str) -> Result<CardRef, Box<Response>> {
     text.parse().map(CardRef).map_err(|_| Box::new(error(StatusCode::BAD_REQUEST, words)))
 }
 
-fn not_there(what: &str) -> Response {
+pub(super) fn not_there(what: &str) -> Response {
     error(StatusCode::NOT_FOUND, format!("there is no such {what}"))
 }
 
@@ -87,7 +93,9 @@ async fn card(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Respon
         Ok(card) => card,
         Err(response) => return *response,
     };
-    face.pipeline.card(card).map_or_else(|| not_there("card"), |view| Json(card_json(&view)).into_response())
+    face.pipeline
+        .card(card)
+        .map_or_else(|| not_there("card"), |view| Json(card_json(&face, &view)).into_response())
 }
 
 async fn wallet_cards(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
@@ -96,17 +104,20 @@ async fn wallet_cards(State(face): State<Arc<Face>>, Path(text): Path<String>) -
         Err(response) => return *response,
     };
     let Some(cards) = face.pipeline.wallet_cards(wallet) else { return not_there("wallet") };
-    let cards: Vec<Value> = cards.iter().map(card_json).collect();
+    let cards: Vec<Value> = cards.iter().map(|view| card_json(&face, view)).collect();
     Json(json!({ "wallet": wallet.0, "cards": cards })).into_response()
 }
 
-fn card_json(view: &CardView) -> Value {
+fn card_json(face: &Face, view: &CardView) -> Value {
+    let products = face.products.get().into_iter().flatten();
+    let product = products.into_iter().find(|product| Some(product.number) == view.product);
     json!({
         "card": view.card.0,
         "wallet": view.wallet.0,
         "pan": view.pan.to_string(),
         "expiry": format!("{:04}", view.expiry.digits()),
         "status": view.status.name(),
+        "product": product.map(|product| &product.name),
     })
 }
 
@@ -133,7 +144,7 @@ async fn set_status(
     }
 }
 
-fn refusal(refused: NotSet) -> Response {
+pub(super) fn refusal(refused: NotSet) -> Response {
     match refused {
         NotSet::NotThere(what) => not_there(what),
         NotSet::Ended(status) => {
@@ -151,11 +162,17 @@ async fn limits(State(face): State<Arc<Face>>, uri: Uri, Path(text): Path<String
         Ok(subject) => subject,
         Err(response) => return *response,
     };
-    let Some(views) = face.pipeline.limits(subject, clock::now().wall) else {
+    let now = clock::now().wall;
+    let Some(views) = face.pipeline.limits(subject, now) else {
         return not_there(name_of(subject));
     };
     let list: Vec<Value> = views.iter().map(limit_json::limit_json).collect();
-    Json(json!({ name_of(subject): subject.parts().1, "limits": list })).into_response()
+    let mut shown = json!({ name_of(subject): subject.parts().1, "limits": list });
+    if let Subject::Card(card) = subject {
+        let views = face.pipeline.product_limits_of(card, now).unwrap_or_default();
+        shown["product_limits"] = views.iter().map(limit_json::limit_json).collect();
+    }
+    Json(shown).into_response()
 }
 
 async fn controls(State(face): State<Arc<Face>>, uri: Uri, Path(text): Path<String>) -> Response {
@@ -177,8 +194,9 @@ async fn set_limit(
     Path(place): Place,
     Json(body): Json<Value>,
 ) -> Response {
-    match limit_json::limit_of(body) {
-        Ok(limit) => put_limit(&face, &uri, &place, Some(limit)).await,
+    let now = clock::now().wall;
+    match limit_json::limit_of(body, &|name| zones::look_up(name, now)) {
+        Ok(asked) => put_limit(&face, &uri, &place, Some(asked)).await,
         Err(words) => error(StatusCode::BAD_REQUEST, words),
     }
 }
@@ -187,12 +205,14 @@ async fn remove_limit(State(face): State<Arc<Face>>, uri: Uri, Path(place): Plac
     put_limit(&face, &uri, &place, None).await
 }
 
-async fn put_limit(face: &Face, uri: &Uri, place: &(String, String), limit: Option<Limit>) -> Response {
+async fn put_limit(face: &Face, uri: &Uri, place: &(String, String), asked: Option<Asked>) -> Response {
     let (subject, number) = match place_of(uri, place) {
         Ok(found) => found,
         Err(response) => return *response,
     };
-    let set = face.pipeline.set_limit(subject, number, limit, clock::now());
+    let (limit, zone) =
+        (asked.as_ref().map(|asked| asked.limit), asked.as_ref().and_then(|asked| asked.zone.as_ref()));
+    let set = face.pipeline.set_limit(subject, number, limit, zone, clock::now());
     acknowledge(face, subject, number, limit.is_some(), set).await
 }
 

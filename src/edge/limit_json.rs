@@ -12,7 +12,7 @@ use crate::domain::limit::Filter;
 use crate::domain::limit::LIMIT_MCC_MAX;
 use crate::domain::limit::Limit;
 use crate::domain::limit::Measure;
-use crate::domain::limit::UtcOffset;
+use crate::domain::limit::Number;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
@@ -22,8 +22,13 @@ use crate::domain::usage::Kinds;
 use crate::domain::usage::MCC_GROUPS;
 use crate::domain::usage::MccRange;
 use crate::domain::usage::MerchantPrint;
+use crate::domain::zone::UtcOffset;
+use crate::domain::zone::Zone;
+use crate::domain::zone::ZoneName;
+use crate::domain::zone::ZoneTable;
 use crate::ledger::limits::ControlView;
 use crate::ledger::limits::LimitView;
+use crate::ledger::products::RuleView;
 
 /// The keys of an object that is being read; each is taken once.
 struct Keys {
@@ -73,13 +78,25 @@ impl Keys {
     }
 }
 
+/// A limit that is asked for, and the time zone that its window is to go by, if it names one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Asked {
+    /// The limit; a zone is still to be put into its window.
+    pub(super) limit: Limit,
+    /// The zone.
+    pub(super) zone: Option<ZoneTable>,
+}
+
+/// What is known of a time zone by its name.
+pub(super) type LookUp<'l> = &'l dyn Fn(&str) -> Option<ZoneTable>;
+
 /// Reads a limit.
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn limit_of(body: Value) -> Result<Limit, String> {
+pub(super) fn limit_of(body: Value, look_up: LookUp<'_>) -> Result<Asked, String> {
     let mut keys = Keys::of(body)?;
-    let window = window(&mut keys)?;
+    let (window, zone) = window(&mut keys, look_up)?;
     let measure = match keys.required("measure")?.as_str() {
         "amount" => Measure::Amount(currency(&keys.required("currency")?, "currency")?),
         "count" if window == Window::Transaction => {
@@ -92,25 +109,24 @@ pub(super) fn limit_of(body: Value) -> Result<Limit, String> {
     let max = max.ok_or("`max` must be a whole number, zero or more")?;
     let filter = filter(&mut keys)?;
     keys.finish()?;
-    Ok(Limit { measure, max, window, filter })
+    Ok(Asked { limit: Limit { measure, max, window, filter }, zone })
 }
 
-fn window(keys: &mut Keys) -> Result<Window, String> {
+fn window(keys: &mut Keys, look_up: LookUp<'_>) -> Result<(Window, Option<ZoneTable>), String> {
     let name = keys.required("window")?;
-    let range = UtcOffset::RANGE;
-    let offset = |keys: &mut Keys| {
-        let minutes = keys.integer("utc_offset_minutes")?.unwrap_or(0);
-        let offset = i16::try_from(minutes).ok().and_then(UtcOffset::new);
-        offset.ok_or_else(|| {
-            format!("`utc_offset_minutes` must be between {} and {}", range.start(), range.end())
-        })
+    let zone = Zone::default();
+    let calendar = match name.as_str() {
+        "day" => Some(Window::Day(zone)),
+        "week" => Some(Window::Week(zone)),
+        "month" => Some(Window::Month(zone)),
+        "year" => Some(Window::Year(zone)),
+        _ => None,
     };
-    Ok(match name.as_str() {
+    if let Some(window) = calendar {
+        return in_zone(keys, window, look_up);
+    }
+    let window = match name.as_str() {
         "transaction" => Window::Transaction,
-        "day" => Window::Day(offset(keys)?),
-        "week" => Window::Week(offset(keys)?),
-        "month" => Window::Month(offset(keys)?),
-        "year" => Window::Year(offset(keys)?),
         "lifetime" => Window::Lifetime,
         "sliding" => {
             let seconds = keys.integer("seconds")?.and_then(|seconds| u32::try_from(seconds).ok());
@@ -124,7 +140,35 @@ fn window(keys: &mut Keys) -> Result<Window, String> {
                 "`window` must be one of transaction, day, week, month, year, lifetime, sliding".into()
             );
         }
-    })
+    };
+    Ok((window, None))
+}
+
+/// A calendar window where the customer's midnight is: by a zone's name, or so far from UTC.
+fn in_zone(
+    keys: &mut Keys,
+    window: Window,
+    look_up: LookUp<'_>,
+) -> Result<(Window, Option<ZoneTable>), String> {
+    let (name, minutes) = (keys.text("time_zone")?, keys.integer("utc_offset_minutes")?);
+    match (name, minutes) {
+        (Some(_), Some(_)) => {
+            Err("`time_zone` and `utc_offset_minutes` are two ways to say one thing; give one of them"
+                .to_owned())
+        }
+        (Some(name), None) => {
+            let zone = look_up(&name);
+            let words = "`time_zone` must be a name of the IANA database such as America/New_York";
+            zone.map(|zone| (window, Some(zone))).ok_or_else(|| words.to_owned())
+        }
+        (None, minutes) => {
+            let range = UtcOffset::RANGE;
+            let offset = i16::try_from(minutes.unwrap_or(0)).ok().and_then(UtcOffset::new);
+            offset.map(|offset| (window.in_zone(Zone::Fixed(offset)), None)).ok_or_else(|| {
+                format!("`utc_offset_minutes` must be between {} and {}", range.start(), range.end())
+            })
+        }
+    }
 }
 
 fn filter(keys: &mut Keys) -> Result<Filter, String> {
@@ -265,15 +309,22 @@ pub(super) fn limit_json(view: &LimitView) -> Value {
     let ends = view.ends_s.map(|seconds| Timestamp::from_seconds(seconds).to_string());
     json!({
         "number": view.number.get(),
-        "limit": definition(&view.limit),
+        "limit": definition(&view.limit, view.zone),
         "used": view.used,
         "remaining": view.limit.max.saturating_sub(view.used).max(0),
         "ends": ends,
     })
 }
 
+/// A limit of a product.
+pub(super) fn rule_json(view: &RuleView) -> Value {
+    let mut limit = definition(&view.limit, view.zone);
+    limit["per"] = json!(if view.per_wallet { "wallet" } else { "card" });
+    json!({ "number": view.number.get(), "limit": limit })
+}
+
 /// A limit as [`limit_of`] reads it.
-fn definition(limit: &Limit) -> Value {
+fn definition(limit: &Limit, zone: Option<ZoneName>) -> Value {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     match limit.measure {
@@ -285,12 +336,11 @@ fn definition(limit: &Limit) -> Value {
     };
     put("max", json!(limit.max));
     put("window", json!(limit.window.name()));
-    match limit.window {
-        Window::Day(offset) | Window::Week(offset) | Window::Month(offset) | Window::Year(offset) => {
-            put("utc_offset_minutes", json!(offset.minutes()));
-        }
-        Window::Sliding(seconds) => _ = put("seconds", json!(seconds)),
-        Window::Transaction | Window::Lifetime => {}
+    match (limit.window, limit.window.zone()) {
+        (_, Some(Zone::Fixed(offset))) => _ = put("utc_offset_minutes", json!(offset.minutes())),
+        (_, Some(Zone::Named(_))) => _ = put("time_zone", json!(zone.map(|name| name.to_string()))),
+        (Window::Sliding(seconds), None) => _ = put("seconds", json!(seconds)),
+        _ => {}
     }
     let Filter { channels, kinds, mcc, country, currency, merchant } = limit.filter;
     if channels.0 != 0 {
@@ -317,7 +367,15 @@ fn definition(limit: &Limit) -> Value {
 
 /// A control, and what it is locked to.
 pub(super) fn control_json(view: &ControlView) -> Value {
-    let control = &view.control;
+    let mut shown = plain_control_json(view.number, &view.control);
+    if view.control.aspect() == Aspect::FirstMerchant {
+        shown["locked_to_fingerprint"] = json!((view.locked.0 != 0).then(|| view.locked.to_string()));
+    }
+    shown
+}
+
+/// A control as [`control_of`] reads it, under its number.
+pub(super) fn plain_control_json(number: Number, control: &Control) -> Value {
     let key = match control.aspect() {
         Aspect::Mcc => "mcc",
         Aspect::Country => "countries",
@@ -325,24 +383,25 @@ pub(super) fn control_json(view: &ControlView) -> Value {
         Aspect::Channel => "channels",
         Aspect::Merchant => "merchant_fingerprints",
         Aspect::FirstMerchant => {
-            let locked = (view.locked.0 != 0).then(|| view.locked.to_string());
-            return json!({
-                "number": view.number.get(),
-                "control": { "rule": "lock" },
-                "locked_to_fingerprint": locked,
-            });
+            return json!({ "number": number.get(), "control": { "rule": "lock" } });
         }
     };
     let mut object = Map::new();
     object.insert("rule".to_owned(), json!(control.rule().name()));
     object.insert(key.to_owned(), control.listed().into_iter().collect());
-    json!({ "number": view.number.get(), "control": object })
+    json!({ "number": number.get(), "control": object })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limit::Number;
+    use crate::domain::zone::ZoneChange;
+    use crate::domain::zone::ZoneNumber;
+
+    fn look_up(name: &str) -> Option<ZoneTable> {
+        let name = (name == "Some/Where").then(|| ZoneName::from_ascii(name.as_bytes()));
+        ZoneTable::new(name?, vec![ZoneChange::default()])
+    }
 
     fn parsed(text: &str) -> Value {
         serde_json::from_str(text).expect("JSON")
@@ -357,13 +416,19 @@ mod tests {
                 "kinds":["cash"],"mcc":["7995","5500-5599"],"country":"048","transaction_currency":"978",
                 "merchant_fingerprint":"00000000deadbeef"}"#,
             r#"{"measure":"count","max":9,"window":"lifetime"}"#,
+            r#"{"measure":"count","max":9,"window":"month","time_zone":"Some/Where"}"#,
         ];
         for text in limits {
-            let limit = limit_of(parsed(text)).expect("a right limit");
-            let mut shown = definition(&limit);
-            assert_eq!(limit_of(shown.clone()), Ok(limit), "{text}");
+            let asked = limit_of(parsed(text), &look_up).expect("a right limit");
+            let named = Zone::Named(ZoneNumber::new(1).expect("a number"));
+            let mut limit = asked.limit;
+            if asked.zone.is_some() {
+                limit.window = limit.window.in_zone(named);
+            }
+            let mut shown = definition(&limit, asked.zone.as_ref().map(ZoneTable::name));
+            assert_eq!(limit_of(shown.clone(), &look_up), Ok(asked), "{text}");
             shown["extra"] = json!(1);
-            assert_eq!(limit_of(shown), Err("`extra` is not known".to_owned()));
+            assert_eq!(limit_of(shown, &look_up), Err("`extra` is not known".to_owned()));
         }
         let controls = [
             r#"{"rule":"deny","mcc":["gambling","0742"]}"#,
@@ -395,6 +460,12 @@ mod tests {
             ),
             (format!("{{{amount},\"window\":\"day\",\"utc_offset_minutes\":900}}"), "between -720 and 840"),
             (format!("{{{amount},\"window\":\"lifetime\",\"utc_offset_minutes\":0}}"), "is not known"),
+            (format!("{{{amount},\"window\":\"day\",\"time_zone\":\"No/Where\"}}"), "`time_zone` must be"),
+            (
+                format!("{{{amount},\"window\":\"day\",\"time_zone\":\"UTC\",\"utc_offset_minutes\":0}}"),
+                "give one of them",
+            ),
+            (format!("{{{amount},\"window\":\"lifetime\",\"time_zone\":\"UTC\"}}"), "is not known"),
             (r#"{"measure":"amount","max":1,"window":"day"}"#.to_owned(), "`currency` is missing"),
             (r#"{"measure":"count","currency":"840","max":1,"window":"day"}"#.to_owned(), "not known"),
             (r#"{"measure":"count","max":1,"window":"transaction"}"#.to_owned(), "longer than a transaction"),
@@ -410,7 +481,7 @@ mod tests {
             (format!("{{{amount},\"window\":\"day\",\"country\":\"US\"}}"), "ISO 3166"),
         ];
         for (text, words) in limits {
-            let error = limit_of(parsed(&text)).expect_err("a mistake");
+            let error = limit_of(parsed(&text), &look_up).expect_err("a mistake");
             assert!(error.contains(words), "{text}: {error}");
         }
         let long: Vec<String> = (1..=33).map(|code| format!("\"{code:03}\"")).collect();

@@ -1,4 +1,4 @@
-//! What a start does before anything is served: the books are found, and room is made.
+//! What a start does before anything is served: the books are found.
 
 use std::time::Instant;
 
@@ -14,11 +14,8 @@ use crate::edge::daemon::capacity;
 use crate::edge::disk::Disk;
 use crate::edge::history::Starting;
 use crate::edge::page::Facts;
-use crate::edge::snapshots;
 use crate::journal::recover::Opener;
 use crate::journal::recover::Recovered;
-use crate::journal::segment;
-use crate::journal::storage::StorageError;
 use crate::ledger::books::Books;
 use crate::ledger::books::Layout;
 use crate::ledger::state_hash::StateHash;
@@ -119,37 +116,4 @@ pub(super) fn policy(config: &Config) -> Policy {
         ahead_max: config.journal.ahead_max as usize,
         parked_max: config.daemon.parked_max as usize,
     }
-}
-
-/// Recycles the segments that neither snapshots nor the history need, and sets room aside.
-pub(super) fn make_room(
-    disk: &Disk,
-    keys: &Keys,
-    config: &Config,
-    known_to: Option<Sequence>,
-) -> Result<(), StorageError> {
-    if let Err(error) = snapshots::release(disk, keys, &snapshots::Settings::of(config), known_to) {
-        tracing::warn!("segments that snapshots cover were not recycled: {error}");
-    }
-    keep_reserve(disk, config);
-    make_spares(disk, config)
-}
-
-/// Sets the reserve aside. A start without room for it is better than none: the watch has the alarm.
-fn keep_reserve(disk: &Disk, config: &Config) {
-    let bytes = u64::from(config.journal.reserve_mib) << 20;
-    if let Err(error) = disk.reserve().fill(bytes) {
-        tracing::warn!(bytes, "the reserve for a full disk cannot be set aside: {error}");
-    }
-}
-
-/// Makes the segments that are kept ready: overwriting written blocks syncs faster than growing a file. This is done
-/// before anything is served, since writing zeros in bulk would hold up the journal's own syncs.
-fn make_spares(disk: &Disk, config: &Config) -> Result<(), StorageError> {
-    let (bytes, wanted) =
-        (u64::from(config.journal.segment_mib) << 20, config.journal.spare_segments as usize);
-    while segment::spares(disk)? < wanted {
-        segment::make_spare(disk, bytes)?;
-    }
-    Ok(())
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
+use crate::domain::closed::Counted;
 use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::authorization::AuthorizationState;
@@ -43,13 +46,20 @@ pub struct Entry {
     /// What the ledger kept of it, without positions. DE 41 and DE 42 are the ledger's fingerprints: the same as long
     /// as the master key is.
     pub authorization: Authorization,
+    /// What limits had counted of it.
+    pub counted: Option<Counted>,
 }
 
 impl Entry {
     /// What is kept of an authorization that leaves memory. That it came back before is told apart, by which call gives
     /// it to the history.
     #[must_use]
-    pub const fn new(card: CardRef, version: Sequence, authorization: &Authorization) -> Self {
+    pub const fn new(
+        card: CardRef,
+        version: Sequence,
+        authorization: &Authorization,
+        counted: Option<Counted>,
+    ) -> Self {
         let authorization = Authorization {
             chain_next: NONE,
             card: NONE,
@@ -58,13 +68,14 @@ impl Entry {
             class: authorization.class & !Authorization::RECALLED,
             ..*authorization
         };
-        Self { card, version, authorization }
+        Self { card, version, authorization, counted }
     }
 
     /// `again`: an earlier version may be in the runs of another day.
     pub(super) fn row(&self, again: bool) -> Row {
         let of = &self.authorization;
         let (rrn_high, rrn_low) = numbers_of_text(&of.rrn);
+        let [counted, counted_at, counted_amount, counted_by, counted_as] = self.counted_numbers();
         let outcome = u64::from(again)
             | (of.state as u64) << 1
             | u64::from(of.class) << 5
@@ -94,6 +105,11 @@ impl Entry {
             of.currency.into(),
             of.account.into(),
             outcome,
+            counted,
+            counted_at,
+            counted_amount,
+            counted_by,
+            counted_as,
         ]
     }
 
@@ -132,8 +148,43 @@ impl Entry {
             state: AuthorizationState::from_code((outcome >> 1 & 15) as u8)?,
             legs: LegState((outcome >> 13) as u8),
         };
-        Some(Self { card: CardRef(row[CARD]), version: Sequence(row[VERSION]), authorization })
+        let counted = counted_of(row, &authorization)?;
+        Some(Self { card: CardRef(row[CARD]), version: Sequence(row[VERSION]), authorization, counted })
     }
+
+    /// Zeros for nothing.
+    fn counted_numbers(&self) -> [u64; 5] {
+        let Some(of) = &self.counted else { return [0; 5] };
+        let [card, wallet, product] = of.by.map(u64::from);
+        [
+            // One more, so that it is told from nothing.
+            of.record.0.wrapping_sub(self.authorization.sequence.0).wrapping_add(1),
+            of.at_s.into(),
+            difference(self.authorization.taken, of.amount),
+            card | wallet << 16 | product << 32,
+            u64::from(of.currency.numeric())
+                | u64::from(of.first) << 16
+                | u64::from(of.product.map_or(0, ProductNumber::get)) << 17,
+        ]
+    }
+}
+
+/// What limits had counted, by the numbers of a row; the outer `None` for numbers that nothing is stored as.
+fn counted_of(row: &Row, authorization: &Authorization) -> Option<Option<Counted>> {
+    let Some(after) = row[COUNTED].checked_sub(1) else {
+        return (row[COUNTED..] == [0; 5]).then_some(None);
+    };
+    let (by, kind) = (row[COUNTED_BY], row[COUNTED_AS]);
+    let number = u8::try_from(kind >> 17).ok()?;
+    Some(Some(Counted {
+        record: Sequence(authorization.sequence.0.wrapping_add(after)),
+        amount: authorization.taken.wrapping_sub(undo_zigzag(row[COUNTED_AMOUNT])),
+        at_s: u32::try_from(row[COUNTED_AT]).ok()?,
+        by: [by as u16, (by >> 16) as u16, u16::try_from(by >> 32).ok()?],
+        currency: Currency::new(kind as u16)?,
+        first: kind >> 16 & 1 != 0,
+        product: if number == 0 { None } else { Some(ProductNumber::new(number)?) },
+    }))
 }
 
 impl PartialEq for Entry {
@@ -145,7 +196,7 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 /// How many numbers an entry is.
-pub(super) const COLUMNS: usize = 23;
+pub(super) const COLUMNS: usize = 28;
 /// An entry as numbers, each of which a block stores in as few bytes as the rows of the block need.
 pub(super) type Row = [u64; COLUMNS];
 
@@ -180,6 +231,13 @@ const ACCOUNT: usize = 21;
 /// Bits: again, state 4, class 8, legs 8, action 8.
 pub(super) const OUTCOME: usize = 22;
 pub(super) const AGAIN_BIT: u64 = 1;
+/// What limits had counted; zeros for nothing: the record, as one more than how far it is after the first; when; how
+/// much, as the difference to what was taken; by which limits; and currency, whether as one more use, and product.
+const COUNTED: usize = 23;
+const COUNTED_AT: usize = 24;
+const COUNTED_AMOUNT: usize = 25;
+const COUNTED_BY: usize = 26;
+const COUNTED_AS: usize = 27;
 
 const SIGN: u64 = 1 << 63;
 
@@ -299,7 +357,7 @@ mod tests {
                 for (action, _) in ActionCode::ALL {
                     let legs = LegState(0xA5);
                     let of = Authorization { state, class, legs, action: *action, ..blank() };
-                    let entry = Entry::new(CardRef(7), Sequence(9), &of);
+                    let entry = Entry::new(CardRef(7), Sequence(9), &of, None);
                     for again in [false, true] {
                         let back = Entry::from_row(&entry.row(again)).expect("an entry").authorization;
                         let class = class & !Authorization::RECALLED;
@@ -308,6 +366,38 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn r18_what_was_counted_comes_back() {
+        let whole = Counted {
+            record: Sequence(u64::MAX),
+            amount: i64::MIN,
+            at_s: u32::MAX,
+            by: [u16::MAX; 3],
+            currency: Currency::new(999).expect("a currency"),
+            first: true,
+            product: ProductNumber::new(127),
+        };
+        let least = Counted {
+            record: Sequence(5),
+            amount: 0,
+            at_s: 0,
+            by: [0; 3],
+            currency: Currency::new(0).expect("a currency"),
+            first: false,
+            product: None,
+        };
+        for counted in [None, Some(whole), Some(least), Some(Counted { by: [0, 1, 0], ..least })] {
+            let of = Authorization { sequence: Sequence(5), taken: 1_250, ..blank() };
+            let entry = Entry::new(CardRef(7), Sequence(9), &of, counted);
+            assert_eq!(Entry::from_row(&entry.row(false)).map(|back| back.counted), Some(counted));
+        }
+        for (column, number) in [(COUNTED_AT, 1), (COUNTED_BY, 1), (COUNTED_AS, 840)] {
+            let mut row = Entry::new(CardRef(7), Sequence(9), &blank(), None).row(false);
+            row[column] = number;
+            assert_eq!(Entry::from_row(&row).map(|_| ()), None, "nothing was counted {column}");
         }
     }
 

@@ -41,7 +41,7 @@ use super::filter::Filter;
 /// The directory of the history.
 pub const DIRECTORY: &str = "history";
 /// The only format so far.
-pub(super) const RUN_FORMAT: u16 = 1;
+pub(super) const RUN_FORMAT: u16 = 2;
 pub(super) const MAGIC: [u8; 8] = *b"TPKHRUN1";
 pub(super) const TRAILER_BYTES: usize = 128;
 const CHECKSUM_AT: usize = TRAILER_BYTES - 16;
@@ -182,6 +182,10 @@ fn read_footer<F: StorageFile>(file: &F, name: &str, described: &Described) -> R
     let format = u16::from_le_bytes(part(&trailer, 8));
     if format > RUN_FORMAT {
         return Err(HistoryError::NewerFormat { file: name.to_owned(), format });
+    }
+    // The first had not what limits have counted.
+    if format < RUN_FORMAT {
+        return Err(damaged(trailer_at, "its format is older than this turnpike reads"));
     }
     let number = |at| u64::from_le_bytes(part(&trailer, at));
     let narrow = |at| u32::from_le_bytes(part(&trailer, at));

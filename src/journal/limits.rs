@@ -1,9 +1,13 @@
-//! Records of what was set on a card or a wallet: [`LimitSet`] and [`ControlSet`].
+//! Records of what was set on a card or a wallet, [`LimitSet`] and [`ControlSet`], of the time zones that limits name,
+//! [`ZoneSet`], and of cards' products, [`CardProductSet`].
 
+use crate::domain::card::CardRef;
 use crate::domain::control::CONTROL_VALUES;
 use crate::domain::control::Control;
+use crate::domain::event::CardProductSet;
 use crate::domain::event::ControlSet;
 use crate::domain::event::LimitSet;
+use crate::domain::event::ZoneSet;
 use crate::domain::limit::Filter;
 use crate::domain::limit::LIMIT_MCC_MAX;
 use crate::domain::limit::Limit;
@@ -13,11 +17,17 @@ use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
+use crate::domain::party::Text;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channels;
 use crate::domain::usage::Kinds;
 use crate::domain::usage::MccRange;
 use crate::domain::usage::MerchantPrint;
+use crate::domain::zone::UtcOffset;
+use crate::domain::zone::ZoneChange;
+use crate::domain::zone::ZoneChanges;
+use crate::domain::zone::ZoneNumber;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::record::Kind;
@@ -148,4 +158,52 @@ pub(super) fn take_control_set(slot: Slot, take: &mut Take<'_>) -> Result<Contro
     }
     let control = Control::from_parts(rule, aspect, list).ok_or(RecordError::Field("control"))?;
     Ok(ControlSet { slot, subject, number, control: Some(control) })
+}
+
+pub(super) fn put_zone_set(event: &ZoneSet, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
+    let mut put = begin(Kind::ZoneSet, Some(event.slot), time, out);
+    put.u16(event.zone.get());
+    put.bytes(event.name.0);
+    let changes = event.changes.as_slice();
+    put.u8(changes.len() as u8);
+    for change in changes {
+        put.u32(change.from_s);
+        put.u16(change.offset.minutes() as u16);
+    }
+    put.finish()
+}
+
+pub(super) fn take_zone_set(slot: Slot, take: &mut Take<'_>) -> Result<ZoneSet, RecordError> {
+    let zone = ZoneNumber::new(take.u16()?).ok_or(RecordError::Field("zone"))?;
+    let name = Text(take.bytes()?);
+    let mut changes = [ZoneChange::default(); ZoneChanges::MAX];
+    let length = usize::from(take.u8()?);
+    let list = changes.get_mut(..length).ok_or(RecordError::Field("changes"))?;
+    for change in &mut *list {
+        let (from_s, minutes) = (take.u32()?, take.u16()? as i16);
+        let offset = UtcOffset::new(minutes).ok_or(RecordError::Field("offset"))?;
+        *change = ZoneChange { from_s, offset };
+    }
+    let changes = ZoneChanges::new(list).ok_or(RecordError::Field("changes"))?;
+    Ok(ZoneSet { slot, zone, name, changes })
+}
+
+pub(super) fn put_card_product(
+    event: &CardProductSet,
+    time: Timestamp,
+    out: &mut [u8; RECORD_BYTES_MAX],
+) -> usize {
+    let mut put = begin(Kind::CardProductSet, Some(event.slot), time, out);
+    put.u64(event.card.0);
+    put.u8(event.product.map_or(0, ProductNumber::get));
+    put.finish()
+}
+
+pub(super) fn take_card_product(slot: Slot, take: &mut Take<'_>) -> Result<CardProductSet, RecordError> {
+    let card = CardRef(take.u64()?);
+    let product = match take.u8()? {
+        0 => None,
+        number => Some(ProductNumber::new(number).ok_or(RecordError::Field("product"))?),
+    };
+    Ok(CardProductSet { slot, card, product })
 }

@@ -3,9 +3,11 @@
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
 use crate::domain::closed::Closed;
+use crate::domain::closed::Counted;
 use crate::domain::event::Recalled;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Take;
 use crate::journal::record::Kind;
@@ -34,10 +36,20 @@ pub(super) fn put_recalled(event: &Recalled, time: Timestamp, out: &mut [u8; REC
     }
     put.bytes(of.rrn);
     put.bytes(of.approval_code);
+    put.u8(u8::from(event.counted.is_some()));
+    if let Some(counted) = &event.counted {
+        put.u64(counted.record.0);
+        put.i64(counted.amount);
+        put.u32(counted.at_s);
+        counted.by.iter().for_each(|by| put.u16(*by));
+        put.u16(counted.currency.numeric());
+        put.u8(u8::from(counted.first));
+        put.u8(counted.product.map_or(0, ProductNumber::get));
+    }
     put.finish()
 }
 
-pub(super) fn take_recalled(slot: Slot, take: &mut Take<'_>) -> Result<Recalled, RecordError> {
+pub(super) fn take_recalled(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Recalled, RecordError> {
     let card = CardRef(take.u64()?);
     let closed = Closed {
         sequence: Sequence(take.u64()?),
@@ -64,5 +76,32 @@ pub(super) fn take_recalled(slot: Slot, take: &mut Take<'_>) -> Result<Recalled,
         rrn: take.bytes()?,
         approval_code: take.bytes()?,
     };
-    Ok(Recalled { slot, card, closed })
+    let counted = match version {
+        1 => None,
+        _ => take_flag(take)?.then(|| take_counted(take)).transpose()?,
+    };
+    Ok(Recalled { slot, card, closed, counted })
+}
+
+fn take_flag(take: &mut Take<'_>) -> Result<bool, RecordError> {
+    match take.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(RecordError::Field("flags")),
+    }
+}
+
+fn take_counted(take: &mut Take<'_>) -> Result<Counted, RecordError> {
+    Ok(Counted {
+        record: Sequence(take.u64()?),
+        amount: take.i64()?,
+        at_s: take.u32()?,
+        by: [take.u16()?, take.u16()?, take.u16()?],
+        currency: take.currency()?,
+        first: take_flag(take)?,
+        product: match take.u8()? {
+            0 => None,
+            number => Some(ProductNumber::new(number).ok_or(RecordError::Field("product"))?),
+        },
+    })
 }

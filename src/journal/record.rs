@@ -91,19 +91,23 @@ pub enum Kind {
     FilePosted = 16,
     /// [`Event::Recalled`].
     Recalled = 17,
+    /// [`Event::ZoneSet`].
+    ZoneSet = 18,
+    /// [`Event::CardProductSet`].
+    CardProductSet = 19,
     /// [`Event::Forwarded`].
-    Forwarded = 18,
+    Forwarded = 20,
     /// [`Event::Concluded`].
-    Concluded = 19,
+    Concluded = 21,
     /// [`Event::Stored`].
-    Stored = 20,
+    Stored = 22,
     /// [`Event::Settled`].
-    Settled = 21,
+    Settled = 23,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 23] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -121,6 +125,8 @@ impl Kind {
         (Self::Cleared, "cleared"),
         (Self::FilePosted, "file-posted"),
         (Self::Recalled, "recalled"),
+        (Self::ZoneSet, "zone-set"),
+        (Self::CardProductSet, "card-product-set"),
         (Self::Forwarded, "forwarded"),
         (Self::Concluded, "concluded"),
         (Self::Stored, "stored"),
@@ -148,6 +154,8 @@ impl Kind {
             Event::Cleared(_) => Self::Cleared,
             Event::FilePosted(_) => Self::FilePosted,
             Event::Recalled(_) => Self::Recalled,
+            Event::ZoneSet(_) => Self::ZoneSet,
+            Event::CardProductSet(_) => Self::CardProductSet,
             Event::Forwarded(_) => Self::Forwarded,
             Event::Concluded(_) => Self::Concluded,
             Event::Stored(_) => Self::Stored,
@@ -171,6 +179,8 @@ impl Kind {
             Self::Advised => 3,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
+            // The second says what limits had counted.
+            Self::Recalled => 2,
             _ => FIRST_VERSION,
         }
     }
@@ -196,10 +206,12 @@ impl Kind {
             15 => Some(Self::Cleared),
             16 => Some(Self::FilePosted),
             17 => Some(Self::Recalled),
-            18 => Some(Self::Forwarded),
-            19 => Some(Self::Concluded),
-            20 => Some(Self::Stored),
-            21 => Some(Self::Settled),
+            18 => Some(Self::ZoneSet),
+            19 => Some(Self::CardProductSet),
+            20 => Some(Self::Forwarded),
+            21 => Some(Self::Concluded),
+            22 => Some(Self::Stored),
+            23 => Some(Self::Settled),
             _ => None,
         }
     }
@@ -286,6 +298,8 @@ pub fn encode(
         Event::Cleared(event) => cleared::put_cleared(event, time, out),
         Event::FilePosted(event) => cleared::put_file_posted(event, time, out),
         Event::Recalled(recalled) => recalled::put_recalled(recalled, time, out),
+        Event::ZoneSet(set) => limits::put_zone_set(set, time, out),
+        Event::CardProductSet(set) => limits::put_card_product(set, time, out),
         Event::Forwarded(event) => {
             let place = SealNonce { epoch, sequence: sequence.0 };
             forward::put_forwarded(event, time, place, seal, out)
@@ -355,7 +369,9 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
         Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
-        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, &mut take)?),
+        Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, frame.version, &mut take)?),
+        Kind::ZoneSet => Event::ZoneSet(limits::take_zone_set(slot?, &mut take)?),
+        Kind::CardProductSet => Event::CardProductSet(limits::take_card_product(slot?, &mut take)?),
         Kind::Forwarded => Event::Forwarded(forward::take_forwarded(slot?, &mut take, place, opener)?),
         Kind::Concluded => Event::Concluded(forward::take_concluded(slot?, &mut take)?),
         Kind::Stored => Event::Stored(forward::take_stored(slot?, &mut take, place, opener)?),

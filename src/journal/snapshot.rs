@@ -33,8 +33,9 @@ use crate::journal::storage::StorageFile;
 
 /// The directory of snapshots.
 pub const DIRECTORY: &str = "snapshots";
-/// The format that is written. The first had no limits behind a wallet's cards; it is read all the same.
-pub const SNAPSHOT_FORMAT: u16 = 2;
+/// The format that is written, and the one that is read: the third counts a wallet's limits in 32 bits, and has time
+/// zones; the fourth has products. Older ones are passed over, as damaged ones are, and the journal is read instead.
+pub const SNAPSHOT_FORMAT: u16 = 4;
 /// A block's body is at most this long before it is sealed.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 
@@ -432,6 +433,9 @@ fn read_header<F: StorageFile>(
         return Err(damaged("its header does not fit its checksum"));
     }
     let found = u64::from_le_bytes(part_of(&block, 16));
+    if format < SNAPSHOT_FORMAT {
+        return Err(damaged("its format is older than this turnpike reads"));
+    }
     if found != number {
         return Err(SnapshotError::Misnamed { file: named(), number: found });
     }

@@ -141,7 +141,7 @@ impl Shard {
         if state.is_open() != entry.state.is_open() {
             return Err(ApplyError::NoSuchAuthorization);
         }
-        if !self.has_room_to_count(self.cards.at(entry.card)) {
+        if !self.makes_room_to_count(entry.card) {
             return Err(ApplyError::Full("counted"));
         }
         // What it took goes back first, so that an amount that only grows by a little can't overflow.

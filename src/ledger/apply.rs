@@ -45,6 +45,9 @@ pub enum ApplyError {
     /// The reversal names an authorization that is not there or not open.
     #[error("it reverses an authorization that is not open")]
     NoSuchAuthorization,
+    /// The event names a time zone that was not told, or tells one under another's number.
+    #[error("it names a time zone that is not the one of its number")]
+    NoSuchZone,
     /// Something is opened a second time.
     #[error("it opens what is open already")]
     AlreadyOpen,
@@ -109,6 +112,8 @@ impl Shard {
             Event::Cleared(cleared) => self.cleared(sequence, time, cleared)?,
             Event::FilePosted(posted) => self.file_posted(time, posted),
             Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
+            Event::ZoneSet(set) => self.limits.zones.set(set)?,
+            Event::CardProductSet(set) => self.set_card_product(set)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);
@@ -157,7 +162,9 @@ impl Shard {
         }
         let Wallet { newest_card, limited, .. } = *self.wallets.at(wallet);
         let mut card = Card::new(event, wallet, newest_card);
-        card.limited = limited;
+        if limited {
+            card.set_limited();
+        }
         let position = self.cards.insert(card).map_err(|_| ApplyError::Full("cards"))?;
         self.wallets.at_mut(wallet).newest_card = position;
         self.card_index.insert(hash_u64(event.card.0, self.seed), position);
@@ -264,9 +271,8 @@ impl Shard {
         let wallet = self.cards.at(card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let after = moved(account, entry.state, entry.taken)?;
-        let owner = self.cards.at(card);
-        let limited = owner.limited;
-        if !self.has_room_to_count(owner) {
+        let watched = self.watches(self.cards.at(card));
+        if watched && !self.makes_room_to_count(card) {
             return Err(ApplyError::Full("counted"));
         }
         let linked = if entry.state.is_open() {
@@ -276,7 +282,7 @@ impl Shard {
         };
         linked.ok_or(ApplyError::Full("authorizations"))?;
         self.settle(wallet, after, entry.state, entry.taken);
-        if limited {
+        if watched {
             self.count(&Authorization { card, ..entry }, account.currency, &counts(), time)?;
         }
         Ok(())

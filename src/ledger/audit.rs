@@ -117,8 +117,8 @@ impl Shard {
     /// has left stays.
     fn audit_counted(&self) -> Result<(), String> {
         let (mut counted, mut implied) = (0, Implied::default());
-        for (_, card) in self.cards.iter().filter(|(_, card)| card.limited) {
-            let owners = Owners { card: card.reference, wallet: self.wallet_of(card) };
+        for (_, card) in self.cards.iter().filter(|(_, card)| card.limited()) {
+            let owners = self.owners(card);
             for (_, entry) in self.open_of(card).chain(self.closed_of(card)) {
                 for entry in self.limits.counted_of(entry.sequence) {
                     counted += 1;
@@ -163,11 +163,15 @@ type Implied = BTreeMap<(u32, u32), i64>;
 impl Limits {
     /// Adds what an entry amounts to in each counter that has counted it.
     fn imply(&self, owners: Owners, entry: &Counted, implied: &mut Implied) {
-        for (subject, by) in owners.subjects().into_iter().zip(entry.by) {
-            for (at, counter) in self.counters_at(subject) {
-                let counted = counter.number.is_some_and(|number| by & number.bit() != 0);
+        let [card, wallet] = owners.subjects();
+        let places =
+            [(card, 0, None), (wallet, 1, None), (card, 2, entry.product), (wallet, 2, entry.product)];
+        for (subject, n, product) in places.into_iter().filter(|(_, n, product)| *n < 2 || product.is_some())
+        {
+            for (at, counter) in self.counters_at(subject, product) {
+                let counted = counter.number.is_some_and(|number| entry.by[n] & number.bit() != 0);
                 if counted && counter.since <= entry.record {
-                    let index = counter.limit.window.index(entry.at_s.into());
+                    let index = self.zones.index(subject, counter.limit.window, entry.at_s.into());
                     *implied.entry((at, index)).or_default() += amounts_to(counter, entry);
                 }
             }
@@ -177,11 +181,18 @@ impl Limits {
     /// Checks every counter against what is implied.
     fn audit(&self, implied: &Implied) -> Result<(), String> {
         for (at, counter) in self.counters.iter() {
-            let Some(number) = counter.number else { continue };
+            let Some(number) = counter.number.filter(|_| self.is_live(counter)) else { continue };
             let wrong = |what: &str, used: i64, least: i64| {
                 let (subject, number) = (counter.subject, number.at() + 1);
                 Err(format!("limit {number} of {subject:?} {what} {used}, its authorizations {least}"))
             };
+            if !counter.subject.slot().is_some_and(|slot| self.zones.has(slot, counter.limit.window)) {
+                return Err(format!(
+                    "limit {} of {:?} goes by a zone that is not known",
+                    number.get(),
+                    counter.subject
+                ));
+            }
             let of = |index: u32| implied.get(&(at, index)).copied().unwrap_or(0);
             let Window::Sliding(_) = counter.limit.window else {
                 let least = of(counter.window);

@@ -5,6 +5,7 @@
 //! full is not noted; from which record on something is missing is.
 
 use crate::domain::card::CardRef;
+use crate::domain::closed::Counted;
 use crate::domain::event::Sequence;
 use crate::domain::time::Timestamp;
 
@@ -23,6 +24,8 @@ pub struct Departed {
     pub time: Timestamp,
     /// As it was when it left. Its positions mean nothing any more.
     pub authorization: Authorization,
+    /// What limits have counted of it.
+    pub counted: Option<Counted>,
 }
 
 /// What has left a shard and was not fetched yet.
@@ -41,9 +44,10 @@ impl Departures {
         card: CardRef,
         (by, time): (Sequence, Timestamp),
         authorization: &Authorization,
+        counted: Option<Counted>,
     ) {
         if self.list.len() < self.room {
-            self.list.push(Departed { card, by, time, authorization: *authorization });
+            self.list.push(Departed { card, by, time, authorization: *authorization, counted });
         } else if self.room > 0 && self.missing_from.is_none() {
             self.missing_from = Some(by);
         }

@@ -6,16 +6,17 @@
 //! shard while it is copied, a wallet at most once.
 //!
 //! ```text
-//! shard part   slots u16, currencies u16
+//! shard part   slots u16, currencies u16, with a bit of it most limits of a product u16
 //!   currency   number u16, wallets i128, funding i128, settlement i128, held i128
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
+//!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
-//!              open u16, closed u16
+//!              product u8, open u16, closed u16
 //!     open, newest first, then closed, oldest first: an authorization each, see `put_authorization`
 //!   with the highest bit of the status: limits, controls and what was counted, see `limits_image`
 //! ```
@@ -28,6 +29,7 @@ use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::party::Slot;
+use crate::domain::product::ProductNumber;
 
 use super::answers::Remembered;
 use super::authorization::Authorization;
@@ -52,6 +54,10 @@ const EARLY_BYTES: usize = 64 * 1024;
 
 /// Marks the number of currencies where slots know of suspense and clearing files.
 pub(super) const FILED: u16 = 1 << 15;
+/// Marks the number of currencies where slots know of time zones.
+pub(super) const ZONED: u16 = 1 << 14;
+/// Marks the number of currencies where slots have rules of products.
+pub(super) const RULED: u16 = 1 << 13;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
@@ -119,7 +125,12 @@ impl Shard {
             Event::Expired(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::Cleared(event) => self.wallet_by_card(event.card),
             Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
-            Event::Configured(_) | Event::Seeded(_) | Event::Noted(_) | Event::FilePosted(_) => None,
+            Event::CardProductSet(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
+            Event::Configured(_)
+            | Event::Seeded(_)
+            | Event::Noted(_)
+            | Event::FilePosted(_)
+            | Event::ZoneSet(_) => None,
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => None,
         };
         if let Some(wallet) = wallet {
@@ -145,7 +156,12 @@ impl Shard {
     fn put_shard(&self, out: &mut Vec<u8>) {
         put(out, (self.slots.len() as u16).to_le_bytes());
         let filed = if self.filed.is_empty() { 0 } else { FILED };
-        put(out, (self.totals.len() as u16 | filed).to_le_bytes());
+        let zoned = if self.limits.zones.is_empty() { 0 } else { ZONED };
+        let ruled = if self.limits.rules.is_empty() { 0 } else { RULED };
+        put(out, (self.totals.len() as u16 | filed | zoned | ruled).to_le_bytes());
+        if ruled != 0 {
+            put(out, (self.limits.rules.most() as u16).to_le_bytes());
+        }
         for totals in &self.totals {
             put(out, totals.currency.numeric().to_le_bytes());
             for amount in [totals.wallets, totals.funding, totals.settlement, totals.held] {
@@ -160,8 +176,15 @@ impl Shard {
             for answer in self.answers.of_slot(index) {
                 put_answer(&answer, out);
             }
+            let number = Slot::wrapping(u64::from(self.first_slot) + index as u64);
             if filed != 0 {
-                self.put_filed(Slot::wrapping(u64::from(self.first_slot) + index as u64), out);
+                self.put_filed(number, out);
+            }
+            if zoned != 0 {
+                self.limits.zones.put(number, out);
+            }
+            if ruled != 0 {
+                self.limits.rules.put(number, out);
             }
         }
     }
@@ -196,6 +219,7 @@ impl Shard {
         put(out, card.expiry.digits().to_le_bytes());
         put(out, card.service_code.to_le_bytes());
         put(out, [card.status as u8, card.verification as u8]);
+        put(out, [card.product().map_or(0, ProductNumber::get)]);
         let counts = out.len();
         put(out, [0; 4]);
         let (mut open, mut closed) = (0_u16, 0_u16);

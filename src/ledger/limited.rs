@@ -49,8 +49,14 @@ pub(super) enum Counts {
 
 impl Shard {
     /// Whose limits a card's uses are counted by.
-    fn owners(&self, card: &Card) -> Owners {
-        Owners { card: card.reference, wallet: self.wallet_of(card) }
+    pub(super) fn owners(&self, card: &Card) -> Owners {
+        Owners { card: card.reference, wallet: self.wallet_of(card), product: card.product() }
+    }
+
+    /// Whether limits or controls may have a say about a card: its own, its wallet's, or its product's.
+    #[must_use]
+    pub fn watches(&self, card: &Card) -> bool {
+        card.limited() || card.product().is_some_and(|product| self.limits.has_rules(product))
     }
 
     /// Why a control of the card or of its wallet does not let a use pass.
@@ -82,7 +88,28 @@ impl Shard {
     /// Whether one more use of a card can be counted, or no limit counts it.
     #[must_use]
     pub fn has_room_to_count(&self, card: &Card) -> bool {
-        !card.limited || self.limits.has_room_to_count() || !self.limits.has_limits(self.owners(card))
+        if !self.watches(card) {
+            return true;
+        }
+        let owners = self.owners(card);
+        self.limits.has_room_to_count(owners) || !self.limits.has_limits(owners)
+    }
+
+    /// The same while an event is applied: stale counters give up their places.
+    pub(super) fn makes_room_to_count(&mut self, card: u32) -> bool {
+        if self.has_room_to_count(self.cards.at(card)) {
+            return true;
+        }
+        self.drop_stale();
+        self.has_room_to_count(self.cards.at(card))
+    }
+
+    /// Marks a card that its product's limits have counted: what was counted is kept and given back as with any other.
+    fn mark_counted(&mut self, card: u32, authorization: Sequence) {
+        let owner = self.cards.at(card);
+        if !owner.limited() && self.limits.counted_of(authorization).next().is_some() {
+            self.mark_limited(owner.wallet);
+        }
     }
 
     /// Counts what a new authorization takes. What gives money to the cardholder is not counted.
@@ -96,7 +123,7 @@ impl Shard {
         let taken = Money::new(counted(entry.state, entry.taken), currency);
         let owners = self.owners(self.cards.at(entry.card));
         let (record, limits) = (entry.sequence, &mut self.limits);
-        match counts {
+        let counted = match counts {
             // Also where nothing is left of it: a credit may take the place of what was held.
             Counts::Before(captured, _) if limits.counted_of(record).next().is_some() => {
                 limits.change_to(owners, record, captured.held, taken);
@@ -115,14 +142,16 @@ impl Shard {
                 limits.count(owners, [record; 2], usage, taken, true, time)
             }
             Counts::More(usage) => limits.count(owners, [record; 2], usage, taken, false, time),
-        }
+        };
+        self.mark_counted(entry.card, record);
+        counted
     }
 
     /// Counts that an authorization takes less than before: what it keeps of it.
     pub(super) fn recount(&mut self, position: u32, keeps: Money) {
         let entry = *self.authorizations.at(position);
         let owner = self.cards.at(entry.card);
-        if !owner.limited {
+        if !owner.limited() {
             return;
         }
         let owners = self.owners(owner);
@@ -142,7 +171,7 @@ impl Shard {
     ) -> Result<(), Full> {
         let entry = *self.authorizations.at(position);
         let owner = self.cards.at(entry.card);
-        if !owner.limited {
+        if !self.watches(owner) {
             return Ok(());
         }
         let owners = self.owners(owner);
@@ -150,7 +179,9 @@ impl Shard {
         let after = Money::new(counted(state, taken.minor), taken.currency);
         if before == 0 && after.minor != 0 {
             let one_more = !entry.is_increment();
-            return self.limits.count(owners, [entry.sequence, record], &usage(), after, one_more, time);
+            self.limits.count(owners, [entry.sequence, record], &usage(), after, one_more, time)?;
+            self.mark_counted(entry.card, entry.sequence);
+            return Ok(());
         }
         self.limits.change_to(owners, entry.sequence, before, after);
         Ok(())
@@ -159,7 +190,7 @@ impl Shard {
     /// Gives what was counted of an authorization to the record that posts it.
     pub(super) fn hand_over(&mut self, position: u32, to: Sequence) {
         let entry = self.authorizations.at(position);
-        if self.cards.at(entry.card).limited {
+        if self.cards.at(entry.card).limited() {
             self.limits.hand_over(entry.sequence, to);
         }
     }
@@ -171,7 +202,13 @@ impl Shard {
         time: Timestamp,
         event: &LimitSet,
     ) -> Result<(), ApplyError> {
+        if let Some(product) = event.subject.product() {
+            return self.set_product_limit(sequence, event, product);
+        }
         let wallet = self.wallet_of_subject(event.subject).ok_or(ApplyError::NoSuchAccount)?;
+        if event.limit.is_some_and(|limit| !self.limits.zones.has(event.slot, limit.window)) {
+            return Err(ApplyError::NoSuchZone);
+        }
         self.limits.set_limit(sequence, time, event.subject, event.number, event.limit)?;
         self.mark_limited(wallet);
         Ok(())
@@ -179,6 +216,10 @@ impl Shard {
 
     /// Sets or removes a control.
     pub(super) fn set_control(&mut self, event: &ControlSet) -> Result<(), ApplyError> {
+        if let Some((product, _)) = event.subject.product() {
+            self.limits.rules.put_control(event.slot, product, event.number, event.control);
+            return Ok(());
+        }
         let wallet = self.wallet_of_subject(event.subject).ok_or(ApplyError::NoSuchAccount)?;
         self.limits.set_control(event.subject, event.number, event.control)?;
         self.mark_limited(wallet);
@@ -191,6 +232,7 @@ impl Shard {
         match subject {
             Subject::Wallet(wallet) => self.wallet_position(wallet),
             Subject::Card(card) => Some(self.cards.at(self.card_position(card)?).wallet),
+            Subject::EachCard(_) | Subject::EachWallet(_) => None,
         }
     }
 
@@ -201,7 +243,7 @@ impl Shard {
         let mut card = self.wallets.at(wallet).newest_card;
         while self.cards.get(card).is_some() {
             let place = self.cards.at_mut(card);
-            place.limited = true;
+            place.set_limited();
             card = place.older_card;
         }
     }
@@ -222,6 +264,13 @@ impl Shard {
     #[must_use]
     pub fn limits_of(&self, subject: Subject, now: Timestamp) -> Option<Vec<LimitView>> {
         self.has_subject(subject).then(|| self.limits.limits_of(subject, now))
+    }
+
+    /// The limits of its product that count a card, with what counts against them; `None` without such a card.
+    #[must_use]
+    pub fn product_limits_of(&self, card: CardRef, now: Timestamp) -> Option<Vec<LimitView>> {
+        let card = self.cards.at(self.card_position(card)?);
+        Some(self.limits.product_limits_of(self.owners(card), now))
     }
 
     /// The controls of a card or a wallet; `None` without one.

@@ -10,26 +10,28 @@
 
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
-use crate::domain::control::Aspect;
 use crate::domain::control::Control;
 use crate::domain::event::Sequence;
 use crate::domain::limit::Limit;
-use crate::domain::limit::Measure;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::WalletId;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::MerchantPrint;
 use crate::domain::usage::Usage;
+use crate::domain::zone::ZoneName;
 
 use super::index::Index;
+use super::products::Rules;
 use super::shard::hash_u64;
 use super::slab::NONE;
 use super::slab::Slab;
 use super::sliding::Sliding;
+use super::zones::Zones;
 
 /// Marks a position in the index of subjects as one of a control.
 const CONTROL_BIT: u32 = 1 << 31;
@@ -43,6 +45,8 @@ pub struct Owners {
     pub card: CardRef,
     /// Its wallet.
     pub wallet: WalletId,
+    /// Its product.
+    pub product: Option<ProductNumber>,
 }
 
 impl Owners {
@@ -64,6 +68,8 @@ pub(super) struct Counter {
     pub(super) window: u32,
     /// `None` when the place is empty.
     pub(super) number: Option<Number>,
+    /// Of which product's limit it is, if it is not the subject's own.
+    pub(super) product: Option<ProductNumber>,
 }
 
 /// A control, and the merchant that it is locked to.
@@ -90,16 +96,18 @@ pub(super) struct Counted {
     pub(super) at_s: u32,
     /// The next older entry of the same authorization.
     pub(super) older: u32,
-    /// The limits that counted it: bits by number, of the card and of the wallet.
-    pub(super) by: [u16; 2],
+    /// The limits that counted it: bits by number, of the card, of the wallet and of the product.
+    pub(super) by: [u16; 3],
     pub(super) currency: Currency,
     /// It was counted as one more, not as a part of what was counted before.
     pub(super) first: bool,
+    /// The product whose limits counted it.
+    pub(super) product: Option<ProductNumber>,
 }
 
 // What README says a limit costs is the sum of these.
 const _: () = assert!(size_of::<Counter>() == 112 && size_of::<Gate>() == 96);
-const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 40);
+const _: () = assert!(size_of::<Sliding>() == 504 && size_of::<Counted>() == 48);
 
 /// A limit as it is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,6 +120,8 @@ pub struct LimitView {
     pub used: i64,
     /// When its calendar window ends, seconds since 1970.
     pub ends_s: Option<u64>,
+    /// The time zone that it goes by, if it names one.
+    pub zone: Option<ZoneName>,
 }
 
 /// A control as it is shown.
@@ -136,10 +146,12 @@ pub struct Limits {
     pub(super) counters: Slab<Counter>,
     pub(super) sliding: Slab<Sliding>,
     pub(super) gates: Slab<Gate>,
-    subjects: Index,
+    pub(super) subjects: Index,
     pub(super) counted: Slab<Counted>,
     pub(super) authorizations: Index,
-    seed: u64,
+    pub(super) zones: Zones,
+    pub(super) rules: Rules,
+    pub(super) seed: u64,
 }
 
 impl Limits {
@@ -153,22 +165,25 @@ impl Limits {
             subjects: Index::with_capacity(2 * limits),
             counted: Slab::with_capacity(counted),
             authorizations: Index::with_capacity(counted),
+            zones: Zones::default(),
+            rules: Rules::default(),
             seed,
         }
     }
 
-    fn hash_of(&self, subject: Subject) -> u64 {
+    pub(super) fn hash_of(&self, subject: Subject) -> u64 {
         let (kind, number) = subject.parts();
         hash_u64(number, self.seed ^ u64::from(kind))
     }
 
     /// Where a subject's limits are, by number.
-    fn counters_of(&self, subject: Subject) -> [u32; NUMBERS] {
+    pub(super) fn counters_of(&self, subject: Subject) -> [u32; NUMBERS] {
         let mut found = [NONE; NUMBERS];
         let _ = self.subjects.find(self.hash_of(subject), |position| {
             if position & CONTROL_BIT == 0 {
                 let counter = self.counters.at(position);
-                if let (true, Some(number)) = (counter.subject == subject, counter.number) {
+                let own = counter.subject == subject && counter.product.is_none();
+                if let (true, Some(number)) = (own, counter.number) {
                     found[number.at()] = position;
                 }
             }
@@ -177,8 +192,22 @@ impl Limits {
         found
     }
 
+    /// Where the first counter of a subject is that is the one, those of product limits included.
+    pub(super) fn find_counter(
+        &self,
+        subject: Subject,
+        mut is_it: impl FnMut(&Counter) -> bool,
+    ) -> Option<u32> {
+        self.subjects.find(self.hash_of(subject), |position| {
+            let counter = (position & CONTROL_BIT == 0).then(|| self.counters.at(position));
+            counter.is_some_and(|counter| {
+                counter.subject == subject && counter.number.is_some() && is_it(counter)
+            })
+        })
+    }
+
     /// Where a subject's controls are, by number.
-    fn gates_of(&self, subject: Subject) -> [u32; NUMBERS] {
+    pub(super) fn gates_of(&self, subject: Subject) -> [u32; NUMBERS] {
         let mut found = [NONE; NUMBERS];
         let _ = self.subjects.find(self.hash_of(subject), |position| {
             if position & CONTROL_BIT != 0 {
@@ -194,14 +223,15 @@ impl Limits {
 
     // ---- what may pass
 
-    /// Why a use is declined by the first control that does not let it pass: the card's first, then the wallet's, each
-    /// in the order of their numbers.
+    /// Why a use is declined by the first control that does not let it pass: the card's first, then the wallet's, then
+    /// the product's, each in the order of their numbers.
     #[must_use]
     pub fn refused_by_control(&self, owners: Owners, usage: &Usage) -> Option<ActionCode> {
         let gates = owners.subjects().into_iter().flat_map(|subject| self.gates_of(subject));
-        gates.filter(|at| *at != NONE).map(|at| self.gates.at(at)).find_map(|gate| {
-            (!gate.control.passes(usage, gate.locked)).then(|| gate.control.aspect().refusal())
-        })
+        let gates = gates.filter(|at| *at != NONE).map(|at| self.gates.at(at));
+        let own = gates.filter(|gate| !gate.control.passes(usage, gate.locked)).map(|gate| &gate.control);
+        let refusing = own.into_iter().next().or_else(|| self.refusing_control(owners, usage));
+        refusing.map(|control| control.aspect().refusal())
     }
 
     /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by
@@ -216,28 +246,33 @@ impl Limits {
         now: Timestamp,
     ) -> Option<ActionCode> {
         let counters = owners.subjects().into_iter().flat_map(|subject| self.counters_of(subject));
-        counters.filter(|at| *at != NONE).map(|at| self.counters.at(at)).find_map(|counter| {
-            let limit = &counter.limit;
-            let takes = if limit.filter.fits(usage) { limit.takes(amount, one_more) } else { 0 };
-            let passes = takes == 0 || self.used(counter, now.seconds()).saturating_add(takes) <= limit.max;
-            (!passes).then(|| limit.refusal())
-        })
+        let takes = |limit: &Limit| if limit.filter.fits(usage) { limit.takes(amount, one_more) } else { 0 };
+        let passes = |counter: &&Counter| {
+            let (limit, takes) = (&counter.limit, takes(&counter.limit));
+            takes == 0 || self.used(counter, now.seconds()).saturating_add(takes) <= limit.max
+        };
+        let mut counters = counters.filter(|at| *at != NONE).map(|at| self.counters.at(at));
+        let own = counters.find(|counter| !passes(counter)).map(|counter| &counter.limit);
+        own.or_else(|| self.refusing_rule(owners, takes, now)).map(Limit::refusal)
     }
 
-    /// Whether one more authorization can be counted.
+    /// Whether one more authorization of these can be counted, by all that counts it.
     #[must_use]
-    pub fn has_room_to_count(&self) -> bool {
-        !self.counted.is_full()
+    pub fn has_room_to_count(&self, owners: Owners) -> bool {
+        let rules = self.rules.of(owners).len();
+        let free = self.counters.capacity() - self.counters.len();
+        !self.counted.is_full() && (free >= rules || free >= self.missing_counters(owners))
     }
 
     /// Whether anything is counted of a card's uses.
     pub(super) fn has_limits(&self, owners: Owners) -> bool {
-        owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some())
+        let own = owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some());
+        own || !self.rules.of(owners).is_empty()
     }
 
     /// What counts against a limit at a time.
-    fn used(&self, counter: &Counter, seconds: u64) -> i64 {
-        let index = counter.limit.window.index(seconds);
+    pub(super) fn used(&self, counter: &Counter, seconds: u64) -> i64 {
+        let index = self.zones.index(counter.subject, counter.limit.window, seconds);
         match counter.limit.window {
             Window::Transaction => 0,
             Window::Sliding(_) => self.sliding.at(counter.window).used(index),
@@ -282,17 +317,12 @@ impl Limits {
             }
         }
         if known != NONE {
-            let counter = *self.counters.at(known);
-            if let Window::Sliding(_) = counter.limit.window {
-                self.sliding.remove(counter.window);
-            }
-            self.subjects.remove(self.hash_of(subject), known);
-            self.counters.at_mut(known).number = None;
-            self.counters.remove(known);
+            self.remove_counter(known);
         }
         let Some(limit) = limit else { return Ok(()) };
-        let index = limit.window.index(time.seconds());
-        let counter = Counter { subject, since: by, limit, used: 0, window: index, number: Some(number) };
+        let index = self.zones.index(subject, limit.window, time.seconds());
+        let (number, product) = (Some(number), None);
+        let counter = Counter { subject, since: by, limit, used: 0, window: index, number, product };
         self.insert_counter(counter, Sliding::new(index))
     }
 
@@ -341,210 +371,6 @@ impl Limits {
         Ok(())
     }
 
-    // ---- counting
-
-    /// Counts what an authorization takes from an account, as `one_more` or as more of what was counted before, at a
-    /// record, which may be another one than the authorization's.
-    ///
-    /// # Errors
-    /// There is no room; nothing was changed.
-    pub(super) fn count(
-        &mut self,
-        owners: Owners,
-        [authorization, record]: [Sequence; 2],
-        usage: &Usage,
-        amount: Money,
-        one_more: bool,
-        time: Timestamp,
-    ) -> Result<(), Full> {
-        let mut by = [0; 2];
-        for (subject, by) in owners.subjects().into_iter().zip(&mut by) {
-            for counter in self.counters(subject) {
-                let counts = counter.limit.window != Window::Transaction && counter.limit.filter.fits(usage);
-                *by |= counter.number.filter(|_| counts).map_or(0, Number::bit);
-            }
-        }
-        if by != [0; 2] {
-            let entry = Counted {
-                authorization,
-                record,
-                amount: amount.minor,
-                at_s: time.seconds() as u32,
-                older: NONE,
-                by,
-                currency: amount.currency,
-                first: one_more,
-            };
-            self.insert_counted(entry)?;
-            self.shift(owners, &entry, amount.minor, i64::from(one_more));
-        }
-        self.lock_merchants(owners, usage.merchant);
-        Ok(())
-    }
-
-    pub(super) fn insert_counted(&mut self, entry: Counted) -> Result<(), Full> {
-        let position = self.counted.insert(entry).map_err(|_| Full("counted"))?;
-        self.link(position);
-        Ok(())
-    }
-
-    /// Puts an entry among those of its authorization, the latest first.
-    fn link(&mut self, position: u32) {
-        let Counted { authorization, record, .. } = *self.counted.at(position);
-        let hash = hash_u64(authorization.0, self.seed);
-        let mut next = self.newest_of(authorization).unwrap_or(NONE);
-        let mut newer = NONE;
-        while next != NONE && self.counted.at(next).record > record {
-            (newer, next) = (next, self.counted.at(next).older);
-        }
-        self.counted.at_mut(position).older = next;
-        if newer != NONE {
-            self.counted.at_mut(newer).older = position;
-            return;
-        }
-        if next != NONE {
-            self.authorizations.remove(hash, next);
-        }
-        self.authorizations.insert(hash, position);
-    }
-
-    /// Gives what was counted of one authorization to another, which posts it.
-    pub(super) fn hand_over(&mut self, from: Sequence, to: Sequence) {
-        let Some(newest) = self.newest_of(from) else { return };
-        self.authorizations.remove(hash_u64(from.0, self.seed), newest);
-        self.for_each(newest, |limits, position, _| {
-            limits.counted.at_mut(position).authorization = to;
-            limits.link(position);
-        });
-    }
-
-    /// Locks what is not locked yet to the merchant of an approved use.
-    fn lock_merchants(&mut self, owners: Owners, merchant: MerchantPrint) {
-        for subject in owners.subjects() {
-            for position in self.gates_of(subject).into_iter().filter(|at| *at != NONE) {
-                let gate = self.gates.at_mut(position);
-                if gate.control.aspect() == Aspect::FirstMerchant && gate.locked.0 == 0 {
-                    gate.locked = merchant;
-                }
-            }
-        }
-    }
-
-    /// Gives back all that was counted of an authorization, as if it had not been.
-    fn undo(&mut self, owners: Owners, authorization: Sequence) {
-        let Some(newest) = self.newest_of(authorization) else { return };
-        self.for_each(newest, |limits, _, entry| {
-            limits.shift(owners, entry, -entry.amount, -i64::from(entry.first));
-        });
-        self.forget(authorization);
-    }
-
-    /// An authorization takes so much more than before, or less. What is less goes back to where it was counted, the
-    /// latest first; what is more is counted with the latest.
-    pub(super) fn change(&mut self, owners: Owners, authorization: Sequence, more: i64) {
-        let Some(newest) = self.newest_of(authorization) else { return };
-        let mut rest = more;
-        self.for_each(newest, |limits, position, entry| {
-            let step = rest.max(-entry.amount);
-            limits.shift(owners, entry, step, 0);
-            limits.counted.at_mut(position).amount += step;
-            rest -= step;
-        });
-    }
-
-    /// An authorization takes from another account: nothing from the one before.
-    fn replace(&mut self, owners: Owners, authorization: Sequence, amount: Money) {
-        let Some(newest) = self.newest_of(authorization) else { return };
-        self.for_each(newest, |limits, position, entry| {
-            limits.shift(owners, entry, -entry.amount, 0);
-            *limits.counted.at_mut(position) = Counted { amount: 0, currency: amount.currency, ..*entry };
-        });
-        self.change(owners, authorization, amount.minor);
-    }
-
-    /// Counts one more use with what was counted of an authorization, unless one was counted with it already.
-    pub(super) fn count_use(&mut self, owners: Owners, authorization: Sequence) {
-        let counted = self.counted_of(authorization).any(|entry| entry.first);
-        let Some(newest) = self.newest_of(authorization).filter(|_| !counted) else { return };
-        let entry = Counted { first: true, ..*self.counted.at(newest) };
-        *self.counted.at_mut(newest) = entry;
-        self.shift(owners, &entry, 0, 1);
-    }
-
-    /// An authorization that took `before` takes `after` from now on, maybe from another account. With nothing left it
-    /// is as if it had not been.
-    pub(super) fn change_to(&mut self, owners: Owners, authorization: Sequence, before: i64, after: Money) {
-        let Some(newest) = self.newest_of(authorization) else { return };
-        // A group's messages may have taken from several accounts.
-        let mut same = true;
-        self.for_each(newest, |_, _, entry| same &= entry.currency == after.currency);
-        if after.minor == 0 {
-            self.undo(owners, authorization);
-        } else if same {
-            self.change(owners, authorization, after.minor.saturating_sub(before));
-        } else {
-            self.replace(owners, authorization, after);
-        }
-    }
-
-    /// Lets go of what was kept of an authorization; what it took stays counted.
-    pub(super) fn forget(&mut self, authorization: Sequence) {
-        let Some(newest) = self.newest_of(authorization) else { return };
-        self.authorizations.remove(hash_u64(authorization.0, self.seed), newest);
-        self.for_each(newest, |limits, position, _| {
-            limits.counted.at_mut(position).authorization = Sequence(0);
-            limits.counted.remove(position);
-        });
-    }
-
-    /// Does something with each entry of an authorization, as it was before, the latest first.
-    fn for_each(&mut self, newest: u32, mut work: impl FnMut(&mut Self, u32, &Counted)) {
-        let mut position = newest;
-        while position != NONE {
-            let entry = *self.counted.at(position);
-            work(self, position, &entry);
-            position = entry.older;
-        }
-    }
-
-    /// Adds to the counters that have counted an entry, in the window in which they did.
-    fn shift(&mut self, owners: Owners, entry: &Counted, amount: i64, count: i64) {
-        for (subject, by) in owners.subjects().into_iter().zip(entry.by) {
-            if by == 0 {
-                continue;
-            }
-            for position in self.counters_of(subject).into_iter().filter(|at| *at != NONE) {
-                let counter = self.counters.at_mut(position);
-                let counted = counter.number.is_some_and(|number| by & number.bit() != 0);
-                // One of the same number that was set later is another.
-                if !counted || counter.since > entry.record {
-                    continue;
-                }
-                let more = match counter.limit.measure {
-                    Measure::Count => count,
-                    Measure::Amount(currency) if currency == entry.currency => amount,
-                    Measure::Amount(_) => 0,
-                };
-                let index = counter.limit.window.index(entry.at_s.into());
-                if let Window::Sliding(_) = counter.limit.window {
-                    self.sliding.at_mut(counter.window).add(index, more);
-                    continue;
-                }
-                if index > counter.window {
-                    (counter.window, counter.used) = (index, 0);
-                }
-                if index == counter.window {
-                    counter.used = counter.used.saturating_add(more);
-                }
-            }
-        }
-    }
-
-    pub(super) fn newest_of(&self, authorization: Sequence) -> Option<u32> {
-        let hash = hash_u64(authorization.0, self.seed);
-        self.authorizations.find(hash, |at| self.counted.at(at).authorization == authorization)
-    }
-
     // ---- what is shown
 
     /// A subject's limits in the order of their numbers, with what counts against them at a time.
@@ -553,12 +379,13 @@ impl Limits {
         let found = self.counters_of(subject).into_iter().filter(|at| *at != NONE);
         let view = |counter: &Counter| {
             let window = counter.limit.window;
-            let index = window.index(now.seconds());
+            let index = self.zones.index(subject, window, now.seconds());
             Some(LimitView {
                 number: counter.number?,
                 limit: counter.limit,
                 used: self.used(counter, now.seconds()),
-                ends_s: window.begins(index.saturating_add(1)),
+                ends_s: self.zones.begins(subject, window, index.saturating_add(1)),
+                zone: self.zone_name(subject, window),
             })
         };
         found.filter_map(|at| view(self.counters.at(at))).collect()
@@ -580,9 +407,31 @@ impl Limits {
         self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| self.counters.at(at))
     }
 
-    /// A subject's limits, and where they are.
-    pub(super) fn counters_at(&self, subject: Subject) -> impl Iterator<Item = (u32, &Counter)> {
-        self.counters_of(subject).into_iter().filter(|at| *at != NONE).map(|at| (at, self.counters.at(at)))
+    /// A subject's counters, of its own limits or of a product's, and where they are.
+    pub(super) fn counters_at(
+        &self,
+        subject: Subject,
+        product: Option<ProductNumber>,
+    ) -> impl Iterator<Item = (u32, &Counter)> {
+        let numbers = (1..=Number::MAX).filter_map(Number::new);
+        numbers.filter_map(move |number| {
+            let is_it = |counter: &Counter| counter.product == product && counter.number == Some(number);
+            self.find_counter(subject, is_it).map(|at| (at, self.counters.at(at)))
+        })
+    }
+
+    /// All counters of a subject, for copies.
+    pub(super) fn all_counters(&self, subject: Subject) -> Vec<&Counter> {
+        let mut found = Vec::new();
+        let _ = self.find_counter(subject, |counter| {
+            found.push((counter.product, counter.number));
+            false
+        });
+        found.sort_unstable();
+        let at = |(product, number)| {
+            self.find_counter(subject, |counter| (counter.product, counter.number) == (product, number))
+        };
+        found.into_iter().filter_map(at).map(|at| self.counters.at(at)).collect()
     }
 
     /// A subject's controls, for copies.

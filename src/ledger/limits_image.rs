@@ -1,13 +1,16 @@
 //! Limits, controls and what was counted, as bytes: for images of wallets, and for the state hash.
 //!
 //! ```text
-//! of a wallet  limits u16, controls u16, counted u32
-//!   limit      subject u8 u64, number u8, since u64, measure u16, max i64, window u8 u32, channels u8, kinds u8,
-//!              country u16, currency u16, merchant u64, 8 ranges u16 u16, used i64, window's number u32
+//! of a wallet  limits u32, controls u32, counted u32
+//!   limit      subject u8 u64, number u8, product u8, since u64, measure u16, max i64, window u8 u32, channels u8,
+//!              kinds u8, country u16, currency u16, merchant u64, 8 ranges u16 u16, used i64, window's number u32
 //!              and of a sliding window: newest part u32, 61 parts i64
 //!   control    subject u8 u64, number u8, locked to u64, rule u8, aspect u8, values u8, each u16
-//!   counted    authorization u64, record u64, amount i64, time u32, by the card's limits u16, by the wallet's u16,
-//!              currency u16, one more u8
+//!   counted    authorization u64, record u64, amount i64, time u32, by the card's limits u16, by the wallet's u16, by
+//!              the product's u16, currency u16, one more u8, product u8
+//! of a slot    products' limits u16, controls u16
+//!   limit      product u8, number u8, since u64, each wallet u8, measure to ranges as above
+//!   control    product u8, number u8, rule to values as above
 //! ```
 
 use crate::domain::control::CONTROL_VALUES;
@@ -20,6 +23,8 @@ use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
+use crate::domain::party::Slot;
+use crate::domain::product::ProductNumber;
 use crate::domain::usage::Channels;
 use crate::domain::usage::Kinds;
 use crate::domain::usage::MccRange;
@@ -30,6 +35,8 @@ use super::limits::Counted;
 use super::limits::Counter;
 use super::limits::Gate;
 use super::limits::Limits;
+use super::products::Rule;
+use super::products::Rules;
 use super::restore::ImageError;
 use super::restore::Take;
 use super::shard::Capacity;
@@ -39,6 +46,10 @@ use super::sliding::PARTS;
 use super::sliding::Sliding;
 use super::state_hash::StateHash;
 
+/// How rules of products are told apart in the state hash from what else is in it.
+const RULE_KIND: u8 = 35;
+const PRODUCT_CONTROL_KIND: u8 = 36;
+
 /// Stands for no currency.
 const NO_CURRENCY: u16 = 0xFFFF;
 
@@ -46,14 +57,14 @@ impl Shard {
     /// Appends what a wallet and its cards have of limits.
     pub(super) fn put_limits(&self, wallet: u32, out: &mut Vec<u8>) {
         let heading = out.len();
-        put(out, [0; 8]);
-        let (mut limits, mut controls, mut counted) = (0_u16, 0_u16, 0_u32);
+        put(out, [0; 12]);
+        let (mut limits, mut controls, mut counted) = (0_u32, 0_u32, 0_u32);
         let cards = || self.cards_of(wallet);
         let subjects = || {
             let of_wallet = Subject::Wallet(self.wallets.at(wallet).id);
             std::iter::once(of_wallet).chain(cards().map(|card| Subject::Card(card.reference)))
         };
-        for counter in subjects().flat_map(|subject| self.limits.counters(subject)) {
+        for counter in subjects().flat_map(|subject| self.limits.all_counters(subject)) {
             self.limits.put_counter(counter, out);
             limits += 1;
         }
@@ -69,14 +80,14 @@ impl Shard {
                 }
             }
         }
-        out[heading..heading + 2].copy_from_slice(&limits.to_le_bytes());
-        out[heading + 2..heading + 4].copy_from_slice(&controls.to_le_bytes());
-        out[heading + 4..heading + 8].copy_from_slice(&counted.to_le_bytes());
+        for (n, count) in [limits, controls, counted].into_iter().enumerate() {
+            out[heading + 4 * n..heading + 4 * (n + 1)].copy_from_slice(&count.to_le_bytes());
+        }
     }
 
     /// Reads what a wallet has of limits, once its cards are there.
     pub(super) fn take_limits(&mut self, take: &mut Take<'_>, wallet: u32) -> Result<(), ImageError> {
-        let (limits, controls, counted) = (take.u16()?, take.u16()?, take.u32()?);
+        let (limits, controls, counted) = (take.u32()?, take.u32()?, take.u32()?);
         for _ in 0..limits {
             let (counter, parts) = take_counter(take)?;
             self.limits.insert_counter(counter, parts).map_err(|_| ImageError::Full("limits"))?;
@@ -94,7 +105,7 @@ impl Shard {
 
 /// Counts what a wallet has of limits, to make room for it.
 pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<(), ImageError> {
-    let (limits, controls, counted) = (take.u16()?, take.u16()?, take.u32()?);
+    let (limits, controls, counted) = (take.u32()?, take.u32()?, take.u32()?);
     for _ in 0..limits {
         take_counter(take)?;
     }
@@ -104,7 +115,7 @@ pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<
     for _ in 0..counted {
         take_counted(take)?;
     }
-    needs.limits += usize::from(limits.max(controls));
+    needs.limits += limits.max(controls) as usize;
     needs.counted += counted as usize;
     Ok(())
 }
@@ -112,13 +123,16 @@ pub(super) fn count_limits(take: &mut Take<'_>, needs: &mut Capacity) -> Result<
 impl Limits {
     /// Adds everything to the state hash.
     pub(super) fn hash_into(&self, hash: &mut StateHash) {
+        self.zones.hash_into(hash);
+        self.rules.hash_into(hash);
         let mut bytes = Vec::new();
         let mut add = |kind, put: &dyn Fn(&mut Vec<u8>)| {
             bytes.clear();
             put(&mut bytes);
             hash.add_bytes(kind, &bytes);
         };
-        for (_, counter) in self.counters.iter().filter(|(_, counter)| counter.number.is_some()) {
+        let counters = self.counters.iter().filter(|(_, counter)| counter.number.is_some());
+        for (_, counter) in counters.filter(|(_, counter)| self.is_live(counter)) {
             add(6, &|out| self.put_counter(counter, out));
         }
         for (_, gate) in self.gates.iter().filter(|(_, gate)| gate.number.is_some()) {
@@ -132,25 +146,9 @@ impl Limits {
     fn put_counter(&self, counter: &Counter, out: &mut Vec<u8>) {
         let limit = &counter.limit;
         put_subject(counter.subject, counter.number, out);
+        put_product(counter.product, out);
         put(out, counter.since.0.to_le_bytes());
-        let measure = match limit.measure {
-            Measure::Count => NO_CURRENCY,
-            Measure::Amount(currency) => currency.numeric(),
-        };
-        put(out, measure.to_le_bytes());
-        put(out, limit.max.to_le_bytes());
-        let (window, length) = limit.window.parts();
-        put(out, [window]);
-        put(out, length.to_le_bytes());
-        let filter = &limit.filter;
-        put(out, [filter.channels.0, filter.kinds.0]);
-        put(out, filter.country.to_le_bytes());
-        put(out, filter.currency.map_or(NO_CURRENCY, Currency::numeric).to_le_bytes());
-        put(out, filter.merchant.0.to_le_bytes());
-        for range in filter.mcc {
-            put(out, range.first.to_le_bytes());
-            put(out, range.last.to_le_bytes());
-        }
+        put_limit(limit, out);
         put(out, counter.used.to_le_bytes());
         let Window::Sliding(_) = limit.window else {
             put(out, counter.window.to_le_bytes());
@@ -161,6 +159,38 @@ impl Limits {
         let sliding = self.sliding.at(counter.window);
         put(out, sliding.newest.to_le_bytes());
         sliding.parts.iter().for_each(|part| put(out, part.to_le_bytes()));
+    }
+}
+
+fn put_product(product: Option<ProductNumber>, out: &mut Vec<u8>) {
+    put(out, [product.map_or(0, ProductNumber::get)]);
+}
+
+fn take_product(take: &mut Take<'_>) -> Result<Option<ProductNumber>, ImageError> {
+    match take.u8()? {
+        0 => Ok(None),
+        number => ProductNumber::new(number).map(Some).ok_or(ImageError::Value("product")),
+    }
+}
+
+fn put_limit(limit: &Limit, out: &mut Vec<u8>) {
+    let measure = match limit.measure {
+        Measure::Count => NO_CURRENCY,
+        Measure::Amount(currency) => currency.numeric(),
+    };
+    put(out, measure.to_le_bytes());
+    put(out, limit.max.to_le_bytes());
+    let (window, length) = limit.window.parts();
+    put(out, [window]);
+    put(out, length.to_le_bytes());
+    let filter = &limit.filter;
+    put(out, [filter.channels.0, filter.kinds.0]);
+    put(out, filter.country.to_le_bytes());
+    put(out, filter.currency.map_or(NO_CURRENCY, Currency::numeric).to_le_bytes());
+    put(out, filter.merchant.0.to_le_bytes());
+    for range in filter.mcc {
+        put(out, range.first.to_le_bytes());
+        put(out, range.last.to_le_bytes());
     }
 }
 
@@ -175,6 +205,10 @@ fn put_gate(gate: &Gate, out: &mut Vec<u8>) {
     let control = &gate.control;
     put_subject(gate.subject, gate.number, out);
     put(out, gate.locked.0.to_le_bytes());
+    put_control(control, out);
+}
+
+fn put_control(control: &Control, out: &mut Vec<u8>) {
     put(out, [control.rule() as u8, control.aspect() as u8, control.values().len() as u8]);
     control.values().iter().for_each(|value| put(out, value.to_le_bytes()));
 }
@@ -187,6 +221,7 @@ fn put_counted(entry: &Counted, out: &mut Vec<u8>) {
     entry.by.iter().for_each(|by| put(out, by.to_le_bytes()));
     put(out, entry.currency.numeric().to_le_bytes());
     put(out, [u8::from(entry.first)]);
+    put_product(entry.product, out);
 }
 
 fn take_subject(take: &mut Take<'_>) -> Result<(Subject, Option<Number>), ImageError> {
@@ -196,13 +231,11 @@ fn take_subject(take: &mut Take<'_>) -> Result<(Subject, Option<Number>), ImageE
     Ok((subject, Some(number)))
 }
 
-fn take_counter(take: &mut Take<'_>) -> Result<(Counter, Sliding), ImageError> {
+fn take_limit(take: &mut Take<'_>) -> Result<Limit, ImageError> {
     let currency = |number| match number {
         NO_CURRENCY => Ok(None),
         number => Currency::new(number).map(Some).ok_or(ImageError::Value("currency")),
     };
-    let (subject, number) = take_subject(take)?;
-    let since = take.sequence()?;
     let measure = currency(take.u16()?)?.map_or(Measure::Count, Measure::Amount);
     let max = take.i64()?;
     let (window, length) = (take.u8()?, take.u32()?);
@@ -214,10 +247,15 @@ fn take_counter(take: &mut Take<'_>) -> Result<(Counter, Sliding), ImageError> {
     for range in &mut filter.mcc {
         *range = MccRange { first: take.u16()?, last: take.u16()? };
     }
-    let limit = Limit { measure, max, window, filter };
-    let counter = Counter { subject, since, limit, used: take.i64()?, window: take.u32()?, number };
+    Ok(Limit { measure, max, window, filter })
+}
+
+fn take_counter(take: &mut Take<'_>) -> Result<(Counter, Sliding), ImageError> {
+    let (subject, number) = take_subject(take)?;
+    let (product, since, limit) = (take_product(take)?, take.sequence()?, take_limit(take)?);
+    let counter = Counter { subject, since, limit, used: take.i64()?, window: take.u32()?, number, product };
     let mut sliding = Sliding::new(0);
-    if let Window::Sliding(_) = window {
+    if let Window::Sliding(_) = limit.window {
         sliding.newest = take.u32()?;
         for part in 0..PARTS {
             sliding.parts[part] = take.i64()?;
@@ -230,14 +268,17 @@ fn take_counter(take: &mut Take<'_>) -> Result<(Counter, Sliding), ImageError> {
 fn take_gate(take: &mut Take<'_>) -> Result<Gate, ImageError> {
     let (subject, number) = take_subject(take)?;
     let locked = MerchantPrint(take.u64()?);
+    Ok(Gate { subject, locked, control: take_control(take)?, number })
+}
+
+fn take_control(take: &mut Take<'_>) -> Result<Control, ImageError> {
     let (rule, aspect, length) = (take.u8()?, take.u8()?, usize::from(take.u8()?));
     let mut values = [0; CONTROL_VALUES];
     let list = values.get_mut(..length).ok_or(ImageError::Value("control"))?;
     for value in &mut *list {
         *value = take.u16()?;
     }
-    let control = Control::from_parts(rule, aspect, list).ok_or(ImageError::Value("control"))?;
-    Ok(Gate { subject, locked, control, number })
+    Control::from_parts(rule, aspect, list).ok_or(ImageError::Value("control"))
 }
 
 fn take_counted(take: &mut Take<'_>) -> Result<Counted, ImageError> {
@@ -247,8 +288,70 @@ fn take_counted(take: &mut Take<'_>) -> Result<Counted, ImageError> {
         amount: take.i64()?,
         at_s: take.u32()?,
         older: NONE,
-        by: [take.u16()?, take.u16()?],
+        by: [take.u16()?, take.u16()?, take.u16()?],
         currency: take.currency()?,
         first: take.u8()? != 0,
+        product: take_product(take)?,
     })
+}
+
+impl Rules {
+    /// Adds what a slot has of products' rules to the image of a shard.
+    pub(super) fn put(&self, slot: Slot, out: &mut Vec<u8>) {
+        let limits = self.limits.iter().filter(|((of, _), _)| *of == slot);
+        let limits = limits.flat_map(|((_, product), rules)| rules.iter().map(move |rule| (*product, rule)));
+        put(out, (limits.clone().count() as u16).to_le_bytes());
+        limits.for_each(|(product, rule)| put_rule(product, rule, out));
+        let controls = self.controls.iter().filter(|((of, _), _)| *of == slot);
+        let controls = controls.flat_map(|((_, product), list)| list.iter().map(move |of| (*product, of)));
+        put(out, (controls.clone().count() as u16).to_le_bytes());
+        for (product, (number, control)) in controls {
+            put(out, [product.get(), number.get()]);
+            put_control(control, out);
+        }
+    }
+
+    /// Reads it back.
+    pub(super) fn take(&mut self, take: &mut Take<'_>, slot: Slot) -> Result<(), ImageError> {
+        for _ in 0..take.u16()? {
+            let product = take_product(take)?.ok_or(ImageError::Value("product"))?;
+            let number = Number::new(take.u8()?).ok_or(ImageError::Value("number"))?;
+            let (since, per_wallet, limit) = (take.sequence()?, take.u8()? != 0, take_limit(take)?);
+            self.put_limit(slot, product, number, Some(Rule { number, since, limit, per_wallet }));
+        }
+        for _ in 0..take.u16()? {
+            let product = take_product(take)?.ok_or(ImageError::Value("product"))?;
+            let number = Number::new(take.u8()?).ok_or(ImageError::Value("number"))?;
+            self.put_control(slot, product, number, Some(take_control(take)?));
+        }
+        Ok(())
+    }
+
+    fn hash_into(&self, hash: &mut StateHash) {
+        let mut bytes = Vec::new();
+        for ((slot, product), rules) in &self.limits {
+            for rule in rules {
+                bytes.clear();
+                put(&mut bytes, slot.number().to_le_bytes());
+                put_rule(*product, rule, &mut bytes);
+                hash.add_bytes(RULE_KIND, &bytes);
+            }
+        }
+        for ((slot, product), list) in &self.controls {
+            for (number, control) in list {
+                bytes.clear();
+                put(&mut bytes, slot.number().to_le_bytes());
+                put(&mut bytes, [product.get(), number.get()]);
+                put_control(control, &mut bytes);
+                hash.add_bytes(PRODUCT_CONTROL_KIND, &bytes);
+            }
+        }
+    }
+}
+
+fn put_rule(product: ProductNumber, rule: &Rule, out: &mut Vec<u8>) {
+    put(out, [product.get(), rule.number.get()]);
+    put(out, rule.since.0.to_le_bytes());
+    put(out, [u8::from(rule.per_wallet)]);
+    put_limit(&rule.limit, out);
 }

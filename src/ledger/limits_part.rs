@@ -1,6 +1,7 @@
 //! What limits have counted of one authorization, and where it goes when a part of it is posted by a record of its own
 //! (R18, R20).
 
+use crate::domain::closed;
 use crate::domain::event::Sequence;
 use crate::domain::money::Money;
 
@@ -15,6 +16,30 @@ impl Limits {
     pub(super) fn counted_of(&self, authorization: Sequence) -> impl Iterator<Item = &Counted> {
         let newest = self.newest_of(authorization).map(|at| self.counted.at(at));
         std::iter::successors(newest, |entry| (entry.older != NONE).then(|| self.counted.at(entry.older)))
+    }
+
+    /// What is kept of what was counted of an authorization that leaves memory: the latest.
+    pub(super) fn kept_of(&self, authorization: Sequence) -> Option<closed::Counted> {
+        let latest = *self.counted_of(authorization).next()?;
+        let Counted { record, amount, at_s, by, currency, first, product, .. } = latest;
+        Some(closed::Counted { record, amount, at_s, by, currency, first, product })
+    }
+
+    /// Takes it back with an authorization that comes back.
+    ///
+    /// # Errors
+    /// The table of counted authorizations is full.
+    pub(super) fn take_back(&mut self, authorization: Sequence, of: &closed::Counted) -> Result<(), Full> {
+        let closed::Counted { record, amount, at_s, by, currency, first, product } = *of;
+        let older = NONE;
+        let entry = Counted { authorization, record, amount, at_s, older, by, currency, first, product };
+        self.insert_counted(entry)
+    }
+
+    /// Whether there is room for what comes back.
+    #[must_use]
+    pub fn has_room_to_take_back(&self) -> bool {
+        !self.counted.is_full()
     }
 
     /// Gives as much of what was counted of an authorization as its part takes to the record that posts the part, in

@@ -128,8 +128,9 @@ impl Shard {
         if self.copying.is_some() {
             self.preserve(self.cards.at(entry.card).wallet);
         }
-        let reference = self.cards.at(entry.card).reference;
-        self.departures.leaves(reference, self.applying, &entry);
+        let (reference, limited) = (self.cards.at(entry.card).reference, self.cards.at(entry.card).limited());
+        let counted = if limited { self.limits.kept_of(entry.sequence) } else { None };
+        self.departures.leaves(reference, self.applying, &entry, counted);
         let at = self.slot_of(slot);
         match entry.closed_previous {
             NONE => self.slots[at].closed_oldest = entry.closed_next,
@@ -145,7 +146,7 @@ impl Shard {
         if !tombstone {
             self.messages.remove(self.fingerprint_of(&entry), position);
         }
-        if self.cards.at(entry.card).limited {
+        if limited {
             self.limits.forget(entry.sequence);
         }
         let card = self.cards.at_mut(entry.card);

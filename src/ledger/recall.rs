@@ -12,7 +12,7 @@ use super::shard::Shard;
 
 impl Shard {
     /// Puts it behind its card's and its slot's other closed ones, as if it had been closed by this record: it stays as
-    /// long as any other. One that is here already stays as it is.
+    /// long as any other, and so does what limits had counted of it. One that is here already stays as it is.
     pub(super) fn recall(
         &mut self,
         sequence: Sequence,
@@ -28,6 +28,11 @@ impl Shard {
         if entry.state != AuthorizationState::Tombstone {
             let fingerprint = self.fingerprint_of(self.authorizations.at(position));
             self.messages.insert(fingerprint, position);
+        }
+        if let Some(counted) = &event.counted {
+            self.limits.take_back(event.closed.sequence, counted)?;
+            let wallet = self.cards.at(card).wallet;
+            self.mark_limited(wallet);
         }
         self.close(event.slot, position, sequence, time);
         Ok(())

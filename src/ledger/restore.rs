@@ -13,6 +13,7 @@ use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Expiry;
 
 use super::answers::Remembered;
@@ -26,6 +27,8 @@ use super::directory::Location;
 use super::directory::PanHash;
 use super::image::FILED;
 use super::image::LIMITED;
+use super::image::RULED;
+use super::image::ZONED;
 use super::limits_image::count_limits;
 use super::room::Needs;
 use super::shard::Account;
@@ -78,7 +81,12 @@ impl Restoring {
     pub fn shard_part(&mut self, image: &[u8], cut: Sequence) -> Result<Vec<Slot>, ImageError> {
         let mut take = Take { rest: image, of: "shard" };
         let (slots, currencies) = (take.u16()?, take.u16()?);
-        let (currencies, filed) = (currencies & !FILED, currencies & FILED != 0);
+        let (filed, zoned) = (currencies & FILED != 0, currencies & ZONED != 0);
+        let ruled = currencies & RULED != 0;
+        let currencies = currencies & !FILED & !ZONED & !RULED;
+        if ruled {
+            let _most = take.u16()?;
+        }
         let mut noted = Vec::new();
         for _ in 0..currencies {
             let currency = take.currency()?;
@@ -99,6 +107,12 @@ impl Restoring {
             take_slot(&mut take, shard, slot)?;
             if filed {
                 shard.take_filed(&mut take, slot)?;
+            }
+            if zoned {
+                shard.limits.zones.take(&mut take, slot)?;
+            }
+            if ruled {
+                shard.limits.rules.take(&mut take, slot)?;
             }
             found.push(slot);
         }
@@ -188,6 +202,19 @@ impl Restoring {
 }
 
 impl Needs {
+    /// Counts how many limits a product has at most by the shard part of an image.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn count_rules(&mut self, image: &[u8]) -> Result<(), ImageError> {
+        let mut take = Take { rest: image, of: "shard" };
+        let (_, currencies) = (take.u16()?, take.u16()?);
+        if currencies & RULED != 0 {
+            self.expect_rules(take.u16()?.into());
+        }
+        Ok(())
+    }
+
     /// Counts what images of wallets hold.
     ///
     /// # Errors
@@ -282,7 +309,13 @@ fn take_card(take: &mut Take<'_>, slot: Slot, wallet: u32) -> Result<(Card, Pan)
         status: CardStatus::from_code(take.u8()?).ok_or(ImageError::Value("card status"))?,
         verification: Verification::from_code(take.u8()?).ok_or(ImageError::Value("verification"))?,
     };
-    Ok((Card::new(&event, wallet, NONE), pan))
+    let product = match take.u8()? {
+        0 => None,
+        number => Some(ProductNumber::new(number).ok_or(ImageError::Value("product"))?),
+    };
+    let mut card = Card::new(&event, wallet, NONE);
+    card.set_product(product);
+    Ok((card, pan))
 }
 
 /// The authorizations of a card, open ones and closed ones.

@@ -7,20 +7,35 @@ use crate::domain::card::CardIdentity;
 use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
+use crate::domain::event::LimitSet;
+use crate::domain::event::Recalled;
 use crate::domain::event::Sequence;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
+use crate::domain::product::ProductNumber;
 use crate::domain::request::MessageClass;
 
 use super::shard::Capacity;
 
 /// The most that each slot may come to hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Needs(Box<[Capacity]>);
+pub struct Needs {
+    slots: Box<[Capacity]>,
+    /// By slot: uses that the limits of a product may have counted, each by counters of its own.
+    uses: Box<[usize]>,
+    /// Most limits that a product has; and by product those that were set, a bit each.
+    rules: usize,
+    set: Box<[u32]>,
+}
 
 impl Default for Needs {
     fn default() -> Self {
-        Self(vec![Capacity::default(); usize::from(SLOTS)].into_boxed_slice())
+        Self {
+            slots: vec![Capacity::default(); usize::from(SLOTS)].into_boxed_slice(),
+            uses: vec![0; usize::from(SLOTS)].into_boxed_slice(),
+            rules: 0,
+            set: vec![0; usize::from(ProductNumber::MAX) + 1].into_boxed_slice(),
+        }
     }
 }
 
@@ -28,22 +43,40 @@ impl Needs {
     /// Of one slot.
     #[must_use]
     pub fn of(&self, slot: Slot) -> Capacity {
-        self.0[usize::from(slot.number())]
+        let at = usize::from(slot.number());
+        let mut needs = self.slots[at];
+        // A card and a wallet have a counter for each limit of a product at most, once they were used.
+        needs.limits += self.uses[at].min(needs.cards + needs.wallets) * self.rules;
+        needs
+    }
+
+    /// A product has so many limits.
+    pub(super) fn expect_rules(&mut self, most: usize) {
+        self.rules = self.rules.max(most);
     }
 
     /// Cards of all slots.
     #[must_use]
     pub fn cards(&self) -> usize {
-        self.0.iter().map(|slot| slot.cards).sum()
+        self.slots.iter().map(|slot| slot.cards).sum()
     }
 
     pub(super) fn of_mut(&mut self, slot: Slot) -> &mut Capacity {
-        &mut self.0[usize::from(slot.number())]
+        &mut self.slots[usize::from(slot.number())]
     }
 
     /// Counts what applying an event may add.
     pub fn count(&mut self, event: &Event) {
         let Some(slot) = event.slot() else { return };
+        if let Event::LimitSet(LimitSet { subject, number, .. }) = event
+            && let Some((product, _)) = subject.product()
+        {
+            let set = &mut self.set[usize::from(product.get())];
+            *set |= 1 << number.get();
+            let most = set.count_ones() as usize;
+            return self.expect_rules(most);
+        }
+        let ruled = self.rules > 0;
         let needs = self.of_mut(slot);
         let adds = match event {
             Event::CardOpened(_) => {
@@ -80,10 +113,13 @@ impl Needs {
         needs.authorizations += usize::from(adds);
         // Nothing is counted before there is a limit. An advice may be counted for the first time though it opens
         // nothing.
-        let recalled = matches!(event, Event::Recalled(_));
-        let counted = needs.limits > 0
-            && (adds && !recalled
-                || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
+        let recalled = matches!(event, Event::Recalled(Recalled { counted: None, .. }));
+        let comes_back = matches!(event, Event::Recalled(_)) && !recalled;
+        let counted = comes_back
+            || (needs.limits > 0 || ruled)
+                && (adds && !recalled
+                    || matches!(event, Event::Advised(advised) if advised.effect != Effect::None));
         needs.counted += usize::from(counted);
+        self.uses[usize::from(slot.number())] += usize::from(counted && ruled);
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
 
@@ -144,8 +145,8 @@ pub struct Card {
     pub status: CardStatus,
     /// What its product asks for (R28).
     pub verification: Verification,
-    /// It or its wallet has, or had, limits or controls.
-    pub(super) limited: bool,
+    /// The number of its product, zero for none; and a bit: it or its wallet has, or had, limits or controls.
+    marks: u8,
 }
 
 // With 10 M wallets of a card each, every eight bytes of either are 80 MB.
@@ -180,15 +181,35 @@ impl Card {
             pan_digits: event.pan.digits(),
             status: event.status,
             verification: event.verification,
-            limited: false,
+            marks: 0,
         }
     }
 
-    /// Whether limits or controls may have a say about it.
-    #[must_use]
-    pub const fn is_limited(&self) -> bool {
-        self.limited
+    /// Whether limits or controls of its own or of its wallet may have a say about it, or limits have counted it.
+    pub(super) const fn limited(&self) -> bool {
+        self.marks & Self::LIMITED != 0
     }
+
+    pub(super) const fn set_limited(&mut self) {
+        self.marks |= Self::LIMITED;
+    }
+
+    /// Its product.
+    #[must_use]
+    pub const fn product(&self) -> Option<ProductNumber> {
+        ProductNumber::new(self.marks & !Self::LIMITED)
+    }
+
+    pub(super) const fn set_product(&mut self, product: Option<ProductNumber>) {
+        let number = match product {
+            Some(product) => product.get(),
+            None => 0,
+        };
+        self.marks = self.marks & Self::LIMITED | number;
+    }
+
+    /// What is above the number of its product in its marks.
+    const LIMITED: u8 = 1 << 7;
 
     /// Its number as it is kept: the value and how many digits.
     pub(super) const fn number(&self) -> (u64, u8) {

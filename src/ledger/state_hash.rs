@@ -3,6 +3,8 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::domain::product::ProductNumber;
+
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::shard::Shard;
@@ -96,8 +98,9 @@ impl Shard {
         }
         for (_, card) in self.cards.iter() {
             let owner = self.wallets.at(card.wallet).id.0;
-            let traits =
-                [card.expiry.digits(), card.service_code, card.status as u16, card.verification as u16];
+            let product = u16::from(card.product().map_or(0, ProductNumber::get));
+            let standing = product << 8 | card.verification as u16;
+            let traits = [card.expiry.digits(), card.service_code, card.status as u16, standing];
             let traits = traits.iter().fold(0, |all, part| all << 16 | u64::from(*part));
             hash.add(2, &[&[card.reference.0, owner, traits]]);
         }

@@ -7,6 +7,7 @@ use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::product::ProductNumber;
 use crate::domain::time::Expiry;
 
 use super::authorization::Authorization;
@@ -42,6 +43,8 @@ pub struct CardView {
     pub expiry: Expiry,
     /// Whether it may be used.
     pub status: CardStatus,
+    /// Its product.
+    pub product: Option<ProductNumber>,
 }
 
 /// How full the tables are.
@@ -169,6 +172,7 @@ impl Shard {
             pan: card.masked(),
             expiry: card.expiry,
             status: card.status,
+            product: card.product(),
         }
     }
 

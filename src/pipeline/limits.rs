@@ -16,6 +16,8 @@ use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::time::Now;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
+use crate::domain::zone::ZoneTable;
 use crate::ledger::limits::ControlView;
 use crate::ledger::limits::LimitView;
 use crate::ledger::shard::Shard;
@@ -23,6 +25,7 @@ use crate::ledger::view::CardView;
 
 use super::core::Pipeline;
 use super::seeding::NotSet;
+use super::zones;
 
 impl Pipeline {
     /// Gives a card a status. Lost, stolen and closed are for good: from there a card goes on to another of the three,
@@ -39,11 +42,13 @@ impl Pipeline {
             if ended && usable || before == CardStatus::Closed && status != CardStatus::Closed {
                 return Err(NotSet::Ended(before));
             }
-            Ok((before != status).then_some(Event::CardStatusSet(CardStatusSet { slot, card, status })))
+            let set = Event::CardStatusSet(CardStatusSet { slot, card, status });
+            Ok(if before == status { Vec::new() } else { vec![set] })
         })
     }
 
-    /// Sets a limit, or removes it.
+    /// Sets a limit, or removes it. With a time zone, its window goes by that one, of which the slot is told if it was
+    /// not told before.
     ///
     /// # Errors
     /// Why nothing was done.
@@ -52,9 +57,10 @@ impl Pipeline {
         subject: Subject,
         number: Number,
         limit: Option<Limit>,
+        zone: Option<&ZoneTable>,
         now: Now,
     ) -> Result<Sequence, NotSet> {
-        let slot = slot_of(subject);
+        let slot = subject.slot().ok_or(NotSet::NotThere(name_of(subject)))?;
         self.set(slot, now, |shard| {
             let known = shard.limits_of(subject, now.wall).ok_or(NotSet::NotThere(name_of(subject)))?;
             if limit.is_none() && !known.iter().any(|view| view.number == number) {
@@ -63,7 +69,13 @@ impl Pipeline {
             if !shard.limits().has_room_for_limit(subject, number) {
                 return Err(NotSet::Full("limits_max"));
             }
-            Ok(Some(Event::LimitSet(LimitSet { slot, subject, number, limit })))
+            let (mut limit, mut events) = (limit, Vec::new());
+            if let (Some(limit), Some(zone)) = (&mut limit, zone) {
+                let named = in_slot(shard, slot, zone, &mut events)?;
+                limit.window = limit.window.in_zone(named);
+            }
+            events.push(Event::LimitSet(LimitSet { slot, subject, number, limit }));
+            Ok(events)
         })
     }
 
@@ -78,7 +90,7 @@ impl Pipeline {
         control: Option<Control>,
         now: Now,
     ) -> Result<Sequence, NotSet> {
-        let slot = slot_of(subject);
+        let slot = subject.slot().ok_or(NotSet::NotThere(name_of(subject)))?;
         self.set(slot, now, |shard| {
             let known = shard.controls_of(subject).ok_or(NotSet::NotThere(name_of(subject)))?;
             if control.is_none() && !known.iter().any(|view| view.number == number) {
@@ -87,7 +99,7 @@ impl Pipeline {
             if !shard.limits().has_room_for_control(subject, number) {
                 return Err(NotSet::Full("limits_max"));
             }
-            Ok(Some(Event::ControlSet(ControlSet { slot, subject, number, control })))
+            Ok(vec![Event::ControlSet(ControlSet { slot, subject, number, control })])
         })
     }
 
@@ -97,17 +109,23 @@ impl Pipeline {
         &self,
         slot: Slot,
         now: Now,
-        event: impl FnOnce(&Shard) -> Result<Option<Event>, NotSet>,
+        events: impl FnOnce(&Shard) -> Result<Vec<Event>, NotSet>,
     ) -> Result<Sequence, NotSet> {
         if !self.admits(now) {
             return Err(NotSet::Unavailable);
         }
         let mut shard = self.lock(slot);
-        let Some(event) = event(&shard)? else { return Ok(shard.applied()) };
-        let committed = self.commit(&mut shard, &event, now);
+        let mut last = Ok(shard.applied());
+        for event in events(&shard)? {
+            last =
+                self.commit(&mut shard, &event, now).map(|(sequence, _)| sequence).ok_or(NotSet::Unavailable);
+            if last.is_err() {
+                break;
+            }
+        }
         drop(shard);
         self.wake_writer();
-        committed.map(|(sequence, _)| sequence).ok_or(NotSet::Unavailable)
+        last
     }
 
     /// A card; `None` when there is none with this reference.
@@ -125,21 +143,30 @@ impl Pipeline {
     /// The limits of a card or a wallet in the order of their numbers; `None` when there is no such card or wallet.
     #[must_use]
     pub fn limits(&self, subject: Subject, now: Timestamp) -> Option<Vec<LimitView>> {
-        self.lock(slot_of(subject)).limits_of(subject, now)
+        self.lock(subject.slot()?).limits_of(subject, now)
     }
 
     /// The controls of a card or a wallet in the order of their numbers; `None` when there is no such card or wallet.
     #[must_use]
     pub fn controls(&self, subject: Subject) -> Option<Vec<ControlView>> {
-        self.lock(slot_of(subject)).controls_of(subject)
+        self.lock(subject.slot()?).controls_of(subject)
     }
 }
 
-fn slot_of(subject: Subject) -> Slot {
-    match subject {
-        Subject::Card(card) => Slot::of_card(card),
-        Subject::Wallet(wallet) => Slot::of_wallet(wallet),
+/// A zone as a slot knows it; what tells the slot of it, if it does not.
+pub(super) fn in_slot(
+    shard: &Shard,
+    slot: Slot,
+    zone: &ZoneTable,
+    events: &mut Vec<Event>,
+) -> Result<Zone, NotSet> {
+    if let Some(known) = shard.limits().zone_named(slot, zone.name()) {
+        return Ok(Zone::Named(known));
     }
+    let number = shard.limits().next_zone(slot).ok_or(NotSet::NotThere("time zone"))?;
+    let first = zone.changes().first().map_or(0, |first| first.from_s);
+    events.extend(zones::told(slot, number, zone, first));
+    Ok(Zone::Named(number))
 }
 
 /// What a subject is called.
@@ -148,5 +175,6 @@ pub const fn name_of(subject: Subject) -> &'static str {
     match subject {
         Subject::Card(_) => "card",
         Subject::Wallet(_) => "wallet",
+        Subject::EachCard(_) | Subject::EachWallet(_) => "product",
     }
 }

@@ -352,7 +352,7 @@ impl<S: Storage> Inner<S> {
 /// # Errors
 /// There is no room until the next flush.
 pub fn give<S: Storage>(history: &mut History<S>, departed: &Departed) -> Result<(), Full> {
-    let entry = Entry::new(departed.card, departed.by, &departed.authorization);
+    let entry = Entry::new(departed.card, departed.by, &departed.authorization, departed.counted);
     let day = Day::of(departed.time);
     if departed.authorization.is_recalled() {
         history.replace(day, &entry)

@@ -238,14 +238,17 @@ impl Pipeline {
             let Some(position) = shard.card_position(card) else { continue };
             // What has left since the look-up is newer than what was found.
             let left = shard.departed().iter().rev();
-            let mut left = left.filter(|left| left.card == card).map(|left| left.authorization);
-            let newest = left.find(|left| left.sequence == entry.authorization.sequence);
-            let older = newest.unwrap_or(entry.authorization);
+            let mut left = left.filter(|left| left.card == card);
+            let newest = left.find(|left| left.authorization.sequence == entry.authorization.sequence);
+            let (older, counted) = newest
+                .map_or((entry.authorization, entry.counted), |left| (left.authorization, left.counted));
             if shard.has_authorization(position, older.sequence) || !wanted(shard, &older) {
                 continue;
             }
             let slot = Slot::of_wallet(shard.wallet_of(shard.card(position)));
-            let event = Event::Recalled(Recalled { slot, card, closed: older.closed() });
+            // Without room to take it back it stays counted; the money comes first.
+            let counted = counted.filter(|_| shard.limits().has_room_to_take_back());
+            let event = Event::Recalled(Recalled { slot, card, closed: older.closed(), counted });
             let has_room = shard.has_room_for_authorization(shard.card(position));
             let committed = if has_room { self.commit(shard, &event, now) } else { None };
             let Some((sequence, _)) = committed else {

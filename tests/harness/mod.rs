@@ -345,10 +345,15 @@ pub(crate) fn copy_of(data: &Path) -> tempfile::TempDir {
 
 /// A daemon started from what is on disk at this moment, as if the first had been killed.
 pub(crate) fn as_if_killed(data: &Path) -> (House, tempfile::TempDir) {
+    as_if_killed_with(data, |_| {})
+}
+
+/// The same, with other settings.
+pub(crate) fn as_if_killed_with(data: &Path, change: impl FnOnce(&mut Config)) -> (House, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let data_then = directory.path().join("data");
     copy(data, &data_then);
-    let house = House::start(&config(&data_then, |_| {}), None).expect("a start from a copy");
+    let house = House::start(&config(&data_then, change), None).expect("a start from a copy");
     (house, directory)
 }
 

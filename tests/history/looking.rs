@@ -179,8 +179,8 @@ fn merging_leaves_a_run_a_day_in_bounded_steps() {
     history.flush(Sequence(200_001)).expect("a good disk");
     let files = turnpike::journal::storage::Storage::list(&memory, "history").expect("a directory");
     assert_eq!(files.len(), facts.runs + 2, "{files:?}");
-    // Some numbers of these entries are as wide as can be.
-    assert!(facts.bytes_on_disk < 110 * facts.entries, "{facts:?}");
+    // Some numbers of these entries are as wide as can be, and limits have counted a third of them.
+    assert!(facts.bytes_on_disk < 130 * facts.entries, "{facts:?}");
     assert!(facts.bytes_resident < 4 * facts.entries, "{facts:?}");
     assert!(facts.entries as usize >= model.len());
 }

@@ -5,9 +5,11 @@ use std::ops::RangeInclusive;
 
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
+use turnpike::domain::closed::Counted;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::Slot;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::Stan;
 use turnpike::history::entry::Day;
@@ -144,7 +146,16 @@ impl Journal {
             state: random.of(&[AuthorizationState::Reversed, AuthorizationState::Tombstone]),
             legs: LegState(random.below(64) as u8),
         };
-        Entry { card, version, authorization }
+        let counted = (random.below(3) == 0).then(|| Counted {
+            record: Sequence(authorization.sequence.0 + random.below(3)),
+            amount: random.of(&[0, amount, 77]),
+            at_s: seconds as u32,
+            by: [random.below(1 << 16) as u16, 1, 0],
+            currency: Currency::new(random.of(&[840, 978])).expect("a currency"),
+            first: random.below(2) == 0,
+            product: ProductNumber::new(random.below(3) as u8),
+        });
+        Entry { card, version, authorization, counted }
     }
 
     /// Gives these records to a history, which is flushed whenever it is full, up to the record before.

@@ -15,6 +15,7 @@ use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
 use turnpike::domain::card::Verification;
 use turnpike::domain::closed::Closed;
+use turnpike::domain::closed::Counted;
 use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Advised;
 use turnpike::domain::event::Bounds;
@@ -40,6 +41,7 @@ use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
@@ -385,6 +387,21 @@ fn expired() -> impl Strategy<Value = Event> {
     })
 }
 
+fn counted() -> impl Strategy<Value = Counted> {
+    let numbers = (any::<u64>(), any::<i64>(), any::<u32>(), any::<[u16; 3]>());
+    (numbers, 0..1000_u16, any::<bool>(), 0..=ProductNumber::MAX).prop_map(
+        |((record, amount, at_s, by), currency, first, product)| Counted {
+            record: Sequence(record),
+            amount,
+            at_s,
+            by,
+            currency: Currency::new(currency).expect("a currency"),
+            first,
+            product: ProductNumber::new(product),
+        },
+    )
+}
+
 fn recalled() -> impl Strategy<Value = Event> {
     let amounts = (any::<[i64; 3]>(), any::<[u16; 3]>(), 0..ActionCode::ALL.len());
     (slot(), any::<[u64; 5]>(), any::<[u32; 7]>(), amounts, any::<[u8; 3]>(), any::<([u8; 12], [u8; 6])>())
@@ -418,7 +435,11 @@ fn recalled() -> impl Strategy<Value = Event> {
                 rrn,
                 approval_code,
             };
-            Event::Recalled(Recalled { slot, card: CardRef(card), closed })
+            (slot, CardRef(card), closed)
+        })
+        .prop_flat_map(|(slot, card, closed)| {
+            proptest::option::of(counted())
+                .prop_map(move |counted| Event::Recalled(Recalled { slot, card, closed, counted }))
         })
 }
 

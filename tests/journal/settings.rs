@@ -14,33 +14,41 @@ use turnpike::domain::card::CardStatus;
 use turnpike::domain::control::Control;
 use turnpike::domain::control::Rule;
 use turnpike::domain::event::Advised;
+use turnpike::domain::event::CardProductSet;
 use turnpike::domain::event::CardStatusSet;
 use turnpike::domain::event::ControlSet;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::event::ZoneSet;
 use turnpike::domain::limit::Filter;
 use turnpike::domain::limit::LIMIT_MCC_MAX;
 use turnpike::domain::limit::Limit;
 use turnpike::domain::limit::Measure;
 use turnpike::domain::limit::Number;
 use turnpike::domain::limit::Subject;
-use turnpike::domain::limit::UtcOffset;
 use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
+use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::product::ProductNumber;
 use turnpike::domain::usage::Channel;
 use turnpike::domain::usage::Channels;
 use turnpike::domain::usage::Kinds;
 use turnpike::domain::usage::MccRange;
 use turnpike::domain::usage::MerchantPrint;
+use turnpike::domain::zone::UtcOffset;
+use turnpike::domain::zone::Zone;
+use turnpike::domain::zone::ZoneChange;
+use turnpike::domain::zone::ZoneChanges;
+use turnpike::domain::zone::ZoneNumber;
 use turnpike::journal::record::RecordError;
 use turnpike::journal::record::decode;
 
 /// A status of a card, a limit or a control, with everything that they can hold.
 pub(crate) fn any_setting() -> impl Strategy<Value = Event> {
-    prop_oneof![card_status_set(), limit_set(), control_set()]
+    prop_oneof![card_status_set(), limit_set(), control_set(), zone_set(), card_product_set()]
 }
 
 fn any_currency() -> impl Strategy<Value = Currency> {
@@ -51,7 +59,19 @@ fn subject() -> impl Strategy<Value = Subject> {
     prop_oneof![
         any::<u64>().prop_map(|card| Subject::Card(CardRef(card))),
         any::<u64>().prop_map(|wallet| Subject::Wallet(WalletId(wallet))),
+        product().prop_map(Subject::EachCard),
+        product().prop_map(Subject::EachWallet),
     ]
+}
+
+fn product() -> impl Strategy<Value = ProductNumber> {
+    (1..=ProductNumber::MAX).prop_map(|number| ProductNumber::new(number).expect("a number"))
+}
+
+fn card_product_set() -> impl Strategy<Value = Event> {
+    (slot(), any::<u64>(), proptest::option::of(product())).prop_map(|(slot, card, product)| {
+        Event::CardProductSet(CardProductSet { slot, card: CardRef(card), product })
+    })
 }
 
 fn number() -> impl Strategy<Value = Number> {
@@ -70,15 +90,38 @@ fn card_status_set() -> impl Strategy<Value = Event> {
     })
 }
 
-fn limit_set() -> impl Strategy<Value = Event> {
+fn offset() -> impl Strategy<Value = UtcOffset> + Clone {
     let minutes = *UtcOffset::RANGE.start()..=*UtcOffset::RANGE.end();
-    let offset = minutes.prop_map(|minutes| UtcOffset::new(minutes).expect("an offset"));
+    minutes.prop_map(|minutes| UtcOffset::new(minutes).expect("an offset"))
+}
+
+fn zone_number() -> impl Strategy<Value = ZoneNumber> + Clone {
+    (1..=u16::MAX).prop_map(|number| ZoneNumber::new(number).expect("a number"))
+}
+
+fn zone_set() -> impl Strategy<Value = Event> {
+    let times = proptest::collection::btree_set(any::<u32>(), 1..=ZoneChanges::MAX);
+    let changes = times.prop_flat_map(|times| {
+        let offsets = proptest::collection::vec(offset(), times.len());
+        offsets.prop_map(move |offsets| {
+            let change = |(from_s, offset): (&u32, UtcOffset)| ZoneChange { from_s: *from_s, offset };
+            let list: Vec<ZoneChange> = times.iter().zip(offsets).map(change).collect();
+            ZoneChanges::new(&list).expect("changes")
+        })
+    });
+    (slot(), zone_number(), any::<[u8; 32]>(), changes).prop_map(|(slot, zone, name, changes)| {
+        Event::ZoneSet(ZoneSet { slot, zone, name: Text(name), changes })
+    })
+}
+
+fn limit_set() -> impl Strategy<Value = Event> {
+    let zone = prop_oneof![offset().prop_map(Zone::Fixed), zone_number().prop_map(Zone::Named)];
     let window = prop_oneof![
         Just(Window::Transaction),
-        offset.clone().prop_map(Window::Day),
-        offset.clone().prop_map(Window::Week),
-        offset.clone().prop_map(Window::Month),
-        offset.prop_map(Window::Year),
+        zone.clone().prop_map(Window::Day),
+        zone.clone().prop_map(Window::Week),
+        zone.clone().prop_map(Window::Month),
+        zone.prop_map(Window::Year),
         Just(Window::Lifetime),
         (1..=Window::SLIDING_MAX_S / 60).prop_map(|minutes| Window::Sliding(minutes * 60)),
     ];

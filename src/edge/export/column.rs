@@ -136,6 +136,16 @@ columns! {
     Expired = "expired";
     /// The record of the closed authorization that came back from the history.
     Recalled = "recalled";
+    /// The number of a product: a card's from then on, or whose limit or control it is.
+    Product = "product";
+    /// Whether each card or each wallet of the product has the limit.
+    Per = "per";
+    /// A time zone's number in its slot, as limits name it.
+    Zone = "zone";
+    /// Its name.
+    ZoneName = "zone_name";
+    /// From when on it is how far from UTC.
+    ZoneChanges = "zone_changes";
     /// What became of a clearing record.
     Outcome = "outcome";
     /// What a clearing record is for.

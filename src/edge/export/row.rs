@@ -24,6 +24,7 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
+use crate::domain::event::ZoneSet;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::money::Money;
@@ -37,6 +38,7 @@ use crate::domain::request::ProcessingCode;
 use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::domain::usage::Channel;
+use crate::domain::zone::ZoneChange;
 use crate::edge::export::column::Cell;
 use crate::edge::export::column::Column;
 
@@ -75,6 +77,11 @@ impl Row {
             Event::Cleared(event) => row.cleared(event),
             Event::FilePosted(event) => row.file_posted(event),
             Event::Expired(event) => row.authorization(Column::Expired, event.card, event.authorization),
+            Event::ZoneSet(event) => row.zone_set(event),
+            Event::CardProductSet(event) => {
+                row.number(Column::Card, event.card.0);
+                row.unless_zero(Column::Product, event.product.map_or(0, |product| product.get().into()));
+            }
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),
@@ -207,6 +214,11 @@ impl Row {
         match subject {
             Subject::Card(card) => self.number(Column::Card, card.0),
             Subject::Wallet(wallet) => self.number(Column::Wallet, wallet.0),
+            Subject::EachCard(product) | Subject::EachWallet(product) => {
+                self.number(Column::Product, product.get());
+                let each = if matches!(subject, Subject::EachWallet(_)) { "wallet" } else { "card" };
+                self.text(Column::Per, each);
+            }
         }
         self.number(Column::Number, number.get());
     }
@@ -216,6 +228,17 @@ impl Row {
         if let Some(limit) = event.limit {
             self.text(Column::Limit, limit.to_string());
         }
+    }
+
+    fn zone_set(&mut self, event: &ZoneSet) {
+        self.number(Column::Zone, event.zone.get());
+        self.text(Column::ZoneName, event.name.to_string());
+        let from = |change: &ZoneChange| {
+            let time = rfc_3339(Timestamp::from_seconds(change.from_s.into()));
+            format!("{time} utc{:+}", change.offset.minutes())
+        };
+        let changes: Vec<String> = event.changes.as_slice().iter().map(from).collect();
+        self.text(Column::ZoneChanges, changes.join(", "));
     }
 
     fn control_set(&mut self, event: &ControlSet) {

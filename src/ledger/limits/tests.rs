@@ -1,14 +1,23 @@
 //! Limits against a model that keeps every use and adds up anew.
 
 use super::*;
+use crate::domain::control::Aspect;
 use crate::domain::control::Rule;
+use crate::domain::event::ZoneSet;
 use crate::domain::limit::Filter;
-use crate::domain::limit::UtcOffset;
+use crate::domain::limit::Measure;
+use crate::domain::party::Slot;
 use crate::domain::request::TransactionKind;
 use crate::domain::usage::Channel;
 use crate::domain::usage::Channels;
 use crate::domain::usage::Kinds;
 use crate::domain::usage::MccRange;
+use crate::domain::zone::UtcOffset;
+use crate::domain::zone::Zone;
+use crate::domain::zone::ZoneChange;
+use crate::domain::zone::ZoneChanges;
+use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneTable;
 
 /// Numbers that look random and are the same every time (SplitMix64).
 struct Chance(u64);
@@ -42,18 +51,26 @@ struct Piece {
     one_more: bool,
 }
 
+/// Whose, which, since which record, and what.
+type Set = (Subject, u8, u64, Limit);
+
 /// Limits as a list of everything that was set, and a list of everything that was approved.
 #[derive(Default)]
 struct Model {
-    limits: Vec<(Subject, u8, u64, Limit)>,
+    limits: Vec<Set>,
     controls: Vec<(Subject, u8, Control, u64)>,
     pieces: Vec<Piece>,
+    /// The zones of every slot.
+    zones: Vec<ZoneTable>,
 }
 
 impl Model {
     fn set_limit(&mut self, record: u64, subject: Subject, number: u8, limit: Option<Limit>) {
-        let known = self.limits.iter().position(|(of, n, ..)| (*of, *n) == (subject, number));
-        let before = known.map(|at| self.limits.remove(at));
+        // A number of a product is of each card or of each wallet.
+        let product = |subject: Subject| subject.product().map(|(product, _)| product);
+        let is_it = |of: Subject| of == subject || product(of).is_some() && product(of) == product(subject);
+        let known = self.limits.iter().position(|(of, n, ..)| *n == number && is_it(*of));
+        let before = known.map(|at| self.limits.remove(at)).filter(|(of, ..)| *of == subject);
         let Some(limit) = limit else { return };
         let same = before.filter(|(.., old)| Limit { max: limit.max, ..*old } == limit);
         self.limits.push((subject, number, same.map_or(record, |(_, _, since, _)| since), limit));
@@ -61,12 +78,17 @@ impl Model {
     }
 
     /// What counts now, by walking everything.
-    fn used(&self, (subject, _, since, limit): &(Subject, u8, u64, Limit), now: u64) -> i64 {
-        let index = limit.window.index(now);
+    fn used(&self, (subject, _, since, limit): &Set, owners: Owners, now: u64) -> i64 {
+        let index = limit.window.index(now, &self.zones);
         let mut used = 0;
         for piece in self.pieces.iter().filter(|piece| piece.record > *since) {
-            let owned = piece.owners.subjects().contains(subject);
-            let of = limit.window.index(piece.at);
+            let of_product = |product| piece.owners.product == Some(product);
+            let owned = match *subject {
+                Subject::Card(_) | Subject::Wallet(_) => piece.owners.subjects().contains(subject),
+                Subject::EachCard(product) => of_product(product) && piece.owners.card == owners.card,
+                Subject::EachWallet(product) => of_product(product) && piece.owners.wallet == owners.wallet,
+            };
+            let of = limit.window.index(piece.at, &self.zones);
             let counts = match limit.window {
                 Window::Transaction => false,
                 Window::Sliding(_) => index - of <= 60,
@@ -90,8 +112,16 @@ impl Model {
         one_more: bool,
         now: u64,
     ) -> Option<ActionCode> {
-        owners.subjects().into_iter().find_map(|subject| {
-            self.limits.iter().filter(|(of, ..)| *of == subject).find_map(|set| {
+        let of_product =
+            |set: &&Set| set.0.product().is_some_and(|(product, _)| owners.product == Some(product));
+        let mut rules: Vec<&Set> = self.limits.iter().filter(of_product).collect();
+        rules.sort_by_key(|(_, number, ..)| *number);
+        let own = owners
+            .subjects()
+            .into_iter()
+            .map(|subject| self.limits.iter().filter(|(of, ..)| *of == subject).collect::<Vec<&Set>>());
+        own.chain([rules]).find_map(|sets| {
+            sets.into_iter().find_map(|set| {
                 let limit = &set.3;
                 let (takes, code) = match limit.measure {
                     Measure::Count if one_more => (1, ActionCode::CountLimitExceeded),
@@ -100,7 +130,7 @@ impl Model {
                     }
                     Measure::Count | Measure::Amount(_) => return None,
                 };
-                let passed = limit.filter.fits(usage) && self.used(set, now) + takes > limit.max;
+                let passed = limit.filter.fits(usage) && self.used(set, owners, now) + takes > limit.max;
                 passed.then_some(code)
             })
         })
@@ -146,7 +176,9 @@ fn filter(chance: &mut Chance) -> Filter {
 }
 
 fn limit(chance: &mut Chance) -> Limit {
-    let offset = UtcOffset::new(chance.one_of(&[0, -300, 345])).expect("an offset");
+    let fixed = |minutes| Zone::Fixed(UtcOffset::new(minutes).expect("an offset"));
+    let named = |number| Zone::Named(ZoneNumber::new(number).expect("a number"));
+    let offset = chance.one_of(&[fixed(0), fixed(-300), fixed(345), named(1), named(2), named(2)]);
     let sliding = |seconds| Window::sliding(seconds).expect("a window");
     let window = chance.one_of(&[
         Window::Transaction,
@@ -183,9 +215,22 @@ fn control(chance: &mut Chance) -> Control {
 const CARDS: u64 = 3;
 
 /// Cards 1 and 2 are of wallet 1, card 3 of wallet 2.
+/// Whose card it is; card 1 and 2 are of product 1, and card 3 of product 2.
+fn of_card(card: u64) -> Owners {
+    let product = ProductNumber::new((card / 3 + 1) as u8);
+    Owners { card: CardRef(card), wallet: WalletId(card / 3 + 1), product }
+}
+
 fn owners(chance: &mut Chance) -> Owners {
     let card = chance.below(CARDS) + 1;
-    Owners { card: CardRef(card), wallet: WalletId(card / 3 + 1) }
+    of_card(card)
+}
+
+/// The slots of all of them.
+fn slots() -> std::collections::BTreeSet<Slot> {
+    let cards = (1..=CARDS).map(|card| Subject::Card(CardRef(card)));
+    let all = cards.chain([1, 2].map(|wallet| Subject::Wallet(WalletId(wallet))));
+    all.filter_map(Subject::slot).collect()
 }
 
 fn subject(chance: &mut Chance) -> Subject {
@@ -211,14 +256,52 @@ struct History {
     now: u64,
 }
 
+/// Changes of a zone from a time on, some months apart, at any minute of the day.
+fn changes(chance: &mut Chance, from_s: u64) -> Vec<ZoneChange> {
+    let mut at = from_s;
+    let list = (0..1 + chance.below(40)).map(|_| {
+        let offset = UtcOffset::new(chance.one_of(&[-300, -240, 345, 60, 120, -150])).expect("an offset");
+        let change = ZoneChange { from_s: at as u32, offset };
+        at += 60 * (1 + chance.below(300_000));
+        change
+    });
+    list.collect()
+}
+
 impl History {
     fn new(seed: u64) -> Self {
-        Self {
+        let mut history = Self {
             chance: Chance(seed),
-            limits: Limits::with_capacity(24, 400, seed),
+            limits: Limits::with_capacity(200, 400, seed),
             model: Model::default(),
             record: 1,
             now: 1_790_000_000 + seed % 10_000_000,
+        };
+        history.tell(1, 0);
+        history.tell(2, 1_700_000_000);
+        history
+    }
+
+    /// Tells every slot of a zone, from a time on.
+    fn tell(&mut self, number: u16, from_s: u64) {
+        let list = changes(&mut self.chance, from_s);
+        let at = usize::from(number) - 1;
+        let name = ZoneName::from_ascii(format!("Zone/{number}").as_bytes());
+        match self.model.zones.get(at) {
+            None => self.model.zones.push(ZoneTable::new(name, list.clone()).expect("a zone")),
+            Some(known) => {
+                let before = known.changes().iter().filter(|change| change.from_s < list[0].from_s);
+                let all = before.chain(&list).copied().collect();
+                self.model.zones[at] = ZoneTable::new(name, all).expect("a zone");
+            }
+        }
+        let zone = ZoneNumber::new(number).expect("a number");
+        for slot in slots() {
+            for part in list.chunks(ZoneChanges::MAX) {
+                let changes = ZoneChanges::new(part).expect("changes");
+                self.limits.zones.set(&ZoneSet { slot, zone, name, changes }).expect("a zone");
+            }
+            assert_eq!(self.limits.zones_of(slot), self.model.zones);
         }
     }
 
@@ -229,6 +312,11 @@ impl History {
     fn step(&mut self) {
         self.record += 1;
         self.now += pause(&mut self.chance);
+        if self.chance.below(60) == 0 {
+            // What a government has changed counts from now on.
+            let number = 1 + self.chance.below(2) as u16;
+            return self.tell(number, self.now);
+        }
         match self.chance.below(12) {
             0 | 1 => self.set_limit(),
             2 => self.set_control(),
@@ -240,7 +328,10 @@ impl History {
     }
 
     fn set_limit(&mut self) {
-        let (subject, number) = (subject(&mut self.chance), number(&mut self.chance));
+        let (mut subject, number) = (subject(&mut self.chance), number(&mut self.chance));
+        if let (0, Some(product)) = (self.chance.below(3), owners(&mut self.chance).product) {
+            subject = self.chance.one_of(&[Subject::EachCard(product), Subject::EachWallet(product)]);
+        }
         let known = self.model.limits.iter().find(|(of, n, ..)| (*of, *n) == (subject, number));
         let limit = match (self.chance.below(4), known) {
             (0, _) => None,
@@ -249,8 +340,14 @@ impl History {
             _ => Some(limit(&mut self.chance)),
         };
         let at = Number::new(number).expect("a number");
-        let set = self.limits.set_limit(Sequence(self.record), self.time(), subject, at, limit);
-        set.expect("room");
+        if let Some((product, per_wallet)) = subject.product() {
+            for slot in slots() {
+                self.limits.set_rule((Sequence(self.record), slot), (product, per_wallet), at, limit);
+            }
+        } else {
+            let set = self.limits.set_limit(Sequence(self.record), self.time(), subject, at, limit);
+            set.expect("room");
+        }
         self.model.set_limit(self.record, subject, number, limit);
     }
 
@@ -367,8 +464,19 @@ impl History {
                 let set = self.model.limits.iter();
                 let known = set.clone().find(|(of, n, ..)| (*of, *n) == (subject, view.number.get()));
                 let known = known.expect("a limit that was set");
-                assert_eq!((view.limit, view.used), (known.3, self.model.used(known, self.now)));
+                let used = self.model.used(known, of_card(1), self.now);
+                assert_eq!((view.limit, view.used), (known.3, used));
                 shown += 1;
+            }
+        }
+        for owners in (1..=CARDS).map(of_card) {
+            for view in self.limits.product_limits_of(owners, self.time()) {
+                let product = |of: Subject| of.product().map(|(product, _)| product);
+                let is_it = |(of, n, ..): &&Set| *n == view.number.get() && product(*of) == owners.product;
+                let known = self.model.limits.iter().find(is_it).expect("a limit that was set");
+                assert_eq!((view.limit, view.used), (known.3, self.model.used(known, owners, self.now)));
+                // Those of product 1 are shown for two cards.
+                shown += usize::from(owners.card != CardRef(2));
             }
         }
         assert_eq!(shown, self.model.limits.len());
@@ -393,19 +501,19 @@ fn r18_a_sliding_window_is_exact_to_a_sixtieth_of_its_length() {
         let window = Window::sliding(length).expect("a window");
         let (length, part) = (u64::from(length), u64::from(length) / 60);
         let mut now = 1_790_000_000;
-        let mut sliding = Sliding::new(window.index(now));
+        let mut sliding = Sliding::new(window.index(now, &[]));
         let mut added: Vec<(u64, i64)> = Vec::new();
         for _ in 0..3_000 {
             now += chance.below(length / 20 + 2);
             let amount = chance.below(1_000) as i64;
-            sliding.add(window.index(now), amount);
+            sliding.add(window.index(now, &[]), amount);
             added.push((now, amount));
             let later = now + chance.below(length + part * 3);
             let within = |longest: u64| {
                 let recent = added.iter().filter(|(at, _)| later - at < longest);
                 recent.map(|(_, amount)| amount).sum::<i64>()
             };
-            let used = sliding.used(window.index(later));
+            let used = sliding.used(window.index(later, &[]));
             assert!(within(length) <= used, "no window of this length holds more than is counted");
             assert!(used <= within(length + part), "what is counted is let go of a sixtieth late at most");
         }
@@ -413,7 +521,7 @@ fn r18_a_sliding_window_is_exact_to_a_sixtieth_of_its_length() {
 }
 
 const DOLLARS: u16 = 840;
-const OWNERS: Owners = Owners { card: CardRef(7), wallet: WalletId(9) };
+const OWNERS: Owners = Owners { card: CardRef(7), wallet: WalletId(9), product: None };
 
 fn dollars(minor: i64) -> Money {
     Money::new(minor, Currency::new(DOLLARS).expect("dollars"))
@@ -427,7 +535,7 @@ fn of_day(max: i64, window: Window) -> Limit {
 /// A limit of 100.00 a day on the card, and what is left of it after some events.
 #[test]
 fn r18_what_is_given_back_goes_to_where_it_was_counted() {
-    let day = Window::Day(UtcOffset::default());
+    let day = Window::Day(Zone::default());
     let (first, number) = (1_790_000_000 - 1_790_000_000 % 86_400, Number::new(1).expect("a number"));
     let at = |day: u64, second: u64| Timestamp::from_seconds(first + day * 86_400 + second);
     let subject = Subject::Card(OWNERS.card);
@@ -487,9 +595,9 @@ fn r18_full_tables_are_told_and_change_nothing() {
         limits.set_limit(Sequence(n), now, subject, one, limit).expect("room");
     }
     let usage = Usage::default();
-    assert!(limits.has_room_to_count());
+    assert!(limits.has_room_to_count(OWNERS));
     limits.count(OWNERS, [Sequence(10); 2], &usage, dollars(5), true, now).expect("room");
-    assert!(!limits.has_room_to_count());
+    assert!(!limits.has_room_to_count(OWNERS));
     let full = limits.count(OWNERS, [Sequence(11); 2], &usage, dollars(5), true, now);
     assert_eq!(full, Err(Full("counted")));
     assert_eq!(limits.limits_of(subject, now)[0].used, 5);
