@@ -25,6 +25,8 @@ use turnpike::edge::loadtest::LoadArgs;
 use turnpike::edge::loadtest::echo;
 use turnpike::edge::loadtest::echo::EchoArgs;
 use turnpike::edge::loadtest::plan::duration;
+use turnpike::edge::simulate;
+use turnpike::edge::simulate::SimulateArgs;
 
 #[derive(Parser)]
 #[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
@@ -72,6 +74,8 @@ enum Verb {
     /// Send every frame back as it came: the floor to measure a daemon against.
     #[command(hide = true)]
     Echo(EchoArgs),
+    /// Be the issuer behind a switch: answer by rules, and misbehave by a seed.
+    Simulate(Box<SimulateArgs>),
     /// Look into a journal, or prove it.
     #[command(subcommand)]
     Journal(JournalVerb),
@@ -172,6 +176,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
+        Verb::Simulate(arguments) => return simulate::run(&arguments),
         Verb::Clearing(ClearingArgs { verb: Some(ClearingVerb::Check { file }), .. }) => {
             clearing::check(&file)
         }

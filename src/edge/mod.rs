@@ -34,6 +34,7 @@ mod products;
 pub mod reserve;
 mod room;
 pub mod seeding;
+pub mod simulate;
 pub mod snapshots;
 mod start;
 pub mod switch;

@@ -15,6 +15,7 @@ pub mod identity;
 mod life;
 mod living;
 pub mod model;
+pub mod party;
 pub mod population;
 pub mod reading;
 mod script;

@@ -94,6 +94,9 @@ impl Pipeline {
             Purpose::Request(exchange) => {
                 self.answer_came(board, line, state, &open, exchange, message, response, now);
             }
+            Purpose::Again(before) => {
+                self.said_again_by_party(board, line, state, &open, before, message, now)
+            }
             Purpose::Item(id) => self.acknowledged(line, state, id, response, now),
         }
     }
@@ -138,6 +141,27 @@ impl Pipeline {
                 }
                 None => self.answer_unavailable(board, back, now),
             }
+        }
+        state.scratch = frame;
+    }
+
+    /// The party has said again what it said before: so do we.
+    fn said_again_by_party(
+        &self,
+        board: &Switchboard,
+        line: &Line,
+        state: &mut State,
+        open: &Open<Way>,
+        before: Sequence,
+        message: &Received<'_>,
+        now: Now,
+    ) {
+        let Some(back) = &open.way.back else { return };
+        let mut frame = core::mem::take(&mut state.scratch);
+        frame.clear();
+        let told = self.told_back(board, line, back, message, &mut frame);
+        if let (Some(_), Some(asker)) = (told, board.line(back.link)) {
+            self.put_answer(asker, back, &frame, before, now);
         }
         state.scratch = frame;
     }

@@ -192,15 +192,23 @@ impl Pipeline {
             }
             // Its reversal is stored: asked again it would be held again.
             Standing::GivenUp | Standing::Open => Forwarding::Here(Outcome::UNAVAILABLE),
-            Standing::Answered => match self.forward_on(line, asking, carried, Some(known.own)) {
+            // Nothing but the first answer would be right, and only the party has it (R5).
+            Standing::Answered if !line.is_usable(asking.now) => Forwarding::Here(Outcome::Silence),
+            Standing::Answered => match self.forward_on(line, asking, carried, Some(known)) {
                 Tried::Done(done) => done,
-                Tried::Next => Forwarding::Here(Outcome::UNAVAILABLE),
+                Tried::Next => Forwarding::Here(Outcome::Silence),
             },
         }
     }
 
-    /// Sends a request on one line. `own` is the name under which the party knows it already.
-    fn forward_on(&self, line: &Line, asking: &Asking<'_>, carried: &Carried, own: Option<OwnKey>) -> Tried {
+    /// Sends a request on one line. `known`: the party has answered it before, under that name.
+    fn forward_on(
+        &self,
+        line: &Line,
+        asking: &Asking<'_>,
+        carried: &Carried,
+        known: Option<&Known>,
+    ) -> Tried {
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
@@ -214,7 +222,9 @@ impl Pipeline {
             state.probe_at_ns = now.elapsed_ns + line.settings.probe_ns;
         }
         let Some(outbox) = line.pick(state) else { return Tried::Next };
-        let named = own.map_or_else(|| state.exchanges.name(TransmissionTime::at(now.wall)), Ok);
+        let named = known
+            .map(|known| known.own)
+            .map_or_else(|| state.exchanges.name(TransmissionTime::at(now.wall)), Ok);
         let Ok(own) = named else { return Tried::Next };
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
@@ -224,7 +234,7 @@ impl Pipeline {
             Err(error) => Tried::Done(refused(&error)),
             Ok(dropped) => {
                 state.dropped += dropped.iter().count() as u64;
-                self.send(line, state, asking, carried, own, limit_ns, &outbox, &frame)
+                self.send(line, state, asking, carried, known, own, limit_ns, &outbox, &frame)
             }
         };
         state.scratch = frame;
@@ -238,6 +248,7 @@ impl Pipeline {
         state: &mut State,
         asking: &Asking<'_>,
         carried: &Carried,
+        known: Option<&Known>,
         own: OwnKey,
         limit_ns: u64,
         outbox: &Arc<Outbox>,
@@ -249,8 +260,12 @@ impl Pipeline {
         let now = asking.now;
         let slot = Slot::of_unknown_card(carried.pan.masked());
         let event = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
-        let Some(sequence) = self.commit_on(state, &event, now) else {
-            return Tried::Done(Forwarding::Here(Outcome::UNAVAILABLE));
+        let (purpose, sequence) = match known {
+            Some(known) => (Purpose::Again(known.exchange), known.exchange),
+            None => match self.commit_on(state, &event, now) {
+                Some(sequence) => (Purpose::Request(sequence), sequence),
+                None => return Tried::Done(Forwarding::Here(Outcome::UNAVAILABLE)),
+            },
         };
         let deadline_ns = asking.received.elapsed_ns + limit_ns;
         let durable = self.durable();
@@ -258,6 +273,9 @@ impl Pipeline {
         // crash has lost is forwarded like any other.
         let record = if self.policy.reply == Reply::Fsync { sequence } else { Sequence(0) };
         if !outbox.put(frame, record, deadline_ns, durable, now) {
+            if known.is_some() {
+                return Tried::Next;
+            }
             let ended = Ended::Unsent;
             let event = Event::Concluded(Concluded { slot, to: line.id, exchange: sequence, ended });
             let _told = self.commit_on(state, &event, now);
@@ -266,7 +284,7 @@ impl Pipeline {
         outbox.asked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
         let financial = carried.class == MessageClass::Financial;
         let open = Open {
-            purpose: Purpose::Request(sequence),
+            purpose,
             own,
             answer_mti: if financial { 210 } else { 110 },
             carried: *carried,

@@ -88,6 +88,8 @@ impl Pipeline {
                     let later = now.elapsed_ns + backoff(line.settings.again_ns, attempts);
                     state.trunk.queue_mut().again(id, later, false);
                 }
+                // Nothing but the first answer would be right (R5): whoever asked reverses it, or asks again.
+                Purpose::Again(_) => {}
                 Purpose::Request(exchange) => {
                     self.timed_out(board, line, state, &open, exchange, reversal, now);
                 }

@@ -1,0 +1,218 @@
+//! `turnpike simulate`, and the switch in front of it: whatever a simulated issuer does with its answers, in the end it
+//! has what the network was told.
+
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Value;
+use turnpike::edge::loadtest::drive;
+use turnpike::edge::loadtest::http::Http;
+use turnpike::edge::loadtest::plan::Pace;
+use turnpike::edge::loadtest::plan::Plan;
+use turnpike::edge::loadtest::plan::Target;
+use turnpike::workload::acquirer::Acquirer;
+use turnpike::workload::identity::Run;
+use turnpike::workload::population::Composition;
+use turnpike::workload::population::Population;
+use turnpike::workload::traffic::Mix;
+
+const WALLETS: u32 = 200;
+const LOAD: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ends with its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
+impl Process {
+    fn start(log: &Path, arguments: &[&str]) -> Self {
+        let log = fs::File::options().create(true).append(true).open(log).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::from(log));
+        Self(command.spawn().expect("it starts"))
+    }
+
+    fn end(mut self) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
+        assert!(sent.success());
+        assert!(self.0.wait().expect("it ends").success());
+    }
+}
+
+fn free_ports<const N: usize>() -> [SocketAddr; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("bound"))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+async fn page(http: SocketAddr, path: &str) -> Option<Value> {
+    Http::connect(http).await.ok()?.get(path).await.ok()
+}
+
+fn wait(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "not so in time: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn switch(http: SocketAddr, what: &str) -> Value {
+    block_on(page(http, "/v1/links/issuer")).map_or(Value::Null, |link| link["switch"][what].clone())
+}
+
+/// A network's load through a switch to an issuer with these faults. Returns what the network was told, the issuer's
+/// book, and what the switch has counted.
+fn run(dialect: &str, faults: &[&str]) -> (Acquirer, Value, Value) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let [http, link, there] = free_ports();
+    let (listen, book) = (there.to_string(), at("book.json").display().to_string());
+    let mut arguments = vec!["simulate", "--dialect", dialect, "--listen", &listen, "--book", &book];
+    arguments.extend(faults);
+    let issuer = Process::start(&at("issuer.log"), &arguments);
+    wait("the issuer listens", || TcpStream::connect(there).is_ok());
+    let config = format!(
+        "[admin]\nlisten = \"{http}\"\n[daemon]\nshards = 16\n[ledger]\nwallets_max = 1000\ncards_max = 1000\n\
+         authorizations_max = 40000\n[journal]\nreply = \"fsync\"\nsegment_mib = 4\nspare_segments = 1\n\
+         max_unsynced_ms = 60000\n[links.visa]\ndialect = \"visa\"\nlisten = \"{link}\"\n\
+         [links.issuer]\ndialect = \"{dialect}\"\nconnect = [\"{there}\"]\nconnect_sockets = 4\nconnect_again_ms = 10\n\
+         connect_again_max_ms = 50\npartial_frame_ms = 300\n[links.issuer.forward]\ntimeout_ms = 400\nagain_ms = 50\n\
+         again_max_ms = 200\nsick_after = 1000\n[routes.all]\niin = [\"0-9\"]\nto = [\"issuer\"]\n"
+    );
+    fs::write(at("turnpike.toml"), config).expect("written");
+    let (file, data) = (at("turnpike.toml").display().to_string(), at("data").display().to_string());
+    let _daemon = Process::start(&at("log"), &["serve", "--config", &file, "--data-dir", &data]);
+    wait("the issuer is connected", || switch(http, "up") == true);
+    let population =
+        Population::generate(Composition { second_currency_every: 0, ..Composition::of(WALLETS, 7) });
+    let target = Target::parse(&format!("visa={link}")).expect("a target");
+    let mut plan = Plan::new(vec![target], population, Pace::Closed { window: 32 }, LOAD, Run::new(7));
+    plan.traffic.mix =
+        Mix::parse("purchase=70,sale=8,cash=4,repeat=4,reversal=6,reversal-advice=6,early-reversal=2")
+            .expect("a mix");
+    let (report, acquirer) = block_on(drive::drive_keeping(plan)).expect("a report");
+    assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "{dialect} {faults:?}:\n{report}");
+    wait("everything is told", || switch(http, "stored") == 0 && switch(http, "in_flight") == 0);
+    let counted = block_on(page(http, "/v1/links/issuer")).expect("the link")["switch"].clone();
+    issuer.end();
+    let book = fs::read_to_string(at("book.json")).expect("a book");
+    (acquirer, serde_json::from_str(&book).expect("JSON"), counted)
+}
+
+/// Card by card, as it may be shown: what the issuer has taken lies within what the network was told.
+fn agree(acquirer: &Acquirer, book: &Value) {
+    let seed = acquirer.population().to_seed_csv();
+    let rows = seed.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    // First six and last four digits of each wallet's card, as books show it.
+    let mask = |pan: &str| format!("{}{}{}", &pan[..6], "*".repeat(pan.len() - 10), &pan[pan.len() - 4..]);
+    let cards: BTreeMap<u64, String> =
+        rows.map(|row| (row[0].parse().expect("a wallet"), mask(row[4]))).collect();
+    let mut told: BTreeMap<String, [i64; 4]> = BTreeMap::new();
+    for (account, between) in acquirer.population().accounts().iter().zip(acquirer.taken_between()) {
+        let card = cards[&account.wallet.0].clone();
+        let sums = told.entry(card).or_default();
+        let (held, posted) = (between.held, between.posted);
+        for (sum, amount) in sums.iter_mut().zip([held.0, held.1, posted.0, posted.1]) {
+            *sum += amount;
+        }
+    }
+    let rows = book["cards"].as_array().expect("cards");
+    assert!(rows.len() > 50, "many cards were used");
+    for row in rows {
+        let card = row["card"].as_str().expect("a card");
+        let [least, most, least_posted, most_posted] = told.get(card).copied().unwrap_or_default();
+        let amount = |name: &str| row[name].as_i64().expect("an amount");
+        assert!((least..=most).contains(&amount("held")), "{card}: {row}, held {least} to {most}");
+        assert!(
+            (least_posted..=most_posted).contains(&amount("posted")),
+            "{card}: {row}, posted {least_posted}"
+        );
+    }
+}
+
+#[test]
+fn an_issuer_that_answers_has_what_the_network_was_told() {
+    for dialect in ["visa", "iso87-ascii"] {
+        let (acquirer, book, counted) = run(dialect, &[]);
+        agree(&acquirer, &book);
+        assert_eq!(
+            (&counted["timed_out"], &counted["cases"]["mismatch"]),
+            (&0.into(), &0.into()),
+            "{dialect}"
+        );
+    }
+}
+
+#[test]
+fn an_issuer_that_does_everything_wrong_has_what_the_network_was_told() {
+    let faults = [
+        "--seed",
+        "11",
+        "--delay-ms",
+        "0..30",
+        "--drop",
+        "0.02",
+        "--duplicate",
+        "0.02",
+        "--reorder",
+        "0.02",
+        "--close",
+        "0.002",
+        "--garbage",
+        "0.02",
+        "--silent-after",
+        "2",
+        "--silent-for",
+        "1",
+    ];
+    let (acquirer, book, counted) = run("iso87-ascii", &faults);
+    agree(&acquirer, &book);
+    for what in ["timed_out", "answered"] {
+        assert!(counted[what].as_u64() > Some(20), "{what}: {counted}");
+    }
+    for what in ["duplicate", "mismatch", "orphan"] {
+        assert!(counted["cases"][what].as_u64() > Some(0), "{what}: {counted}");
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_named() {
+    let table: [(&[&str], &str); 5] = [
+        (&["--dialect", "odd"], "no dialect `odd`"),
+        (&["--dialect", "visa", "--drop", "1.5"], "no share from 0 to 1"),
+        (&["--dialect", "visa", "--drop", "0.6", "--close", "0.6"], "more than 1 together"),
+        (&["--dialect", "visa", "--delay-ms", "9..3"], "from a shorter to a longer time"),
+        (&["--dialect", "visa", "--silent-for", "3"], "--silent-after"),
+    ];
+    for (arguments, words) in table {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
+        let output = command.arg("simulate").args(["--listen", "127.0.0.1:0"]).args(arguments).output();
+        let output = output.expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(words), "{arguments:?}: {told}");
+    }
+}
