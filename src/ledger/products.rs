@@ -227,10 +227,12 @@ impl Limits {
         time: Timestamp,
     ) -> Result<u16, Full> {
         let Some(product) = owners.product else { return Ok(0) };
-        let counts = |rule: &&Rule| rule.limit.window != Window::Transaction && rule.limit.filter.fits(usage);
-        let rules: Vec<Rule> = self.rules.of(owners).iter().filter(counts).copied().collect();
         let mut by = 0;
-        for rule in rules {
+        for n in 0..self.rules.of(owners).len() {
+            let Some(rule) = self.rules.of(owners).get(n).copied() else { break };
+            if rule.limit.window == Window::Transaction || !rule.limit.filter.fits(usage) {
+                continue;
+            }
             by |= rule.number.bit();
             let subject = rule.subject(owners);
             if let Some(at) = self.product_counter(subject, product, rule.number) {
