@@ -11,3 +11,6 @@ pub mod queue;
 pub mod route;
 pub mod stand_in;
 pub mod trunk;
+
+#[cfg(test)]
+mod tests;
