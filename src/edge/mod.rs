@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clearing;
+mod client;
 pub mod clock;
 pub mod commands;
 mod counters;
@@ -29,8 +30,10 @@ pub mod loadtest;
 mod metered;
 pub mod page;
 pub mod reserve;
+pub mod route_command;
 pub mod seeding;
 pub mod snapshots;
+pub mod stored_command;
 pub mod switch;
 mod switch_api;
 mod switch_page;
