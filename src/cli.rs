@@ -25,8 +25,12 @@ use turnpike::edge::loadtest::LoadArgs;
 use turnpike::edge::loadtest::echo;
 use turnpike::edge::loadtest::echo::EchoArgs;
 use turnpike::edge::loadtest::plan::duration;
+use turnpike::edge::route_command;
+use turnpike::edge::route_command::RouteArgs;
 use turnpike::edge::simulate;
 use turnpike::edge::simulate::SimulateArgs;
+use turnpike::edge::stored_command;
+use turnpike::edge::stored_command::StoredArgs;
 
 #[derive(Parser)]
 #[command(name = "turnpike", version, about = "Card authorization and payment switch daemon")]
@@ -86,6 +90,10 @@ enum Verb {
     /// in part goes on where it was, one that was posted whole changes nothing.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Clearing(ClearingArgs),
+    /// Show the routing table of a configuration, or which row takes a message and why.
+    Route(Box<RouteArgs>),
+    /// Show what a running daemon must still tell a link; hold, release or purge it; pause and drain the link.
+    Stored(StoredArgs),
 }
 
 #[derive(clap::Args)]
@@ -185,6 +193,8 @@ pub(crate) fn run() -> ExitCode {
         }
         // The command line asks for one of the two.
         Verb::Clearing(_) => exit::USAGE,
+        Verb::Route(arguments) => route_command::run(&arguments),
+        Verb::Stored(arguments) => stored_command::run(&arguments),
         Verb::History(HistoryVerb::Verify(DataDir { data_dir, key_file })) => {
             history_commands::verify(&data_dir, key_file.as_deref())
         }

@@ -38,10 +38,11 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
     let ms = |key, range, default| section.integer_or(key, range, default) * NANOS_PER_MS;
     let count = |key, range, default| section.integer_or(key, range, default) as usize;
     let most = count("in_flight_max", 1..=65_536, 4_096);
+    let least = count("in_flight_min", 1..=65_536, 16);
     let party = PartySettings {
         timeout_ns: ms("timeout_ms", 1..=60_000, 3_000),
         margin_ns: ms("margin_ms", 0..=60_000, 250),
-        in_flight: (most, count("in_flight_min", 1..=65_536, 16).min(most)),
+        in_flight: (most, least.min(most)),
         sick_after: config::integer_or(&section, "sick_after", 1..=1_000_000, 8),
         probe_ns: ms("probe_ms", 1..=3_600_000, 1_000),
         window: count("window", 1..=65_536, 64),
@@ -64,7 +65,11 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
         mappings: mappings(&section),
     };
     if party.again_ns.1 < party.again_ns.0 {
-        section.report_at("again_max_ms", "less than `again_ms`");
+        let message = format!("less than `again_ms`, which is {}", party.again_ns.0 / NANOS_PER_MS);
+        section.report_at("again_max_ms", message);
+    }
+    if section.has("in_flight_min") && least > most {
+        section.report_at("in_flight_min", format!("more than `in_flight_max`, which is {most}"));
     }
     section.finish();
     ForwardSettings { party, carriage }
@@ -83,4 +88,83 @@ fn mappings(section: &Section<'_>) -> Vec<(u8, u8)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const LINK: &str =
+        "[links.there]\ndialect = \"visa\"\nconnect = [\"127.0.0.1:9000\"]\n[links.there.forward]\n";
+
+    #[test]
+    fn what_is_written_is_taken_and_the_rest_has_a_default() {
+        let of = |text: &str| {
+            let config = Config::from_toml("f.toml", &format!("{LINK}{text}")).expect("a right file");
+            config.links[0].forward.clone()
+        };
+        let plain = of("");
+        assert_eq!((plain.party.timeout_ns, plain.party.margin_ns), (3_000_000_000, 250_000_000));
+        assert_eq!((plain.party.in_flight, plain.party.sick_after, plain.party.window), ((4_096, 16), 8, 64));
+        assert_eq!(plain.party.again_ns, (1_000_000_000, 60_000_000_000));
+        assert_eq!((plain.party.per_second, plain.party.refusals_max), (0, 3));
+        assert_eq!(plain.carriage, Carriage { pin: Carry::Refuse, mac: Carry::Refuse, mappings: Vec::new() });
+        assert_eq!(plain.party.bounds.reversal_window_s, 604_800);
+        let listens = "[links.there]\ndialect = \"visa\"\nlisten = \"127.0.0.1:9000\"\n";
+        assert_eq!(Config::from_toml("f.toml", listens).expect("a right file").links[0].forward, plain);
+        let text = "timeout_ms = 400\nmargin_ms = 0\nin_flight_max = 8\nsick_after = 2\nprobe_ms = 5\nwindow = 1\n\
+            per_second = 10\nagain_ms = 100\nagain_max_ms = 100\nrefusals_max = 1\npin = \"pass\"\nmac = \"drop\"\n\
+            map = [\"48:112\", \"55:55\"]\nstored_max = 1\noriginals_max = 2\nreversal_window_s = 3\n";
+        let bounds = Bounds { stored_max: 1, originals_max: 2, reversal_window_s: 3 };
+        let party = PartySettings {
+            timeout_ns: 400_000_000,
+            margin_ns: 0,
+            // Fewer than the least that there would be: so it is the least too.
+            in_flight: (8, 8),
+            sick_after: 2,
+            probe_ns: 5_000_000,
+            window: 1,
+            per_second: 10,
+            again_ns: (100_000_000, 100_000_000),
+            refusals_max: 1,
+            bounds,
+        };
+        let carriage = Carriage { pin: Carry::Pass, mac: Carry::Drop, mappings: vec![(48, 112), (55, 55)] };
+        assert_eq!(of(text), ForwardSettings { party, carriage });
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_its_words() {
+        let table = [
+            ("timeout_ms = 0", 5, "`links.there.forward.timeout_ms` must be between 1 and 60000"),
+            ("margin_ms = 60001", 5, "between 0 and 60000"),
+            ("in_flight_max = 0", 5, "between 1 and 65536"),
+            ("in_flight_max = 5\nin_flight_min = 6", 6, "more than `in_flight_max`, which is 5"),
+            ("sick_after = 0", 5, "between 1 and"),
+            ("probe_ms = 0", 5, "between 1 and"),
+            ("window = 0", 5, "between 1 and"),
+            ("per_second = 1000001", 5, "between 0 and 1000000"),
+            ("again_ms = 500\nagain_max_ms = 499", 6, "less than `again_ms`, which is 500"),
+            ("again_ms = 60001", 4, "less than `again_ms`, which is 60001"),
+            ("refusals_max = 0", 5, "between 1 and"),
+            ("pin = \"drop\"", 5, "one of refuse, pass"),
+            ("mac = \"no\"", 5, "one of refuse, pass, drop"),
+            ("map = [\"48\"]", 5, "\"48\" is no pair of data elements"),
+            ("map = [\"48:1\"]", 5, "\"48:1\" is no pair"),
+            ("map = [\"193:48\"]", 5, "\"193:48\" is no pair"),
+            ("map = \"48:48\"", 5, "must be a list of strings"),
+            ("stored_max = 0", 5, "between 1 and"),
+            ("originals_max = 0", 5, "between 1 and"),
+            ("reversal_window_s = 31622401", 5, "between 1 and 31622400"),
+            ("timeout_s = 1", 5, "unknown key `links.there.forward.timeout_s`"),
+        ];
+        for (text, line, words) in table {
+            let findings = Config::from_toml("f.toml", &format!("{LINK}{text}\n")).err().unwrap_or_default();
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+            assert!(findings[0].starts_with(&format!("f.toml:{line}:")), "{text}: {findings:?}");
+            assert!(findings[0].contains(words), "{text}: {findings:?}");
+        }
+    }
 }

@@ -74,13 +74,16 @@ fn row(name: &str, section: &Section<'_>) -> Row {
 /// `mcc = ["3501-3999", "7011"]`.
 pub(super) fn mccs(section: &Section<'_>) -> Vec<RangeInclusive<u16>> {
     let (mut ranges, texts) = (Vec::new(), section.texts("mcc"));
-    if section.has("mcc") && texts.is_empty() {
+    if section.has_nothing("mcc") {
         section
             .report_at("mcc", "no category is named, so the row would be for all; leave `mcc` out for that");
     }
     for text in texts {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let code = |text: &str| if text.len() == 4 { text.parse::<u16>().ok() } else { None };
+        let code = |text: &str| {
+            let right = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+            if right { text.parse::<u16>().ok() } else { None }
+        };
         match (code(first), code(last)) {
             (Some(first), Some(last)) if first <= last => ranges.push(first..=last),
             _ => {

@@ -48,7 +48,7 @@ pub(super) fn read_text(file: &Path) -> Result<String, u8> {
 
 /// Reads and checks a configuration file, its dialect files included; complains of every mistake in them and returns
 /// the exit code otherwise.
-fn read_config(file: &Path) -> Result<Config, u8> {
+pub(super) fn read_config(file: &Path) -> Result<Config, u8> {
     let name = file.display().to_string();
     let (config, mut findings) = Config::read(&name, &read_text(file)?);
     let mut of_dialects = Vec::new();

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clearing;
+mod client;
 pub mod clock;
 pub mod commands;
 mod counters;
@@ -33,10 +34,12 @@ mod product_api;
 mod products;
 pub mod reserve;
 mod room;
+pub mod route_command;
 pub mod seeding;
 pub mod simulate;
 pub mod snapshots;
 mod start;
+pub mod stored_command;
 pub mod switch;
 mod switch_api;
 mod switch_page;

@@ -301,13 +301,15 @@ impl Told {
             }),
             false => None,
         };
-        if !has(tells::ADVICE) {
-            return Ok(Tells::Reversal { replacement, approval_code, original, as_received });
+        let tells = match has(tells::ADVICE) {
+            false => Tells::Reversal { replacement, approval_code, original, as_received },
+            true => Tells::Advice { approved: has(tells::APPROVED), approval_code, original },
+        };
+        // A flag about something that is not there would be lost when the record is written again.
+        match Self::of(&tells).flags == flags & !tells::EXCHANGE {
+            true => Ok(tells),
+            false => Err(RecordError::Field("flags")),
         }
-        if has(tells::REPLACEMENT | tells::AS_RECEIVED) {
-            return Err(RecordError::Field("flags"));
-        }
-        Ok(Tells::Advice { approved: has(tells::APPROVED), approval_code, original })
     }
 }
 

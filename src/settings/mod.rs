@@ -167,6 +167,19 @@ impl<'d> Section<'d> {
         self.table.get(key).is_some()
     }
 
+    /// Whether the key is a list with nothing in it.
+    #[must_use]
+    pub fn has_nothing(&self, key: &str) -> bool {
+        let list = self.table.get(key).and_then(|value| value.get_ref().as_array());
+        list.is_some_and(|list| list.is_empty())
+    }
+
+    /// How many mistakes were reported so far, in the whole document.
+    #[must_use]
+    pub fn mistakes(&self) -> usize {
+        self.document.findings.borrow().len()
+    }
+
     /// Every key of this table in the file's order of names.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {

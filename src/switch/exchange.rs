@@ -173,7 +173,7 @@ pub struct Exchanges<R> {
     by_stan: Spreading<u32, u32>,
     /// By the fingerprint of the key that a request came with: a repeat finds what waits already.
     by_source: Spreading<u64, u32>,
-    /// By the fingerprint of what stays the same whoever passes it on.
+    /// By the fingerprint of what stays the same whoever passes it on: how many wait.
     by_passage: Spreading<u64, u32>,
     next_stan: u32,
     /// The second in which STANs are given now, and how many were.
@@ -224,7 +224,7 @@ impl<R> Exchanges<R> {
     /// Room for so many at once. `last` is the last STAN that is on record.
     #[must_use]
     pub fn new(most: usize, last: Option<Stan>) -> Self {
-        let next_stan = last.map_or(1, |last| (last.0 + STAN_LEAP) % STAN_MAX + 1);
+        let next_stan = last.map_or(1, |last| (last.0 % STAN_MAX + STAN_LEAP) % STAN_MAX + 1);
         Self {
             places: Vec::new(),
             free: NONE,
@@ -283,8 +283,8 @@ impl<R> Exchanges<R> {
         !self.by_stan.contains_key(&own.stan.0)
     }
 
-    /// Enters a message that goes out now. `limit_ns` is its time from [`Open::sent_ns`] to [`Open::deadline_ns`], of
-    /// which there are few. `source` is the fingerprint of what it came with.
+    /// Enters a message that goes out now. `limit_ns` is how long such a message may take, of which there are few: among
+    /// those with one limit deadlines nearly come in order.
     ///
     /// # Errors
     /// Too many wait, or its STAN is taken.
@@ -305,7 +305,7 @@ impl<R> Exchanges<R> {
             self.by_source.insert(source, place);
         }
         if let Some(passage) = passage {
-            self.by_passage.insert(passage, place);
+            *self.by_passage.entry(passage).or_default() += 1;
         }
         self.count += 1;
         Ok(Handle { place, generation: self.places[place as usize].generation })
@@ -334,15 +334,28 @@ impl<R> Exchanges<R> {
         at as u16
     }
 
+    /// Puts an entry behind those of its lane whose deadlines are no later. Those that are were read later and sent
+    /// earlier: a few at the end.
     fn append(&mut self, place: u32, lane: u16) {
-        let last = self.lanes[usize::from(lane)].last;
-        let entry = &mut self.places[place as usize];
-        (entry.lane, entry.before, entry.next) = (lane, last, NONE);
-        match last {
-            NONE => self.lanes[usize::from(lane)].first = place,
-            last => self.places[last as usize].next = place,
+        let deadline = |place: u32| {
+            let open = self.places.get(place as usize).and_then(|place| place.open.as_ref());
+            open.map(|open| open.deadline_ns)
+        };
+        let (own, of_lane) = (deadline(place), self.lanes[usize::from(lane)]);
+        let (mut before, mut next) = (of_lane.last, NONE);
+        while before != NONE && deadline(before) > own {
+            (before, next) = (self.places[before as usize].before, before);
         }
-        self.lanes[usize::from(lane)].last = place;
+        let entry = &mut self.places[place as usize];
+        (entry.lane, entry.before, entry.next) = (lane, before, next);
+        match before {
+            NONE => self.lanes[usize::from(lane)].first = place,
+            before => self.places[before as usize].next = place,
+        }
+        match next {
+            NONE => self.lanes[usize::from(lane)].last = place,
+            next => self.places[next as usize].before = place,
+        }
     }
 
     /// The entry of a handle, while it waits.
@@ -393,15 +406,24 @@ impl<R> Exchanges<R> {
         }
         self.by_stan.remove(&open.own.stan.0);
         if let Some(source) = open.source {
-            if let Some(passage) = passage_print(&open.carried)
-                && self.by_passage.get(&passage) == Some(&handle.place)
-            {
-                self.by_passage.remove(&passage);
+            self.passed(&open.carried);
+            // One that came by two sockets at once may wait twice.
+            if self.by_source.get(&source) == Some(&handle.place) {
+                self.by_source.remove(&source);
             }
-            self.by_source.remove(&source);
         }
         self.count -= 1;
         Some(open)
+    }
+
+    fn passed(&mut self, carried: &Carried) {
+        let Some(passage) = passage_print(carried) else { return };
+        if let Some(count) = self.by_passage.get_mut(&passage) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_passage.remove(&passage);
+            }
+        }
     }
 
     /// One that is past its deadline.

@@ -72,15 +72,19 @@ pub fn take(bytes: &[u8], trunk: &mut Trunk) -> Result<NameId, ImageError> {
     let mut take = Take(bytes);
     let name = NameId(take.u32()?);
     let last_stan = take.option(|take| Ok(Stan(take.u32()?)))?;
+    let mut last = None;
     take.list(|take| {
         let sequence = Sequence(take.u64()?);
+        rises(&mut last, sequence)?;
         let slot = take.slot()?;
         let (own, carried) = (take.own()?, take.carried()?);
         trunk.restore_open(sequence, Forwarded { slot, to: name, own, carried });
         Ok(())
     })?;
+    let mut last = None;
     take.list(|take| {
         let (id, item) = take.item()?;
+        rises(&mut last, id)?;
         trunk.restore_item(id, item);
         Ok(())
     })?;
@@ -101,6 +105,13 @@ pub fn take(bytes: &[u8], trunk: &mut Trunk) -> Result<NameId, ImageError> {
     })?;
     trunk.restore_stan(last_stan);
     if take.0.is_empty() { Ok(name) } else { Err(ImageError("it is longer than it says")) }
+}
+
+/// Two of one name would be counted twice.
+fn rises<T: Copy + PartialOrd>(last: &mut Option<T>, next: T) -> Taken<()> {
+    let rises = last.is_none_or(|last| last < next);
+    *last = Some(next);
+    if rises { Ok(()) } else { Err(ImageError("its parts are not in order")) }
 }
 
 struct Put<'o>(&'o mut Vec<u8>);

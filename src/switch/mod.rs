@@ -12,3 +12,6 @@ pub mod route;
 pub mod settings;
 pub mod stand_in;
 pub mod trunk;
+
+#[cfg(test)]
+mod tests;

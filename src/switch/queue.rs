@@ -156,12 +156,29 @@ impl Queue {
         self.due.remove(&(item.not_before_ns, id));
         let pan = item.message.carried.pan;
         if let Some(line) = self.cards.get_mut(&card(pan)) {
-            line.retain(|other| *other != id);
+            if line.front() == Some(&id) {
+                line.pop_front();
+            } else {
+                line.retain(|other| *other != id);
+            }
             if line.is_empty() {
                 self.cards.remove(&card(pan));
             }
         }
         self.consider(pan);
+    }
+
+    /// What was dead takes the place of its age again, as it will have after a start. What is on its way stays first.
+    fn join_line(&mut self, id: ItemId, item: &Item) {
+        let line = self.cards.entry(card(item.message.carried.pan)).or_default();
+        let first = line.front().and_then(|first| Some((*first, *self.items.get(first)?)));
+        let goes = first.is_some_and(|(_, first)| first.place == Place::InFlight);
+        let from = usize::from(goes);
+        let at = line.iter().skip(from).position(|other| *other > id).map_or(line.len(), |at| from + at);
+        line.insert(at, id);
+        if let (0, Some((first, item))) = (at, first) {
+            self.due.remove(&(item.not_before_ns, first));
+        }
     }
 
     /// Lets the first of a card go, if nothing holds it.
@@ -178,6 +195,10 @@ impl Queue {
     pub(super) fn set_place(&mut self, id: ItemId, place: Place) {
         let Some(item) = self.items.get_mut(&id) else { return };
         let before = core::mem::replace(&mut item.place, place);
+        if place == Place::Dead {
+            // Nobody tells it any more when the request has ended.
+            item.after = None;
+        }
         let item = *item;
         self.in_flight -= usize::from(before == Place::InFlight);
         self.in_flight += usize::from(place == Place::InFlight);
@@ -186,9 +207,7 @@ impl Queue {
         match (before, place) {
             (Place::Dead, Place::Dead) => {}
             (_, Place::Dead) => self.leave_line(id, &item),
-            (Place::Dead, _) => {
-                self.cards.entry(card(item.message.carried.pan)).or_default().push_back(id);
-            }
+            (Place::Dead, _) => self.join_line(id, &item),
             _ => {}
         }
         if place != Place::Waiting {
@@ -218,14 +237,7 @@ impl Queue {
         items.any(|item| item.after == Some(exchange))
     }
 
-    /// The stored message with a key that a peer sent, so that its repeat is acknowledged and not stored again.
-    #[must_use]
-    pub fn stored_for(&self, pan: Pan, is_it: impl Fn(&Message) -> bool) -> Option<ItemId> {
-        let line = self.cards.get(&card(pan))?;
-        line.iter().copied().find(|id| self.items.get(id).is_some_and(|item| is_it(&item.message)))
-    }
-
-    /// The next that may go, and when the next one may if none may now.
+    /// The next that may go.
     #[must_use]
     pub fn next(&self, now_ns: u64) -> Option<ItemId> {
         self.due.first().filter(|(not_before, _)| *not_before <= now_ns).map(|(_, id)| *id)

@@ -28,73 +28,91 @@ const DIGITS: u32 = 19;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkIndex(pub u16);
 
-/// What a row looks at. What a message does not say is `None`, and fits any condition about it: a reversal has no
-/// merchant category, and has to go where its request went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asked {
-    pan: u64,
-    transaction: u8,
-    amount: Money,
-    mcc: Option<u16>,
-    country: Option<u16>,
-    source: NameId,
+/// What a message says of itself beside its card number. What it does not say is `None`, and fits any condition about it:
+/// a reversal has no merchant category, and has to go where its request went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// The first two digits of DE 3.
+    pub transaction: Option<u8>,
+    /// DE 4, minor units.
+    pub amount: Option<i64>,
+    /// DE 49.
+    pub currency: Option<Currency>,
+    /// DE 18.
+    pub mcc: Option<u16>,
+    /// DE 19.
+    pub country: Option<u16>,
+    /// The link that it came on.
+    pub source: Option<NameId>,
 }
 
-impl Asked {
-    fn new(pan: Pan, code: ProcessingCode, amount: Money, source: NameId) -> Self {
-        let transaction = code.transaction_type();
+impl Said {
+    fn new(code: ProcessingCode, amount: Money, source: NameId) -> Self {
         Self {
-            pan: leading(pan.value(), pan.digits()),
-            transaction,
-            amount,
+            transaction: Some(code.transaction_type()),
+            amount: Some(amount.minor),
+            currency: Some(amount.currency),
             mcc: None,
             country: None,
-            source,
+            source: Some(source),
         }
     }
 
     fn at(self, mcc: u16, country: u16) -> Self {
         Self { mcc: Some(mcc), country: Some(country), ..self }
     }
+}
+
+/// What a row looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pan: u64,
+    said: Said,
+}
+
+impl Asked {
+    fn new(pan: Pan, said: Said) -> Self {
+        Self { pan: leading(pan.value(), pan.digits()), said }
+    }
 
     /// Of a request.
     #[must_use]
     pub fn of_request(request: &AuthorizationRequest) -> Self {
         let AuthorizationRequest { pan, processing_code, amount, mcc, country, ref key, .. } = *request;
-        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+        Self::new(pan, Said::new(processing_code, amount, key.link).at(mcc, country))
     }
 
     /// Of a reversal: it says neither merchant category nor country.
     #[must_use]
     pub fn of_reversal(reversal: &ReversalRequest) -> Self {
-        Self::new(reversal.pan, reversal.processing_code, reversal.amount, reversal.key.link)
+        let ReversalRequest { pan, processing_code, amount, ref key, .. } = *reversal;
+        Self::new(pan, Said::new(processing_code, amount, key.link))
     }
 
     /// Of an advice.
     #[must_use]
     pub fn of_advice(advice: &Advice) -> Self {
         let Advice { pan, processing_code, amount, mcc, country, ref key, .. } = *advice;
-        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+        Self::new(pan, Said::new(processing_code, amount, key.link).at(mcc, country))
     }
 
     /// Of a request that was forwarded.
     #[must_use]
     pub fn of_carried(carried: &Carried) -> Self {
         let Carried { pan, processing_code, amount, mcc, country, ref key, .. } = *carried;
-        Self::new(pan, processing_code, amount, key.link).at(mcc, country)
+        Self::new(pan, Said::new(processing_code, amount, key.link).at(mcc, country))
     }
 
-    /// Of a card number's first digits, for a person who asks what would become of it.
+    /// Of cards that begin so, for a person who asks what would become of them: as their first number is.
     #[must_use]
-    pub fn of_prefix(prefix: IinRange, code: ProcessingCode, amount: Money, source: NameId) -> Self {
-        let (mcc, country) = (None, None);
-        Self { pan: prefix.low, transaction: code.transaction_type(), amount, mcc, country, source }
+    pub const fn of_prefix(prefix: IinRange, said: Said) -> Self {
+        Self { pan: prefix.low, said }
     }
 
-    /// With a merchant category and a country.
+    /// What the message says beside its card number.
     #[must_use]
-    pub const fn with(self, mcc: Option<u16>, country: Option<u16>) -> Self {
-        Self { mcc, country, ..self }
+    pub const fn said(&self) -> &Said {
+        &self.said
     }
 }
 
@@ -129,6 +147,16 @@ impl IinRange {
             high: leading(high, digits).saturating_add(rest),
             digits,
         })
+    }
+}
+
+impl fmt::Display for IinRange {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = 10_u64.pow(DIGITS.saturating_sub(u32::from(self.digits)));
+        let (low, high, width) = (self.low / rest, self.high / rest, usize::from(self.digits));
+        write!(f, "{low:0width$}")?;
+        if high == low { Ok(()) } else { write!(f, "-{high:0width$}") }
     }
 }
 
@@ -211,24 +239,19 @@ impl Conditions {
 
     /// The first condition that a message does not fulfil, the card number's left out.
     fn fails(&self, asked: &Asked) -> Option<Condition> {
-        let any = |list: &[u16], value: Option<u16>| {
+        fn any<T: PartialEq>(list: &[T], value: Option<T>) -> bool {
             list.is_empty() || value.is_none_or(|value| list.contains(&value))
-        };
-        let mcc = |value: u16| self.mccs.iter().any(|(from, to)| (*from..=*to).contains(&value));
-        let amount = |(from, to): (i64, i64)| (from..=to).contains(&asked.amount.minor);
+        }
+        let Said { transaction, amount, currency, mcc, country, source } = asked.said;
+        let among = |value: u16| self.mccs.iter().any(|(from, to)| (*from..=*to).contains(&value));
+        let within = |(from, to): (i64, i64)| amount.is_none_or(|amount| (from..=to).contains(&amount));
         let table = [
-            (Condition::Source, self.sources.is_empty() || self.sources.contains(&asked.source)),
-            (
-                Condition::Transaction,
-                self.transactions.is_empty() || self.transactions.contains(&asked.transaction),
-            ),
-            (Condition::Mcc, self.mccs.is_empty() || asked.mcc.is_none_or(mcc)),
-            (
-                Condition::Currency,
-                self.currencies.is_empty() || self.currencies.contains(&asked.amount.currency),
-            ),
-            (Condition::Amount, self.amounts.is_none_or(amount)),
-            (Condition::Country, any(&self.countries, asked.country)),
+            (Condition::Source, any(&self.sources, source)),
+            (Condition::Transaction, any(&self.transactions, transaction)),
+            (Condition::Mcc, self.mccs.is_empty() || mcc.is_none_or(among)),
+            (Condition::Currency, any(&self.currencies, currency)),
+            (Condition::Amount, self.amounts.is_none_or(within)),
+            (Condition::Country, any(&self.countries, country)),
         ];
         table.into_iter().find(|(_, fits)| !fits).map(|(condition, _)| condition)
     }
@@ -460,6 +483,12 @@ impl Table {
         let mut rows: Vec<Judged> = self.rows.iter().map(judge).collect();
         rows.sort_by_key(|judged| (judged.fails.is_some(), core::cmp::Reverse(judged.strength)));
         Explanation { won: self.find(asked).map(|row| row.name.clone()), rows }
+    }
+
+    /// Whether cards that begin so may go to different rows, since a row names more of their digits.
+    #[must_use]
+    pub fn divides(&self, prefix: IinRange) -> bool {
+        self.begins.iter().any(|begin| (prefix.low + 1..=prefix.high).contains(begin))
     }
 
     /// The rows in the order of the configuration.

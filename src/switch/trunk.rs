@@ -295,8 +295,13 @@ impl Trunk {
         let original = Some(original(forwarded));
         let tells = Tells::Reversal { replacement: None, approval_code: None, original, as_received: None };
         let id = ItemId { stored: sequence, advice: false };
-        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, true);
-        self.late.insert(named(forwarded.own), id);
+        let is_first = self.is_first(forwarded.own, id);
+        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, is_first);
+    }
+
+    /// Whether this is the first stored reversal of a request without an answer. A late answer finds that one.
+    fn is_first(&mut self, request: OwnKey, id: ItemId) -> bool {
+        *self.late.entry(named(request)).or_insert(id) == id
     }
 
     fn advise(
@@ -333,10 +338,13 @@ impl Trunk {
         }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
         let id = ItemId { stored: sequence, advice: false };
-        self.add(id, time, event.slot, event.message, after, after.is_some());
-        if let (Tells::Reversal { original: Some(original), .. }, true) = (*tells, after.is_some()) {
-            self.late.insert(named(original.key), id);
-        }
+        let unanswered = match *tells {
+            Tells::Reversal { original: Some(original), .. } if after.is_some() => {
+                self.is_first(original.key, id)
+            }
+            _ => false,
+        };
+        self.add(id, time, event.slot, event.message, after, unanswered);
     }
 
     fn add(
@@ -386,7 +394,7 @@ impl Trunk {
     fn give_back(&mut self, carried: &Carried) {
         let of = exposed(carried);
         if let Some(exposure) = self.exposures.get_mut(&of) {
-            exposure.minor -= carried.billing.unwrap_or(carried.amount).minor;
+            exposure.minor = exposure.minor.saturating_sub(carried.billing.unwrap_or(carried.amount).minor);
             exposure.count = exposure.count.saturating_sub(1);
             if exposure.count == 0 {
                 self.exposures.remove(&of);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::journal::clearing::any_clearing;
+use crate::journal::forward::any_forward;
 use crate::journal::memory::Memory;
 use crate::journal::settings::any_setting;
 use turnpike::crypto::vault::Vault;
@@ -168,18 +169,18 @@ pub(crate) fn card() -> impl Strategy<Value = CardIdentity> {
     ]
 }
 
-fn transmission() -> impl Strategy<Value = TransmissionTime> {
+pub(crate) fn transmission() -> impl Strategy<Value = TransmissionTime> {
     prop_oneof![
         Just(TransmissionTime::default()),
         (0..400_000_000_u64).prop_map(|seconds| TransmissionTime::at(Timestamp::from_seconds(seconds))),
     ]
 }
 
-fn institution() -> impl Strategy<Value = InstitutionId> {
+pub(crate) fn institution() -> impl Strategy<Value = InstitutionId> {
     (0..100_000_000_000_u64).prop_map(InstitutionId)
 }
 
-fn class() -> impl Strategy<Value = MessageClass> {
+pub(crate) fn class() -> impl Strategy<Value = MessageClass> {
     prop_oneof![Just(MessageClass::Authorization), Just(MessageClass::Financial)]
 }
 
@@ -500,7 +501,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting(), 2 => any_clearing()
+        2 => any_setting(), 2 => any_clearing(), 4 => any_forward()
     ]
 }
 

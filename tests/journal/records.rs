@@ -8,6 +8,7 @@ use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::time::Timestamp;
+use turnpike::journal::record::Kind;
 use turnpike::journal::record::RECORD_BYTES_MAX;
 use turnpike::journal::record::RecordError;
 use turnpike::journal::record::decode;
@@ -21,6 +22,8 @@ use crate::journal::events::largest;
 use crate::journal::events::purchase;
 use crate::journal::events::reversal;
 use crate::journal::events::vault;
+use crate::journal::forward::any_forward;
+use crate::journal::forward::largest_stored;
 
 pub(crate) const PLACE: SealNonce = SealNonce { epoch: 2, sequence: 99 };
 
@@ -57,10 +60,26 @@ proptest! {
         }
     }
 
+    /// One record has one writing, so that none of its bits is read and forgotten.
+    #[test]
+    fn what_is_read_of_changed_bytes_is_written_the_same_again(
+        event in any_forward(),
+        at in any::<proptest::sample::Index>(),
+        bit in 0..8_u32,
+    ) {
+        let mut bytes = bytes_of(&event, NOW);
+        let length = bytes.len();
+        bytes[at.index(length)] ^= 1 << bit;
+        if let Ok((frame, read)) = decode(&bytes, PLACE, &vault()) {
+            prop_assert_eq!(bytes_of(&read, frame.time), bytes);
+        }
+    }
+
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..RECORD_BYTES_MAX)) {
         let _ = decode(&bytes, PLACE, &vault());
-        let mut framed = vec![bytes.len() as u8, 0, 1 + bytes.first().map_or(0, |byte| byte % 9), 1];
+        let kind = 1 + bytes.first().map_or(0, |byte| usize::from(*byte) % Kind::ALL.len());
+        let mut framed = vec![bytes.len() as u8, 0, kind as u8, 1];
         framed.extend(bytes.iter().skip(4));
         let _ = decode(&framed, PLACE, &vault());
     }
@@ -70,6 +89,11 @@ proptest! {
 fn an_approved_purchase_takes_157_bytes_and_no_decision_more_than_183() {
     assert_eq!(bytes_of(&purchase(1), NOW).len(), 157);
     assert_eq!(bytes_of(&largest(), NOW).len(), 183);
+}
+
+#[test]
+fn a_stored_message_takes_no_more_than_222_bytes() {
+    assert_eq!(bytes_of(&largest_stored(), NOW).len(), 222);
 }
 
 #[test]

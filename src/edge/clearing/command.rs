@@ -8,7 +8,6 @@ use std::io::IsTerminal;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -26,6 +25,9 @@ use crate::clearing::detect::HEAD;
 use crate::domain::clearing::Purpose;
 use crate::domain::day::Day;
 use crate::domain::party::NameId;
+use crate::edge::client::answer;
+use crate::edge::client::connect;
+use crate::edge::client::get;
 use crate::edge::clock;
 use crate::edge::exit;
 
@@ -33,8 +35,6 @@ use crate::edge::exit;
 const PORTION: usize = 256 * 1024;
 /// How often it is asked how far a file has come.
 const LOOK: Duration = Duration::from_millis(200);
-/// The longest that a daemon may say nothing. A file of gigabytes is looked through while it is sent.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What is told of the records of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -147,32 +147,6 @@ fn print_lines(daemon: SocketAddr, id: &str, from: u64) -> Result<u64, NotSent> 
             .filter(|line| !line.starts_with("{\"mark\""))
             .for_each(|line| say(&format_args!("{line}\n")));
     }
-}
-
-fn connect(daemon: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(daemon)?;
-    socket.set_read_timeout(Some(SILENCE_MAX))?;
-    socket.set_write_timeout(Some(SILENCE_MAX))?;
-    Ok(socket)
-}
-
-fn get(daemon: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    let mut socket = connect(daemon)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {daemon}\r\nConnection: close\r\n\r\n");
-    socket.write_all(request.as_bytes())?;
-    answer(&mut socket)
-}
-
-/// Reads an answer to the end of its connection.
-fn answer(socket: &mut TcpStream) -> io::Result<(u16, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    socket.read_to_end(&mut bytes)?;
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it does not answer as a daemon does");
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(wrong)?;
-    let head = str::from_utf8(&bytes[..end]).map_err(|_| wrong())?;
-    let status =
-        head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()).ok_or_else(wrong)?;
-    Ok((status, bytes.split_off(end + 4)))
 }
 
 fn json_of((status, body): (u16, Vec<u8>)) -> Result<Value, NotSent> {

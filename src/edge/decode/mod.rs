@@ -89,19 +89,27 @@ pub fn run(arguments: &DecodeArgs) -> u8 {
 fn inputs(arguments: &DecodeArgs) -> Result<Vec<Pieces>, u8> {
     let mut inputs = Vec::new();
     for (n, message) in (1..).zip(&arguments.messages) {
-        let (name, bytes) = if message == "-" {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
-            ("standard input".to_owned(), read)
-        } else {
-            (format!("message {n}"), Ok(message.clone().into_bytes()))
-        };
-        inputs.push(pieces(&name, bytes, arguments.input)?);
+        inputs.push(given(&format!("message {n}"), message, arguments.input)?);
     }
     for file in &arguments.files {
         inputs.push(pieces(&file.display().to_string(), std::fs::read(file), arguments.input)?);
     }
     Ok(inputs)
+}
+
+/// A message of the command line, or standard input for `-`.
+fn given(name: &str, message: &str, coding: Coding) -> Result<Pieces, u8> {
+    if message != "-" {
+        return pieces(name, Ok(message.as_bytes().to_vec()), coding);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
+    pieces("standard input", read, coding)
+}
+
+/// The bytes of one input in whatever way it is written; complains and returns the exit code otherwise.
+pub(super) fn read_message(message: &str) -> Result<Vec<u8>, u8> {
+    given("the message", message, Coding::Auto).map(|pieces| pieces.concat())
 }
 
 fn pieces(name: &str, bytes: std::io::Result<Vec<u8>>, coding: Coding) -> Result<Pieces, u8> {
