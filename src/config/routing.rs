@@ -391,7 +391,6 @@ mod tests {
             (to("to = [\"there\"]\nstrategy = \"weighted\"\nweights = [1, 2]"), 11, "there is one for each"),
             (to("to = [\"there\"]\nstand_in = \"none\""), 10, "there is no `[stand_in.none]`"),
             (to("to = [\"ledger\"]\nstrategy = \"failover\""), 10, "this is for rows that lead to links"),
-            (to("to = [\"ledger\"]\nstand_in = \"small\""), 10, "this is for rows that lead to links"),
             (
                 to("to = [\"there\"]\n[routes.more]\niin = [\"4-5\"]\nto = [\"visa\"]"),
                 10,

@@ -94,9 +94,10 @@ fn digits(card: u32) -> String {
 impl Processor {
     /// Starts it, with its journal in a directory beside the other's.
     pub(super) async fn start(directory: &Path) -> Result<Self, String> {
-        let text = "[admin]\nlisten = \"127.0.0.1:0\"\n[daemon]\nshards = 16\ndrain_quiet_ms = 0\ndrain_limit_ms = 200\n\
-            [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 200000\nauthorizations_per_card = 10000\n\
-            [journal]\nsegment_mib = 16\nspare_segments = 0\nreserve_mib = 1\nreply = \"fsync\"\nmax_unsynced_ms = 60000\n\
+        let text = "[admin]\nlisten = \"127.0.0.1:0\"\n[daemon]\nshards = 16\ndrain_quiet_ms = 0\n\
+            drain_limit_ms = 200\n[ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 200000\n\
+            authorizations_per_card = 10000\n[journal]\nsegment_mib = 16\nspare_segments = 0\nreserve_mib = 1\n\
+            reply = \"fsync\"\nmax_unsynced_ms = 60000\n\
             [links.switch]\ndialect = \"iso87-ascii\"\nlisten = \"127.0.0.1:0\"\n";
         let told = |findings: Vec<crate::settings::Finding>| {
             findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

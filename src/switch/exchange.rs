@@ -283,8 +283,8 @@ impl<R> Exchanges<R> {
         !self.by_stan.contains_key(&own.stan.0)
     }
 
-    /// Enters a message that goes out now. `limit_ns` is how long such a message may take, of which there are few: among
-    /// those with one limit deadlines nearly come in order.
+    /// Enters a message that goes out now. `limit_ns` is how long such a message may take, of which there are few:
+    /// among those with one limit deadlines nearly come in order.
     ///
     /// # Errors
     /// Too many wait, or its STAN is taken.

@@ -28,8 +28,8 @@ const DIGITS: u32 = 19;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkIndex(pub u16);
 
-/// What a message says of itself beside its card number. What it does not say is `None`, and fits any condition about it:
-/// a reversal has no merchant category, and has to go where its request went.
+/// What a message says of itself beside its card number. What it does not say is `None`, and fits any condition about
+/// it: a reversal has no merchant category, and has to go where its request went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Said {
     /// The first two digits of DE 3.

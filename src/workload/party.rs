@@ -259,8 +259,8 @@ pub enum Fate {
 }
 
 impl Faults {
-    /// What becomes of the answer to a message with these bytes that has come so often before, and how many milliseconds
-    /// it takes. The same seed tells the same of the same message, in whichever order they come.
+    /// What becomes of the answer to a message with these bytes that has come so often before, and how many
+    /// milliseconds it takes. The same seed tells the same of the same message, in whichever order they come.
     #[must_use]
     pub fn of(&self, message: &[u8], before: u32) -> (Fate, u32) {
         let message = xxhash_rust::xxh3::xxh3_64_with_seed(message, before.into());

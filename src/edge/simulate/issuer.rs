@@ -110,7 +110,8 @@ impl Issuer {
         let cards: Vec<_> = taken
             .iter()
             .map(|((card, currency), taken)| {
-                json!({ "card": card, "currency": format!("{currency:03}"), "held": taken.held, "posted": taken.posted })
+                let (currency, held) = (format!("{currency:03}"), taken.held);
+                json!({ "card": card, "currency": currency, "held": held, "posted": taken.posted })
             })
             .collect();
         let text = json!({ "counts": book.counts(), "cards": cards }).to_string();

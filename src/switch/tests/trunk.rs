@@ -421,7 +421,11 @@ proptest! {
     /// However often a request is reversed by its peer while it waits, and however it ends, the party is told of one
     /// reversal of ours at most, and of none when the peer's is stored (R29).
     #[test]
-    fn r29_a_request_is_reversed_by_us_once_or_not_at_all(by_peer in 0..3_usize, end in 0..6_u8, held in any::<bool>()) {
+    fn r29_a_request_is_reversed_by_us_once_or_not_at_all(
+        by_peer in 0..3_usize,
+        end in 0..6_u8,
+        held in any::<bool>(),
+    ) {
         let (mut trunk, mut model) = (Trunk::new(BOUNDS), Model::default());
         let forward = Step::Forward { card: 1, minor: 5, billed: false, again: None };
         let (conclude, hold) = (Step::Conclude { which: 0, end }, Step::Settle { which: 0, settlement: 4 });
