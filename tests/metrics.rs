@@ -24,8 +24,10 @@ use harness::reject;
 use harness::with;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::cleared::Clearance;
+use turnpike::domain::forward::Settlement;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::pipeline::notice::Reason;
+use turnpike::pipeline::switching::cases::Kind as Case;
 use turnpike::pipeline::tally::MTIS;
 
 /// A word that peers put wherever text may stand.
@@ -142,7 +144,7 @@ fn traffic_of_visa(house: &House) {
 }
 
 fn served() -> (House, tempfile::TempDir, String) {
-    let (house, directory) = House::fresh(|_| {});
+    let (house, directory) = House::fresh(|config| harness::route(config, "999999", "packed"));
     for (link, _) in LINKS {
         traffic(&house, link);
     }
@@ -229,6 +231,8 @@ fn no_label_takes_its_value_from_a_peer() {
                 "outcome" => value == "repeated" || Clearance::ALL.iter().any(|(_, known)| *known == value),
                 "side" => ["wallets", "funding", "settlement", "suspense"].contains(&value),
                 "currency" => ["840", "978"].contains(&value),
+                "settlement" => Settlement::ALL.iter().any(|(_, known)| *known == value),
+                "case" => Case::ALL.iter().any(|(_, known)| *known == value),
                 "version" => value == env!("CARGO_PKG_VERSION"),
                 "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
                 "path" => value == "other" || is_path(value),

@@ -156,6 +156,12 @@ pub(crate) fn config(data: &Path, change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
+/// Has a test's daemon route cards that begin like this to one of its links.
+pub(crate) fn route(config: &mut Config, iin: &str, to: &str) {
+    let text = format!("{SETTINGS}[routes.others]\niin = [\"{iin}\"]\nto = [\"{to}\"]\n");
+    config.routes = Config::from_toml("test.toml", &text).expect("right settings").routes;
+}
+
 /// Tries until something holds; it must within half a minute.
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
