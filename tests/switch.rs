@@ -551,3 +551,28 @@ fn a_socket_that_answers_nothing_is_asked_nothing_more() {
     house.drain();
     answering.join().expect("the socket is closed in the end");
 }
+
+#[test]
+fn r29_a_part_that_is_given_back_while_a_request_waits_does_not_stand_for_its_reversal() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    let original = harness::original(100, "000001");
+    let part = format!("{:012}{:030}", 2_000, 0);
+    let reversal = purchase(&[(11, "000002"), (90, &original), (95, &part)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    // Both are told, the part first.
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let told = there.receive().expect("a reversal");
+        assert_eq!(told.value(90), names(&asked));
+        kept.push(told.value(95).get(..12).unwrap_or("000000000000").to_owned());
+        reply(&mut there, &told, &[(39, "00")]);
+    }
+    assert_eq!(kept, ["000000002000", "000000000000"]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop((network, there));
+    house.drain();
+}

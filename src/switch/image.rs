@@ -256,6 +256,7 @@ impl Put<'_> {
             Standing::Open => self.u8(0),
             Standing::Answered => self.u8(1),
             Standing::GivenUp => self.u8(2),
+            Standing::Unsent => self.u8(4),
             Standing::StoodIn(action, code) => {
                 self.u8(3);
                 self.u8(action as u8);
@@ -434,6 +435,7 @@ impl Take<'_> {
             0 => Standing::Open,
             1 => Standing::Answered,
             2 => Standing::GivenUp,
+            4 => Standing::Unsent,
             3 => {
                 let action = ActionCode::from_code(self.u8()?).ok_or(ImageError("an action code"))?;
                 Standing::StoodIn(action, self.code()?)

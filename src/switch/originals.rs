@@ -33,8 +33,10 @@ pub enum Standing {
     Open,
     /// The party has answered: it is the one to ask again.
     Answered,
-    /// There was no answer, or no way to ask: whoever asked got 91.
+    /// There was no answer: whoever asked got 91.
     GivenUp,
+    /// No byte of it was written: it is as if it had never been here, and may have gone to another party.
+    Unsent,
     /// We have decided in the party's place: a repeat gets the same again.
     StoodIn(ActionCode, Option<ApprovalCode>),
 }
@@ -364,12 +366,12 @@ impl Originals {
         })
     }
 
-    /// The newest with a fingerprint of DE 11 (0) or DE 37 (1) that is it.
+    /// The newest with a fingerprint of DE 11 (0) or DE 37 (1) that is it. What was never sent is not looked at.
     fn among(&self, chain: usize, print: u64, is_it: impl Fn(&Known) -> bool) -> Option<&Known> {
         let mut number = if chain == 0 { self.by_stan.of(print) } else { self.by_rrn.of(print) };
         loop {
             let known = self.at(number)?;
-            if known.prints[chain] == print && is_it(known) {
+            if known.prints[chain] == print && known.standing != Standing::Unsent && is_it(known) {
                 return Some(known);
             }
             number = known.older[chain];

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use crate::domain::card::Pan;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Message;
+use crate::domain::forward::Tells;
 use crate::domain::party::Slot;
 use crate::domain::time::Timestamp;
 
@@ -229,12 +230,15 @@ impl Queue {
         self.consider(pan);
     }
 
-    /// Whether a message that reverses this request is stored.
+    /// Whether a message is stored that reverses this request as a whole.
     #[must_use]
     pub fn reverses(&self, exchange: Sequence, pan: Pan) -> bool {
         let line = self.cards.get(&card(pan));
         let mut items = line.into_iter().flatten().filter_map(|id| self.items.get(id));
-        items.any(|item| item.after == Some(exchange))
+        items.any(|item| {
+            let whole = matches!(item.message.tells, Tells::Reversal { replacement: None, .. });
+            whole && item.after == Some(exchange)
+        })
     }
 
     /// The next that may go.

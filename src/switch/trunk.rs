@@ -253,7 +253,7 @@ impl Trunk {
                 self.counts.answered += 1;
                 (Standing::Answered, None)
             }
-            Ended::Unsent => (Standing::GivenUp, None),
+            Ended::Unsent => (Standing::Unsent, None),
             Ended::TimedOut { reversal } => {
                 self.counts.timed_out += 1;
                 self.undo(sequence, time, &forwarded, event.exchange, reversal);

@@ -124,7 +124,8 @@ impl Pipeline {
             Some(_) => Ended::Answered(response.response_code),
             None => match state.exchanges.name(TransmissionTime::at(now.wall)) {
                 Ok(reversal) => Ended::TimedOut { reversal },
-                Err(_) => Ended::Unsent,
+                // It stays open on record, and is reversed at the next start.
+                Err(_) => return,
             },
         };
         let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });

@@ -73,6 +73,8 @@ enum Tried {
     Done(Forwarding),
     /// Not by this one: nothing was sent.
     Next,
+    /// The same request has come on another socket, and is on its way since it was looked for.
+    Overtaken,
 }
 
 impl Asking<'_> {
@@ -131,8 +133,13 @@ impl Pipeline {
         while let Some(index) = group.choose(turn, |index| usable(tried, index)) {
             tried |= bit(index);
             let Some(line) = board.line(index) else { break };
-            if let Tried::Done(done) = self.forward_on(line, asking, &carried, None) {
-                return done;
+            match self.forward_on(line, asking, &carried, None) {
+                Tried::Done(done) => return done,
+                Tried::Overtaken => {
+                    let known = self.known_already(board, group, asking, &carried);
+                    return known.unwrap_or(Forwarding::Here(Outcome::UNAVAILABLE));
+                }
+                Tried::Next => {}
             }
         }
         self.unreachable(board, table, group, asking, &carried)
@@ -191,12 +198,12 @@ impl Pipeline {
                 Forwarding::Here(Outcome::Answer(answer, Wait::until(depends_on)))
             }
             // Its reversal is stored: asked again it would be held again.
-            Standing::GivenUp | Standing::Open => Forwarding::Here(Outcome::UNAVAILABLE),
+            Standing::GivenUp | Standing::Open | Standing::Unsent => Forwarding::Here(Outcome::UNAVAILABLE),
             // Nothing but the first answer would be right, and only the party has it (R5).
             Standing::Answered if !line.is_usable(asking.now) => Forwarding::Here(Outcome::Silence),
             Standing::Answered => match self.forward_on(line, asking, carried, Some(known)) {
                 Tried::Done(done) => done,
-                Tried::Next => Forwarding::Here(Outcome::Silence),
+                Tried::Next | Tried::Overtaken => Forwarding::Here(Outcome::Silence),
             },
         }
     }
@@ -212,6 +219,13 @@ impl Pipeline {
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
+        let is_there = || {
+            state.exchanges.of_source(print_of(carried)).is_some()
+                || state.trunk.originals().repeated_by(carried, asking.request.repeat).is_some()
+        };
+        if known.is_none() && is_there() {
+            return Tried::Overtaken;
+        }
         let limit_ns = limit(line, asking);
         // What cannot be answered in time is not asked (R3).
         let left_ns = limit_ns.saturating_sub(now.since(asking.received));

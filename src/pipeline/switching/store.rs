@@ -51,33 +51,27 @@ impl Pipeline {
         now: Now,
     ) -> Option<Outcome> {
         let forwarder = InstitutionId(message.and_then(|message| message.view.number(33)).unwrap_or(0));
-        let (carried, original) = carried(told, forwarder);
-        let known = went_to(board, &carried, original);
+        let carried = carried(told, forwarder);
+        let known = went_to(board, &carried, told);
         let Some(group) = group else {
             // It is about a card of ours, unless what it is about has gone elsewhere.
-            return known.map(|(line, known)| self.store_on(line, told, carried, Some(known), now));
+            return known.map(|line| self.store_on(line, told, carried, now));
         };
         let lines = || group.members.iter().map(|member| member.link).filter(|index| *index != from);
         let usable = |index| index != from && board.line(index).is_some_and(|line| line.is_usable(now));
         let elsewhere = || group.choose(board.next_turn(), usable).or_else(|| lines().next());
-        let line = known.map(|(line, _)| line).or_else(|| elsewhere().and_then(|index| board.line(index)));
+        let line = known.or_else(|| elsewhere().and_then(|index| board.line(index)));
         let Some(line) = line else { return Some(Outcome::Silence) };
-        Some(self.store_on(line, told, carried, known.map(|(_, known)| known), now))
+        Some(self.store_on(line, told, carried, now))
     }
 
-    fn store_on(
-        &self,
-        line: &Line,
-        told: &Told,
-        carried: Carried,
-        known: Option<Known>,
-        now: Now,
-    ) -> Outcome {
+    fn store_on(&self, line: &Line, told: &Told, carried: Carried, now: Now) -> Outcome {
         let taken = |record: Sequence| {
             Outcome::Answer(Answer::decline(ActionCode::Approved, record), Wait::until(record))
         };
-        let tells = tells(told, known.as_ref());
         let mut state = line.lock();
+        let known = state.trunk.originals().about(&carried.key, carried.pan, original_of(told)).copied();
+        let tells = tells(told, known.as_ref());
         if let Some(before) = state.trunk.originals().told(told_print(&carried, &tells)) {
             return taken(before);
         }
@@ -104,26 +98,34 @@ impl Pipeline {
     }
 }
 
-/// Where what a message is about has gone, and under which name.
-fn went_to<'b>(
-    board: &'b Switchboard,
-    carried: &Carried,
-    original: Option<&OriginalData>,
-) -> Option<(&'b Line, Known)> {
-    board.lines().iter().find_map(|line| {
-        let known = *line.lock().trunk.originals().about(&carried.key, carried.pan, original)?;
-        Some((line, known))
-    })
+/// Where what a message is about has gone, or the message itself when it came before.
+fn went_to<'b>(board: &'b Switchboard, carried: &Carried, told: &Told) -> Option<&'b Line> {
+    let print = told_print(carried, &tells(told, None));
+    let knows = |line: &&Line| {
+        let state = line.lock();
+        let originals = state.trunk.originals();
+        originals.told(print).is_some()
+            || originals.about(&carried.key, carried.pan, original_of(told)).is_some()
+    };
+    board.lines().iter().find(knows)
 }
 
-/// What a message carries, and what it is about.
-fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&OriginalData>) {
+/// DE 90 of a message.
+const fn original_of(told: &Told) -> Option<&OriginalData> {
+    match told {
+        Told::Reversal(reversal) => reversal.original.as_ref(),
+        Told::Advice(advice) => advice.original.as_ref(),
+    }
+}
+
+/// What a message carries.
+fn carried(told: &Told, forwarder: InstitutionId) -> Carried {
     match told {
         Told::Reversal(reversal) => {
             let ReversalRequest { key, pan, processing_code, amount, billing, ref original, .. } = *reversal;
             let class = original.and_then(|original| original.class).unwrap_or(MessageClass::Authorization);
             let (expiry, mcc, country, entry_mode) = (None, 0, 0, 0);
-            let carried = Carried {
+            Carried {
                 key,
                 class,
                 pan,
@@ -135,13 +137,12 @@ fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&OriginalD
                 country,
                 entry_mode,
                 forwarder,
-            };
-            (carried, original.as_ref())
+            }
         }
         Told::Advice(advice) => {
             let Advice { key, class, pan, processing_code, amount, billing, mcc, country, .. } = *advice;
             let (expiry, entry_mode) = (None, 0);
-            let carried = Carried {
+            Carried {
                 key,
                 class,
                 pan,
@@ -153,8 +154,7 @@ fn carried(told: &Told, forwarder: InstitutionId) -> (Carried, Option<&OriginalD
                 country,
                 entry_mode,
                 forwarder,
-            };
-            (carried, advice.original.as_ref())
+            }
         }
     }
 }

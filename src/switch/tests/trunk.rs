@@ -83,6 +83,11 @@ pub(crate) struct Model {
     counts: Counts,
 }
 
+/// It gives back all of what it is about.
+fn is_whole(item: &Item) -> bool {
+    matches!(item.message.tells, Tells::Reversal { replacement: None, .. })
+}
+
 impl Model {
     pub(crate) fn time(&self) -> Timestamp {
         Timestamp::from_seconds(1_000 + self.record)
@@ -198,7 +203,7 @@ impl Model {
             Tells::Reversal { replacement: None, approval_code: None, original, as_received: None };
         let (reverses, advises, standing) = match concluded.ended {
             Ended::Answered(_) => (None, None, Standing::Answered),
-            Ended::Unsent => (None, None, Standing::GivenUp),
+            Ended::Unsent => (None, None, Standing::Unsent),
             Ended::TimedOut { reversal } => (Some(reversal), None, Standing::GivenUp),
             Ended::StoodIn { reversal, advice, action, approval_code } => {
                 (reversal, advice, Standing::StoodIn(action, approval_code))
@@ -209,11 +214,10 @@ impl Model {
         if let Standing::StoodIn(action, _) = standing {
             self.counts.stood_in[usize::from(!action.is_approval())] += 1;
         }
-        // The peer has reversed it already, and that is not dead.
-        let is_reversed = self
-            .items
-            .iter()
-            .any(|(_, item)| item.after == Some(concluded.exchange) && item.place != Place::Dead);
+        // The peer has reversed all of it already, and that is not dead.
+        let is_reversed = self.items.iter().any(|(_, item)| {
+            is_whole(item) && item.after == Some(concluded.exchange) && item.place != Place::Dead
+        });
         if let Some(own) = reverses.filter(|_| !is_reversed) {
             let id = ItemId { stored: record, advice: false };
             self.add(id, Message { own, carried, tells: reversal }, None, true);
@@ -372,7 +376,7 @@ impl Model {
         for (exchange, forwarded) in &self.open {
             prop_assert_eq!(trunk.exposure(&forwarded.carried), self.exposure(&forwarded.carried));
             let pan = forwarded.carried.pan;
-            let reverses = items.iter().any(|(_, item)| item.after == Some(*exchange));
+            let reverses = items.iter().any(|(_, item)| is_whole(item) && item.after == Some(*exchange));
             prop_assert_eq!(queue.reverses(*exchange, pan), reverses);
         }
         let known: Vec<_> =
