@@ -43,6 +43,16 @@ impl Processor {
         Peer::over(dialect(self.dialect), socket)
     }
 
+    /// The first message of a daemon that has started anew: one that was ended may have connected once more before.
+    fn first_message(&self) -> (Peer, Message) {
+        loop {
+            let mut peer = self.accept();
+            if let Some(message) = peer.receive() {
+                return (peer, message);
+            }
+        }
+    }
+
     /// The settings of a daemon that forwards cards of the processor to it.
     fn settings(&self, data: &Path, forward: &str, more: &str) -> Config {
         let address = self.listener.local_addr().expect("an address");
@@ -341,8 +351,7 @@ fn r29_what_was_open_when_the_daemon_was_killed_is_reversed_after_the_start() {
     let config = processor.settings(copy.path(), SOON, "");
     drop((house, there, network));
     let house = House::start(&config, Some(&seed(SEED))).expect("a start");
-    let mut there = processor.accept();
-    let reversal = there.receive().expect("a reversal");
+    let (mut there, reversal) = processor.first_message();
     assert_eq!((reversal.mti, reversal.value(90)), (420, names(&asked).as_str()));
     assert!(reversal.value(11) > asked.value(11), "no name is given twice");
     reply(&mut there, &reversal, &[(39, "00")]);
@@ -454,14 +463,16 @@ fn what_is_stored_is_held_let_go_and_taken_out_by_an_operator_and_outlasts_a_sta
     let copy = harness::copy_of(directory.path());
     drop((house, network));
     let house = House::start(&processor.settings(copy.path(), SOON, ""), Some(&seed(SEED))).expect("a start");
-    let mut there = processor.accept();
     let states: Vec<String> = ids(&house).into_iter().map(|(_, state)| state).collect();
     assert_eq!(states, ["held", "waiting", "waiting"], "of one card they go in order, and the first is held");
     assert_eq!(verb(&house, &all[0].0, "release"), 200);
+    let (mut there, mut told) = processor.first_message();
     for n in [1, 3, 4] {
-        let told = there.receive().expect("a reversal");
         assert_eq!((told.mti, told.value(37)), (421, format!("REF000{n:06}").as_str()));
         reply(&mut there, &told, &[(39, "00")]);
+        if n < 4 {
+            told = there.receive().expect("a reversal");
+        }
     }
     eventually("the queue is empty", || switch(&house, "stored") == 0);
     drop(there);
@@ -574,5 +585,31 @@ fn r29_a_part_that_is_given_back_while_a_request_waits_does_not_stand_for_its_re
     assert_eq!(kept, ["000000002000", "000000000000"]);
     eventually("the queue is empty", || switch(&house, "stored") == 0);
     drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn what_is_stored_for_a_link_that_is_gone_from_the_configuration_waits_until_it_is_back() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, directory, mut network, there) = processor.house("");
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    let original = harness::original(100, "000777");
+    assert_eq!(network.ask(420, &purchase(&[(11, "000002"), (90, &original)])).outcome(), (430, "00"));
+    let first = harness::copy_of(directory.path());
+    drop((house, network));
+    // Without the link and its routes, and with snapshots that cover what was stored.
+    let without = harness::config(first.path(), |_| {});
+    let house = House::start(&without, Some(&seed(SEED))).expect("a start");
+    (0..3).for_each(|_| assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200));
+    let second = harness::copy_of(first.path());
+    drop(house);
+    let house =
+        House::start(&processor.settings(second.path(), SOON, ""), Some(&seed(SEED))).expect("a start");
+    let (mut there, told) = processor.first_message();
+    assert_eq!((told.mti, &told.value(90)[4..10]), (421, "000777"));
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop(there);
     house.drain();
 }

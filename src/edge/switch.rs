@@ -37,16 +37,17 @@ pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) ->
         )
     });
     let lines = lines.collect();
-    for (name, trunk) in trunks {
+    let others = trunks.into_iter().map(|(name, trunk)| (NameId(name), trunk)).collect::<Vec<_>>();
+    for (NameId(name), trunk) in &others {
         let (open, stored) = (trunk.open().len(), trunk.queue().len());
         tracing::error!(
             link = format!("{name:08x}"),
             open,
             stored,
-            "the configuration has no link of this number any more: what is stored for it stays in the journal"
+            "the configuration has no link of this number any more: what is stored for it waits until it has"
         );
     }
-    Some(Switchboard::new(config.routes.table().clone(), lines))
+    Some(Switchboard::new(config.routes.table().clone(), lines, others))
 }
 
 /// Lets time pass for the switch until the daemon is gone.

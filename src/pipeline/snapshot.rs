@@ -67,7 +67,13 @@ impl Pipeline {
             writer.part(Part::Trunk, cut, 0, images)?;
             pace(images.len());
         }
-        Ok(())
+        // Nothing is appended about these.
+        let cut = self.appended();
+        board.images_of_others(|image| {
+            images.clear();
+            image(images);
+            writer.part(Part::Trunk, cut, 0, images)
+        })
     }
 
     fn copy_shard<S: Storage + Clone>(

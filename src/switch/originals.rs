@@ -93,6 +93,8 @@ impl Known {
 
 /// None: no number is so high.
 const NOTHING: u64 = u64::MAX;
+/// Steps along a chain.
+const WALK_MAX: usize = 1_024;
 /// Places where a chain may begin, at first.
 const HEADS_MIN: usize = 1_024;
 
@@ -369,12 +371,14 @@ impl Originals {
     /// The newest with a fingerprint of DE 11 (0) or DE 37 (1) that is it. What was never sent is not looked at.
     fn among(&self, chain: usize, print: u64, is_it: impl Fn(&Known) -> bool) -> Option<&Known> {
         let mut number = if chain == 0 { self.by_stan.of(print) } else { self.by_rrn.of(print) };
-        loop {
+        // Whoever sends one card and DE 11 over and over makes a long chain: what is far down in it is not found.
+        for _ in 0..WALK_MAX {
             let known = self.at(number)?;
             if known.prints[chain] == print && known.standing != Standing::Unsent && is_it(known) {
                 return Some(known);
             }
             number = known.older[chain];
         }
+        None
     }
 }

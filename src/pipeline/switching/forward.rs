@@ -126,6 +126,11 @@ impl Pipeline {
             return known;
         }
         let (mut tried, turn) = (0_u64, board.next_turn());
+        // A row has 64 links at most.
+        let bit = |index| {
+            let place = group.members.iter().position(|member| member.link == index);
+            1_u64 << (place.unwrap_or(0) & 63)
+        };
         let usable = |tried: u64, index: LinkIndex| {
             let line = board.line(index).filter(|_| index != asking.from.0);
             tried & bit(index) == 0 && line.is_some_and(|line| line.is_usable(asking.now))
@@ -373,10 +378,6 @@ const fn case_of_loop(carried: &Carried, now: Now) -> Case {
         nearest: None,
         differs: None,
     }
-}
-
-const fn bit(index: LinkIndex) -> u64 {
-    1 << (index.0 & 63)
 }
 
 fn way_back(asking: &Asking<'_>) -> Return {

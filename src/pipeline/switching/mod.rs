@@ -140,6 +140,8 @@ pub struct Switchboard {
     /// Rises with every table.
     version: AtomicU64,
     lines: Box<[Line]>,
+    /// What is kept of links that the configuration has no longer: it goes into every snapshot, until they are back.
+    others: Vec<(NameId, Trunk)>,
     by_name: HashMap<NameId, LinkIndex>,
     turn: AtomicU64,
 }
@@ -362,15 +364,17 @@ pub struct LineView {
 }
 
 impl Switchboard {
-    /// The lines in the order of the configuration's links, and the table that routes to them.
+    /// The lines in the order of the configuration's links, the table that routes to them, and what is kept of links
+    /// that are no longer there.
     #[must_use]
-    pub fn new(table: Table, lines: Vec<Line>) -> Self {
+    pub fn new(table: Table, lines: Vec<Line>, others: Vec<(NameId, Trunk)>) -> Self {
         let index = |n: usize| LinkIndex(u16::try_from(n).unwrap_or(u16::MAX));
         let by_name = lines.iter().enumerate().map(|(n, line)| (line.id, index(n))).collect();
         Self {
             table: RwLock::new(Arc::new(table)),
             version: AtomicU64::new(1),
             lines: lines.into_boxed_slice(),
+            others,
             by_name,
             turn: AtomicU64::new(0),
         }
@@ -398,6 +402,14 @@ impl Switchboard {
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// Appends the image of each link that the configuration has no longer, one at a time.
+    pub(super) fn images_of_others<E>(
+        &self,
+        mut each: impl FnMut(&dyn Fn(&mut Vec<u8>)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.others.iter().try_for_each(|(name, trunk)| each(&|out| image::put(*name, trunk, out)))
     }
 
     /// One line.
