@@ -613,3 +613,29 @@ fn what_is_stored_for_a_link_that_is_gone_from_the_configuration_waits_until_it_
     drop(there);
     house.drain();
 }
+
+#[test]
+fn r30_a_reversal_goes_where_its_request_went_whatever_the_table_says_by_then() {
+    let processor = Processor::new("iso87-ascii");
+    let rows = "currency = [\"840\"]\namount_max = 6000\n";
+    let (house, _directory, mut network, mut there) = processor.house(rows);
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    // Completed for more than the row takes, and then given back.
+    let original = harness::original(100, "000001");
+    let completion = purchase(&[(4, "000000007000"), (11, "000002"), (39, "00"), (90, &original)]);
+    assert_eq!(network.ask(220, &completion).outcome(), (230, "00"));
+    let reversal = purchase(&[(4, "000000007000"), (11, "000003"), (90, &original)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    for mti in [220, 420] {
+        let told = there.receive().expect("it is told");
+        assert_eq!((told.mti, told.value(4)), (mti, "000000007000"));
+        reply(&mut there, &told, &[(39, "00")]);
+    }
+    // A request of so much is ours, and so is what is about it.
+    assert_eq!(network.ask(100, &purchase(&[(4, "000000007000"), (11, "000004")])).outcome(), (110, "14"));
+    drop((network, there));
+    house.drain();
+}

@@ -503,13 +503,6 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Whether a row looks at what a reversal does not say, so that what it reverses has to be looked for elsewhere
-    /// too.
-    #[must_use]
-    pub fn looks_at_merchants(&self) -> bool {
-        self.rows.iter().any(|row| !row.conditions.mccs.is_empty() || !row.conditions.countries.is_empty())
-    }
-
     /// Rules of stand-in.
     #[must_use]
     pub fn stand_in(&self, number: u16) -> Option<&Rules> {

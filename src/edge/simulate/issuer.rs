@@ -85,7 +85,11 @@ pub(super) async fn serve(
             loop {
                 tokio::select! {
                     accepted = listener.accept() => {
-                        let (socket, _) = accepted?;
+                        // Out of file descriptors, most likely: this will pass.
+                        let Ok((socket, _)) = accepted else {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            continue;
+                        };
                         let issuer = Rc::clone(&shared);
                         tokio::task::spawn_local(async move {
                             // A peer that goes away is not this side's fault.
@@ -154,12 +158,19 @@ impl Issuer {
                 },
                 () = until(next), if next.is_some() => {}
             }
-            while let Ok(Some(frame)) = self.dialect.frame(&unread) {
-                if frame.kind == Kind::Message {
-                    let body = unread[frame.body.clone()].to_vec();
-                    self.message(&body, &mut due, &mut later);
+            loop {
+                match self.dialect.frame(&unread) {
+                    Ok(None) => break,
+                    // Its place in the stream is lost.
+                    Err(_) => return Ok(()),
+                    Ok(Some(frame)) => {
+                        if frame.kind == Kind::Message {
+                            let body = unread[frame.body.clone()].to_vec();
+                            self.message(&body, &mut due, &mut later);
+                        }
+                        unread.drain(..frame.total);
+                    }
                 }
-                unread.drain(..frame.total);
             }
             let now = Instant::now();
             due.sort_by_key(|(at, _, _)| *at);

@@ -121,10 +121,8 @@ impl Channel {
             Told::Reversal(reversal) => Asked::of_reversal(reversal),
             Told::Advice(advice) => Asked::of_advice(advice),
         };
+        // Whatever the table says of it now: what it is about may have gone elsewhere.
         let group = home.group(&asked);
-        if group.is_none() && !home.table.looks_at_merchants() {
-            return false;
-        }
         let mut outcome = Outcome::Silence;
         if self.has_room(batch) {
             let stored = batch.pipeline.store(&home.board, group, home.index, told, Some(message), batch.now);
@@ -139,11 +137,9 @@ impl Channel {
     /// ours.
     fn is_undone(&self, batch: &Batch<'_>, what: &ReversalRequest) -> bool {
         let Some(home) = &self.home else { return false };
-        let Some(group) = home.group(&Asked::of_reversal(what)) else { return false };
-        let group = Some(group);
+        let group = home.group(&Asked::of_reversal(what));
         let told = Told::Reversal(*what);
-        let _not_answered = batch.pipeline.store(&home.board, group, home.index, &told, None, batch.now);
-        true
+        batch.pipeline.store(&home.board, group, home.index, &told, None, batch.now).is_some()
     }
 
     /// Takes an answer to something that was forwarded or stored.
