@@ -1085,12 +1085,21 @@ fn tellings() -> impl Strategy<Value = Tells> {
     let amounts = (1..=999_999_999_999_i64, prop::option::of(1..=999_999_999_999_i64))
         .prop_map(|(amount, billing)| Replacement { amount, billing });
     proptest::prop_oneof![
-        (prop::option::of(amounts), codes(), prop::option::of(originals()), prop::option::of(received))
-            .prop_map(|(replacement, approval_code, original, as_received)| Tells::Reversal {
-                replacement,
-                approval_code,
-                original,
-                as_received
+        (
+            (prop::option::of(amounts), any::<bool>()),
+            codes(),
+            prop::option::of(originals()),
+            prop::option::of(received)
+        )
+            .prop_map(|((replacement, ours), approval_code, original, as_received)| {
+                Tells::Reversal {
+                    replacement,
+                    // Mastercard says one or the other.
+                    legs: if ours && replacement.is_none() { Legs::Ours } else { Legs::Both },
+                    approval_code,
+                    original,
+                    as_received,
+                }
             }),
         (any::<bool>(), codes(), prop::option::of(originals())).prop_map(
             |(approved, approval_code, original)| Tells::Advice { approved, approval_code, original }
@@ -1153,19 +1162,21 @@ fn reads_back(dialect: &Dialect, source: Option<&Dialect>, mut message: Message,
     });
     assert_eq!(written_mode, mode);
     match (&received.inbound, tells) {
-        (Inbound::Reversal(read), Tells::Reversal { replacement, approval_code, .. }) => {
+        (Inbound::Reversal(read), Tells::Reversal { replacement, legs, approval_code, .. }) => {
             assert_eq!(read.key, expected);
-            assert_eq!((read.advice, read.repeat, read.legs), (true, repeat, Legs::Both));
+            assert_eq!((read.advice, read.repeat, read.legs), (true, repeat, *legs));
             assert_eq!((read.pan, read.processing_code), (carried.pan, carried.processing_code));
             assert_eq!((read.amount, read.billing), (carried.amount, carried.billing));
             assert_eq!((read.replacement, read.approval_code), (*replacement, *approval_code));
             assert_eq!(read.original, original_of(tells));
-            let reason = match (dialect.mapping(), replacement.is_some()) {
-                (Mapping::Visa, true) => 2504,
-                (Mapping::Visa, false) => 2502,
-                (Mapping::Mastercard, true) => 32,
-                (Mapping::Mastercard, false) => 6,
-                (Mapping::Iso87, _) => 0,
+            let reason = match (dialect.mapping(), replacement.is_some(), legs) {
+                (Mapping::Visa, true, _) => 2504,
+                (Mapping::Visa, false, _) => 2502,
+                (Mapping::Mastercard, true, _) => 32,
+                (Mapping::Mastercard, false, Legs::Both) => 6,
+                (Mapping::Mastercard, false, Legs::Ours) => 82,
+                (Mapping::Iso87, _, Legs::Both) => 0,
+                (Mapping::Iso87, _, Legs::Ours) => 68,
             };
             assert_eq!(read.reason, reason);
             assert!(!has(14));
@@ -1234,10 +1245,14 @@ fn a_stored_message_has_what_its_network_wants() {
     let code = Some(ApprovalCode(*b"A1B2C3"));
     let reversal = Tells::Reversal {
         replacement: part,
+        legs: Legs::Both,
         approval_code: code,
         original: Some(original),
         as_received: None,
     };
+    let (replacement, legs, approval_code) = (None, Legs::Ours, code);
+    let timed_out =
+        Tells::Reversal { replacement, legs, approval_code, original: Some(original), as_received: None };
     let advice = Tells::Advice { approved: false, approval_code: None, original: None };
     let trace_id = trace::reference(b"MCC1234560604").expect("a trace id");
     let common: &Values<'_> = &[
@@ -1290,6 +1305,23 @@ fn a_stored_message_has_what_its_network_wants() {
             MessageClass::Authorization,
             0,
             &[(22, "051"), (25, "00"), (32, "12345"), (33, "678"), (95, both)],
+        ),
+        (
+            "visa",
+            timed_out,
+            420,
+            MessageClass::Authorization,
+            0,
+            &[(22, "0051"), (25, "00"), (63, "B00000000225029020")],
+        ),
+        ("mastercard", timed_out, 420, MessageClass::Authorization, 0, &[(22, "051"), (39, "82")]),
+        (
+            "iso87-ascii",
+            timed_out,
+            420,
+            MessageClass::Authorization,
+            0,
+            &[(22, "051"), (25, "00"), (32, "12345"), (33, "678"), (39, "68")],
         ),
         (
             "visa",

@@ -31,7 +31,9 @@ use super::lifecycle;
 use super::numbers::Any;
 
 /// Mastercard DE 39 of a 0420: the network's timer ran out before our answer came.
-const MASTERCARD_TIMEOUT: &[u8; 2] = b"82";
+pub(super) const TIMED_OUT_MASTERCARD: &[u8; 2] = b"82";
+/// The same in the standard's own words: the response was received too late.
+pub(super) const TIMED_OUT_ISO87: &[u8; 2] = b"68";
 
 impl Dialect {
     pub(super) fn advice(
@@ -95,19 +97,19 @@ impl Dialect {
     /// Why a reversal was sent, and whose decision it undoes: a time-out of the network's is about our answer only, and
     /// its own decision comes as an advice (R4).
     pub(super) fn reversal_reason(&self, view: &View<'_>) -> (u16, Legs) {
-        match self.mapping {
-            Mapping::Mastercard => {
-                let mut code = [0; 2];
-                let _written = view.text(39, &mut code);
-                let ours = view.mti() >= 420 && code == *MASTERCARD_TIMEOUT;
-                (digits(&code).unwrap_or(0), if ours { Legs::Ours } else { Legs::Both })
-            }
+        let timed_out = match self.mapping {
+            Mapping::Mastercard => TIMED_OUT_MASTERCARD,
+            Mapping::Iso87 => TIMED_OUT_ISO87,
             Mapping::Visa => {
                 let ours = self.private_use(view, 4).is_some();
-                (self.private_use(view, 3).unwrap_or(0), if ours { Legs::Ours } else { Legs::Both })
+                let legs = if ours { Legs::Ours } else { Legs::Both };
+                return (self.private_use(view, 3).unwrap_or(0), legs);
             }
-            Mapping::Iso87 => (0, Legs::Both),
-        }
+        };
+        let mut code = [0; 2];
+        let _written = view.text(39, &mut code);
+        let ours = view.mti() >= 420 && code == *timed_out;
+        (digits(&code).unwrap_or(0), if ours { Legs::Ours } else { Legs::Both })
     }
 
     /// A part of Visa's DE 63.

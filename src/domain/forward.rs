@@ -11,6 +11,7 @@ use super::party::InstitutionId;
 use super::party::NameId;
 use super::party::Slot;
 use super::request::ApprovalCode;
+use super::request::Legs;
 use super::request::MessageClass;
 use super::request::MessageKey;
 use super::request::OriginalData;
@@ -76,6 +77,9 @@ pub enum Tells {
     Reversal {
         /// DE 95.
         replacement: Option<Replacement>,
+        /// Whose decision is undone: after a request that was not answered in time only the party's own, since an advice
+        /// of what was decided in its place may follow (R4, R29).
+        legs: Legs,
         /// DE 38 of what is reversed.
         approval_code: Option<ApprovalCode>,
         /// DE 90 as the party saw the original; `None` when we did not forward it or know of it no longer.

@@ -20,6 +20,7 @@ use crate::domain::forward::Tells;
 use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 use crate::domain::request::OriginalData;
 use crate::domain::request::ProcessingCode;
@@ -56,7 +57,8 @@ mod tells {
     pub(super) const REPLACEMENT: u16 = 1 << 9;
     pub(super) const REPLACEMENT_BILLING: u16 = 1 << 10;
     pub(super) const EXCHANGE: u16 = 1 << 11;
-    pub(super) const ALL: u16 = (1 << 12) - 1;
+    pub(super) const OURS: u16 = 1 << 12;
+    pub(super) const ALL: u16 = (1 << 13) - 1;
 }
 
 /// How a forwarded request ended, as its byte says.
@@ -218,8 +220,9 @@ struct Told {
 impl Told {
     fn of(tells: &Tells) -> Self {
         let mut told = match *tells {
-            Tells::Reversal { replacement, approval_code, original, as_received } => {
-                Self { flags: 0, approval_code, original, as_received, replacement }
+            Tells::Reversal { replacement, legs, approval_code, original, as_received } => {
+                let flags = flag(legs == Legs::Ours, tells::OURS);
+                Self { flags, approval_code, original, as_received, replacement }
             }
             Tells::Advice { approved, approval_code, original } => {
                 let flags = tells::ADVICE | flag(approved, tells::APPROVED);
@@ -302,7 +305,10 @@ impl Told {
             false => None,
         };
         let tells = match has(tells::ADVICE) {
-            false => Tells::Reversal { replacement, approval_code, original, as_received },
+            false => {
+                let legs = if has(tells::OURS) { Legs::Ours } else { Legs::Both };
+                Tells::Reversal { replacement, legs, approval_code, original, as_received }
+            }
             true => Tells::Advice { approved: has(tells::APPROVED), approval_code, original },
         };
         // A flag about something that is not there would be lost when the record is written again.

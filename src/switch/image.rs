@@ -18,6 +18,7 @@ use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::party::Text;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
@@ -34,6 +35,12 @@ use super::queue::Item;
 use super::queue::ItemId;
 use super::queue::Place;
 use super::trunk::Trunk;
+
+/// What a stored message tells, as its byte says.
+const REVERSAL: u8 = 0;
+const DECLINE: u8 = 1;
+const APPROVAL: u8 = 2;
+const REVERSAL_OF_OURS: u8 = 3;
 
 /// The bytes are no image of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -200,8 +207,8 @@ impl Put<'_> {
     fn tells(&mut self, tells: &Tells) {
         let code = |put: &mut Self, code: ApprovalCode| put.bytes(&code.0);
         match *tells {
-            Tells::Reversal { replacement, approval_code, original, as_received } => {
-                self.u8(0);
+            Tells::Reversal { replacement, legs, approval_code, original, as_received } => {
+                self.u8(if legs == Legs::Ours { REVERSAL_OF_OURS } else { REVERSAL });
                 self.option(approval_code, code);
                 self.option(original, Self::original);
                 self.option(replacement, |put, of| {
@@ -216,7 +223,7 @@ impl Put<'_> {
                 });
             }
             Tells::Advice { approved, approval_code, original } => {
-                self.u8(1 + u8::from(approved));
+                self.u8(if approved { APPROVAL } else { DECLINE });
                 self.option(approval_code, code);
                 self.option(original, Self::original);
             }
@@ -386,7 +393,8 @@ impl Take<'_> {
         let kind = self.u8()?;
         let (approval_code, original) = (self.code()?, self.option(Self::original)?);
         match kind {
-            0 => Ok(Tells::Reversal {
+            REVERSAL | REVERSAL_OF_OURS => Ok(Tells::Reversal {
+                legs: if kind == REVERSAL_OF_OURS { Legs::Ours } else { Legs::Both },
                 approval_code,
                 original,
                 replacement: self.option(|take| {
@@ -401,7 +409,7 @@ impl Take<'_> {
                     })
                 })?,
             }),
-            1 | 2 => Ok(Tells::Advice { approved: kind == 2, approval_code, original }),
+            DECLINE | APPROVAL => Ok(Tells::Advice { approved: kind == APPROVAL, approval_code, original }),
             _ => Err(ImageError("what a stored message tells")),
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::forward::Stored;
 use crate::domain::forward::Tells;
 use crate::domain::party::Slot;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
 
@@ -293,7 +294,10 @@ impl Trunk {
             return;
         }
         let original = Some(original(forwarded));
-        let tells = Tells::Reversal { replacement: None, approval_code: None, original, as_received: None };
+        // Only what the party has decided: an advice of what was decided in its place may follow (R4).
+        let legs = Legs::Ours;
+        let tells =
+            Tells::Reversal { replacement: None, legs, approval_code: None, original, as_received: None };
         let id = ItemId { stored: sequence, advice: false };
         let is_first = self.is_first(forwarded.own, id);
         self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, is_first);

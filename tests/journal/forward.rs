@@ -28,6 +28,7 @@ use turnpike::domain::forward::Tells;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::OriginalData;
 use turnpike::domain::request::ProcessingCode;
@@ -127,9 +128,11 @@ fn tells() -> impl Strategy<Value = Tells> {
     let replacement = (any::<i64>(), proptest::option::of(any::<i64>()))
         .prop_map(|(amount, billing)| Replacement { amount, billing });
     let names = (approval_code(), proptest::option::of(original()), proptest::option::of(as_received()));
-    let reversal = (proptest::option::of(replacement), names).prop_map(
-        |(replacement, (approval_code, original, as_received))| Tells::Reversal {
+    let legs = prop_oneof![Just(Legs::Both), Just(Legs::Ours)];
+    let reversal = (proptest::option::of(replacement), legs, names).prop_map(
+        |(replacement, legs, (approval_code, original, as_received))| Tells::Reversal {
             replacement,
+            legs,
             approval_code,
             original,
             as_received,
@@ -166,6 +169,7 @@ pub(crate) fn largest_stored() -> Event {
     let class = MessageClass::Financial;
     let tells = Tells::Reversal {
         replacement: Some(Replacement { amount, billing }),
+        legs: Legs::Ours,
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         original: Some(Original { class, key: own, acquirer, forwarder }),
         as_received: Some(OriginalData {

@@ -2,6 +2,8 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
+use crate::dialect::advice::TIMED_OUT_ISO87;
+use crate::dialect::advice::TIMED_OUT_MASTERCARD;
 use crate::dialect::answer::WriteError;
 use crate::dialect::lifecycle::AMOUNT;
 use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
@@ -15,6 +17,7 @@ use crate::domain::forward::Tells;
 use crate::domain::money::Currency;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::Text;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 use crate::domain::request::OriginalData;
 use crate::domain::request::Replacement;
@@ -36,13 +39,15 @@ const ESSENTIAL: FieldSet = FieldSet::of(&[2, 3, 4, 7, 11, 37, 49, REPLACEMENT_A
 /// Visa DE 63: the network's id in 63.1 (0002), why a reversal was sent in 63.3.
 const VISA_NETWORK: (u16, u64) = (1, 2);
 const VISA_REASON: u16 = 3;
+/// Visa 63.4 of a reversal: the party did not answer in time, so that its own decision alone is undone (R4).
+const VISA_DECIDED_BY_NETWORK: u16 = 4;
+const VISA_TIMED_OUT: u64 = 9020;
 /// Visa 63.3 of a reversal: what it is about was not completed, or a part of it was not.
 const VISA_NOT_COMPLETED: u64 = 2502;
 const VISA_IN_PART: u64 = 2504;
 /// Visa DE 62.2: the transaction identifier.
 const VISA_TRANSACTION: u16 = 2;
-/// Mastercard DE 39 of a reversal: an error, or a part. 82 would say that the party was too late, and undo its own
-/// decision only (R4).
+/// Mastercard DE 39 of a reversal: an error, or a part.
 const MASTERCARD_ERROR: &str = "06";
 const MASTERCARD_IN_PART: &str = "32";
 /// Mastercard DE 60 of an advice: decided at the issuer's option, without more to say.
@@ -199,13 +204,22 @@ impl Stored<'_> {
                 Some(Content::Text(latin(&self.dialect.response_code(ActionCode::Approved))))
             }
             Tells::Advice { .. } => Some(Content::Text(latin(&self.dialect.plain_decline()))),
-            Tells::Reversal { .. } if self.dialect.mapping == Mapping::Mastercard => {
-                let in_part = self.replacement().is_some();
-                let reason = if in_part { MASTERCARD_IN_PART } else { MASTERCARD_ERROR };
-                Some(Content::Text(reason.to_owned()))
+            Tells::Reversal { legs, .. } => {
+                let reason = match (self.dialect.mapping, legs) {
+                    (Mapping::Mastercard, _) if self.replacement().is_some() => MASTERCARD_IN_PART.to_owned(),
+                    (Mapping::Mastercard, Legs::Ours) => latin(TIMED_OUT_MASTERCARD),
+                    (Mapping::Mastercard, Legs::Both) => MASTERCARD_ERROR.to_owned(),
+                    (Mapping::Iso87, Legs::Ours) => latin(TIMED_OUT_ISO87),
+                    (Mapping::Iso87, Legs::Both) | (Mapping::Visa, _) => return None,
+                };
+                Some(Content::Text(reason))
             }
-            Tells::Reversal { .. } => None,
         }
+    }
+
+    /// Whether it undoes no more than what the party itself has decided.
+    const fn is_of_one_leg(&self) -> bool {
+        matches!(self.message.tells, Tells::Reversal { legs: Legs::Ours, .. })
     }
 
     fn replacement(&self) -> Option<Replacement> {
@@ -262,7 +276,8 @@ impl Stored<'_> {
             (Mapping::Visa, 63) => {
                 let in_part = self.replacement().is_some();
                 let reason = if in_part { VISA_IN_PART } else { VISA_NOT_COMPLETED };
-                self.parts(field, &[VISA_NETWORK, (VISA_REASON, reason)])
+                let parts = [VISA_NETWORK, (VISA_REASON, reason), (VISA_DECIDED_BY_NETWORK, VISA_TIMED_OUT)];
+                self.parts(field, &parts[..if self.is_of_one_leg() { 3 } else { 2 }])
             }
             _ => None,
         }

@@ -52,8 +52,9 @@ impl Row {
             self.number(Column::Exchange, exchange.0);
         }
         match event.message.tells {
-            Tells::Reversal { replacement, approval_code, original, as_received } => {
+            Tells::Reversal { replacement, legs, approval_code, original, as_received } => {
                 self.flag(Column::Advice, false);
+                self.legs(legs);
                 self.approval_code(approval_code);
                 if let Some(replacement) = replacement {
                     self.number(Column::Keeps, replacement.amount);

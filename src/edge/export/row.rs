@@ -311,13 +311,17 @@ impl Row {
         if let Some(keeps) = event.keeps {
             self.number(Column::Keeps, keeps);
         }
-        let legs = match event.legs {
+        self.legs(event.legs);
+        self.unless_zero(Column::Reason, event.reason.into());
+        self.handled(event.configuration, event.decided_after_us);
+    }
+
+    pub(super) fn legs(&mut self, legs: Legs) {
+        let legs = match legs {
             Legs::Both => "both",
             Legs::Ours => "ours",
         };
         self.text(Column::Legs, legs);
-        self.unless_zero(Column::Reason, event.reason.into());
-        self.handled(event.configuration, event.decided_after_us);
     }
 
     fn advised(&mut self, event: &Advised) {

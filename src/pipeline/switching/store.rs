@@ -165,6 +165,7 @@ fn tells(told: &Told, known: Option<&Known>) -> Tells {
     match told {
         Told::Reversal(reversal) => Tells::Reversal {
             replacement: reversal.replacement,
+            legs: reversal.legs,
             approval_code: reversal.approval_code,
             original,
             as_received: if original.is_none() { reversal.original } else { None },

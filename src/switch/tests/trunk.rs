@@ -21,6 +21,7 @@ use crate::domain::forward::Tells;
 use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::time::Timestamp;
 use crate::switch::originals::Standing;
 use crate::switch::queue::Item;
@@ -139,6 +140,7 @@ impl Model {
                     true => Tells::Advice { approved: true, approval_code: None, original },
                     false => Tells::Reversal {
                         replacement: None,
+                        legs: if card.is_multiple_of(2) { Legs::Both } else { Legs::Ours },
                         approval_code: None,
                         original,
                         as_received: None,
@@ -199,8 +201,9 @@ impl Model {
         let Forwarded { own, carried, .. } = forwarded;
         let (class, acquirer, forwarder) = (carried.class, carried.key.acquirer, carried.forwarder);
         let original = Some(Original { class, key: own, acquirer, forwarder });
+        let (replacement, legs) = (None, Legs::Ours);
         let reversal =
-            Tells::Reversal { replacement: None, approval_code: None, original, as_received: None };
+            Tells::Reversal { replacement, legs, approval_code: None, original, as_received: None };
         let (reverses, advises, standing) = match concluded.ended {
             Ended::Answered(_) => (None, None, Standing::Answered),
             Ended::Unsent => (None, None, Standing::Unsent),
