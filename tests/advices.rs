@@ -116,6 +116,25 @@ fn r4_a_time_out_undoes_our_leg_only() {
         "visa",
         &[(420, &[timeout], "00", FREE), (420, &[plain], "00", FREE), (120, advice, "00", FREE)],
     );
+    // The advice and the customer's reversal have names of their own, and both name the request.
+    let (request, part) = (original(100, "000001"), format!("{:012}{:030}", 2_000, 0));
+    let (request, part) = ((90, request.as_str()), (95, part.as_str()));
+    for id in [(62, ""), (62, "40000000000000000123456789012345")] {
+        let advice: &Values<'_> = &[APPROVED, timeout, id, (11, "000002"), request];
+        let reversal: &Values<'_> = &[plain, id, (11, "000003"), request];
+        run_steps(
+            "visa",
+            &[
+                (100, &[id], "00", HELD),
+                (420, &[timeout, id], "00", FREE),
+                (120, advice, "00", HELD),
+                (420, &[plain, id, (11, "000004"), request, part], "00", (100_000, 2_000)),
+                (420, reversal, "00", FREE),
+                (421, reversal, "00", FREE),
+                (121, advice, "00", FREE),
+            ],
+        );
+    }
     // What is undone is the network's own outcome too when the reversal itself is lost and only its repeat comes.
     run_steps(
         "visa",

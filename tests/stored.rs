@@ -15,7 +15,6 @@ use harness::PURCHASE;
 use harness::SEED;
 use harness::seed;
 use harness::with;
-use turnpike::config::Config;
 
 /// A card that is not ours, and routed to the processor.
 const CARD: &str = "5204740000001010";
@@ -27,37 +26,12 @@ fn nobody() -> SocketAddr {
 }
 
 fn house(directory: &tempfile::TempDir) -> House {
-    let text = format!(
-        r#"
-[daemon]
-shards = 16
-drain_quiet_ms = 100
-drain_limit_ms = 10000
-[admin]
-listen = "127.0.0.1:0"
-[ledger]
-wallets_max = 1000
-cards_max = 1000
-authorizations_max = 40000
-[journal]
-segment_mib = 8
-spare_segments = 0
-reserve_mib = 1
-disk_free_min_mib = 0
-[links.visa]
-dialect = "visa"
-listen = "127.0.0.1:0"
-[links.processor]
-dialect = "visa"
-connect = ["{}"]
-[routes.processor]
-iin = ["520474"]
-to = ["processor"]
-"#,
+    let more = format!(
+        "[links.processor]\ndialect = \"visa\"\nconnect = [\"{}\"]\n\
+         [routes.processor]\niin = [\"520474\"]\nto = [\"processor\"]\n",
         nobody()
     );
-    let mut config = Config::from_toml("test.toml", &text).expect("right settings");
-    config.daemon.data_dir = directory.path().to_owned();
+    let config = harness::config_with(directory.path(), &more);
     House::start(&config, Some(&seed(SEED))).expect("a start")
 }
 

@@ -59,42 +59,12 @@ impl Processor {
         let dialect = self.dialect;
         let to = if more.contains("to = ") { "" } else { "to = [\"processor\"]" };
         let text = format!(
-            r#"
-[daemon]
-shards = 16
-drain_quiet_ms = 100
-drain_limit_ms = 10000
-[admin]
-listen = "127.0.0.1:0"
-[ledger]
-wallets_max = 1000
-cards_max = 1000
-authorizations_max = 40000
-[journal]
-max_unsynced_ms = 60000
-segment_mib = 8
-spare_segments = 0
-reserve_mib = 1
-disk_free_min_mib = 0
-[links.visa]
-dialect = "visa"
-listen = "127.0.0.1:0"
-[links.processor]
-dialect = "{dialect}"
-connect = ["{address}"]
-connect_again_ms = 20
-connect_again_max_ms = 50
-[links.processor.forward]
-{forward}
-[routes.processor]
-iin = ["520474"]
-{to}
-{more}
-"#
+            "[links.processor]\ndialect = \"{dialect}\"\nconnect = [\"{address}\"]\n\
+             connect_again_ms = 20\nconnect_again_max_ms = 50\n\
+             [links.processor.forward]\n{forward}\n\
+             [routes.processor]\niin = [\"520474\"]\n{to}\n{more}\n"
         );
-        let mut config = Config::from_toml("test.toml", &text).expect("right settings");
-        config.daemon.data_dir = data.to_owned();
-        config
+        harness::config_with(data, &text)
     }
 
     /// A daemon, a network's socket, and the processor's.
@@ -124,6 +94,10 @@ fn switch(house: &House, what: &str) -> u64 {
 fn purchase<'v>(changes: &Values<'v>) -> Vec<(u8, &'v str)> {
     with(&with(PURCHASE, &[(2, CARD)]), changes)
 }
+
+/// Stands in for a processor below a floor limit.
+const STAND_IN: &str = "stand_in = \"small\"\n[stand_in.small]\nfloor = { \"840\" = 6000 }\n\
+    exposure = { \"840\" = 9000 }\ncount = 5\n";
 
 /// The answer of a processor: what it echoes, and what it adds.
 fn reply(peer: &mut Peer, request: &Message, changes: &Values<'_>) {
@@ -303,9 +277,7 @@ fn r5_a_repeat_waits_for_the_answer_or_is_asked_again_under_the_same_name() {
 #[test]
 fn r32_we_stand_in_for_a_processor_that_is_gone_and_tell_it_when_it_is_back() {
     let processor = Processor::new("iso87-ascii");
-    let rules = "stand_in = \"small\"\n[stand_in.small]\nfloor = { \"840\" = 6000 }\n\
-        exposure = { \"840\" = 9000 }\ncount = 5\n";
-    let (house, _directory, mut network, there) = processor.house(rules);
+    let (house, _directory, mut network, there) = processor.house(STAND_IN);
     drop(there);
     eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
     // Above the floor, below it, above what a card may have, and below it once more.
@@ -637,5 +609,121 @@ fn r30_a_reversal_goes_where_its_request_went_whatever_the_table_says_by_then() 
     // A request of so much is ours, and so is what is about it.
     assert_eq!(network.ask(100, &purchase(&[(4, "000000007000"), (11, "000004")])).outcome(), (110, "14"));
     drop((network, there));
+    house.drain();
+}
+
+/// A host that holds the routed card, and the wire to it, which loses what a test wants lost.
+struct Host {
+    house: House,
+    _directory: tempfile::TempDir,
+    peer: Peer,
+    wire: Peer,
+}
+
+impl Host {
+    fn new(dialect: &str, wire: Peer) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = harness::config(directory.path(), |_| {});
+        let cards = seed(&format!("1,840,100000,0,{CARD},3012,201,active\n"));
+        let house = House::start(&config, Some(&cards)).expect("a start");
+        let (link, _) = harness::LINKS.iter().find(|(_, of)| *of == dialect).expect("a link");
+        Self { peer: house.connect(link), house, _directory: directory, wire }
+    }
+
+    /// What the daemon sends next reaches the host, which answers.
+    fn hears(&mut self) -> (Message, Vec<u8>) {
+        let frame = self.wire.receive_frame().expect("a message");
+        self.peer.write(&frame);
+        let body = self.wire.dialect.frame(&frame).expect("right framing").expect("a frame").body;
+        let heard = harness::read(&self.wire.dialect, &frame[body]);
+        (heard, self.peer.receive_frame().expect("an answer"))
+    }
+
+    /// The same, and its answer reaches the daemon.
+    fn answers(&mut self) -> u16 {
+        let (heard, answer) = self.hears();
+        self.wire.write(&answer);
+        heard.mti
+    }
+
+    fn held(&self) -> i64 {
+        self.house.balance(1).1
+    }
+}
+
+#[test]
+fn r4_r29_what_was_approved_in_a_hosts_place_is_held_there_once_and_given_back() {
+    for to in ["visa", "mastercard", "iso87-ascii"] {
+        let processor = Processor::new(to);
+        let (house, _directory, mut network, wire) = processor.house(STAND_IN);
+        let mut host = Host::new(to, wire);
+        // The host has approved the first, and has never heard of the second.
+        for (stan, reaches) in [("000001", true), ("000002", false)] {
+            let reference = format!("REF000{stan}");
+            network.send(100, &purchase(&[(4, "000000004000"), (11, stan), (37, &reference)]));
+            if reaches {
+                assert_eq!(host.hears().0.mti, 100);
+                assert_eq!(host.held(), 4_000, "{to}: it has approved");
+            } else {
+                host.wire.receive_frame().expect("a request");
+            }
+            assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"), "{to}: we stand in");
+            assert_eq!([host.answers(), host.answers()], [420, 120], "{to}");
+            assert_eq!(host.held(), 4_000, "{to}: once");
+            let (original, next) = (harness::original(100, stan), format!("1{}", &stan[1..]));
+            let names = [(11, next.as_str()), (37, &reference), (90, &original)];
+            let reversal = with(&purchase(&[(4, "000000004000")]), &names);
+            assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+            assert_eq!(host.answers(), 420);
+            assert_eq!(host.held(), 0, "{to}: it is given back");
+        }
+        eventually("the queue is empty", || switch(&house, "stored") == 0);
+        drop((network, host));
+        house.drain();
+    }
+}
+
+#[test]
+fn r4_r29_what_a_network_approves_after_our_decline_is_held_there_until_it_is_reversed() {
+    for to in ["visa", "mastercard", "iso87-ascii"] {
+        let processor = Processor::new(to);
+        let (house, _directory, mut network, wire) = processor.house("");
+        let mut host = Host::new(to, wire);
+        network.send(100, &purchase(&[]));
+        assert_eq!(host.hears().0.mti, 100);
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+        assert_eq!(host.answers(), 420);
+        assert_eq!(host.held(), 0, "{to}: our reversal");
+        // The network's own says nothing new.
+        let original = harness::original(100, "000001");
+        let reversal = |stan| purchase(&[(11, stan), (90, &original)]);
+        assert_eq!(network.ask(420, &reversal("000002")).outcome(), (430, "00"));
+        assert_eq!((switch(&house, "stored"), host.held()), (0, 0), "{to}");
+        // It has stood in; then it takes that back.
+        let advice = purchase(&[(11, "000003"), (38, "A1B2C3"), (39, "00"), (90, &original)]);
+        assert_eq!(network.ask(120, &advice).outcome(), (130, "00"));
+        assert_eq!((host.answers(), host.held()), (120, 5_000), "{to}: it is held");
+        assert_eq!(network.ask(420, &reversal("000004")).outcome(), (430, "00"));
+        assert_eq!((host.answers(), host.held()), (420, 0), "{to}: and given back");
+        drop((network, host));
+        house.drain();
+    }
+}
+
+#[test]
+fn r28_a_pin_that_nobody_has_looked_at_is_not_approved_in_a_partys_place() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) =
+        processor.patient_house(&format!("pin = \"pass\"\n{SOON}"), STAND_IN);
+    let pin = (52, "0123456789ABCDEF");
+    let requests = |stan: &'static str| purchase(&[(4, "000000001000"), (11, stan)]);
+    network.send(100, &with(&requests("000001"), &[pin]));
+    there.receive().expect("a request");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"), "it was asked");
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    assert_eq!(network.ask(100, &with(&requests("000002"), &[pin])).outcome(), (110, "91"), "it is gone");
+    assert_eq!(network.ask(100, &requests("000003")).outcome(), (110, "00"), "without a PIN");
+    drop(network);
     house.drain();
 }

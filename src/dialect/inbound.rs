@@ -123,6 +123,31 @@ pub struct Received<'a> {
     pub inbound: Inbound,
 }
 
+impl Received<'_> {
+    /// Its bytes, to be read again later.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept([self.header, self.view.body()].concat().into_boxed_slice())
+    }
+}
+
+/// A message as it came, without its frame. It has a card's data in clear, and so it cannot print.
+pub struct Kept(Box<[u8]>);
+
+impl std::ops::Deref for Kept {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
 /// A message that cannot be served, with what could be read of it.
 #[derive(Clone, Copy)]
 pub struct Malformed<'a> {

@@ -167,7 +167,7 @@ pub struct Stored {
     pub slot: Slot,
     /// The link.
     pub to: NameId,
-    /// The request that it reverses, while that was open.
+    /// The record of the request that it is about: while that is open, it waits for its end.
     pub exchange: Option<Sequence>,
     /// The message.
     pub message: Message,

@@ -9,6 +9,7 @@ use crate::domain::party::MerchantId;
 use crate::domain::party::TerminalId;
 use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
@@ -19,6 +20,7 @@ use crate::domain::time::TransmissionTime;
 use super::answers::Remembered;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::authorization::LegState;
 use super::authorization::undone_by;
 use super::shard::Card;
 use super::shard::Shard;
@@ -435,7 +437,31 @@ impl Shard {
         };
         let ranked = open.chain(closed).map(|(strength, entry)| (rank(strength, entry), entry));
         let ((strength, ..), authorization) = ranked.max_by_key(|(rank, _)| *rank)?;
-        Some(Original { authorization, named: strength.names_leg() })
+        let ours_alone = authorization.state == AuthorizationState::Reversed
+            && authorization.legs.has(LegState::OURS_UNDONE)
+            && !authorization.legs.has(LegState::BOTH_UNDONE);
+        let advised = (ours_alone && reversal.legs == Legs::Both)
+            .then(|| self.told_of_instead(card, &search, authorization))
+            .flatten();
+        Some(Original { authorization: advised.unwrap_or(authorization), named: strength.names_leg() })
+    }
+
+    /// What the network has approved by itself after our answer to this request was too late: its advice may have a
+    /// name of its own, and what undoes both legs of the request is about that (R4).
+    fn told_of_instead<'s>(
+        &'s self,
+        card: &Card,
+        search: &Search<'_>,
+        request: &Authorization,
+    ) -> Option<&'s Authorization> {
+        let all = self.matches(self.open_of(card), search).chain(self.matches(self.closed_of(card), search));
+        let told = all.filter(|(_, entry)| {
+            entry.legs.has(LegState::NETWORK_APPROVED)
+                && !entry.is_capture()
+                && entry.class() == request.class()
+                && entry.sequence > request.sequence
+        });
+        told.map(|(_, entry)| entry).max_by_key(|entry| (entry.state.is_open(), entry.sequence))
     }
 
     /// The authorization whose outcome an advice sets: an open one before a closed one, then the strongest match. The

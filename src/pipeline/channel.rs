@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Fault;
 use crate::dialect::inbound::Inbound;
+use crate::dialect::inbound::Kept;
 use crate::dialect::inbound::Malformed;
 use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Received;
@@ -93,8 +94,7 @@ pub struct Channel {
 struct Asking {
     ticket: u64,
     received: Now,
-    /// As it came, without its frame.
-    bytes: Box<[u8]>,
+    message: Kept,
 }
 
 /// What the messages of one batch have in common.
@@ -302,8 +302,7 @@ impl Channel {
         let (ticket, received) = (self.ticket, batch.received);
         let asked = batch.pipeline.ask(Asked { told: *told, received, ticket, mailbox });
         if asked {
-            let bytes = [message.header, message.view.body()].concat().into_boxed_slice();
-            self.asking.push(Asking { ticket, received, bytes });
+            self.asking.push(Asking { ticket, received, message: message.kept() });
         }
         asked
     }
@@ -332,9 +331,11 @@ impl Channel {
         let mut spans = Spans::default();
         for (ticket, outcome) in mailbox.take() {
             let Some(at) = self.asking.iter().position(|asking| asking.ticket == ticket) else { continue };
-            let Asking { received, bytes, .. } = self.asking.swap_remove(at);
+            let Asking { received, message, .. } = self.asking.swap_remove(at);
             // It could be read before.
-            let Ok(message) = settings.dialect.decode(&bytes, settings.context, &mut spans) else { continue };
+            let Ok(message) = settings.dialect.decode(&message, settings.context, &mut spans) else {
+                continue;
+            };
             let batch = Batch { settings, pipeline, seat, received, now };
             self.acknowledge(&batch, &message, outcome, out);
         }

@@ -81,12 +81,19 @@ impl Policy {
 
 /// Answers of one socket that wait for the disk, in the order in which they were made. Their bytes stand in one
 /// buffer, so that parking and letting go allocate nothing once it has grown.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Parked {
     waiting: std::collections::VecDeque<(Waiting, usize)>,
+    /// Card numbers are among them.
     bytes: Vec<u8>,
     /// Where the first waiting answer begins.
     start: usize,
+}
+
+impl core::fmt::Debug for Parked {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Parked").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
 }
 
 /// One answer that waits. Times are by [`crate::domain::time::Now::elapsed_ns`]: a wall clock that is set makes nothing

@@ -65,8 +65,9 @@ pub(super) type Spreading<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 pub enum Purpose {
     /// A request that somebody waits for: the record of its `Forwarded`.
     Request(Sequence),
-    /// The repeat of a request that the party has answered before: the record of that. It changes nothing, so that it
-    /// has no record of its own; without an answer in time whoever asked gets none, and nothing is reversed.
+    /// The repeat of a request that the party has answered before: a record that is no earlier than that of the answer.
+    /// It changes nothing, so that it has no record of its own; without an answer in time whoever asked gets none, and
+    /// nothing is reversed.
     Again(Sequence),
     /// A stored message.
     Item(ItemId),

@@ -42,6 +42,9 @@ const DECLINE: u8 = 1;
 const APPROVAL: u8 = 2;
 const REVERSAL_OF_OURS: u8 = 3;
 
+/// Beside how a request ended: a peer has told what became of it.
+const ADVISED: u8 = 1 << 7;
+
 /// The bytes are no image of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the image of a link's stored messages and open requests cannot be read: {0}")]
@@ -259,13 +262,14 @@ impl Put<'_> {
         self.bytes(&known.terminal.0);
         self.u32(known.processing_code.0);
         self.money(known.amount);
+        let advised = if known.advised { ADVISED } else { 0 };
         match known.standing {
-            Standing::Open => self.u8(0),
-            Standing::Answered => self.u8(1),
-            Standing::GivenUp => self.u8(2),
-            Standing::Unsent => self.u8(4),
+            Standing::Open => self.u8(advised),
+            Standing::Answered => self.u8(advised | 1),
+            Standing::GivenUp => self.u8(advised | 2),
+            Standing::Unsent => self.u8(advised | 4),
             Standing::StoodIn(action, code) => {
-                self.u8(3);
+                self.u8(advised | 3);
                 self.u8(action as u8);
                 self.option(code, |put, code| put.bytes(&code.0));
             }
@@ -439,7 +443,8 @@ impl Take<'_> {
         let (acquirer, forwarder) = (self.institution()?, self.institution()?);
         let (rrn, terminal) = (Text(self.bytes()?), Text(self.bytes()?));
         let (processing_code, amount) = (ProcessingCode(self.u32()?), self.money()?);
-        let standing = match self.u8()? {
+        let ended = self.u8()?;
+        let standing = match ended & !ADVISED {
             0 => Standing::Open,
             1 => Standing::Answered,
             2 => Standing::GivenUp,
@@ -464,6 +469,7 @@ impl Take<'_> {
             processing_code,
             amount,
             standing,
+            advised: ended & ADVISED != 0,
             prints,
             older: Known::NO_OLDER,
         })

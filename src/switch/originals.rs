@@ -68,6 +68,8 @@ pub struct Known {
     pub amount: Money,
     /// How it ended.
     pub standing: Standing,
+    /// A peer has told what became of it: what reverses it after that reverses what was told.
+    pub advised: bool,
     /// By DE 11 and by DE 37: fingerprints that lead here.
     pub(super) prints: [u64; 2],
     /// The number of the one before it in each of the two chains that it stands in.
@@ -247,6 +249,7 @@ impl Originals {
             processing_code: carried.processing_code,
             amount: carried.amount,
             standing: Standing::Open,
+            advised: false,
             prints,
             older: Known::NO_OLDER,
         })
@@ -328,6 +331,14 @@ impl Originals {
     /// Fingerprints of what was told, and of tombstones, the oldest first, with when and by which record.
     pub(super) fn recent(&self) -> [&Recent; 2] {
         [&self.told, &self.tombstones]
+    }
+
+    /// Whoever forwarded it has heard of it since.
+    pub(super) fn note_advised(&mut self, exchange: Sequence) {
+        // They are kept in the order of their records.
+        if let Ok(at) = self.ring.binary_search_by_key(&exchange, |known| known.exchange) {
+            self.ring[at].advised = true;
+        }
     }
 
     /// The one with a number, while it is kept.

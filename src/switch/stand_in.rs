@@ -7,6 +7,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::forward::Carried;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
+use crate::domain::request::Presented;
 use crate::domain::request::TransactionKind;
 
 /// What was approved for one card in one currency and is not acknowledged.
@@ -52,9 +53,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Decides about a request, given what its card has already.
+    /// Decides about a request, given what came to be verified and what its card has already. A PIN that nobody has
+    /// looked at approves nothing (R28).
     #[must_use]
-    pub fn decide(&self, carried: &Carried, exposure: Exposure) -> Verdict {
+    pub fn decide(&self, carried: &Carried, presented: Presented, exposure: Exposure) -> Verdict {
         let amount = carried.billing.unwrap_or(carried.amount);
         // Nothing of value is approved without an amount; what gives money to the cardholder can wait.
         let kind = carried.processing_code.kind();
@@ -62,6 +64,7 @@ impl Rules {
         let named = self.transactions.contains(&carried.processing_code.transaction_type());
         let approved = amount.minor > 0
             && !can_wait
+            && !presented.has(Presented::PIN)
             && named
             && self.floor(amount.currency, carried.mcc).is_some_and(|most| amount.minor <= most)
             && exposure.count < self.count

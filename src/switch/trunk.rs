@@ -35,7 +35,7 @@ use super::stand_in::Exposure;
 pub use super::queue::ItemId;
 
 /// Forwarded messages that are looked through for the name in an answer that answers nothing.
-const LOOKED_THROUGH: usize = 4_096;
+const LOOKED_THROUGH: usize = 256;
 
 /// Bounds of what is kept of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -339,6 +339,9 @@ impl Trunk {
             && let Some(print) = print_of_original(&carried.key, carried.pan, original)
         {
             self.originals.note_tombstone(sequence, now_s, print);
+        }
+        if let (Tells::Advice { .. }, Some(exchange)) = (tells, event.exchange) {
+            self.originals.note_advised(exchange);
         }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
         let id = ItemId { stored: sequence, advice: false };

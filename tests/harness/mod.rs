@@ -150,16 +150,22 @@ pub(crate) fn seed(lines: &str) -> Seed {
 }
 
 pub(crate) fn config(data: &Path, change: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::from_toml("test.toml", SETTINGS).expect("right settings");
-    config.daemon.data_dir = data.to_owned();
+    let mut config = config_with(data, "");
     change(&mut config);
+    config
+}
+
+/// With more settings in TOML.
+pub(crate) fn config_with(data: &Path, more: &str) -> Config {
+    let mut config = Config::from_toml("test.toml", &format!("{SETTINGS}{more}")).expect("right settings");
+    config.daemon.data_dir = data.to_owned();
     config
 }
 
 /// Has a test's daemon route cards that begin like this to one of its links.
 pub(crate) fn route(config: &mut Config, iin: &str, to: &str) {
-    let text = format!("{SETTINGS}[routes.others]\niin = [\"{iin}\"]\nto = [\"{to}\"]\n");
-    config.routes = Config::from_toml("test.toml", &text).expect("right settings").routes;
+    let row = format!("[routes.others]\niin = [\"{iin}\"]\nto = [\"{to}\"]\n");
+    config.routes = config_with(Path::new(""), &row).routes;
 }
 
 /// Tries until something holds; it must within half a minute.

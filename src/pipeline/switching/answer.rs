@@ -41,7 +41,6 @@ use super::cases::Case;
 use super::cases::Kind;
 use super::outbox::Outbox;
 
-/// How long after an answer of ours was due it may still leave, since the time of it is the asking link's.
 const NANOS_PER_MS: u64 = 1_000_000;
 
 impl Pipeline {
@@ -92,7 +91,9 @@ impl Pipeline {
         line.is_well(state, took_ns);
         match open.purpose {
             Purpose::Request(exchange) => {
-                self.answer_came(board, line, state, &open, exchange, message, response, now);
+                if !self.answer_came(board, line, state, &open, exchange, message, response, now) {
+                    state.wait_on(open);
+                }
             }
             Purpose::Again(before) => {
                 self.said_again_by_party(board, line, state, &open, before, message, now)
@@ -101,7 +102,8 @@ impl Pipeline {
         }
     }
 
-    /// Back to whoever asked, in their own words.
+    /// Back to whoever asked, in their own words. False when the journal takes nothing now: then it has not come, and if
+    /// it does not come again it was not in time (R2).
     #[expect(clippy::too_many_arguments, reason = "all of it is one answer and where it goes")]
     fn answer_came(
         &self,
@@ -113,7 +115,7 @@ impl Pipeline {
         message: &Received<'_>,
         response: &Response,
         now: Now,
-    ) {
+    ) -> bool {
         let slot = Slot::of_unknown_card(open.carried.pan.masked());
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
@@ -124,12 +126,13 @@ impl Pipeline {
             Some(_) => Ended::Answered(response.response_code),
             None => match state.exchanges.name(TransmissionTime::at(now.wall)) {
                 Ok(reversal) => Ended::TimedOut { reversal },
-                // It stays open on record, and is reversed at the next start.
-                Err(_) => return,
+                Err(_) => {
+                    state.scratch = frame;
+                    return false;
+                }
             },
         };
         let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
-        // Without a record of its end a crash would have it reversed: then it is not answered (R2).
         let committed = self.commit_on(state, &event, now);
         if let (Some(sequence), Some(back)) = (committed, &open.way.back) {
             match told {
@@ -144,6 +147,7 @@ impl Pipeline {
             }
         }
         state.scratch = frame;
+        committed.is_some()
     }
 
     /// The party has said again what it said before: so do we.

@@ -66,6 +66,8 @@ pub struct Asking<'a> {
     pub received: Now,
     /// When it is decided.
     pub now: Now,
+    /// New requests are taken on its link now; repeats always are (R6).
+    pub new: bool,
 }
 
 /// What one line has made of it.
@@ -115,15 +117,13 @@ impl Pipeline {
         group: &Group,
         asking: &Asking<'_>,
     ) -> Forwarding {
-        if !self.admits(asking.now) {
-            return Forwarding::Here(Outcome::UNAVAILABLE);
-        }
         let carried = asking.carried();
-        if self.has_come_back(board, asking, &carried) {
-            return Forwarding::Here(Outcome::UNAVAILABLE);
-        }
+        // What was answered before can be said again, whatever the journal does.
         if let Some(known) = self.known_already(board, group, asking, &carried) {
             return known;
+        }
+        if self.has_come_back(board, asking, &carried) || !asking.new || !self.admits(asking.now) {
+            return Forwarding::Here(Outcome::UNAVAILABLE);
         }
         let (mut tried, turn) = (0_u64, board.next_turn());
         // A row has 64 links at most.
@@ -179,6 +179,8 @@ impl Pipeline {
                 return Some(Forwarding::Sent);
             }
             let known = state.trunk.originals().repeated_by(carried, asking.request.repeat).copied();
+            // How it ended is a record up to here.
+            let applied = state.trunk.applied();
             // Its reversal came first: forwarded now, it could be approved before that is told (R4).
             if let Some(reversed) = state.trunk.originals().tombstone(carried) {
                 let answer = Answer::decline(ActionCode::ReversedBeforeArrival, reversed);
@@ -189,18 +191,24 @@ impl Pipeline {
                 if known.differs_from(carried) {
                     return Some(duplicate());
                 }
-                return Some(self.said_again(line, asking, carried, &known));
+                return Some(self.said_again(line, asking, carried, &known, applied));
             }
         }
         None
     }
 
-    fn said_again(&self, line: &Line, asking: &Asking<'_>, carried: &Carried, known: &Known) -> Forwarding {
+    fn said_again(
+        &self,
+        line: &Line,
+        asking: &Asking<'_>,
+        carried: &Carried,
+        known: &Known,
+        record: Sequence,
+    ) -> Forwarding {
         match known.standing {
             Standing::StoodIn(action, approval_code) => {
-                let depends_on = known.exchange;
-                let answer = Answer { approval_code, ..Answer::decline(action, depends_on) };
-                Forwarding::Here(Outcome::Answer(answer, Wait::until(depends_on)))
+                let answer = Answer { approval_code, ..Answer::decline(action, record) };
+                Forwarding::Here(Outcome::Answer(answer, Wait::until(record)))
             }
             // Its reversal is stored: asked again it would be held again.
             Standing::GivenUp | Standing::Open | Standing::Unsent => Forwarding::Here(Outcome::UNAVAILABLE),
@@ -280,7 +288,7 @@ impl Pipeline {
         let slot = Slot::of_unknown_card(carried.pan.masked());
         let event = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
         let (purpose, sequence) = match known {
-            Some(known) => (Purpose::Again(known.exchange), known.exchange),
+            Some(_) => (Purpose::Again(state.trunk.applied()), state.trunk.applied()),
             None => match self.commit_on(state, &event, now) {
                 Some(sequence) => (Purpose::Request(sequence), sequence),
                 None => return Tried::Done(Forwarding::Here(Outcome::UNAVAILABLE)),
@@ -335,7 +343,8 @@ impl Pipeline {
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
-        if rules.decide(carried, state.trunk.exposure(carried)) != Verdict::Approve || state.trunk.is_full() {
+        let verdict = rules.decide(carried, asking.request.presented, state.trunk.exposure(carried));
+        if verdict != Verdict::Approve || state.trunk.is_full() {
             return unavailable;
         }
         let name = TransmissionTime::at(now.wall);
@@ -386,7 +395,7 @@ fn way_back(asking: &Asking<'_>) -> Return {
         outbox: Arc::clone(asking.from.1),
         link: asking.from.0,
         received: asking.received,
-        request: [asking.message.header, asking.message.view.body()].concat().into_boxed_slice(),
+        request: asking.message.kept(),
     }
 }
 

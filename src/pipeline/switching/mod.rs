@@ -15,6 +15,7 @@ pub mod tick;
 pub mod way;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -25,13 +26,16 @@ use parking_lot::MutexGuard;
 use parking_lot::RwLock;
 
 use crate::dialect::carry::Carriage;
+use crate::dialect::inbound::Kept;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::forward::Forwarded;
 use crate::domain::party::NameId;
 use crate::domain::time::Now;
 use crate::domain::time::Timestamp;
 use crate::link::state::SocketId;
 use crate::switch::exchange::Exchanges;
+use crate::switch::exchange::Open;
 use crate::switch::image;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
@@ -56,8 +60,8 @@ pub struct Return {
     pub link: LinkIndex,
     /// When it was read.
     pub received: Now,
-    /// The request as it came, without its frame: its answer takes over what it must echo.
-    pub request: Box<[u8]>,
+    /// The request: its answer takes over what it must echo.
+    pub request: Kept,
 }
 
 impl Drop for Return {
@@ -76,7 +80,6 @@ pub struct Way {
 }
 
 /// What changes under a line's lock.
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) trunk: Trunk,
     pub(super) exchanges: Exchanges<Way>,
@@ -95,10 +98,28 @@ pub(super) struct State {
     pub(super) pace: (u64, u32),
     /// Acknowledgements of stored messages: the second, and how many in it and in the one before.
     pub(super) drained: (u64, u32, u32),
+    /// What a start has found open and is not reversed yet, the oldest last.
+    pub(super) left_open: Vec<(Sequence, Forwarded)>,
+    /// The message that is written now, in clear.
     pub(super) scratch: Vec<u8>,
     pub(super) dropped: u64,
 }
 
+/// Without what is being written.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trunk, exchanges, cases, .. } = self;
+        let mut shown = f.debug_struct("State");
+        shown
+            .field("trunk", trunk)
+            .field("exchanges", exchanges)
+            .field("cases", cases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The limit under which those stand whose end the journal did not take.
+const WAIT_ON_NS: u64 = 0;
 /// One more or fewer in flight is so many parts.
 const PART: u64 = 1 << 20;
 
@@ -106,6 +127,13 @@ impl State {
     /// How many requests may be in flight now.
     pub(super) fn allowed(&self) -> usize {
         usize::try_from(self.allowed_parts / PART).unwrap_or(usize::MAX)
+    }
+
+    /// Goes on waiting for what was taken out, until its deadline: the journal did not take how it ended.
+    pub(super) fn wait_on(&mut self, open: Open<Way>) {
+        // It has just left its place and its name.
+        let waits = self.exchanges.open(open, WAIT_ON_NS);
+        debug_assert!(waits.is_ok(), "a place was free");
     }
 }
 
@@ -175,6 +203,7 @@ impl Line {
                 turn: 0,
                 pace: (0, 0),
                 drained: (0, 0, 0),
+                left_open: Vec::new(),
                 scratch: Vec::new(),
                 dropped: 0,
             }),
@@ -219,12 +248,16 @@ impl Line {
         self.sockets.read().iter().find(|outbox| outbox.socket == socket).map(Arc::clone)
     }
 
-    /// Whether it can be asked at all: a socket is open, and whoever has to sign on has.
+    /// Whether a socket is open that takes messages, and whoever has to sign on has.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.station.serves() && self.sockets.read().iter().any(|outbox| outbox.has_room())
+    }
+
+    /// Whether it can be asked at all: it is reached, and does not drain.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        !self.draining.load(Ordering::Acquire)
-            && self.station.serves()
-            && self.sockets.read().iter().any(|outbox| outbox.has_room())
+        !self.draining.load(Ordering::Acquire) && self.is_reached()
     }
 
     /// Whether it has left too many requests unanswered in a row.

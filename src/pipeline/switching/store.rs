@@ -11,7 +11,6 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
 use crate::domain::forward::Message;
-use crate::domain::forward::Settlement;
 use crate::domain::forward::Stored;
 use crate::domain::forward::Tells;
 use crate::domain::party::InstitutionId;
@@ -34,6 +33,7 @@ use crate::switch::route::LinkIndex;
 use crate::switch::trunk::told_print;
 
 use super::Line;
+use super::State;
 use super::Switchboard;
 
 impl Pipeline {
@@ -75,27 +75,30 @@ impl Pipeline {
         if let Some(before) = state.trunk.originals().told(told_print(&carried, &tells)) {
             return taken(before);
         }
+        let reversal = matches!(tells, Tells::Reversal { .. });
+        if known.is_some_and(|known| reversal && is_reversed(&state, &known)) {
+            return taken(state.trunk.applied());
+        }
         // A new one is not acknowledged, so that the peer keeps it (R2).
         if state.trunk.is_full() {
             return Outcome::Silence;
         }
         let Ok(own) = state.exchanges.name(TransmissionTime::at(now.wall)) else { return Outcome::Silence };
-        let exchange = known.filter(|known| known.standing == Standing::Open).map(|known| known.exchange);
+        let exchange = known.map(|known| known.exchange);
         let slot = Slot::of_unknown_card(carried.pan.masked());
         let message = Message { own, carried, tells };
-        let whole = matches!(tells, Tells::Reversal { replacement: None, .. });
-        let ours = known.filter(|_| whole).and_then(|known| state.trunk.reversal_of(known.own));
-        let ours = ours.and_then(|id| Some((id, *state.trunk.queue().get(id)?)));
-        let ours = ours.filter(|(_, item)| item.place == Place::Waiting && item.attempts == 0);
         let event = Event::Stored(Stored { slot, to: line.id, exchange, message });
         let Some(sequence) = self.commit_on(&mut state, &event, now) else { return Outcome::Silence };
-        // Our own reversal says the same: if it has not gone out yet, it is not needed (R29).
-        if let Some((id, item)) = ours {
-            let needed = Settlement::NotNeeded;
-            let _stays = self.settle(line, &mut state, id, &item, needed, now);
-        }
         taken(sequence)
     }
+}
+
+/// Whether our own reversal of a request says all that another could say: there was no answer to it, nobody has told
+/// since that it was approved elsewhere, and the party has not refused ours (R29).
+fn is_reversed(state: &State, known: &Known) -> bool {
+    let ours = state.trunk.reversal_of(known.own).and_then(|id| state.trunk.queue().get(id));
+    let refused = ours.is_some_and(|ours| ours.place == Place::Dead);
+    known.standing == Standing::GivenUp && !known.advised && !refused
 }
 
 /// Where what a message is about has gone, or the message itself when it came before.

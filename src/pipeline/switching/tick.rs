@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use crate::dialect::inbound::Inbound;
 use crate::domain::answer::Answer;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
@@ -14,10 +15,13 @@ use crate::domain::forward::Message;
 use crate::domain::forward::OwnKey;
 use crate::domain::forward::Settlement;
 use crate::domain::forward::Tells;
+use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
+use crate::domain::request::Presented;
 use crate::domain::time::Now;
 use crate::domain::time::TransmissionTime;
+use crate::iso8583::view::Spans;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::gate::Reply;
 use crate::pipeline::gate::Wait;
@@ -32,6 +36,7 @@ use crate::switch::stand_in::Rules;
 use crate::switch::stand_in::Verdict;
 
 use super::Line;
+use super::Return;
 use super::State;
 use super::Switchboard;
 use super::Way;
@@ -62,6 +67,7 @@ impl Pipeline {
     /// Does on every line what time asks for. Called every few milliseconds.
     pub fn tick_switch(&self, board: &Switchboard, now: Now) {
         for line in board.lines() {
+            self.reverse_left(&mut line.lock(), line.id, now);
             while self.give_up(board, line, now) {}
             self.watch_sockets(line, now);
             if !line.paused.load(Ordering::Acquire) {
@@ -80,8 +86,6 @@ impl Pipeline {
             // A second in which every STAN was given is over soon: until then nothing can be reversed.
             let Ok(reversal) = state.exchanges.name(TransmissionTime::at(now.wall)) else { return false };
             let Some(open) = state.exchanges.end(handle) else { return false };
-            line.is_slow(state, now);
-            open.way.there.silent.fetch_add(1, Ordering::Relaxed);
             match open.purpose {
                 Purpose::Item(id) => {
                     let attempts = state.trunk.queue().get(id).map_or(1, |item| item.attempts);
@@ -91,14 +95,20 @@ impl Pipeline {
                 // Nothing but the first answer would be right (R5): whoever asked reverses it, or asks again.
                 Purpose::Again(_) => {}
                 Purpose::Request(exchange) => {
-                    self.timed_out(board, line, state, &open, exchange, reversal, now);
+                    if !self.timed_out(board, line, state, &open, exchange, reversal, now) {
+                        state.wait_on(Open { deadline_ns: now.elapsed_ns + SOON_NS, ..open });
+                        return false;
+                    }
                 }
             }
+            line.is_slow(state, now);
+            open.way.there.silent.fetch_add(1, Ordering::Relaxed);
         }
         true
     }
 
-    /// A request had no answer: it is reversed, and whoever asked is told what we say in the party's place (R29).
+    /// A request had no answer: it is reversed, and whoever asked is told what we say in the party's place (R29). False
+    /// when the journal takes nothing now: then it has not ended.
     fn timed_out(
         &self,
         board: &Switchboard,
@@ -108,17 +118,19 @@ impl Pipeline {
         exchange: Sequence,
         reversal: OwnKey,
         now: Now,
-    ) {
+    ) -> bool {
         let carried = &open.carried;
         let slot = Slot::of_unknown_card(carried.pan.masked());
         let back = open.way.back.as_ref();
         let table = board.table();
         let rules = stand_in(&table, carried);
-        let approves =
-            |rules: &Rules| rules.decide(carried, state.trunk.exposure(carried)) == Verdict::Approve;
-        let stands_in = back.is_some()
-            && rules.is_some_and(approves)
-            && !state.trunk.queue().reverses(exchange, carried.pan);
+        let presented = rules.and_then(|_| presented(board, back?));
+        let approves = |rules: &Rules| {
+            presented.is_some_and(|presented| {
+                rules.decide(carried, presented, state.trunk.exposure(carried)) == Verdict::Approve
+            })
+        };
+        let stands_in = rules.is_some_and(approves) && !state.trunk.queue().reverses(exchange, carried.pan);
         let name = TransmissionTime::at(now.wall);
         let advice = if stands_in { state.exchanges.name(name).ok() } else { None };
         let (ended, answer) = match advice {
@@ -131,9 +143,8 @@ impl Pipeline {
             None => (Ended::TimedOut { reversal }, None),
         };
         let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
-        // What is not on record has not happened: a start from disk finds it open, and reverses it.
-        let Some(sequence) = self.commit_on(state, &event, now) else { return };
-        let Some(back) = back else { return };
+        let Some(sequence) = self.commit_on(state, &event, now) else { return false };
+        let Some(back) = back else { return true };
         match answer {
             Some(answer) => {
                 let waits = self.policy.answer_waits(carried.amount, carried.billing, true);
@@ -142,11 +153,12 @@ impl Pipeline {
             }
             None => self.answer_unavailable(board, back, now),
         }
+        true
     }
 
     /// Sends stored messages whose turn it is.
     pub fn send_stored(&self, board: &Switchboard, line: &Line, now: Now) {
-        if !line.is_up() {
+        if !line.is_reached() {
             return;
         }
         let mut state = line.lock();
@@ -234,16 +246,24 @@ impl Pipeline {
     pub fn reverse_open(&self, board: &Switchboard, now: Now) {
         for line in board.lines() {
             let mut state = line.lock();
-            let state = &mut *state;
             state.trunk.queue_mut().recovered();
-            for (exchange, Forwarded { slot, .. }) in state.trunk.open() {
-                let Ok(reversal) = state.exchanges.name(TransmissionTime::at(now.wall)) else { break };
-                let ended = Ended::TimedOut { reversal };
-                let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
-                let _next_start = self.commit_on(state, &event, now);
-            }
+            state.left_open = state.trunk.open().into_iter().rev().collect();
+            self.reverse_left(&mut state, line.id, now);
         }
         self.wake_writer();
+    }
+
+    /// Reverses what a start has found open, as far as the journal takes it now.
+    fn reverse_left(&self, state: &mut State, to: NameId, now: Now) {
+        while let Some((exchange, Forwarded { slot, .. })) = state.left_open.last().copied() {
+            let Ok(reversal) = state.exchanges.name(TransmissionTime::at(now.wall)) else { return };
+            let ended = Ended::TimedOut { reversal };
+            let event = Event::Concluded(Concluded { slot, to, exchange, ended });
+            if self.commit_on(state, &event, now).is_none() {
+                return;
+            }
+            state.left_open.pop();
+        }
     }
 
     /// Holds a stored message back, lets it go on, or takes it out. On record before this returns its sequence.
@@ -269,6 +289,17 @@ impl Pipeline {
         drop(state);
         self.wake_writer();
         Ok(sequence)
+    }
+}
+
+/// What a request brought to be verified. It could be read before.
+fn presented(board: &Switchboard, back: &Return) -> Option<Presented> {
+    let settings = &board.line(back.link)?.channel;
+    let mut spans = Spans::default();
+    let asked = settings.dialect.decode(&back.request, settings.context, &mut spans).ok()?;
+    match asked.inbound {
+        Inbound::Authorization(request) => Some(request.presented),
+        _ => None,
     }
 }
 

@@ -94,14 +94,14 @@ impl Channel {
     ) -> bool {
         let Some(home) = &self.home else { return false };
         let Some(group) = home.group(&Asked::of_request(request)) else { return false };
-        let forwarding = if batch.seat.station.refuses_requests() {
-            Forwarding::Here(Outcome::UNAVAILABLE)
-        } else {
-            let from = (home.index, &home.outbox);
-            let (settings, received, now) = (batch.settings, batch.received, batch.now);
-            let asking = Asking { message, request, from, settings, received, now };
-            batch.pipeline.forward(&home.board, &home.table, group, &asking)
-        };
+        let from = (home.index, &home.outbox);
+        let (settings, received, now) = (batch.settings, batch.received, batch.now);
+        let new = !batch.seat.station.refuses_requests();
+        if !new {
+            self.tally.drop_for(Reason::NotSignedOn);
+        }
+        let asking = Asking { message, request, from, settings, received, now, new };
+        let forwarding = batch.pipeline.forward(&home.board, &home.table, group, &asking);
         if let Forwarding::Here(outcome) = forwarding {
             self.acknowledge(batch, message, outcome, out);
         }

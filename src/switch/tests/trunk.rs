@@ -1,6 +1,7 @@
 //! A party's requests and stored messages under random events, against lists of them.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -81,6 +82,8 @@ pub(crate) struct Model {
     items: Vec<(ItemId, Item)>,
     /// What was forwarded, and how it stands.
     forwarded: Vec<(Sequence, u64, OwnKey, Standing)>,
+    /// Records of requests of which a peer has told something.
+    advised: BTreeSet<Sequence>,
     counts: Counts,
 }
 
@@ -147,7 +150,10 @@ impl Model {
                     },
                 };
                 // Some are about a request that has ended long ago.
-                let ended = (card == 0).then_some(Sequence(999_999));
+                let has_ended = |record: &Sequence| !self.open.contains_key(record);
+                let ended = self.forwarded.iter().map(|(record, ..)| *record).filter(has_ended);
+                let ended: Vec<Sequence> = ended.chain([Sequence(999_999)]).collect();
+                let ended = (card == 0).then(|| ended[self.record as usize % ended.len()]);
                 let exchange = about.map(|(exchange, _)| *exchange).or(ended);
                 let message = Message { own: own(next, 3), carried, tells };
                 Event::Stored(Stored { slot, to, exchange, message })
@@ -187,6 +193,9 @@ impl Model {
             }
             Event::Concluded(concluded) => self.concluded(record, concluded),
             Event::Stored(stored) => {
+                if matches!(stored.message.tells, Tells::Advice { .. }) {
+                    self.advised.extend(stored.exchange);
+                }
                 let after = stored.exchange.filter(|exchange| self.open.contains_key(exchange));
                 let id = ItemId { stored: record, advice: false };
                 self.add(id, stored.message, after, after.is_some());
@@ -382,10 +391,13 @@ impl Model {
             let reverses = items.iter().any(|(_, item)| is_whole(item) && item.after == Some(*exchange));
             prop_assert_eq!(queue.reverses(*exchange, pan), reverses);
         }
-        let known: Vec<_> =
-            trunk.originals().iter().map(|known| (known.exchange, known.own, known.standing)).collect();
-        let expected: Vec<_> =
-            self.forwarded.iter().map(|(record, _, own, standing)| (*record, *own, *standing)).collect();
+        let known =
+            trunk.originals().iter().map(|known| (known.exchange, known.own, known.standing, known.advised));
+        let known: Vec<_> = known.collect();
+        let expected = |(record, _, own, standing): &(Sequence, u64, OwnKey, Standing)| {
+            (*record, *own, *standing, self.advised.contains(record))
+        };
+        let expected: Vec<_> = self.forwarded.iter().map(expected).collect();
         prop_assert_eq!(known, expected);
         for (_, _, own, _) in &self.forwarded {
             prop_assert_eq!(trunk.reversal_of(*own), self.reversal_of(*own));
