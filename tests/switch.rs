@@ -275,6 +275,36 @@ fn r5_a_repeat_waits_for_the_answer_or_is_asked_again_under_the_same_name() {
 }
 
 #[test]
+fn r6_a_repeat_gets_its_first_answer_though_its_link_has_signed_off() {
+    let processor = Processor::new("iso87-ascii");
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut config = processor.settings(directory.path(), SOON, STAND_IN);
+    config.links.iter_mut().for_each(|link| link.session.decline_before_sign_on = link.name == "visa");
+    let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+    let (mut network, there) = (house.connect("visa"), processor.accept());
+    let manage = |network: &mut Peer, stan, code| {
+        let values = [(7, "0604123456"), (11, stan), (70, code)];
+        assert_eq!(network.ask(800, &values).outcome(), (810, "00"));
+    };
+    manage(&mut network, "000901", "071");
+    is_up(&house);
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    let first = network.ask(100, &purchase(&[]));
+    assert_eq!(first.outcome(), (110, "00"));
+    manage(&mut network, "000902", "072");
+    assert_eq!(network.ask(101, &purchase(&[])), first);
+    assert_eq!(
+        network.ask(100, &purchase(&[(11, "000002")])).outcome(),
+        (110, "91"),
+        "a new one is not taken"
+    );
+    assert_eq!(house.dropped("visa", "not-signed-on"), 2);
+    drop(network);
+    house.drain();
+}
+
+#[test]
 fn r32_we_stand_in_for_a_processor_that_is_gone_and_tell_it_when_it_is_back() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, there) = processor.house(STAND_IN);

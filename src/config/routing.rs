@@ -6,6 +6,7 @@ use crate::config::money;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::NameId;
+use crate::domain::request::ProcessingCode;
 use crate::settings::Section;
 use crate::switch::route::Conditions;
 use crate::switch::route::Group;
@@ -18,6 +19,7 @@ use crate::switch::route::Table;
 use crate::switch::route::Target;
 use crate::switch::stand_in::Floor;
 use crate::switch::stand_in::Rules;
+use crate::switch::stand_in::can_wait;
 
 /// The target that is no link: the cards that are ours.
 const LEDGER: &str = "ledger";
@@ -54,6 +56,7 @@ impl RoutingSettings {
         let rows = sections.iter().filter_map(|(name, section)| {
             let before = section.mistakes();
             let (conditions, target) = (read_conditions(section, links), read_target(section, links, &rules));
+            report_return(section, &conditions, &target, links);
             // What is wrong by itself is not compared with others.
             let right = section.mistakes() == before;
             right.then(|| Row { name: (*name).into(), conditions, target })
@@ -112,6 +115,17 @@ fn read_conditions(section: &Section<'_>, links: &[LinkSettings]) -> Conditions 
         );
     }
     conditions
+}
+
+/// A message never goes back to where it came from: a row that leads there alone declines everything of it.
+fn report_return(section: &Section<'_>, conditions: &Conditions, target: &Target, links: &[LinkSettings]) {
+    let Target::Group(Group { members, .. }) = target else { return };
+    let [member] = members.as_slice() else { return };
+    let Some(link) = links.get(usize::from(member.link.0)) else { return };
+    if conditions.sources.contains(&NameId::of(&link.name)) {
+        let name = &link.name;
+        section.report_at("to", format!("what comes from `{name}` leads nowhere but back to it"));
+    }
 }
 
 fn read_sources(section: &Section<'_>, links: &[LinkSettings]) -> Vec<NameId> {
@@ -237,6 +251,9 @@ fn read_rules(name: &str, section: Section<'_>) -> Rules {
     let before = section.mistakes();
     let transactions =
         if section.has("transaction") { transactions(&section, "transaction") } else { vec![0] };
+    for never in transactions.iter().filter(|kind| can_wait(ProcessingCode(u32::from(**kind) * 10_000))) {
+        section.report_at("transaction", format!("\"{never:02}\" is never approved in a party's place"));
+    }
     let money = |amounts: Vec<(Currency, i64)>| -> Vec<Money> {
         amounts.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
     };
@@ -385,6 +402,11 @@ mod tests {
             (to("to = [\"nowhere\"]"), 9, "there is no link `nowhere`"),
             (to("to = [\"there\", \"there\"]"), 9, "`there` stands there twice"),
             (to("to = [\"there\", \"ledger\"]"), 9, "the ledger is no link among others"),
+            (
+                to("from = [\"visa\", \"there\"]\nto = [\"there\"]"),
+                10,
+                "what comes from `there` leads nowhere",
+            ),
             (to("to = [\"there\"]\nstrategy = \"best\""), 10, "one of failover, round-robin, weighted"),
             (to("to = [\"there\"]\nweights = [1]"), 10, "where `strategy` is \"weighted\""),
             (to("to = [\"there\"]\nstrategy = \"weighted\""), 7, "there is one for each link in `to`"),
@@ -397,6 +419,8 @@ mod tests {
                 "the rows `there` and `more` are as strong as each other, and both fit cards that begin with 4; name",
             ),
             (rules("transaction = [\"1\"]"), 9, "\"1\" is no transaction type"),
+            (rules("transaction = [\"00\", \"20\"]"), 9, "\"20\" is never approved"),
+            (rules("transaction = [\"30\"]"), 9, "\"30\" is never approved"),
             (rules("exposure = { USD = 1 }"), 9, "no ISO 4217 code"),
             (rules("count = 0"), 9, "between 1 and"),
             (rules("limit = 1"), 9, "unknown key `stand_in.small.limit`"),

@@ -8,6 +8,7 @@ use crate::domain::forward::Carried;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::request::Presented;
+use crate::domain::request::ProcessingCode;
 use crate::domain::request::TransactionKind;
 
 /// What was approved for one card in one currency and is not acknowledged.
@@ -52,18 +53,24 @@ pub struct Rules {
     pub count: u32,
 }
 
+/// Whether nobody has to decide about a transaction before its party can: it gives money to the cardholder, or asks for
+/// what only the party knows.
+#[must_use]
+pub const fn can_wait(code: ProcessingCode) -> bool {
+    let kind = code.kind();
+    kind.is_credit() || matches!(kind, TransactionKind::BalanceInquiry)
+}
+
 impl Rules {
     /// Decides about a request, given what came to be verified and what its card has already. A PIN that nobody has
     /// looked at approves nothing (R28).
     #[must_use]
     pub fn decide(&self, carried: &Carried, presented: Presented, exposure: Exposure) -> Verdict {
         let amount = carried.billing.unwrap_or(carried.amount);
-        // Nothing of value is approved without an amount; what gives money to the cardholder can wait.
-        let kind = carried.processing_code.kind();
-        let can_wait = kind.is_credit() || matches!(kind, TransactionKind::BalanceInquiry);
         let named = self.transactions.contains(&carried.processing_code.transaction_type());
+        // Nothing of value is approved without an amount.
         let approved = amount.minor > 0
-            && !can_wait
+            && !can_wait(carried.processing_code)
             && !presented.has(Presented::PIN)
             && named
             && self.floor(amount.currency, carried.mcc).is_some_and(|most| amount.minor <= most)

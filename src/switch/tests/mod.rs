@@ -4,6 +4,7 @@ mod exchange;
 mod image;
 mod originals;
 mod route;
+mod stand_in;
 mod trunk;
 
 use proptest::prelude::ProptestConfig;
