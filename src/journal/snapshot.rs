@@ -96,8 +96,10 @@ pub enum Part {
     Wallets = 2,
     /// The tail.
     End = 3,
-    /// What the switch keeps of one link.
+    /// What the switch keeps of one link: what is open.
     Trunk = 4,
+    /// The rest of the same, in as many parts as it takes.
+    TrunkMore = 5,
 }
 
 /// Why a snapshot cannot be used.
@@ -339,6 +341,7 @@ impl<F: StorageFile> Blocks<'_, F> {
             2 => Part::Wallets,
             3 => Part::End,
             4 => Part::Trunk,
+            5 => Part::TrunkMore,
             _ => return Err(self.damaged("a block is of no known part")),
         };
         seal.open(self.index, body).ok_or_else(|| self.damaged("a block does not open"))?;

@@ -6,6 +6,7 @@ use crate::journal::snapshot::Part;
 use crate::journal::snapshot_writer::SnapshotWriter;
 use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
+use crate::switch::image;
 
 use super::core::Pipeline;
 
@@ -45,34 +46,42 @@ impl Pipeline {
             }
             copied
         });
-        let copied = copied.and_then(|()| self.copy_trunks(writer, &mut images, pace));
+        let copied = copied.and_then(|()| self.copy_trunks(writer, steps, &mut images, pace));
         // Images hold card numbers.
         images.fill(0);
         copied
     }
 
-    /// Copies what the switch keeps of each link, one hold of a lock each: open requests and stored messages are few
-    /// beside wallets.
+    /// Copies what the switch keeps of each link, each as of its own cut, and of links that are no longer there.
     fn copy_trunks<S: Storage + Clone>(
         &self,
         writer: &mut SnapshotWriter<S>,
+        steps: Steps,
         images: &mut Vec<u8>,
         pace: &mut dyn FnMut(usize),
     ) -> Result<(), StorageError> {
         let Some(board) = self.switchboard() else { return Ok(()) };
-        for line in board.lines() {
+        board.trunks().try_for_each(|kept| {
             images.clear();
-            // Whatever is about the line and was appended is applied: both happen under its lock.
-            let cut = line.image(self, images);
+            // Whatever is about a line and was appended is applied: both happen under its lock.
+            let (cut, mut copying) = kept.look(&mut |name, trunk| {
+                let cut = self.appended();
+                (cut, image::begin(name, trunk, cut, images))
+            });
             writer.part(Part::Trunk, cut, 0, images)?;
             pace(images.len());
-        }
-        // Nothing is appended about these.
-        let cut = self.appended();
-        board.images_of_others(|image| {
-            images.clear();
-            image(images);
-            writer.part(Part::Trunk, cut, 0, images)
+            let mut goes_on = true;
+            while goes_on {
+                images.clear();
+                image::begin_more(&copying, images);
+                while goes_on && images.len() < steps.block_bytes {
+                    goes_on =
+                        kept.look(&mut |_, trunk| image::more(&mut copying, trunk, steps.hold_bytes, images));
+                }
+                writer.part(Part::TrunkMore, cut, 0, images)?;
+                pace(images.len());
+            }
+            Ok(())
         })
     }
 

@@ -277,6 +277,10 @@ impl Replay {
                     trunks.insert(name.0, trunk);
                     trunk_stamps.insert(name.0, cut);
                 }
+                Part::TrunkMore => {
+                    let more = image::take_more(body, |name| trunks.get_mut(&name.0));
+                    more.map_err(|error| error.to_string())?;
+                }
                 Part::End => {}
             }
             Ok(())
@@ -286,6 +290,7 @@ impl Replay {
             return Err(unfit("it does not hold all wallets and slots that it should".to_owned()));
         }
         is_of_this_journal(storage, number, &tail)?;
+        trunks.values_mut().for_each(Trunk::restored);
         let books = restoring.finish().map_err(|error| unfit(error.to_string()))?;
         let (configured, snapshot) = (Some(configured), Some((number, tail)));
         let begun = Self { trunks, trunk_stamps, stamps, seeded, configured, snapshot, ..Self::new(books) };

@@ -97,7 +97,7 @@ fn from_snapshot<S: Storage>(
     let (_, tail) = snapshot::read(storage, number, keys, &mut |part, _, body| match part {
         Part::Wallets => needs.count_wallets(body).map_err(|cause| cause.to_string()),
         Part::Shard => needs.count_rules(body).map_err(|cause| cause.to_string()),
-        Part::End | Part::Trunk => Ok(()),
+        Part::End | Part::Trunk | Part::TrunkMore => Ok(()),
     })?;
     is_of_this_journal(storage, number, &tail)?;
     if let Some(opener) = later {

@@ -36,6 +36,12 @@ use super::queue::ItemId;
 use super::queue::Place;
 use super::trunk::Trunk;
 
+/// What stands in a later part, as a byte before each says.
+const ITEM: u8 = 0;
+const KNOWN: u8 = 1;
+const TOLD: u8 = 2;
+const TOMBSTONE: u8 = 3;
+
 /// What a stored message tells, as its byte says.
 const REVERSAL: u8 = 0;
 const DECLINE: u8 = 1;
@@ -52,29 +58,84 @@ pub struct ImageError(&'static str);
 
 type Taken<T> = Result<T, ImageError>;
 
-/// Appends the image of a party that has this number in records.
-pub fn put(name: NameId, trunk: &Trunk, out: &mut Vec<u8>) {
+/// How far the copy of a party has come. It is made in steps, with records applied between them: what is put after the
+/// cut says what it says by then, and those records say it again.
+#[derive(Clone, Copy, Debug)]
+pub struct Copying {
+    name: NameId,
+    cut: Sequence,
+    /// The last stored message that was put.
+    item: ItemId,
+    /// Numbers of the last original, message told and tombstone that were put: from the newest to the oldest, since the
+    /// oldest leave.
+    numbers: [u64; 3],
+}
+
+/// Appends the first part of the image of a party that has this number in records, as of this record, the last that
+/// was applied: its open requests, and what waits for them. These change by being ended, so they are put at once.
+pub fn begin(name: NameId, trunk: &Trunk, cut: Sequence, out: &mut Vec<u8>) -> Copying {
     let mut put = Put(out);
     put.u32(name.0);
     put.option(trunk.last_stan(), |put, stan| put.u32(stan.0));
-    put.list(trunk.open().into_iter(), |put, (sequence, forwarded)| {
+    let open = trunk.open();
+    let waiting = open.iter();
+    let waiting = waiting.flat_map(|(exchange, of)| trunk.queue().waiting_for(*exchange, of.carried.pan));
+    let mut waiting: Vec<_> = waiting.collect();
+    waiting.sort_unstable_by_key(|(id, _)| *id);
+    put.list(open.into_iter(), |put, (sequence, forwarded)| {
         put.u64(sequence.0);
         put.u16(forwarded.slot.number());
         put.own(forwarded.own);
         put.carried(&forwarded.carried);
     });
-    put.list(trunk.queue().iter(), |put, (id, item)| put.item(*id, item));
-    put.list(trunk.originals().iter(), Put::known);
-    for recent in trunk.originals().recent() {
-        put.list(recent.iter(), |put, (at_s, print, stored)| {
+    put.list(waiting.into_iter(), |put, (id, item)| put.item(id, item));
+    let [told, tombstones] = trunk.originals().recent();
+    let numbers = [trunk.originals().end(), told.end(), tombstones.end()];
+    Copying { name, cut, item: ItemId { stored: Sequence(0), advice: false }, numbers }
+}
+
+/// Appends the number of the party, as each later part begins.
+pub fn begin_more(copying: &Copying, out: &mut Vec<u8>) {
+    Put(out).u32(copying.name.0);
+}
+
+/// Appends more to such a part, up to about so many bytes. False when that was all.
+pub fn more(copying: &mut Copying, trunk: &Trunk, most_bytes: usize, out: &mut Vec<u8>) -> bool {
+    let end = out.len() + most_bytes;
+    let mut put = Put(out);
+    for (id, item) in trunk.queue().after(copying.item).take_while(|(id, _)| id.stored <= copying.cut) {
+        put.u8(ITEM);
+        put.item(*id, item);
+        copying.item = *id;
+        if put.0.len() >= end {
+            return true;
+        }
+    }
+    let [known, recent @ ..] = &mut copying.numbers;
+    while let Some(one) = trunk.originals().before(*known) {
+        put.u8(KNOWN);
+        put.known(one);
+        *known -= 1;
+        if put.0.len() >= end {
+            return true;
+        }
+    }
+    for ((number, of), tag) in recent.iter_mut().zip(trunk.originals().recent()).zip([TOLD, TOMBSTONE]) {
+        while let Some((at_s, print, stored)) = of.before(*number) {
+            put.u8(tag);
             put.u32(at_s);
             put.u64(print);
             put.u64(stored.0);
-        });
+            *number -= 1;
+            if put.0.len() >= end {
+                return true;
+            }
+        }
     }
+    false
 }
 
-/// Reads an image into an empty party, and says whose it is.
+/// Reads the first part of an image into an empty party, and says whose it is.
 ///
 /// # Errors
 /// What cannot be read.
@@ -98,23 +159,38 @@ pub fn take(bytes: &[u8], trunk: &mut Trunk) -> Result<NameId, ImageError> {
         trunk.restore_item(id, item);
         Ok(())
     })?;
-    take.list(|take| {
-        let known = take.known()?;
-        trunk.restore_known(known);
-        Ok(())
-    })?;
-    take.list(|take| {
-        let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
-        trunk.restore_told(at_s, print, stored);
-        Ok(())
-    })?;
-    take.list(|take| {
-        let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
-        trunk.restore_tombstone(at_s, print, stored);
-        Ok(())
-    })?;
     trunk.restore_stan(last_stan);
     if take.0.is_empty() { Ok(name) } else { Err(ImageError("it is longer than it says")) }
+}
+
+/// Reads a later part into the party whose it is. [`Trunk::restored`] ends it.
+///
+/// # Errors
+/// What cannot be read, and a part of a party that did not begin.
+pub fn take_more<'t>(
+    bytes: &[u8],
+    of: impl FnOnce(NameId) -> Option<&'t mut Trunk>,
+) -> Result<(), ImageError> {
+    let mut take = Take(bytes);
+    let trunk = of(NameId(take.u32()?)).ok_or(ImageError("it does not begin"))?;
+    while !take.0.is_empty() {
+        match take.u8()? {
+            ITEM => {
+                let (id, item) = take.item()?;
+                trunk.restore_item(id, item);
+            }
+            KNOWN => trunk.restore_originals().restore(take.known()?),
+            tag @ (TOLD | TOMBSTONE) => {
+                let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
+                match tag {
+                    TOLD => trunk.restore_originals().restore_told(at_s, print, stored),
+                    _ => trunk.restore_originals().restore_tombstone(at_s, print, stored),
+                }
+            }
+            _ => return Err(ImageError("what it has of a link")),
+        }
+    }
+    Ok(())
 }
 
 /// Two of one name would be counted twice.

@@ -137,6 +137,8 @@ pub struct Originals {
 pub(super) struct Recent {
     records: Spreading<u64, Sequence>,
     in_order: VecDeque<(u32, u64)>,
+    /// How many have left, so that the first in order is number `left`.
+    left: u64,
 }
 
 impl Recent {
@@ -151,16 +153,30 @@ impl Recent {
             }
             self.records.remove(&oldest);
             self.in_order.pop_front();
+            self.left += 1;
         }
         if self.records.insert(print, record).is_none() {
             self.in_order.push_back((now_s, print));
         }
     }
 
-    /// All of them, the oldest first, with when and by which record.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64, Sequence)> + '_ {
-        let of = |(at_s, print): &(u32, u64)| Some((*at_s, *print, self.get(*print)?));
-        self.in_order.iter().filter_map(of)
+    /// The number after the newest.
+    pub(super) fn end(&self) -> u64 {
+        self.left + self.in_order.len() as u64
+    }
+
+    /// The one before a number, with when and by which record; `None` when all before it have left.
+    pub(super) fn before(&self, number: u64) -> Option<(u32, u64, Sequence)> {
+        let place = number.checked_sub(1)?.checked_sub(self.left)?;
+        let (at_s, print) = *self.in_order.get(usize::try_from(place).ok()?)?;
+        Some((at_s, print, self.get(print).unwrap_or_default()))
+    }
+
+    /// One that is older than all that is here.
+    fn restore(&mut self, at_s: u32, print: u64, record: Sequence) {
+        if self.records.insert(print, record).is_none() {
+            self.in_order.push_front((at_s, print));
+        }
     }
 }
 
@@ -269,6 +285,37 @@ impl Originals {
         number
     }
 
+    /// The number after the newest.
+    pub(super) fn end(&self) -> u64 {
+        self.left + self.ring.len() as u64
+    }
+
+    /// The one before a number; `None` when all before it have left.
+    pub(super) fn before(&self, number: u64) -> Option<&Known> {
+        self.at(number.checked_sub(1)?)
+    }
+
+    /// One that is older than all that is here. What is restored is found once [`Self::restored`] was called.
+    pub(super) fn restore(&mut self, known: Known) {
+        self.ring.push_front(known);
+    }
+
+    /// All is there. Gives each with its number.
+    pub(super) fn restored(&mut self) -> impl Iterator<Item = (u64, Sequence)> + '_ {
+        self.grow();
+        (self.left..).zip(self.ring.iter().map(|known| known.exchange))
+    }
+
+    /// A message that was stored, older than all that is here.
+    pub(super) fn restore_told(&mut self, at_s: u32, print: u64, stored: Sequence) {
+        self.told.restore(at_s, print, stored);
+    }
+
+    /// A tombstone that is older than all that is here.
+    pub(super) fn restore_tombstone(&mut self, at_s: u32, print: u64, stored: Sequence) {
+        self.tombstones.restore(at_s, print, stored);
+    }
+
     /// Makes room for more chains, and puts all that is kept into them anew.
     fn grow(&mut self) {
         let heads = (self.ring.len() * 2).next_power_of_two().max(HEADS_MIN);
@@ -328,7 +375,7 @@ impl Originals {
         named.or_else(|| self.tombstones.get(print(0)))
     }
 
-    /// Fingerprints of what was told, and of tombstones, the oldest first, with when and by which record.
+    /// Fingerprints of what was told, and of tombstones.
     pub(super) fn recent(&self) -> [&Recent; 2] {
         [&self.told, &self.tombstones]
     }

@@ -137,7 +137,14 @@ impl Queue {
         if item.place == Place::Dead {
             self.dead += 1;
         } else {
-            self.cards.entry(card(item.message.carried.pan)).or_default().push_back(id);
+            let line = self.cards.entry(card(item.message.carried.pan)).or_default();
+            // A start may add what waits for a request before what is older.
+            let at = if line.back().is_none_or(|last| *last < id) {
+                line.len()
+            } else {
+                line.partition_point(|other| *other < id)
+            };
+            line.insert(at, id);
         }
         let pan = item.message.carried.pan;
         self.items.insert(id, item);
@@ -233,12 +240,15 @@ impl Queue {
     /// Whether a message is stored that reverses this request as a whole.
     #[must_use]
     pub fn reverses(&self, exchange: Sequence, pan: Pan) -> bool {
+        let whole = |item: &Item| matches!(item.message.tells, Tells::Reversal { replacement: None, .. });
+        self.waiting_for(exchange, pan).any(|(_, item)| whole(item))
+    }
+
+    /// What waits for the end of a request, the oldest first.
+    pub fn waiting_for(&self, exchange: Sequence, pan: Pan) -> impl Iterator<Item = (ItemId, &Item)> {
         let line = self.cards.get(&card(pan));
-        let mut items = line.into_iter().flatten().filter_map(|id| self.items.get(id));
-        items.any(|item| {
-            let whole = matches!(item.message.tells, Tells::Reversal { replacement: None, .. });
-            whole && item.after == Some(exchange)
-        })
+        let items = line.into_iter().flatten().filter_map(|id| Some((*id, self.items.get(id)?)));
+        items.filter(move |(_, item)| item.after == Some(exchange))
     }
 
     /// The next that may go.

@@ -23,7 +23,6 @@ use crate::domain::time::Timestamp;
 
 use super::exchange::Spreading;
 use super::exchange::source_print;
-use super::originals::Known;
 use super::originals::Originals;
 use super::originals::Standing;
 use super::originals::print_of_original;
@@ -199,7 +198,11 @@ impl Trunk {
         self.open.insert(sequence.0, (forwarded, u64::MAX));
     }
 
+    /// What is there already is the same.
     pub(super) fn restore_item(&mut self, id: ItemId, item: Item) {
+        if self.queue.get(id).is_some() {
+            return;
+        }
         let Message { carried, tells, .. } = &item.message;
         match tells {
             Tells::Reversal { original: Some(original), .. } if item.unanswered => {
@@ -211,19 +214,17 @@ impl Trunk {
         self.queue.add(id, item);
     }
 
-    pub(super) fn restore_known(&mut self, known: Known) {
-        let number = self.originals.keep(known);
-        if let Some((_, kept)) = self.open.get_mut(&known.exchange.0) {
-            *kept = number;
+    pub(super) const fn restore_originals(&mut self) -> &mut Originals {
+        &mut self.originals
+    }
+
+    /// All of a snapshot is there: records may follow.
+    pub fn restored(&mut self) {
+        for (number, exchange) in self.originals.restored() {
+            if let Some((_, kept)) = self.open.get_mut(&exchange.0) {
+                *kept = number;
+            }
         }
-    }
-
-    pub(super) fn restore_told(&mut self, at_s: u32, print: u64, stored: Sequence) {
-        self.originals.note_told(stored, at_s, print);
-    }
-
-    pub(super) fn restore_tombstone(&mut self, at_s: u32, print: u64, stored: Sequence) {
-        self.originals.note_tombstone(stored, at_s, print);
     }
 
     pub(super) const fn restore_stan(&mut self, last: Option<Stan>) {

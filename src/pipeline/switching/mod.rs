@@ -36,7 +36,6 @@ use crate::domain::time::Timestamp;
 use crate::link::state::SocketId;
 use crate::switch::exchange::Exchanges;
 use crate::switch::exchange::Open;
-use crate::switch::image;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::route::LinkIndex;
@@ -174,6 +173,23 @@ pub struct Switchboard {
     turn: AtomicU64,
 }
 
+/// What must outlast a crash, of one link.
+pub(super) enum OnRecord<'b> {
+    Line(&'b Line),
+    /// One that the configuration has no longer: nothing is appended about it.
+    Other(NameId, &'b Trunk),
+}
+
+impl OnRecord<'_> {
+    /// Looks at it, under its lock.
+    pub(super) fn look<T>(&self, look: &mut dyn FnMut(NameId, &Trunk) -> T) -> T {
+        match self {
+            Self::Line(line) => look(line.id, &line.lock().trunk),
+            Self::Other(name, trunk) => look(*name, trunk),
+        }
+    }
+}
+
 impl Line {
     /// A link with what a start has found of it.
     #[must_use]
@@ -304,13 +320,6 @@ impl Line {
         }
     }
 
-    /// Appends the image of what must outlast a crash, and says up to which record it is.
-    pub(super) fn image(&self, pipeline: &Pipeline, out: &mut Vec<u8>) -> Sequence {
-        let state = self.lock();
-        image::put(self.id, &state.trunk, out);
-        pipeline.appended()
-    }
-
     /// Whether nothing waits for an answer of it.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -437,12 +446,12 @@ impl Switchboard {
         &self.lines
     }
 
-    /// Appends the image of each link that the configuration has no longer, one at a time.
-    pub(super) fn images_of_others<E>(
-        &self,
-        mut each: impl FnMut(&dyn Fn(&mut Vec<u8>)) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.others.iter().try_for_each(|(name, trunk)| each(&|out| image::put(*name, trunk, out)))
+    /// What must outlast a crash, of each link.
+    pub(super) fn trunks(&self) -> impl Iterator<Item = OnRecord<'_>> {
+        self.lines
+            .iter()
+            .map(OnRecord::Line)
+            .chain(self.others.iter().map(|(name, of)| OnRecord::Other(*name, of)))
     }
 
     /// One line.

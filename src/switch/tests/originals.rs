@@ -161,8 +161,10 @@ impl Model {
         prop_assert_eq!(originals.len(), self.kept.len());
         prop_assert_eq!(originals.shortened(), self.shortened);
         prop_assert_eq!(originals.newest(1).next().map(record), self.newest(|_| true));
+        let [recent, _] = originals.recent();
+        let told = (1..=recent.end()).filter_map(|number| recent.before(number));
         let told: Vec<(u64, u64, Sequence)> =
-            originals.recent()[0].iter().map(|(at, print, stored)| (at.into(), print, stored)).collect();
+            told.map(|(at, print, stored)| (at.into(), print, stored)).collect();
         prop_assert_eq!(&told, &self.told);
         for (_, print, stored) in &self.told {
             prop_assert_eq!(originals.told(*print), Some(*stored));
