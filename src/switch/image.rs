@@ -30,6 +30,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 
 use super::originals::Known;
+use super::originals::Memo;
+use super::originals::Recent;
 use super::originals::Standing;
 use super::queue::Item;
 use super::queue::ItemId;
@@ -39,8 +41,8 @@ use super::trunk::Trunk;
 /// What stands in a later part, as a byte before each says.
 const ITEM: u8 = 0;
 const KNOWN: u8 = 1;
-const TOLD: u8 = 2;
-const TOMBSTONE: u8 = 3;
+/// The first [`Memo`].
+const MEMO: u8 = 2;
 
 /// What a stored message tells, as its byte says.
 const REVERSAL: u8 = 0;
@@ -66,9 +68,10 @@ pub struct Copying {
     cut: Sequence,
     /// The last stored message that was put.
     item: ItemId,
-    /// Numbers of the last original, message told and tombstone that were put: from the newest to the oldest, since the
+    /// The number of the last original that was put, and of each kind of memo: from the newest to the oldest, since the
     /// oldest leave.
-    numbers: [u64; 3],
+    known: u64,
+    memos: [u64; 3],
 }
 
 /// Appends the first part of the image of a party that has this number in records, as of this record, the last that
@@ -89,9 +92,9 @@ pub fn begin(name: NameId, trunk: &Trunk, cut: Sequence, out: &mut Vec<u8>) -> C
         put.carried(&forwarded.carried);
     });
     put.list(waiting.into_iter(), |put, (id, item)| put.item(id, item));
-    let [told, tombstones] = trunk.originals().recent();
-    let numbers = [trunk.originals().end(), told.end(), tombstones.end()];
-    Copying { name, cut, item: ItemId { stored: Sequence(0), advice: false }, numbers }
+    let memos = trunk.originals().recent().each_ref().map(Recent::end);
+    let item = ItemId { stored: Sequence(0), advice: false };
+    Copying { name, cut, item, known: trunk.originals().end(), memos }
 }
 
 /// Appends the number of the party, as each later part begins.
@@ -111,18 +114,18 @@ pub fn more(copying: &mut Copying, trunk: &Trunk, most_bytes: usize, out: &mut V
             return true;
         }
     }
-    let [known, recent @ ..] = &mut copying.numbers;
-    while let Some(one) = trunk.originals().before(*known) {
+    while let Some(one) = trunk.originals().before(copying.known) {
         put.u8(KNOWN);
         put.known(one);
-        *known -= 1;
+        copying.known -= 1;
         if put.0.len() >= end {
             return true;
         }
     }
-    for ((number, of), tag) in recent.iter_mut().zip(trunk.originals().recent()).zip([TOLD, TOMBSTONE]) {
+    let recent = copying.memos.iter_mut().zip(trunk.originals().recent());
+    for ((number, of), memo) in recent.zip(Memo::ALL) {
         while let Some((at_s, print, stored)) = of.before(*number) {
-            put.u8(tag);
+            put.u8(MEMO + memo as u8);
             put.u32(at_s);
             put.u64(print);
             put.u64(stored.0);
@@ -180,14 +183,12 @@ pub fn take_more<'t>(
                 trunk.restore_item(id, item);
             }
             KNOWN => trunk.restore_originals().restore(take.known()?),
-            tag @ (TOLD | TOMBSTONE) => {
+            tag => {
+                let memo = Memo::ALL.get(usize::from(tag - MEMO));
+                let memo = *memo.ok_or(ImageError("what it has of a link"))?;
                 let (at_s, print, stored) = (take.u32()?, take.u64()?, Sequence(take.u64()?));
-                match tag {
-                    TOLD => trunk.restore_originals().restore_told(at_s, print, stored),
-                    _ => trunk.restore_originals().restore_tombstone(at_s, print, stored),
-                }
+                trunk.restore_originals().restore_memo(memo, at_s, print, stored);
             }
-            _ => return Err(ImageError("what it has of a link")),
         }
     }
     Ok(())

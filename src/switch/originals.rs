@@ -124,12 +124,26 @@ pub struct Originals {
     left: u64,
     by_stan: Heads,
     by_rrn: Heads,
-    /// Messages that peers have told us to pass on, by their fingerprints: the record that stored them.
-    told: Recent,
-    tombstones: Recent,
+    /// By [`Memo`].
+    memos: [Recent; 3],
     most: usize,
     window_s: u32,
     shortened: u64,
+}
+
+/// What fingerprints are kept of, beside what was forwarded, with the record that stored a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Memo {
+    /// Of a message that a peer told us to pass on: its repeat is acknowledged, and not told again.
+    Told,
+    /// Of the request that a reversal is about which came before it: that is declined (R4).
+    Tombstone,
+    /// Of what a message is about that was never forwarded: whatever comes of it goes to the same party.
+    Subject,
+}
+
+impl Memo {
+    pub(super) const ALL: [Self; 3] = [Self::Told, Self::Tombstone, Self::Subject];
 }
 
 /// Fingerprints with the records that they are of, for a time.
@@ -184,6 +198,16 @@ impl Recent {
 pub(super) fn print_of_original(key: &MessageKey, pan: Pan, original: &OriginalData) -> Option<u64> {
     let digits = original.transmission.map_or(0, TransmissionTime::digits);
     Some(print_of_tombstone(key.network.0, pan, original.class?, original.stan, digits))
+}
+
+/// The fingerprint of what a request is, or a message is about: what passes unchanged from end to end, else DE 11.
+pub(super) fn print_of_subject(carried: &Carried, original: Option<&OriginalData>) -> u64 {
+    let Carried { key, pan, class, .. } = carried;
+    if key.rrn.is_blank() {
+        let (class, stan) = original.map_or((*class, key.stan), |of| (of.class.unwrap_or(*class), of.stan));
+        return print_of_stan(key.network.0, *pan, class, stan);
+    }
+    print_of_rrn(key.network.0, *pan, key.rrn, key.terminal)
 }
 
 fn print_of_tombstone(network: u32, pan: Pan, class: MessageClass, stan: Stan, digits: u32) -> u64 {
@@ -306,14 +330,9 @@ impl Originals {
         (self.left..).zip(self.ring.iter().map(|known| known.exchange))
     }
 
-    /// A message that was stored, older than all that is here.
-    pub(super) fn restore_told(&mut self, at_s: u32, print: u64, stored: Sequence) {
-        self.told.restore(at_s, print, stored);
-    }
-
-    /// A tombstone that is older than all that is here.
-    pub(super) fn restore_tombstone(&mut self, at_s: u32, print: u64, stored: Sequence) {
-        self.tombstones.restore(at_s, print, stored);
+    /// One that is older than all of its kind that are here.
+    pub(super) fn restore_memo(&mut self, memo: Memo, at_s: u32, print: u64, stored: Sequence) {
+        self.memos[memo as usize].restore(at_s, print, stored);
     }
 
     /// Makes room for more chains, and puts all that is kept into them anew.
@@ -349,20 +368,15 @@ impl Originals {
         (self.most, self.window_s) = (most.max(1), window_s);
     }
 
-    /// A reversal or an advice was stored for the party: its repeat is acknowledged, and not told again.
-    pub(super) fn note_told(&mut self, stored: Sequence, now_s: u32, print: u64) {
-        self.told.keep(print, stored, now_s, self.most, self.window_s);
-    }
-
-    /// A reversal was stored whose original never came: it is a tombstone, by which that is declined (R4).
-    pub(super) fn note_tombstone(&mut self, stored: Sequence, now_s: u32, print: u64) {
-        self.tombstones.keep(print, stored, now_s, self.most, self.window_s);
+    /// Keeps a fingerprint.
+    pub(super) fn note(&mut self, memo: Memo, stored: Sequence, now_s: u32, print: u64) {
+        self.memos[memo as usize].keep(print, stored, now_s, self.most, self.window_s);
     }
 
     /// The record that stored a message with this fingerprint.
     #[must_use]
     pub fn told(&self, print: u64) -> Option<Sequence> {
-        self.told.get(print)
+        self.memos[Memo::Told as usize].get(print)
     }
 
     /// The record that stored the reversal of a request that comes only now.
@@ -371,13 +385,21 @@ impl Originals {
         let Carried { key, pan, class, .. } = carried;
         // DE 90 may leave out when it was.
         let print = |digits| print_of_tombstone(key.network.0, *pan, *class, key.stan, digits);
-        let named = self.tombstones.get(print(key.transmission.digits()));
-        named.or_else(|| self.tombstones.get(print(0)))
+        let tombstones = &self.memos[Memo::Tombstone as usize];
+        let named = tombstones.get(print(key.transmission.digits()));
+        named.or_else(|| tombstones.get(print(0)))
     }
 
-    /// Fingerprints of what was told, and of tombstones.
-    pub(super) fn recent(&self) -> [&Recent; 2] {
-        [&self.told, &self.tombstones]
+    /// Whether the party was told of what this message is, or is about, without ever having been asked.
+    #[must_use]
+    pub fn has_heard_of(&self, carried: &Carried, original: Option<&OriginalData>) -> bool {
+        let subjects = &self.memos[Memo::Subject as usize];
+        !subjects.records.is_empty() && subjects.get(print_of_subject(carried, original)).is_some()
+    }
+
+    /// Fingerprints by [`Memo`].
+    pub(super) const fn recent(&self) -> &[Recent; 3] {
+        &self.memos
     }
 
     /// Whoever forwarded it has heard of it since.

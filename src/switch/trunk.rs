@@ -23,9 +23,11 @@ use crate::domain::time::Timestamp;
 
 use super::exchange::Spreading;
 use super::exchange::source_print;
+use super::originals::Memo;
 use super::originals::Originals;
 use super::originals::Standing;
 use super::originals::print_of_original;
+use super::originals::print_of_subject;
 use super::queue::Item;
 use super::queue::Place;
 use super::queue::Queue;
@@ -335,11 +337,17 @@ impl Trunk {
         self.last_stan = Some(event.message.own.stan);
         let Message { carried, tells, .. } = &event.message;
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
-        self.originals.note_told(sequence, now_s, told_print(carried, tells));
-        if let Tells::Reversal { original: None, as_received: Some(original), .. } = tells
-            && let Some(print) = print_of_original(&carried.key, carried.pan, original)
-        {
-            self.originals.note_tombstone(sequence, now_s, print);
+        self.originals.note(Memo::Told, sequence, now_s, told_print(carried, tells));
+        let (original, as_received) = match tells {
+            Tells::Reversal { original, as_received, .. } => (*original, as_received.as_ref()),
+            Tells::Advice { original, .. } => (*original, None),
+        };
+        if original.is_none() {
+            self.originals.note(Memo::Subject, sequence, now_s, print_of_subject(carried, as_received));
+        }
+        let reversed = as_received.filter(|_| original.is_none());
+        if let Some(print) = reversed.and_then(|of| print_of_original(&carried.key, carried.pan, of)) {
+            self.originals.note(Memo::Tombstone, sequence, now_s, print);
         }
         if let (Tells::Advice { .. }, Some(exchange)) = (tells, event.exchange) {
             self.originals.note_advised(exchange);

@@ -11,7 +11,7 @@
 //! - [`exchange`]: the independent model of one purchase, with its rules;
 //! - [`books`]: what is held against what.
 //!
-//! Peers are networks that send requests. Once there is a `switch`, issuers that are asked stand beside them.
+//! - [`switching`]: a world of its own, in which the daemon stands between networks and hosts ([`host`]).
 //!
 //! `TURNPIKE_SIMULATIONS` says how many seeds are tried; `TURNPIKE_SIMULATION_SEED` tells the story of one on stderr.
 
@@ -20,11 +20,13 @@
 mod books;
 mod daemon;
 mod exchange;
+mod host;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod messages;
 mod peer;
 mod population;
+mod switching;
 mod world;
 
 use std::sync::Mutex;
@@ -96,12 +98,28 @@ fn live(seed: u64, traced: bool) -> (u64, Tales) {
     (lived, world.tales)
 }
 
+fn live_between(seed: u64, traced: bool) -> (u64, Tales) {
+    let _naming = Naming(seed);
+    let mut world = switching::World::new(seed, traced);
+    let lived = world.live();
+    (lived, world.tales)
+}
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]
 fn whatever_happens_the_books_and_the_networks_agree() {
+    tell(live, &MUST_HAPPEN);
+}
+
+#[test]
+fn r29_r30_r32_whatever_happens_networks_and_hosts_agree() {
+    tell(live_between, &switching::MUST_HAPPEN);
+}
+
+fn tell(live: fn(u64, bool) -> (u64, Tales), must_happen: &[&str]) {
     if let Some(seed) = number("TURNPIKE_SIMULATION_SEED") {
         let (lived, tales) = live(seed, true);
         println!("seed {seed} lived {} s: {tales:#?}", lived / world::S);
@@ -137,7 +155,7 @@ fn whatever_happens_the_books_and_the_networks_agree() {
         lived.as_secs_f64() / took.as_secs_f64()
     );
     if seeds >= SIMULATIONS {
-        let missing = MUST_HAPPEN.iter().find(|what| !told.contains_key(*what));
+        let missing = must_happen.iter().find(|what| !told.contains_key(*what));
         assert_eq!(missing, None, "this never happens");
     }
 }

@@ -119,9 +119,10 @@ impl Pipeline {
     ) -> Forwarding {
         let carried = asking.carried();
         // What was answered before can be said again, whatever the journal does.
-        if let Some(known) = self.known_already(board, group, asking, &carried) {
-            return known;
-        }
+        let bound = match self.known_already(board, group, asking, &carried) {
+            Ok(bound) => bound,
+            Err(known) => return known,
+        };
         if self.has_come_back(board, asking, &carried) || !asking.new || !self.admits(asking.now) {
             return Forwarding::Here(Outcome::UNAVAILABLE);
         }
@@ -133,7 +134,9 @@ impl Pipeline {
         };
         let usable = |tried: u64, index: LinkIndex| {
             let line = board.line(index).filter(|_| index != asking.from.0);
-            tried & bit(index) == 0 && line.is_some_and(|line| line.is_usable(asking.now))
+            tried & bit(index) == 0
+                && bound.is_none_or(|bound| bound == index)
+                && line.is_some_and(|line| line.is_usable(asking.now))
         };
         while let Some(index) = group.choose(turn, |index| usable(tried, index)) {
             tried |= bit(index);
@@ -142,41 +145,46 @@ impl Pipeline {
                 Tried::Done(done) => return done,
                 Tried::Overtaken => {
                     let known = self.known_already(board, group, asking, &carried);
-                    return known.unwrap_or(Forwarding::Here(Outcome::UNAVAILABLE));
+                    return known.err().unwrap_or(Forwarding::Here(Outcome::UNAVAILABLE));
                 }
                 Tried::Next => {}
             }
+        }
+        if bound.is_some() {
+            return Forwarding::Here(Outcome::UNAVAILABLE);
         }
         self.unreachable(board, table, group, asking, &carried)
     }
 
     /// A request that came before: what waits for its answer goes on waiting, what was answered is asked again under
-    /// the same name, and what was decided here is decided the same (R5, R30).
+    /// the same name, and what was decided here is decided the same (R5, R30). That is the `Err`; a new one is `Ok`,
+    /// with the link that was told of it before it came: then it is for nobody else.
     fn known_already(
         &self,
         board: &Switchboard,
         group: &Group,
         asking: &Asking<'_>,
         carried: &Carried,
-    ) -> Option<Forwarding> {
+    ) -> Result<Option<LinkIndex>, Forwarding> {
         let print = print_of(carried);
+        let mut bound = None;
         let duplicate = || {
             let answer = Answer::decline(ActionCode::DuplicateTransmission, Sequence(0));
             Forwarding::Here(Outcome::Answer(answer, Wait::NONE))
         };
         for member in &group.members {
-            let line = board.line(member.link)?;
+            let Some(line) = board.line(member.link) else { continue };
             let mut state = line.lock();
-            if let Some(handle) = state.exchanges.of_source(print) {
-                let open = state.exchanges.get_mut(handle)?;
+            let waiting = state.exchanges.of_source(print);
+            if let Some(open) = waiting.and_then(|handle| state.exchanges.get_mut(handle)) {
                 if open.carried.amount != carried.amount
                     || open.carried.processing_code != carried.processing_code
                 {
-                    return Some(duplicate());
+                    return Err(duplicate());
                 }
                 // Its answer goes to where it was asked last.
                 open.way.back = Some(way_back(asking));
-                return Some(Forwarding::Sent);
+                return Err(Forwarding::Sent);
             }
             let known = state.trunk.originals().repeated_by(carried, asking.request.repeat).copied();
             // How it ended is a record up to here.
@@ -184,17 +192,20 @@ impl Pipeline {
             // Its reversal came first: forwarded now, it could be approved before that is told (R4).
             if let Some(reversed) = state.trunk.originals().tombstone(carried) {
                 let answer = Answer::decline(ActionCode::ReversedBeforeArrival, reversed);
-                return Some(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
+                return Err(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
+            }
+            if state.trunk.originals().has_heard_of(carried, None) {
+                bound = bound.or(Some(member.link));
             }
             drop(state);
             if let Some(known) = known {
                 if known.differs_from(carried) {
-                    return Some(duplicate());
+                    return Err(duplicate());
                 }
-                return Some(self.said_again(line, asking, carried, &known, applied));
+                return Err(self.said_again(line, asking, carried, &known, applied));
             }
         }
-        None
+        Ok(bound)
     }
 
     fn said_again(

@@ -110,7 +110,8 @@ fn went_to<'b>(board: &'b Switchboard, carried: &Carried, told: &Told) -> Option
         originals.told(print).is_some()
             || originals.about(&carried.key, carried.pan, original_of(told)).is_some()
     };
-    board.lines().iter().find(knows)
+    let has_heard = |line: &&Line| line.lock().trunk.originals().has_heard_of(carried, original_of(told));
+    board.lines().iter().find(knows).or_else(|| board.lines().iter().find(has_heard))
 }
 
 /// DE 90 of a message.

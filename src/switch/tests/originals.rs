@@ -12,6 +12,7 @@ use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
 use crate::domain::time::Timestamp;
 use crate::switch::originals::Known;
+use crate::switch::originals::Memo;
 use crate::switch::originals::Originals;
 
 use super::carried;
@@ -109,7 +110,7 @@ impl Model {
                 if originals.told(print).is_some() {
                     return;
                 }
-                originals.note_told(record, now as u32, print);
+                originals.note(Memo::Told, record, now as u32, print);
                 self.told.retain(|(at, ..)| *at >= since);
                 self.told.push((now, print, record));
                 let over = self.told.len().saturating_sub(self.most);
@@ -161,7 +162,7 @@ impl Model {
         prop_assert_eq!(originals.len(), self.kept.len());
         prop_assert_eq!(originals.shortened(), self.shortened);
         prop_assert_eq!(originals.newest(1).next().map(record), self.newest(|_| true));
-        let [recent, _] = originals.recent();
+        let [recent, ..] = originals.recent();
         let told = (1..=recent.end()).filter_map(|number| recent.before(number));
         let told: Vec<(u64, u64, Sequence)> =
             told.map(|(at, print, stored)| (at.into(), print, stored)).collect();
