@@ -50,6 +50,15 @@ impl Told {
         }
     }
 
+    /// Whether its MTI says that it is a repeat.
+    #[must_use]
+    pub const fn is_repeat(&self) -> bool {
+        match self {
+            Self::Reversal(of) => of.repeat,
+            Self::Advice(of) => of.repeat,
+        }
+    }
+
     fn keys(&self) -> Keys {
         match self {
             Self::Reversal(of) => Keys::of(&of.key, of.original, of.approval_code),

@@ -74,9 +74,12 @@ impl Pipeline {
             while goes_on {
                 images.clear();
                 image::begin_more(&copying, images);
-                while goes_on && images.len() < steps.block_bytes {
+                loop {
                     goes_on =
                         kept.look(&mut |_, trunk| image::more(&mut copying, trunk, steps.hold_bytes, images));
+                    if !goes_on || images.len() >= steps.block_bytes {
+                        break;
+                    }
                 }
                 writer.part(Part::TrunkMore, cut, 0, images)?;
                 pace(images.len());

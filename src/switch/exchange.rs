@@ -68,7 +68,12 @@ pub enum Purpose {
     /// The repeat of a request that the party has answered before: a record that is no earlier than that of the answer.
     /// It changes nothing, so that it has no record of its own; without an answer in time whoever asked gets none, and
     /// nothing is reversed.
-    Again(Sequence),
+    Again {
+        /// That record.
+        record: Sequence,
+        /// DE 39 of the answer.
+        first: [u8; 2],
+    },
     /// A stored message.
     Item(ItemId),
 }

@@ -50,8 +50,9 @@ const DECLINE: u8 = 1;
 const APPROVAL: u8 = 2;
 const REVERSAL_OF_OURS: u8 = 3;
 
-/// Beside how a request ended: a peer has told what became of it.
-const ADVISED: u8 = 1 << 7;
+/// Beside how a request ended.
+const UNTOLD: u8 = 1 << 7;
+const REVERSED: u8 = 1 << 6;
 
 /// The bytes are no image of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -82,7 +83,7 @@ pub fn begin(name: NameId, trunk: &Trunk, cut: Sequence, out: &mut Vec<u8>) -> C
     put.option(trunk.last_stan(), |put, stan| put.u32(stan.0));
     let open = trunk.open();
     let waiting = open.iter();
-    let waiting = waiting.flat_map(|(exchange, of)| trunk.queue().waiting_for(*exchange, of.carried.pan));
+    let waiting = waiting.flat_map(|(exchange, _)| trunk.queue().waiting_for(*exchange));
     let mut waiting: Vec<_> = waiting.collect();
     waiting.sort_unstable_by_key(|(id, _)| *id);
     put.list(open.into_iter(), |put, (sequence, forwarded)| {
@@ -320,6 +321,7 @@ impl Put<'_> {
             Place::Held => 1,
             Place::Dead => 2,
         });
+        self.option(item.about, |put, about| put.u64(about.0));
         self.option(item.after, |put, after| put.u64(after.0));
         self.u8(u8::from(item.unanswered));
         self.own(item.message.own);
@@ -339,14 +341,18 @@ impl Put<'_> {
         self.bytes(&known.terminal.0);
         self.u32(known.processing_code.0);
         self.money(known.amount);
-        let advised = if known.advised { ADVISED } else { 0 };
+        let flag = |is: bool, flag| if is { flag } else { 0 };
+        let flags = flag(known.untold, UNTOLD) | flag(known.reversed, REVERSED);
         match known.standing {
-            Standing::Open => self.u8(advised),
-            Standing::Answered => self.u8(advised | 1),
-            Standing::GivenUp => self.u8(advised | 2),
-            Standing::Unsent => self.u8(advised | 4),
+            Standing::Open => self.u8(flags),
+            Standing::Answered(code) => {
+                self.u8(flags | 1);
+                self.bytes(&code);
+            }
+            Standing::GivenUp => self.u8(flags | 2),
+            Standing::Unsent => self.u8(flags | 4),
             Standing::StoodIn(action, code) => {
-                self.u8(advised | 3);
+                self.u8(flags | 3);
                 self.u8(action as u8);
                 self.option(code, |put, code| put.bytes(&code.0));
             }
@@ -505,12 +511,14 @@ impl Take<'_> {
             2 => Place::Dead,
             _ => return Err(ImageError("where a stored message is")),
         };
+        let about = self.option(|take| Ok(Sequence(take.u64()?)))?;
         let after = self.option(|take| Ok(Sequence(take.u64()?)))?;
         let unanswered = self.u8()? != 0;
         let (own, carried) = (self.own()?, self.carried()?);
         let message = Message { own, carried, tells: self.tells()? };
         let (attempts, refusals, not_before_ns) = (0, 0, 0);
-        let item = Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item =
+            Item { slot, since, message, about, after, unanswered, place, attempts, refusals, not_before_ns };
         Ok((ItemId { stored, advice }, item))
     }
 
@@ -521,9 +529,9 @@ impl Take<'_> {
         let (rrn, terminal) = (Text(self.bytes()?), Text(self.bytes()?));
         let (processing_code, amount) = (ProcessingCode(self.u32()?), self.money()?);
         let ended = self.u8()?;
-        let standing = match ended & !ADVISED {
+        let standing = match ended & !(UNTOLD | REVERSED) {
             0 => Standing::Open,
-            1 => Standing::Answered,
+            1 => Standing::Answered(self.bytes()?),
             2 => Standing::GivenUp,
             4 => Standing::Unsent,
             3 => {
@@ -546,7 +554,8 @@ impl Take<'_> {
             processing_code,
             amount,
             standing,
-            advised: ended & ADVISED != 0,
+            untold: ended & UNTOLD != 0,
+            reversed: ended & REVERSED != 0,
             prints,
             older: Known::NO_OLDER,
         })

@@ -31,8 +31,8 @@ use super::exchange::Spreading;
 pub enum Standing {
     /// It waits for its answer.
     Open,
-    /// The party has answered: it is the one to ask again.
-    Answered,
+    /// The party has answered with this DE 39: it is the one to ask again.
+    Answered([u8; 2]),
     /// There was no answer: whoever asked got 91.
     GivenUp,
     /// No byte of it was written: it is as if it had never been here, and may have gone to another party.
@@ -68,8 +68,10 @@ pub struct Known {
     pub amount: Money,
     /// How it ended.
     pub standing: Standing,
-    /// A peer has told what became of it: what reverses it after that reverses what was told.
-    pub advised: bool,
+    /// Our reversal does not say all: a peer has told since what was decided elsewhere, or an operator took ours out.
+    pub untold: bool,
+    /// A peer has reversed all of it.
+    pub reversed: bool,
     /// By DE 11 and by DE 37: fingerprints that lead here.
     pub(super) prints: [u64; 2],
     /// The number of the one before it in each of the two chains that it stands in.
@@ -289,7 +291,8 @@ impl Originals {
             processing_code: carried.processing_code,
             amount: carried.amount,
             standing: Standing::Open,
-            advised: false,
+            untold: false,
+            reversed: false,
             prints,
             older: Known::NO_OLDER,
         })
@@ -387,7 +390,8 @@ impl Originals {
         let print = |digits| print_of_tombstone(key.network.0, *pan, *class, key.stan, digits);
         let tombstones = &self.memos[Memo::Tombstone as usize];
         let named = tombstones.get(print(key.transmission.digits()));
-        named.or_else(|| tombstones.get(print(0)))
+        let named = named.or_else(|| tombstones.get(print(0)));
+        named.or_else(|| tombstones.get(print_of_subject(carried, None)))
     }
 
     /// Whether the party was told of what this message is, or is about, without ever having been asked.
@@ -402,12 +406,11 @@ impl Originals {
         &self.memos
     }
 
-    /// Whoever forwarded it has heard of it since.
-    pub(super) fn note_advised(&mut self, exchange: Sequence) {
+    /// The one with a record, while it is kept.
+    pub(super) fn of_exchange(&mut self, exchange: Sequence) -> Option<&mut Known> {
         // They are kept in the order of their records.
-        if let Ok(at) = self.ring.binary_search_by_key(&exchange, |known| known.exchange) {
-            self.ring[at].advised = true;
-        }
+        let at = self.ring.binary_search_by_key(&exchange, |known| known.exchange).ok()?;
+        self.ring.get_mut(at)
     }
 
     /// The one with a number, while it is kept.

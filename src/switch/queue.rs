@@ -62,6 +62,8 @@ pub struct Item {
     pub since: Timestamp,
     /// The message.
     pub message: Message,
+    /// The record of the request that it is about, where that is known.
+    pub about: Option<Sequence>,
     /// The request that it reverses or follows, which has to end before it goes.
     pub after: Option<Sequence>,
     /// It reverses a request that had no answer when it was stored: a late one says whether it is needed (R29).
@@ -82,6 +84,8 @@ pub struct Queue {
     items: BTreeMap<ItemId, Item>,
     /// Of each card with stored messages, by its fingerprint: those that are not dead, the oldest first.
     cards: Spreading<u64, VecDeque<ItemId>>,
+    /// Those that wait for the end of a request, by its record.
+    waiting: Spreading<u64, Vec<ItemId>>,
     /// Those that may go, by when.
     due: BTreeSet<(u64, ItemId)>,
     in_flight: usize,
@@ -146,6 +150,9 @@ impl Queue {
             };
             line.insert(at, id);
         }
+        if let Some(after) = item.after {
+            self.waiting.entry(after.0).or_default().push(id);
+        }
         let pan = item.message.carried.pan;
         self.items.insert(id, item);
         self.consider(pan);
@@ -156,8 +163,19 @@ impl Queue {
         let item = self.items.remove(&id)?;
         self.in_flight -= usize::from(item.place == Place::InFlight);
         self.dead -= usize::from(item.place == Place::Dead);
+        self.waits_no_more(id, item.after);
         self.leave_line(id, &item);
         Some(item)
+    }
+
+    fn waits_no_more(&mut self, id: ItemId, after: Option<Sequence>) {
+        let Some(after) = after else { return };
+        if let Some(waiting) = self.waiting.get_mut(&after.0) {
+            waiting.retain(|other| *other != id);
+            if waiting.is_empty() {
+                self.waiting.remove(&after.0);
+            }
+        }
     }
 
     fn leave_line(&mut self, id: ItemId, item: &Item) {
@@ -203,11 +221,10 @@ impl Queue {
     pub(super) fn set_place(&mut self, id: ItemId, place: Place) {
         let Some(item) = self.items.get_mut(&id) else { return };
         let before = core::mem::replace(&mut item.place, place);
-        if place == Place::Dead {
-            // Nobody tells it any more when the request has ended.
-            item.after = None;
-        }
+        // Nobody tells it any more when the request has ended.
+        let after = if place == Place::Dead { item.after.take() } else { None };
         let item = *item;
+        self.waits_no_more(id, after);
         self.in_flight -= usize::from(before == Place::InFlight);
         self.in_flight += usize::from(place == Place::InFlight);
         self.dead -= usize::from(before == Place::Dead);
@@ -226,29 +243,32 @@ impl Queue {
 
     /// A request has ended: what waited for that waits no longer.
     pub(super) fn request_ended(&mut self, exchange: Sequence, pan: Pan) {
-        let Some(line) = self.cards.get(&card(pan)) else { return };
-        for id in line {
-            if let Some(item) = self.items.get_mut(id)
-                && item.after == Some(exchange)
-            {
+        for id in self.waiting.remove(&exchange.0).unwrap_or_default() {
+            if let Some(item) = self.items.get_mut(&id) {
                 item.after = None;
             }
         }
         self.consider(pan);
     }
 
+    /// The request that it reverses was answered after all.
+    pub(super) fn is_of_answered(&mut self, id: ItemId) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.unanswered = false;
+        }
+    }
+
     /// Whether a message is stored that reverses this request as a whole.
     #[must_use]
-    pub fn reverses(&self, exchange: Sequence, pan: Pan) -> bool {
+    pub fn reverses(&self, exchange: Sequence) -> bool {
         let whole = |item: &Item| matches!(item.message.tells, Tells::Reversal { replacement: None, .. });
-        self.waiting_for(exchange, pan).any(|(_, item)| whole(item))
+        self.waiting_for(exchange).any(|(_, item)| whole(item))
     }
 
     /// What waits for the end of a request, the oldest first.
-    pub fn waiting_for(&self, exchange: Sequence, pan: Pan) -> impl Iterator<Item = (ItemId, &Item)> {
-        let line = self.cards.get(&card(pan));
-        let items = line.into_iter().flatten().filter_map(|id| Some((*id, self.items.get(id)?)));
-        items.filter(move |(_, item)| item.after == Some(exchange))
+    pub fn waiting_for(&self, exchange: Sequence) -> impl Iterator<Item = (ItemId, &Item)> {
+        let waiting = self.waiting.get(&exchange.0).into_iter().flatten();
+        waiting.filter_map(|id| Some((*id, self.items.get(id)?)))
     }
 
     /// The next that may go.

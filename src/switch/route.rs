@@ -471,6 +471,16 @@ impl Table {
         rows.into_iter().find(|row| row.conditions.fails(asked).is_none())
     }
 
+    /// Whether some message of a card may go to a link.
+    #[must_use]
+    pub fn leads_elsewhere(&self, pan: Pan) -> bool {
+        let leading = leading(pan.value(), pan.digits());
+        let after = self.begins.partition_point(|begin| *begin <= leading);
+        let candidates = after.checked_sub(1).and_then(|at| self.candidates.get(at));
+        let mut rows = candidates.into_iter().flatten();
+        rows.any(|candidate| matches!(self.rows[usize::from(candidate.row)].target, Target::Group(_)))
+    }
+
     /// Why a message goes where it goes.
     #[must_use]
     pub fn explain(&self, asked: &Asked) -> Explanation {

@@ -189,11 +189,12 @@ impl Trunk {
         self.late.get(&named(own)).copied()
     }
 
-    /// Whether the party was asked something under this name lately. Looked through from the newest: this is for what
-    /// should not happen.
+    /// How what the party was asked under this name has ended, if that was lately. Looked through from the newest: this is
+    /// for what should not happen.
     #[must_use]
-    pub fn knows(&self, own: OwnKey) -> bool {
-        self.originals.newest(LOOKED_THROUGH).any(|known| known.own == own)
+    pub fn standing_of(&self, own: OwnKey) -> Option<Standing> {
+        let mut newest = self.originals.newest(LOOKED_THROUGH);
+        newest.find(|known| known.own == own).map(|known| known.standing)
     }
 
     pub(super) fn restore_open(&mut self, sequence: Sequence, forwarded: Forwarded) {
@@ -253,9 +254,13 @@ impl Trunk {
     fn conclude(&mut self, sequence: Sequence, time: Timestamp, event: &Concluded) {
         let Some((forwarded, number)) = self.open.remove(&event.exchange.0) else { return };
         let (standing, advice) = match event.ended {
-            Ended::Answered(_) => {
+            Ended::Answered(code) => {
                 self.counts.answered += 1;
-                (Standing::Answered, None)
+                // What reverses it reverses that answer, and no late one.
+                if let Some(reversal) = self.late.remove(&named(forwarded.own)) {
+                    self.queue.is_of_answered(reversal);
+                }
+                (Standing::Answered(code), None)
             }
             Ended::Unsent => (Standing::Unsent, None),
             Ended::TimedOut { reversal } => {
@@ -270,7 +275,7 @@ impl Trunk {
                     self.undo(sequence, time, &forwarded, event.exchange, reversal);
                 }
                 if let Some(advice) = advice {
-                    self.advise(sequence, time, &forwarded, advice, approval_code);
+                    self.advise(sequence, time, &forwarded, event.exchange, advice, approval_code);
                 }
                 (Standing::StoodIn(action, approval_code), advice)
             }
@@ -293,7 +298,7 @@ impl Trunk {
     ) {
         self.last_stan = Some(own.stan);
         let carried = forwarded.carried;
-        if self.queue.reverses(exchange, carried.pan) {
+        if self.queue.reverses(exchange) {
             return;
         }
         let original = Some(original(forwarded));
@@ -303,7 +308,7 @@ impl Trunk {
             Tells::Reversal { replacement: None, legs, approval_code: None, original, as_received: None };
         let id = ItemId { stored: sequence, advice: false };
         let is_first = self.is_first(forwarded.own, id);
-        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, is_first);
+        self.add(id, (time, forwarded.slot), Message { own, carried, tells }, Some(exchange), None, is_first);
     }
 
     /// Whether this is the first stored reversal of a request without an answer. A late answer finds that one.
@@ -316,6 +321,7 @@ impl Trunk {
         sequence: Sequence,
         time: Timestamp,
         forwarded: &Forwarded,
+        exchange: Sequence,
         own: OwnKey,
         approval_code: Option<ApprovalCode>,
     ) {
@@ -323,7 +329,7 @@ impl Trunk {
         let carried = forwarded.carried;
         let tells = Tells::Advice { approved: true, approval_code, original: Some(original(forwarded)) };
         let id = ItemId { stored: sequence, advice: true };
-        self.add(id, time, forwarded.slot, Message { own, carried, tells }, None, false);
+        self.add(id, (time, forwarded.slot), Message { own, carried, tells }, Some(exchange), None, false);
         self.expose(&carried);
     }
 
@@ -337,7 +343,9 @@ impl Trunk {
         self.last_stan = Some(event.message.own.stan);
         let Message { carried, tells, .. } = &event.message;
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
-        self.originals.note(Memo::Told, sequence, now_s, told_print(carried, tells));
+        for print in told_prints(carried, tells) {
+            self.originals.note(Memo::Told, sequence, now_s, print);
+        }
         let (original, as_received) = match tells {
             Tells::Reversal { original, as_received, .. } => (*original, as_received.as_ref()),
             Tells::Advice { original, .. } => (*original, None),
@@ -345,12 +353,18 @@ impl Trunk {
         if original.is_none() {
             self.originals.note(Memo::Subject, sequence, now_s, print_of_subject(carried, as_received));
         }
-        let reversed = as_received.filter(|_| original.is_none());
-        if let Some(print) = reversed.and_then(|of| print_of_original(&carried.key, carried.pan, of)) {
-            self.originals.note(Memo::Tombstone, sequence, now_s, print);
+        if original.is_none() && matches!(tells, Tells::Reversal { .. }) {
+            let print = match as_received {
+                Some(of) => print_of_original(&carried.key, carried.pan, of),
+                None => Some(print_of_subject(carried, None)),
+            };
+            if let Some(print) = print {
+                self.originals.note(Memo::Tombstone, sequence, now_s, print);
+            }
         }
-        if let (Tells::Advice { .. }, Some(exchange)) = (tells, event.exchange) {
-            self.originals.note_advised(exchange);
+        if let Some(known) = event.exchange.and_then(|exchange| self.originals.of_exchange(exchange)) {
+            known.untold |= matches!(tells, Tells::Advice { .. });
+            known.reversed |= matches!(tells, Tells::Reversal { replacement: None, legs: Legs::Both, .. });
         }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
         let id = ItemId { stored: sequence, advice: false };
@@ -360,21 +374,22 @@ impl Trunk {
             }
             _ => false,
         };
-        self.add(id, time, event.slot, event.message, after, unanswered);
+        self.add(id, (time, event.slot), event.message, event.exchange, after, unanswered);
     }
 
     fn add(
         &mut self,
         id: ItemId,
-        since: Timestamp,
-        slot: Slot,
+        (since, slot): (Timestamp, Slot),
         message: Message,
+        about: Option<Sequence>,
         after: Option<Sequence>,
         unanswered: bool,
     ) {
         self.counts.stored += 1;
         let (place, attempts, refusals, not_before_ns) = (Place::Waiting, 0, 0, 0);
-        let item = Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item =
+            Item { slot, since, message, about, after, unanswered, place, attempts, refusals, not_before_ns };
         self.queue.add(id, item);
     }
 
@@ -384,6 +399,11 @@ impl Trunk {
             return;
         }
         self.counts.settled[event.settlement as usize] += 1;
+        let about = self.queue.get(id).and_then(|item| item.about);
+        let known = about.filter(|_| event.settlement == Settlement::Purged);
+        if let Some(known) = known.and_then(|exchange| self.originals.of_exchange(exchange)) {
+            known.untold = true;
+        }
         match event.settlement {
             Settlement::Held => self.queue.set_place(id, Place::Held),
             Settlement::DeadLetter => self.queue.set_place(id, Place::Dead),
@@ -419,14 +439,21 @@ impl Trunk {
     }
 }
 
-/// The fingerprint of a message that a peer tells: the key that it came with (R5), its class, and what it does.
+/// Fingerprints of a message that a peer tells: the key that it came with (R5), its class and what it does. The first has
+/// DE 7 and is the message's own; the second is for repeats, which may have another. That a time-out takes back what was
+/// decided in a party's place is the same as that this was declined.
 #[must_use]
-pub fn told_print(carried: &Carried, tells: &Tells) -> u64 {
+pub fn told_prints(carried: &Carried, tells: &Tells) -> [u64; 2] {
     let does = match tells {
-        Tells::Reversal { .. } => 40,
-        Tells::Advice { .. } => 20,
+        Tells::Advice { approved: true, .. } => 20,
+        Tells::Advice { approved: false, .. }
+        | Tells::Reversal { legs: Legs::Ours, replacement: None, .. } => 30,
+        Tells::Reversal { replacement: None, .. } => 40,
+        Tells::Reversal { .. } => 50,
     };
-    source_print(&carried.key, carried.pan, does + carried.class as u8)
+    let print = source_print(&carried.key, carried.pan, does + carried.class as u8);
+    let time = u64::from(carried.key.transmission.digits()) + 1;
+    [print ^ time.wrapping_mul(0x9E37_79B9_7F4A_7C15), print]
 }
 
 /// A request as DE 90 of what is about it names it.

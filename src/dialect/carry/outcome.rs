@@ -12,7 +12,8 @@ const DECLINED: [u8; 2] = *b"05";
 impl Dialect {
     /// Whether DE 39 approves, in whole or in part: the table has it for an approval, or lists it among the codes of
     /// advices that tell of one.
-    pub(super) fn is_approval(&self, code: [u8; 2]) -> bool {
+    #[must_use]
+    pub fn is_approval(&self, code: [u8; 2]) -> bool {
         self.action_of(code).map_or(self.approved_codes.contains(&code), ActionCode::is_approval)
     }
 

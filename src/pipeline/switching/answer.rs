@@ -27,6 +27,7 @@ use crate::switch::exchange::Found;
 use crate::switch::exchange::Handle;
 use crate::switch::exchange::Open;
 use crate::switch::exchange::Purpose;
+use crate::switch::originals::Standing;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::queue::Place;
@@ -95,8 +96,13 @@ impl Pipeline {
                     state.wait_on(open);
                 }
             }
-            Purpose::Again(before) => {
-                self.said_again_by_party(board, line, state, &open, before, message, now)
+            Purpose::Again { record, first } => {
+                // Whoever asked would not know which of two answers is true: without one they reverse it.
+                if is_approval(line, first) == is_approval(line, response.response_code) {
+                    self.said_again_by_party(board, line, state, &open, record, message, now);
+                } else {
+                    state.cases.add(case(Kind::Duplicate, response, now, Some(&open.carried), Some(39)));
+                }
             }
             Purpose::Item(id) => self.acknowledged(line, state, id, response, now),
         }
@@ -245,7 +251,7 @@ impl Pipeline {
                 (second, 1, if second == before + 1 { count } else { 0 })
             };
             Some(Settlement::Acknowledged)
-        } else if item.refusals + 1 >= settings.refusals_max {
+        } else if item.refusals + 1 >= settings.refusals_max && is_refusal(line, response.response_code) {
             Some(Settlement::DeadLetter)
         } else {
             None
@@ -254,7 +260,10 @@ impl Pipeline {
         match settlement {
             Some(settlement) if self.settle(line, state, id, &item, settlement, now) => {}
             // Not on record: it goes again, and is acknowledged again.
-            _ => state.trunk.queue_mut().again(id, later, settlement.is_none()),
+            _ => {
+                let refused = settlement.is_none() && is_refusal(line, response.response_code);
+                state.trunk.queue_mut().again(id, later, refused);
+            }
         }
     }
 
@@ -278,15 +287,22 @@ impl Pipeline {
         let own = response.transmission.map(|transmission| OwnKey { stan: response.stan, transmission });
         let reversal = own.and_then(|own| state.trunk.reversal_of(own));
         let Some((id, item)) = reversal.and_then(|id| Some((id, *state.trunk.queue().get(id)?))) else {
-            let is_known = own.is_some_and(|own| state.trunk.knows(own));
-            let kind = if is_known { Kind::Duplicate } else { Kind::Orphan };
+            let approved = is_approval(line, response.response_code);
+            let kind = match own.and_then(|own| state.trunk.standing_of(own)) {
+                Some(Standing::GivenUp) if approved => Kind::LateApproval,
+                Some(Standing::GivenUp) => Kind::LateDecline,
+                Some(_) => Kind::Duplicate,
+                None => Kind::Orphan,
+            };
             state.cases.add(case(kind, response, now, None, None));
             return;
         };
         let approved = is_approval(line, response.response_code);
         let kind = if approved { Kind::LateApproval } else { Kind::LateDecline };
         state.cases.add(case(kind, response, now, Some(&item.message.carried), None));
-        if !approved && item.place == Place::Waiting && item.attempts == 0 {
+        // What is not known for a decline may be none.
+        let declined = !approved && is_refusal(line, response.response_code);
+        if declined && item.place == Place::Waiting && item.attempts == 0 {
             let _stays = self.settle(line, state, id, &item, Settlement::NotNeeded, now);
         }
     }
@@ -303,7 +319,15 @@ pub(super) fn backoff((first_ns, most_ns): (u64, u64), attempts: u32) -> u64 {
 }
 
 fn is_approval(line: &Line, code: [u8; 2]) -> bool {
-    line.channel.dialect.action_of(code).is_some_and(ActionCode::is_approval)
+    line.channel.dialect.is_approval(code)
+}
+
+/// Whether a party has decided against something, and has not only been unable to decide.
+fn is_refusal(line: &Line, code: [u8; 2]) -> bool {
+    let action = line.channel.dialect.action_of(code);
+    action.is_some_and(|action| {
+        !action.is_approval() && !matches!(action, ActionCode::Unavailable | ActionCode::SystemMalfunction)
+    })
 }
 
 /// Whether an answer to an advice or a reversal says that it was taken. What the party says that it knows already was.

@@ -75,8 +75,6 @@ enum Tried {
     Done(Forwarding),
     /// Not by this one: nothing was sent.
     Next,
-    /// The same request has come on another socket, and is on its way since it was looked for.
-    Overtaken,
 }
 
 impl Asking<'_> {
@@ -108,23 +106,32 @@ fn print_of(carried: &Carried) -> u64 {
 }
 
 impl Pipeline {
-    /// Forwards a request to one of a group of links, or answers it in their place.
+    /// Forwards a request to one of a group of links, or answers it in their place. Without a group the table has it for
+    /// the ledger: `None` comes back, unless the same came before and went elsewhere.
     #[must_use]
     pub fn forward(
         &self,
         board: &Switchboard,
         table: &Table,
-        group: &Group,
+        group: Option<&Group>,
         asking: &Asking<'_>,
-    ) -> Forwarding {
+    ) -> Option<Forwarding> {
         let carried = asking.carried();
+        let _one_at_a_time = board.guard(carried.pan);
         // What was answered before can be said again, whatever the journal does.
-        let bound = match self.known_already(board, group, asking, &carried) {
+        let bound = match self.known_already(board, asking, &carried) {
             Ok(bound) => bound,
-            Err(known) => return known,
+            Err(known) => return Some(known),
         };
+        let group = group?;
+        let unavailable = Forwarding::Here(Outcome::UNAVAILABLE);
         if self.has_come_back(board, asking, &carried) || !asking.new || !self.admits(asking.now) {
-            return Forwarding::Here(Outcome::UNAVAILABLE);
+            return Some(unavailable);
+        }
+        if let Some(bound) = bound {
+            let line = board.line(bound).filter(|line| bound != asking.from.0 && line.is_usable(asking.now));
+            let tried = line.map(|line| self.forward_on(line, asking, &carried, None));
+            return Some(if let Some(Tried::Done(done)) = tried { done } else { unavailable });
         }
         let (mut tried, turn) = (0_u64, board.next_turn());
         // A row has 64 links at most.
@@ -134,26 +141,16 @@ impl Pipeline {
         };
         let usable = |tried: u64, index: LinkIndex| {
             let line = board.line(index).filter(|_| index != asking.from.0);
-            tried & bit(index) == 0
-                && bound.is_none_or(|bound| bound == index)
-                && line.is_some_and(|line| line.is_usable(asking.now))
+            tried & bit(index) == 0 && line.is_some_and(|line| line.is_usable(asking.now))
         };
         while let Some(index) = group.choose(turn, |index| usable(tried, index)) {
             tried |= bit(index);
             let Some(line) = board.line(index) else { break };
-            match self.forward_on(line, asking, &carried, None) {
-                Tried::Done(done) => return done,
-                Tried::Overtaken => {
-                    let known = self.known_already(board, group, asking, &carried);
-                    return known.err().unwrap_or(Forwarding::Here(Outcome::UNAVAILABLE));
-                }
-                Tried::Next => {}
+            if let Tried::Done(done) = self.forward_on(line, asking, &carried, None) {
+                return Some(done);
             }
         }
-        if bound.is_some() {
-            return Forwarding::Here(Outcome::UNAVAILABLE);
-        }
-        self.unreachable(board, table, group, asking, &carried)
+        Some(self.unreachable(board, table, group, asking, &carried))
     }
 
     /// A request that came before: what waits for its answer goes on waiting, what was answered is asked again under
@@ -162,7 +159,6 @@ impl Pipeline {
     fn known_already(
         &self,
         board: &Switchboard,
-        group: &Group,
         asking: &Asking<'_>,
         carried: &Carried,
     ) -> Result<Option<LinkIndex>, Forwarding> {
@@ -172,8 +168,7 @@ impl Pipeline {
             let answer = Answer::decline(ActionCode::DuplicateTransmission, Sequence(0));
             Forwarding::Here(Outcome::Answer(answer, Wait::NONE))
         };
-        for member in &group.members {
-            let Some(line) = board.line(member.link) else { continue };
+        for (line, index) in board.lines().iter().zip(0..).filter(|(line, _)| line.was_used()) {
             let mut state = line.lock();
             let waiting = state.exchanges.of_source(print);
             if let Some(open) = waiting.and_then(|handle| state.exchanges.get_mut(handle)) {
@@ -195,7 +190,7 @@ impl Pipeline {
                 return Err(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
             }
             if state.trunk.originals().has_heard_of(carried, None) {
-                bound = bound.or(Some(member.link));
+                bound = bound.or(Some(LinkIndex(index)));
             }
             drop(state);
             if let Some(known) = known {
@@ -224,10 +219,10 @@ impl Pipeline {
             // Its reversal is stored: asked again it would be held again.
             Standing::GivenUp | Standing::Open | Standing::Unsent => Forwarding::Here(Outcome::UNAVAILABLE),
             // Nothing but the first answer would be right, and only the party has it (R5).
-            Standing::Answered if !line.is_usable(asking.now) => Forwarding::Here(Outcome::Silence),
-            Standing::Answered => match self.forward_on(line, asking, carried, Some(known)) {
+            Standing::Answered(_) if !line.is_usable(asking.now) => Forwarding::Here(Outcome::Silence),
+            Standing::Answered(_) => match self.forward_on(line, asking, carried, Some(known)) {
                 Tried::Done(done) => done,
-                Tried::Next | Tried::Overtaken => Forwarding::Here(Outcome::Silence),
+                Tried::Next => Forwarding::Here(Outcome::Silence),
             },
         }
     }
@@ -243,12 +238,9 @@ impl Pipeline {
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
-        let is_there = || {
-            state.exchanges.of_source(print_of(carried)).is_some()
-                || state.trunk.originals().repeated_by(carried, asking.request.repeat).is_some()
-        };
-        if known.is_none() && is_there() {
-            return Tried::Overtaken;
+        // Who does not take what is stored for it is asked nothing that may have to be stored.
+        if known.is_none() && state.trunk.is_full() {
+            return Tried::Next;
         }
         let limit_ns = limit(line, asking);
         // What cannot be answered in time is not asked (R3).
@@ -297,9 +289,15 @@ impl Pipeline {
         }
         let now = asking.now;
         let slot = Slot::of_unknown_card(carried.pan.masked());
-        let event = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
+        let forwarded = Forwarded { slot, to: line.id, own, carried: *carried };
+        let event = Event::Forwarded(forwarded);
+        line.is_used();
         let (purpose, sequence) = match known {
-            Some(_) => (Purpose::Again(state.trunk.applied()), state.trunk.applied()),
+            Some(known) => {
+                let record = state.trunk.applied();
+                let first = if let Standing::Answered(first) = known.standing { first } else { *b"  " };
+                (Purpose::Again { record, first }, record)
+            }
             None => match self.commit_on(state, &event, now) {
                 Some(sequence) => (Purpose::Request(sequence), sequence),
                 None => return Tried::Done(Forwarding::Here(Outcome::UNAVAILABLE)),
@@ -316,7 +314,10 @@ impl Pipeline {
             }
             let ended = Ended::Unsent;
             let event = Event::Concluded(Concluded { slot, to: line.id, exchange: sequence, ended });
-            let _told = self.commit_on(state, &event, now);
+            if self.commit_on(state, &event, now).is_none() {
+                // It is reversed later, though nobody has heard of it.
+                state.left_open.push((sequence, forwarded));
+            }
             return Tried::Next;
         }
         outbox.asked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
@@ -348,9 +349,9 @@ impl Pipeline {
     ) -> Forwarding {
         let unavailable = Forwarding::Here(Outcome::UNAVAILABLE);
         let Some(rules) = group.stand_in.and_then(|rules| table.stand_in(rules)) else { return unavailable };
-        let Some(line) = group.members.first().and_then(|member| board.line(member.link)) else {
-            return unavailable;
-        };
+        // Not whoever asks.
+        let first = group.members.iter().find(|member| member.link != asking.from.0);
+        let Some(line) = first.and_then(|member| board.line(member.link)) else { return unavailable };
         let now = asking.now;
         let mut state = line.lock();
         let state = &mut *state;
@@ -363,12 +364,18 @@ impl Pipeline {
             return unavailable;
         };
         let slot = Slot::of_unknown_card(carried.pan.masked());
-        let forwarded = Event::Forwarded(Forwarded { slot, to: line.id, own, carried: *carried });
-        let Some(exchange) = self.commit_on(state, &forwarded, now) else { return unavailable };
+        let forwarded = Forwarded { slot, to: line.id, own, carried: *carried };
+        line.is_used();
+        let Some(exchange) = self.commit_on(state, &Event::Forwarded(forwarded), now) else {
+            return unavailable;
+        };
         let (action, approval_code) = self.approval(slot, exchange);
         let ended = Ended::StoodIn { reversal: None, advice: Some(advice), action, approval_code };
         let event = Event::Concluded(Concluded { slot, to: line.id, exchange, ended });
-        let Some(sequence) = self.commit_on(state, &event, now) else { return unavailable };
+        let Some(sequence) = self.commit_on(state, &event, now) else {
+            state.left_open.push((exchange, forwarded));
+            return unavailable;
+        };
         let answer = Answer { approval_code, ..Answer::decline(action, sequence) };
         let waits = self.policy.answer_waits(carried.amount, carried.billing, true);
         Forwarding::Here(Outcome::Answer(answer, if waits { Wait::until(sequence) } else { Wait::NONE }))

@@ -3,7 +3,7 @@
 //!
 //! A [`Line`] is one link as the switch sees it: what outlasts a crash ([`Trunk`]), what waits for answers
 //! ([`Exchanges`]), and the sockets that are open. All of it has one lock, which is taken before the journal's and
-//! never together with another line's or a shard's; outboxes have locks of their own, taken last. A forwarded message
+//! never together with another line's or a shard's; before it comes that of the message's card; outboxes have locks of their own, taken last. A forwarded message
 //! is handed to the socket of the party within the turn of the socket that it came on, and so is its answer back.
 
 pub mod answer;
@@ -27,6 +27,7 @@ use parking_lot::RwLock;
 
 use crate::dialect::carry::Carriage;
 use crate::dialect::inbound::Kept;
+use crate::domain::card::Pan;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Forwarded;
@@ -158,7 +159,12 @@ pub struct Line {
     /// Stored messages stay where they are.
     pub paused: AtomicBool,
     sick: AtomicBool,
+    /// Something was forwarded to it or stored for it: networks that only ask need not be looked at.
+    used: AtomicBool,
 }
+
+/// Cards that are told apart when one message of a card comes after the other.
+const GUARDS: usize = 64;
 
 /// The routing table and the lines.
 #[derive(Debug)]
@@ -171,6 +177,9 @@ pub struct Switchboard {
     others: Vec<(NameId, Trunk)>,
     by_name: HashMap<NameId, LinkIndex>,
     turn: AtomicU64,
+    /// Taken before a line's lock: between looking whether a message came before and sending it, nothing else of its
+    /// card is looked for.
+    guards: [Mutex<()>; GUARDS],
 }
 
 /// What must outlast a crash, of one link.
@@ -203,6 +212,7 @@ impl Line {
         let most = settings.in_flight.0;
         // Stored messages have places beside those of requests, so that a full line still drains.
         let exchanges = Exchanges::new(most + settings.window, trunk.last_stan());
+        let used = trunk.last_stan().is_some();
         Self {
             name: name.into(),
             id: NameId::of(name),
@@ -229,7 +239,20 @@ impl Line {
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             sick: AtomicBool::new(false),
+            used: AtomicBool::new(used),
         }
+    }
+
+    /// Something is forwarded to it or stored for it from now on.
+    pub(super) fn is_used(&self) {
+        if !self.was_used() {
+            self.used.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether anything ever was.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Acquire)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -419,7 +442,18 @@ impl Switchboard {
             others,
             by_name,
             turn: AtomicU64::new(0),
+            guards: [const { Mutex::new(()) }; GUARDS],
         }
+    }
+
+    /// Holds up other messages of a card.
+    pub(super) fn guard(&self, pan: Pan) -> MutexGuard<'_, ()> {
+        self.guards[(pan.value() % GUARDS as u64) as usize].lock()
+    }
+
+    /// Whether what came before may have gone elsewhere than the table says now.
+    pub(super) fn has_changed(&self) -> bool {
+        self.version() > 1
     }
 
     /// The table in force.

@@ -93,7 +93,7 @@ impl Pipeline {
                     state.trunk.queue_mut().again(id, later, false);
                 }
                 // Nothing but the first answer would be right (R5): whoever asked reverses it, or asks again.
-                Purpose::Again(_) => {}
+                Purpose::Again { .. } => {}
                 Purpose::Request(exchange) => {
                     if !self.timed_out(board, line, state, &open, exchange, reversal, now) {
                         state.wait_on(Open { deadline_ns: now.elapsed_ns + SOON_NS, ..open });
@@ -130,7 +130,8 @@ impl Pipeline {
                 rules.decide(carried, presented, state.trunk.exposure(carried)) == Verdict::Approve
             })
         };
-        let stands_in = rules.is_some_and(approves) && !state.trunk.queue().reverses(exchange, carried.pan);
+        let stands_in =
+            rules.is_some_and(approves) && state.trunk.queue().waiting_for(exchange).next().is_none();
         let name = TransmissionTime::at(now.wall);
         let advice = if stands_in { state.exchanges.name(name).ok() } else { None };
         let (ended, answer) = match advice {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Received;
+use crate::dialect::inbound::Reject;
 use crate::dialect::inbound::Response;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::ReversalRequest;
@@ -80,6 +81,11 @@ impl Channel {
                 self.note(Reason::Undelivered, None, Some(message.view.mti()));
                 true
             }
+            Inbound::Reject(Reject { answer: Some(what), .. }) => {
+                // The answer that did not arrive was somebody else's; the reject itself is told of in any case.
+                let _ours = self.is_undone(batch, what);
+                false
+            }
             _ => false,
         }
     }
@@ -93,15 +99,21 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(home) = &self.home else { return false };
-        let Some(group) = home.group(&Asked::of_request(request)) else { return false };
+        let group = home.group(&Asked::of_request(request));
+        // What is for the ledger now may have been for somebody else when it came first.
+        let elsewhere = || home.board.has_changed() || home.table.leads_elsewhere(request.pan);
+        if group.is_none() && !elsewhere() {
+            return false;
+        }
         let from = (home.index, &home.outbox);
         let (settings, received, now) = (batch.settings, batch.received, batch.now);
         let new = !batch.seat.station.refuses_requests();
+        let asking = Asking { message, request, from, settings, received, now, new };
+        let forwarding = batch.pipeline.forward(&home.board, &home.table, group, &asking);
+        let Some(forwarding) = forwarding else { return false };
         if !new {
             self.tally.drop_for(Reason::NotSignedOn);
         }
-        let asking = Asking { message, request, from, settings, received, now, new };
-        let forwarding = batch.pipeline.forward(&home.board, &home.table, group, &asking);
         if let Forwarding::Here(outcome) = forwarding {
             self.acknowledge(batch, message, outcome, out);
         }

@@ -198,7 +198,7 @@ impl Model {
                 }
                 let after = stored.exchange.filter(|exchange| self.open.contains_key(exchange));
                 let id = ItemId { stored: record, advice: false };
-                self.add(id, stored.message, after, after.is_some());
+                self.add(id, stored.message, stored.exchange, after, after.is_some());
             }
             Event::Settled(settled) => self.settled(settled),
             _ => {}
@@ -214,14 +214,14 @@ impl Model {
         let reversal =
             Tells::Reversal { replacement, legs, approval_code: None, original, as_received: None };
         let (reverses, advises, standing) = match concluded.ended {
-            Ended::Answered(_) => (None, None, Standing::Answered),
+            Ended::Answered(code) => (None, None, Standing::Answered(code)),
             Ended::Unsent => (None, None, Standing::Unsent),
             Ended::TimedOut { reversal } => (Some(reversal), None, Standing::GivenUp),
             Ended::StoodIn { reversal, advice, action, approval_code } => {
                 (reversal, advice, Standing::StoodIn(action, approval_code))
             }
         };
-        self.counts.answered += u64::from(standing == Standing::Answered);
+        self.counts.answered += u64::from(matches!(standing, Standing::Answered(_)));
         self.counts.timed_out += u64::from(reverses.is_some());
         if let Standing::StoodIn(action, _) = standing {
             self.counts.stood_in[usize::from(!action.is_approval())] += 1;
@@ -232,14 +232,24 @@ impl Model {
         });
         if let Some(own) = reverses.filter(|_| !is_reversed) {
             let id = ItemId { stored: record, advice: false };
-            self.add(id, Message { own, carried, tells: reversal }, None, true);
+            self.add(id, Message { own, carried, tells: reversal }, Some(concluded.exchange), None, true);
         }
         if let Some(own) = advises {
             let (approved, approval_code) = (true, Some(ApprovalCode(*b"0A1B2C")));
             let tells = Tells::Advice { approved, approval_code, original };
-            self.add(ItemId { stored: record, advice: true }, Message { own, carried, tells }, None, false);
+            self.add(
+                ItemId { stored: record, advice: true },
+                Message { own, carried, tells },
+                Some(concluded.exchange),
+                None,
+                false,
+            );
         }
         for (_, item) in &mut self.items {
+            let is_original = |of: Option<Original>| of.is_some_and(|of| of.key == own);
+            let of_it =
+                matches!(item.message.tells, Tells::Reversal { original, .. } if is_original(original));
+            item.unanswered &= !(of_it && matches!(standing, Standing::Answered(_)));
             item.after = item.after.filter(|after| *after != concluded.exchange);
         }
         if let Some(known) = self.forwarded.iter_mut().find(|(of, ..)| *of == concluded.exchange) {
@@ -247,7 +257,14 @@ impl Model {
         }
     }
 
-    fn add(&mut self, id: ItemId, message: Message, after: Option<Sequence>, is_unanswered: bool) {
+    fn add(
+        &mut self,
+        id: ItemId,
+        message: Message,
+        about: Option<Sequence>,
+        after: Option<Sequence>,
+        is_unanswered: bool,
+    ) {
         let original = match message.tells {
             Tells::Reversal { original, .. } => original,
             Tells::Advice { .. } => None,
@@ -256,7 +273,8 @@ impl Model {
         let (slot, since, place) = (Slot::wrapping(3), self.time(), Place::Waiting);
         let (attempts, refusals, not_before_ns) = (0, 0, 0);
         let unanswered = is_unanswered && is_first;
-        let item = Item { slot, since, message, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item =
+            Item { slot, since, message, about, after, unanswered, place, attempts, refusals, not_before_ns };
         self.items.push((id, item));
         self.counts.stored += 1;
     }
@@ -265,6 +283,9 @@ impl Model {
         let id = ItemId { stored: settled.stored, advice: settled.advice };
         let Some(item) = self.at(id) else { return };
         let was_dead = item.place == Place::Dead;
+        let about = item.about.filter(|_| settled.settlement == Settlement::Purged);
+        self.advised.extend(about);
+        let Some(item) = self.at(id) else { return };
         match settled.settlement {
             Settlement::Held => item.place = Place::Held,
             Settlement::Released => item.place = Place::Waiting,
@@ -387,12 +408,11 @@ impl Model {
         }
         for (exchange, forwarded) in &self.open {
             prop_assert_eq!(trunk.exposure(&forwarded.carried), self.exposure(&forwarded.carried));
-            let pan = forwarded.carried.pan;
             let reverses = items.iter().any(|(_, item)| is_whole(item) && item.after == Some(*exchange));
-            prop_assert_eq!(queue.reverses(*exchange, pan), reverses);
+            prop_assert_eq!(queue.reverses(*exchange), reverses);
         }
         let known =
-            trunk.originals().iter().map(|known| (known.exchange, known.own, known.standing, known.advised));
+            trunk.originals().iter().map(|known| (known.exchange, known.own, known.standing, known.untold));
         let known: Vec<_> = known.collect();
         let expected = |(record, _, own, standing): &(Sequence, u64, OwnKey, Standing)| {
             (*record, *own, *standing, self.advised.contains(record))
@@ -401,7 +421,7 @@ impl Model {
         prop_assert_eq!(known, expected);
         for (_, _, own, _) in &self.forwarded {
             prop_assert_eq!(trunk.reversal_of(*own), self.reversal_of(*own));
-            prop_assert!(trunk.knows(*own));
+            prop_assert!(trunk.standing_of(*own).is_some());
         }
         self.keeps_the_rules()
     }
