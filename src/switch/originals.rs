@@ -152,7 +152,8 @@ impl Memo {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     records: Spreading<u64, Sequence>,
-    in_order: VecDeque<(u32, u64)>,
+    /// Each time that one was kept: when, and by which record. The last time counts.
+    in_order: VecDeque<(u32, u64, Sequence)>,
     /// How many have left, so that the first in order is number `left`.
     left: u64,
 }
@@ -163,17 +164,18 @@ impl Recent {
     }
 
     fn keep(&mut self, print: u64, record: Sequence, now_s: u32, most: usize, window_s: u32) {
-        while let Some((at_s, oldest)) = self.in_order.front().copied() {
+        while let Some((at_s, oldest, of)) = self.in_order.front().copied() {
             if at_s.saturating_add(window_s) >= now_s && self.in_order.len() < most {
                 break;
             }
-            self.records.remove(&oldest);
+            if self.get(oldest) == Some(of) {
+                self.records.remove(&oldest);
+            }
             self.in_order.pop_front();
             self.left += 1;
         }
-        if self.records.insert(print, record).is_none() {
-            self.in_order.push_back((now_s, print));
-        }
+        self.records.insert(print, record);
+        self.in_order.push_back((now_s, print, record));
     }
 
     /// The number after the newest.
@@ -184,15 +186,13 @@ impl Recent {
     /// The one before a number, with when and by which record; `None` when all before it have left.
     pub(super) fn before(&self, number: u64) -> Option<(u32, u64, Sequence)> {
         let place = number.checked_sub(1)?.checked_sub(self.left)?;
-        let (at_s, print) = *self.in_order.get(usize::try_from(place).ok()?)?;
-        Some((at_s, print, self.get(print).unwrap_or_default()))
+        self.in_order.get(usize::try_from(place).ok()?).copied()
     }
 
     /// One that is older than all that is here.
     fn restore(&mut self, at_s: u32, print: u64, record: Sequence) {
-        if self.records.insert(print, record).is_none() {
-            self.in_order.push_front((at_s, print));
-        }
+        self.records.entry(print).or_insert(record);
+        self.in_order.push_front((at_s, print, record));
     }
 }
 
