@@ -724,17 +724,32 @@ fn r4_r29_what_a_network_approves_after_our_decline_is_held_there_until_it_is_re
         assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
         assert_eq!(host.answers(), 420);
         assert_eq!(host.held(), 0, "{to}: our reversal");
-        // The network's own says nothing new.
+        // The network's own time-out says nothing new.
         let original = harness::original(100, "000001");
-        let reversal = |stan| purchase(&[(11, stan), (90, &original)]);
-        assert_eq!(network.ask(420, &reversal("000002")).outcome(), (430, "00"));
+        let reversal = |stan, private| purchase(&[(11, stan), (63, private), (90, &original)]);
+        let timed_out = reversal("000002", "B00000000225029020");
+        assert_eq!(network.ask(420, &timed_out).outcome(), (430, "00"));
         assert_eq!((switch(&house, "stored"), host.held()), (0, 0), "{to}");
         // It has stood in; then it takes that back.
         let advice = purchase(&[(11, "000003"), (38, "A1B2C3"), (39, "00"), (90, &original)]);
         assert_eq!(network.ask(120, &advice).outcome(), (130, "00"));
         assert_eq!((host.answers(), host.held()), (120, 5_000), "{to}: it is held");
-        assert_eq!(network.ask(420, &reversal("000004")).outcome(), (430, "00"));
+        assert_eq!(network.ask(420, &reversal("000004", "")).outcome(), (430, "00"));
         assert_eq!((host.answers(), host.held()), (420, 0), "{to}: and given back");
+        // Another one is reversed before the advice of it comes: then the two come to nothing.
+        let more = [(11, "000005"), (37, "REF000000005")];
+        network.send(100, &purchase(&more));
+        assert_eq!(host.hears().0.mti, 100);
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+        assert_eq!((host.answers(), host.held()), (420, 0), "{to}");
+        let original = harness::original(100, "000005");
+        let original = [(37, "REF000000005"), (90, original.as_str())];
+        let reversal = with(&purchase(&[(11, "000006")]), &original);
+        let advice = with(&purchase(&[(11, "000007"), (38, "A1B2C3"), (39, "00")]), &original);
+        for (mti, message) in [(420, &reversal), (120, &advice), (421, &reversal), (121, &advice)] {
+            assert_eq!(network.ask(mti, message).outcome(), (mti - mti % 2 + 10, "00"), "{to}");
+            assert_eq!((switch(&house, "stored"), host.held()), (0, 0), "{to}");
+        }
         drop((network, host));
         house.drain();
     }
@@ -755,5 +770,148 @@ fn r28_a_pin_that_nobody_has_looked_at_is_not_approved_in_a_partys_place() {
     assert_eq!(network.ask(100, &with(&requests("000002"), &[pin])).outcome(), (110, "91"), "it is gone");
     assert_eq!(network.ask(100, &requests("000003")).outcome(), (110, "00"), "without a PIN");
     drop(network);
+    house.drain();
+}
+
+#[test]
+fn r4_an_answer_of_ours_that_came_too_late_takes_back_what_we_approved_in_a_hosts_place() {
+    for to in ["visa", "mastercard", "iso87-ascii"] {
+        let processor = Processor::new(to);
+        let (house, _directory, mut network, wire) = processor.house(STAND_IN);
+        let mut host = Host::new(to, wire);
+        network.send(100, &purchase(&[]));
+        host.wire.receive_frame().expect("a request");
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"), "{to}: we stand in");
+        assert_eq!([host.answers(), host.answers()], [420, 120], "{to}");
+        assert_eq!(host.held(), 5_000, "{to}");
+        let original = harness::original(100, "000001");
+        let timed_out = purchase(&[(11, "000002"), (63, "B00000000225029020"), (90, &original)]);
+        assert_eq!(network.ask(420, &timed_out).outcome(), (430, "00"));
+        assert_eq!((host.answers(), host.held()), (120, 0), "{to}: the network does not know of it");
+        assert_eq!(network.ask(421, &timed_out).outcome(), (430, "00"));
+        // It has approved by itself: that is held. Its time-out of our answer says nothing about that.
+        let advice = purchase(&[(11, "000003"), (38, "A1B2C3"), (39, "00"), (90, &original)]);
+        assert_eq!(network.ask(120, &advice).outcome(), (130, "00"));
+        assert_eq!((host.answers(), host.held()), (120, 5_000), "{to}");
+        let again = with(&timed_out, &[(11, "000004")]);
+        assert_eq!(network.ask(420, &again).outcome(), (430, "00"));
+        assert_eq!((switch(&house, "stored"), host.held()), (0, 5_000), "{to}");
+        drop((network, host));
+        house.drain();
+    }
+}
+
+#[test]
+fn r5_two_messages_of_one_trace_number_are_two_unless_one_repeats_the_other() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    let (original, part) = (harness::original(100, "000777"), format!("{:012}{:030}", 2_000, 0));
+    let named = purchase(&[(11, "000777"), (90, &original)]);
+    // A part is given back, then all of it, then all of it a second later; then that is repeated.
+    let table: [(u16, &Values<'_>, bool); 5] = [
+        (420, &[(95, &part)], true),
+        (420, &[], true),
+        (420, &[], false),
+        (420, &[(7, "0604123457")], true),
+        (421, &[(7, "0604123458")], false),
+    ];
+    for (n, (mti, changes, told)) in table.iter().enumerate() {
+        assert_eq!(network.ask(*mti, &with(&named, changes)).outcome(), (430, "00"), "{n}");
+        if *told {
+            let told = there.receive().expect("a reversal");
+            assert_eq!(told.value(95).is_empty(), n > 0, "{n}");
+            reply(&mut there, &told, &[(39, "00")]);
+        }
+        eventually("nothing is stored", || switch(&house, "stored") == 0);
+    }
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r32_a_party_that_cannot_decide_is_told_again_until_it_can() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    let original = harness::original(100, "000777");
+    assert_eq!(network.ask(420, &purchase(&[(11, "000002"), (90, &original)])).outcome(), (430, "00"));
+    for code in ["96", "91", "96", "91", "96", "00"] {
+        let told = there.receive().expect("a reversal");
+        reply(&mut there, &told, &[(39, code)]);
+    }
+    eventually("it is taken", || switch(&house, "stored") == 0);
+    assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["dead-letter"], 0);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn what_came_before_another_table_stays_where_it_went() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, directory, mut network, mut there) = processor.house("");
+    let table = |more: &str| {
+        let config = processor.settings(directory.path(), SOON, more);
+        let board = house.daemon().face.pipeline.switchboard().cloned().expect("a switch");
+        board.set_table(config.routes.table().clone());
+    };
+    // One purchase is ours, one the processor's.
+    assert_eq!(network.ask(100, PURCHASE).outcome(), (110, "00"));
+    network.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
+    let asked = there.receive().expect("a request");
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    // Then it is the other way round.
+    table(
+        "to = [\"processor\"]\n[routes.ours]\niin = [\"411111\"]\nto = [\"processor\"]\n[routes.theirs]\niin = [\"52047400\"]\nto = [\"ledger\"]\n",
+    );
+    assert_eq!(network.ask(101, PURCHASE).outcome(), (110, "00"));
+    assert_eq!(house.balance(1), (100_000, 5_000), "held once");
+    network.send(101, &purchase(&[(11, "000002"), (37, "REF000000002")]));
+    let again = there.receive().expect("the repeat, and nothing of ours");
+    assert_eq!((again.mti, again.value(37)), (101, "REF000000002"));
+    reply(&mut there, &again, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    let ours = harness::original(100, "000001");
+    let reversal = with(PURCHASE, &[(11, "000003"), (90, &ours)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    assert_eq!(house.balance(1), (100_000, 0), "given back here");
+    let theirs = harness::original(100, "000002");
+    let reversal = purchase(&[(11, "000004"), (37, "REF000000002"), (90, &theirs)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+    assert_eq!(there.receive().expect("a reversal").value(90), names(&asked));
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r5_another_answer_to_a_repeat_is_given_to_nobody() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    network.send(101, &purchase(&[]));
+    let again = there.receive().expect("the repeat");
+    reply(&mut there, &again, &[(39, "94")]);
+    eventually("it is a case", || house.json("/v1/links/processor")["switch"]["cases"]["duplicate"] == 1);
+    // What comes next is the answer to something else.
+    assert_eq!(network.ask(100, &with(PURCHASE, &[(11, "000009")])).value(11), "000009");
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r4_a_reject_of_an_answer_that_was_a_processors_is_told_to_it() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    let frame = harness::frame(&network.dialect, 100, &purchase(&[]));
+    network.write(&frame);
+    let asked = there.receive().expect("a request");
+    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
+    let answer = network.receive_frame().expect("an answer");
+    network.write(&harness::reject(&answer, 16));
+    let told = there.receive().expect("a reversal");
+    assert_eq!((told.mti, told.value(90), told.value(39)), (420, names(&asked).as_str(), "68"));
+    drop((network, there));
     house.drain();
 }

@@ -324,10 +324,10 @@ fn is_approval(line: &Line, code: [u8; 2]) -> bool {
 
 /// Whether a party has decided against something, and has not only been unable to decide.
 fn is_refusal(line: &Line, code: [u8; 2]) -> bool {
-    let action = line.channel.dialect.action_of(code);
-    action.is_some_and(|action| {
-        !action.is_approval() && !matches!(action, ActionCode::Unavailable | ActionCode::SystemMalfunction)
-    })
+    let unable = [ActionCode::Unavailable, ActionCode::SystemMalfunction];
+    let unable = line.channel.dialect.action_of(code).is_some_and(|action| unable.contains(&action));
+    // Nothing at all says nothing.
+    !unable && code != *b"  " && !is_approval(line, code)
 }
 
 /// Whether an answer to an advice or a reversal says that it was taken. What the party says that it knows already was.

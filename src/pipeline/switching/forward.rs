@@ -6,6 +6,7 @@ use crate::dialect::carry::CarryError;
 use crate::dialect::inbound::Received;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
+use crate::domain::card::CardIdentity;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
@@ -19,6 +20,7 @@ use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
 use crate::domain::time::Now;
 use crate::domain::time::TransmissionTime;
+use crate::ledger::chain::fingerprint;
 use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::core::Outcome;
 use crate::pipeline::core::Pipeline;
@@ -107,7 +109,8 @@ fn print_of(carried: &Carried) -> u64 {
 
 impl Pipeline {
     /// Forwards a request to one of a group of links, or answers it in their place. Without a group the table has it for
-    /// the ledger: `None` comes back, unless the same came before and went elsewhere.
+    /// the ledger: `None` comes back, unless the same came before and went elsewhere. So it does when the ledger has
+    /// answered the same before.
     #[must_use]
     pub fn forward(
         &self,
@@ -124,6 +127,9 @@ impl Pipeline {
             Err(known) => return Some(known),
         };
         let group = group?;
+        if self.has_answered(asking) {
+            return None;
+        }
         let unavailable = Forwarding::Here(Outcome::UNAVAILABLE);
         if self.has_come_back(board, asking, &carried) || !asking.new || !self.admits(asking.now) {
             return Some(unavailable);
@@ -151,6 +157,15 @@ impl Pipeline {
             }
         }
         Some(self.unreachable(board, table, group, asking, &carried))
+    }
+
+    /// Whether the ledger has answered this request: the table may have led there when it came first.
+    fn has_answered(&self, asking: &Asking<'_>) -> bool {
+        let AuthorizationRequest { key, pan, class, repeat, .. } = asking.request;
+        let (shard, position) = self.locate(*pan);
+        let Some(card) = position.map(|position| shard.card(position)) else { return false };
+        let print = fingerprint(key, *class as u8, CardIdentity::Known(card.reference), shard.seed());
+        shard.first_of(print, key, *class as u8, *repeat, asking.now.wall).is_some()
     }
 
     /// A request that came before: what waits for its answer goes on waiting, what was answered is asked again under
