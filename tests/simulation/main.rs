@@ -119,6 +119,7 @@ fn r29_r30_r32_whatever_happens_networks_and_hosts_agree() {
     tell(live_between, &switching::MUST_HAPPEN);
 }
 
+#[expect(clippy::float_arithmetic, reason = "it says how fast it was")]
 fn tell(live: fn(u64, bool) -> (u64, Tales), must_happen: &[&str]) {
     if let Some(seed) = number("TURNPIKE_SIMULATION_SEED") {
         let (lived, tales) = live(seed, true);

@@ -369,7 +369,7 @@ impl World {
         }
     }
 
-    fn to_daemon(&mut self, link: usize, bytes: Vec<u8>) {
+    fn wire_to_daemon(&mut self, link: usize, bytes: Vec<u8>) {
         if let Some(socket) = self.wires[link] {
             let delay = self.delay();
             self.after(delay, delay + 1, Event::ToDaemon { socket, bytes });
@@ -601,14 +601,14 @@ impl World {
             format!("host {host} gets {:04} of purchase {}: {held} held", said.mti, said.number)
         });
         if self.calm {
-            return self.to_daemon(link, said.answer);
+            return self.wire_to_daemon(link, said.answer);
         }
         match self.random.below(60) {
             0..=2 => self.tale("answers of hosts that were lost"),
             3..=4 => {
                 self.tale("answers of hosts that came twice");
-                self.to_daemon(link, said.answer.clone());
-                self.to_daemon(link, said.answer);
+                self.wire_to_daemon(link, said.answer.clone());
+                self.wire_to_daemon(link, said.answer);
             }
             5..=7 => {
                 self.tale("answers of hosts that came late");
@@ -617,9 +617,9 @@ impl World {
             }
             8 => {
                 self.tale("answers of hosts that were wrong");
-                self.to_daemon(link, said.wrong);
+                self.wire_to_daemon(link, said.wrong);
             }
-            _ => self.to_daemon(link, said.answer),
+            _ => self.wire_to_daemon(link, said.answer),
         }
     }
 
@@ -688,7 +688,7 @@ impl World {
             format!("network {link}: {mti:04} {stan:06} purchase {number}: {}", message.amount)
         });
         if self.calm || !self.random.one_in(50) {
-            self.to_daemon(link, frame);
+            self.wire_to_daemon(link, frame);
         }
     }
 

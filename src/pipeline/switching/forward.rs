@@ -1,5 +1,6 @@
 //! A request that is not ours goes on: where to, under which name, and what whoever asks is told if it cannot.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::dialect::carry::CarryError;
@@ -123,8 +124,8 @@ impl Pipeline {
         let _one_at_a_time = board.guard(carried.pan);
         // What was answered before can be said again, whatever the journal does.
         let bound = match self.known_already(board, asking, &carried) {
-            Ok(bound) => bound,
-            Err(known) => return Some(known),
+            ControlFlow::Continue(bound) => bound,
+            ControlFlow::Break(known) => return Some(known),
         };
         let group = group?;
         if self.has_answered(asking) {
@@ -169,14 +170,14 @@ impl Pipeline {
     }
 
     /// A request that came before: what waits for its answer goes on waiting, what was answered is asked again under
-    /// the same name, and what was decided here is decided the same (R5, R30). That is the `Err`; a new one is `Ok`,
+    /// the same name, and what was decided here is decided the same (R5, R30). That is the break; a new one goes on,
     /// with the link that was told of it before it came: then it is for nobody else.
     fn known_already(
         &self,
         board: &Switchboard,
         asking: &Asking<'_>,
         carried: &Carried,
-    ) -> Result<Option<LinkIndex>, Forwarding> {
+    ) -> ControlFlow<Forwarding, Option<LinkIndex>> {
         let print = print_of(carried);
         let mut bound = None;
         let duplicate = || {
@@ -190,11 +191,11 @@ impl Pipeline {
                 if open.carried.amount != carried.amount
                     || open.carried.processing_code != carried.processing_code
                 {
-                    return Err(duplicate());
+                    return ControlFlow::Break(duplicate());
                 }
                 // Its answer goes to where it was asked last.
                 open.way.back = Some(way_back(asking));
-                return Err(Forwarding::Sent);
+                return ControlFlow::Break(Forwarding::Sent);
             }
             let known = state.trunk.originals().repeated_by(carried, asking.request.repeat).copied();
             // How it ended is a record up to here.
@@ -202,7 +203,7 @@ impl Pipeline {
             // Its reversal came first: forwarded now, it could be approved before that is told (R4).
             if let Some(reversed) = state.trunk.originals().tombstone(carried) {
                 let answer = Answer::decline(ActionCode::ReversedBeforeArrival, reversed);
-                return Err(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
+                return ControlFlow::Break(Forwarding::Here(Outcome::Answer(answer, Wait::until(reversed))));
             }
             if state.trunk.originals().has_heard_of(carried, None) {
                 bound = bound.or(Some(LinkIndex(index)));
@@ -210,12 +211,12 @@ impl Pipeline {
             drop(state);
             if let Some(known) = known {
                 if known.differs_from(carried) {
-                    return Err(duplicate());
+                    return ControlFlow::Break(duplicate());
                 }
-                return Err(self.said_again(line, asking, carried, &known, applied));
+                return ControlFlow::Break(self.said_again(line, asking, carried, &known, applied));
             }
         }
-        Ok(bound)
+        ControlFlow::Continue(bound)
     }
 
     fn said_again(
