@@ -77,8 +77,8 @@ pub enum Tells {
     Reversal {
         /// DE 95.
         replacement: Option<Replacement>,
-        /// Whose decision is undone: after a request that was not answered in time only the party's own, since an advice
-        /// of what was decided in its place may follow (R4, R29).
+        /// Whose decision is undone: after a request that was not answered in time only the party's own, since an
+        /// advice of what was decided in its place may follow (R4, R29).
         legs: Legs,
         /// DE 38 of what is reversed.
         approval_code: Option<ApprovalCode>,

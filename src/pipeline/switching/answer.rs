@@ -108,8 +108,8 @@ impl Pipeline {
         }
     }
 
-    /// Back to whoever asked, in their own words. False when the journal takes nothing now: then it has not come, and if
-    /// it does not come again it was not in time (R2).
+    /// Back to whoever asked, in their own words. False when the journal takes nothing now: then it has not come, and
+    /// if it does not come again it was not in time (R2).
     #[expect(clippy::too_many_arguments, reason = "all of it is one answer and where it goes")]
     fn answer_came(
         &self,
