@@ -861,7 +861,8 @@ fn what_came_before_another_table_stays_where_it_went() {
     assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
     // Then it is the other way round.
     table(
-        "to = [\"processor\"]\n[routes.ours]\niin = [\"411111\"]\nto = [\"processor\"]\n[routes.theirs]\niin = [\"52047400\"]\nto = [\"ledger\"]\n",
+        "to = [\"processor\"]\n[routes.ours]\niin = [\"411111\"]\nto = [\"processor\"]\n\
+         [routes.theirs]\niin = [\"52047400\"]\nto = [\"ledger\"]\n",
     );
     assert_eq!(network.ask(101, PURCHASE).outcome(), (110, "00"));
     assert_eq!(house.balance(1), (100_000, 5_000), "held once");

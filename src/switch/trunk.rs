@@ -189,8 +189,8 @@ impl Trunk {
         self.late.get(&named(own)).copied()
     }
 
-    /// How what the party was asked under this name has ended, if that was lately. Looked through from the newest: this is
-    /// for what should not happen.
+    /// How what the party was asked under this name has ended, if that was lately. Looked through from the newest: this
+    /// is for what should not happen.
     #[must_use]
     pub fn standing_of(&self, own: OwnKey) -> Option<Standing> {
         let mut newest = self.originals.newest(LOOKED_THROUGH);
@@ -439,9 +439,9 @@ impl Trunk {
     }
 }
 
-/// Fingerprints of a message that a peer tells: the key that it came with (R5), its class and what it does. The first has
-/// DE 7 and is the message's own; the second is for repeats, which may have another. That a time-out takes back what was
-/// decided in a party's place is the same as that this was declined.
+/// Fingerprints of a message that a peer tells: the key that it came with (R5), its class and what it does. The first
+/// has DE 7 and is the message's own; the second is for repeats, which may have another. That a time-out takes back
+/// what was decided in a party's place is the same as that this was declined.
 #[must_use]
 pub fn told_prints(carried: &Carried, tells: &Tells) -> [u64; 2] {
     let does = match tells {

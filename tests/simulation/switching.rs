@@ -2,8 +2,8 @@
 //! wrongly or not at all, wires are cut, hosts go and come back, the daemon is killed and starts from its disk.
 //!
 //! What must come out is that of each purchase the hosts together hold what its network knows: what it was told, or
-//! what it has settled by a reversal or an advice of its own. With `async` nothing is killed: what a crash may take there
-//! is not the switch's.
+//! what it has settled by a reversal or an advice of its own. With `async` nothing is killed: what a crash may take
+//! there is not the switch's.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -109,9 +109,9 @@ fn print_of(carried: &Carried) -> u64 {
 }
 
 impl Pipeline {
-    /// Forwards a request to one of a group of links, or answers it in their place. Without a group the table has it for
-    /// the ledger: `None` comes back, unless the same came before and went elsewhere. So it does when the ledger has
-    /// answered the same before.
+    /// Forwards a request to one of a group of links, or answers it in their place. Without a group the table has it
+    /// for the ledger: `None` comes back, unless the same came before and went elsewhere. So it does when the ledger
+    /// has answered the same before.
     #[must_use]
     pub fn forward(
         &self,

@@ -3,8 +3,9 @@
 //!
 //! A [`Line`] is one link as the switch sees it: what outlasts a crash ([`Trunk`]), what waits for answers
 //! ([`Exchanges`]), and the sockets that are open. All of it has one lock, which is taken before the journal's and
-//! never together with another line's or a shard's; before it comes that of the message's card; outboxes have locks of their own, taken last. A forwarded message
-//! is handed to the socket of the party within the turn of the socket that it came on, and so is its answer back.
+//! never together with another line's or a shard's; before it comes that of the message's card; outboxes have locks of
+//! their own, taken last. A forwarded message is handed to the socket of the party within the turn of the socket that
+//! it came on, and so is its answer back.
 
 pub mod answer;
 pub mod cases;

@@ -187,7 +187,8 @@ proptest! {
         let longer = [&whole[0][..], &[0]].concat();
         prop_assert!(take(&longer, &mut Trunk::new(BOUNDS)).is_err());
         // Each of the later parts ends where an entry does.
-        for part in copied(&mut trunk, Sequence(u64::MAX), 1, |_| {}).into_iter().skip(1).filter(|part| part.len() > 4) {
+        let each = copied(&mut trunk, Sequence(u64::MAX), 1, |_| {});
+        for part in each.into_iter().skip(1).filter(|part| part.len() > 4) {
             for cut in (0..part.len()).filter(|cut| *cut != 4) {
                 let mut other = Trunk::new(BOUNDS);
                 prop_assert!(take_more(&part[..cut], |_| Some(&mut other)).is_err(), "cut at {cut}");
