@@ -12,6 +12,7 @@
 
 pub mod batch;
 pub mod buffer;
+pub mod chunk;
 pub mod inspect;
 pub mod record;
 pub mod recover;

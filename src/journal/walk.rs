@@ -18,7 +18,7 @@ use crate::journal::storage::Storage;
 use crate::journal::storage::StorageError;
 use crate::journal::storage::StorageFile;
 
-/// How much of a segment is in memory at a time; several batches of full size.
+/// How much of a segment is in memory at a time, unless it is said otherwise; several batches of full size.
 const WINDOW_BYTES: usize = 1 << 20;
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
@@ -72,41 +72,183 @@ pub(crate) fn walk<S: Storage>(
     covered: Sequence,
     visit: &mut dyn Visit,
 ) -> Result<Recovered, RecoverError> {
-    let headers = headers(storage, fingerprint)?;
-    let mut recovered = Recovered::default();
-    let Some(first) = headers.first() else { return reaches(recovered, covered) };
-    if first.first > covered.next() {
-        let file = segment::name(first.number);
-        return Err(RecoverError::StartMissing { file, first: first.first, covered });
+    let mut walk = Walk::begin(storage, fingerprint, covered, WINDOW_BYTES)?;
+    loop {
+        match walk.step()? {
+            Step::Segment(file, header) => visit.segment(file, header),
+            Step::Batch(found) => {
+                visit.batch(found.place, &found.header, found.body)?;
+                if !visit.goes_on() {
+                    break;
+                }
+            }
+            Step::Ended => {}
+            Step::End => break,
+        }
     }
-    recovered.last = Sequence(first.first.0 - 1);
-    recovered.last_batch = first.first_batch.wrapping_sub(1);
-    recovered.chain = first.chain;
-    let mut window = Window::default();
-    for (index, header) in headers.iter().enumerate() {
-        let file = segment::name(header.number);
-        if let Some(next) = headers.get(index + 1).filter(|next| next.first <= covered.next()) {
-            // Snapshots hold all of it.
-            recovered.segments.push(passed_by(storage, *header, next)?);
-            recovered.last = Sequence(next.first.0 - 1);
-            recovered.last_batch = next.first_batch.wrapping_sub(1);
-            recovered.chain = next.chain;
-            continue;
+    Ok(walk.end())
+}
+
+/// What the next step of a walk has come to.
+pub(crate) enum Step<'w> {
+    /// A segment begins.
+    Segment(&'w str, &'w SegmentHeader),
+    /// A whole batch.
+    Batch(Found<'w>),
+    /// The segment has no more whole batches. Why, is judged by the step after this.
+    Ended,
+    /// There are no more segments.
+    End,
+}
+
+/// A whole batch that was found.
+pub(crate) struct Found<'w> {
+    pub(crate) place: Place<'w>,
+    pub(crate) header: BatchHeader,
+    /// Its records.
+    pub(crate) body: &'w [u8],
+    /// Where they begin in the walk's window.
+    pub(crate) at: usize,
+}
+
+/// A walk through all segments, step by step.
+pub(crate) struct Walk<'s, S: Storage> {
+    storage: &'s S,
+    covered: Sequence,
+    headers: Vec<SegmentHeader>,
+    /// Which of them comes next.
+    next: usize,
+    reading: Option<Reading<S::File>>,
+    recovered: Recovered,
+    window: Window,
+}
+
+impl<'s, S: Storage> Walk<'s, S> {
+    /// Reads all headers first. `window_bytes` of a segment are in memory at a time.
+    pub(crate) fn begin(
+        storage: &'s S,
+        fingerprint: Option<[u8; 8]>,
+        covered: Sequence,
+        window_bytes: usize,
+    ) -> Result<Self, RecoverError> {
+        let headers = headers(storage, fingerprint)?;
+        let mut recovered = Recovered::default();
+        if let Some(first) = headers.first() {
+            if first.first > covered.next() {
+                let file = segment::name(first.number);
+                return Err(RecoverError::StartMissing { file, first: first.first, covered });
+            }
+            recovered.last = Sequence(first.first.0 - 1);
+            recovered.last_batch = first.first_batch.wrapping_sub(1);
+            recovered.chain = first.chain;
         }
-        visit.segment(&file, header);
-        window.forget();
-        let content = storage.open(&file)?;
-        let mut reading = Reading { file: &file, content, header, window: &mut window, unmarked: BLOCK };
-        let Some((end, fault)) = reading.batches(&mut recovered, visit)? else { return Ok(recovered) };
-        match headers.get(index + 1) {
-            Some(next) => continues(next, &recovered, Place { file: &file, offset: end }, fault)?,
-            None => recovered.torn = reading.tail(&recovered, end, fault)?,
+        let window = Window { limit: window_bytes, ..Window::default() };
+        Ok(Self { storage, covered, headers, next: 0, reading: None, recovered, window })
+    }
+
+    /// Goes on by one step. After an error it is over.
+    pub(crate) fn step(&mut self) -> Result<Step<'_>, RecoverError> {
+        match self.reading.as_mut().map(|reading| reading.fault) {
+            None => self.open_next(),
+            Some(Some(fault)) => {
+                self.judge(fault)?;
+                self.open_next()
+            }
+            Some(None) => self.next_batch(),
         }
+    }
+
+    /// Whether the next step stays within the window: what was found there is still in memory after it.
+    pub(crate) fn stays_in_window(&self) -> bool {
+        let Some(reading) = self.reading.as_ref().filter(|reading| reading.fault.is_none()) else {
+            return false;
+        };
+        let Some(bytes) = self.window.held(reading.offset, BATCH_HEADER_BYTES) else { return false };
+        BatchHeader::parse(bytes)
+            .is_ok_and(|header| self.window.held(reading.offset, header.bytes_on_disk()).is_some())
+    }
+
+    /// Gives away the memory in which batches were found, in exchange for other.
+    pub(crate) fn exchange(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.window.bytes, bytes);
+        self.window.forget();
+    }
+
+    /// What was recovered.
+    pub(crate) fn end(self) -> Recovered {
+        self.recovered
+    }
+
+    fn open_next(&mut self) -> Result<Step<'_>, RecoverError> {
+        loop {
+            let Some(header) = self.headers.get(self.next) else {
+                reaches(&self.recovered, self.covered)?;
+                return Ok(Step::End);
+            };
+            self.next += 1;
+            if let Some(next) = self.headers.get(self.next).filter(|next| next.first <= self.covered.next()) {
+                // Snapshots hold all of it.
+                self.recovered.segments.push(passed_by(self.storage, *header, next)?);
+                self.recovered.last = Sequence(next.first.0 - 1);
+                self.recovered.last_batch = next.first_batch.wrapping_sub(1);
+                self.recovered.chain = next.chain;
+                continue;
+            }
+            let file = segment::name(header.number);
+            self.window.forget();
+            let content = self.storage.open(&file)?;
+            let reading =
+                Reading { file, content, header: *header, offset: BLOCK, unmarked: BLOCK, fault: None };
+            let Reading { file, header, .. } = self.reading.insert(reading);
+            return Ok(Step::Segment(file, header));
+        }
+    }
+
+    fn next_batch(&mut self) -> Result<Step<'_>, RecoverError> {
+        let Self { reading, recovered, window, .. } = self;
+        let Some(reading) = reading else { return Ok(Step::End) };
+        let offset = reading.offset;
+        let (header, checksum) = match reading.batch(window, offset)? {
+            Ok(whole) => whole,
+            Err(fault) => {
+                reading.fault = Some(fault);
+                return Ok(Step::Ended);
+            }
+        };
+        let place = Place { file: &reading.file, offset };
+        follows(place, &header, &reading.header, recovered)?;
+        if header.durable_batch == recovered.last_batch {
+            reading.unmarked = offset;
+        }
+        recovered.chain = checksum;
+        recovered.last = header.last();
+        recovered.last_batch = header.number;
+        recovered.time = header.time;
+        recovered.records += u64::from(header.count);
+        recovered.batches += 1;
+        recovered.marked = recovered.marked.max(header.durable);
+        reading.offset += header.bytes_on_disk() as u64;
+        let at = (offset - window.start) as usize + BATCH_HEADER_BYTES;
+        let batch = window.get(&reading.content, offset, header.bytes_on_disk())?;
+        let body = &batch[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + header.body_bytes as usize];
+        Ok(Step::Batch(Found { place, header, body, at }))
+    }
+
+    /// What to make of the end of a segment's whole batches.
+    fn judge(&mut self, fault: BatchFault) -> Result<(), RecoverError> {
+        let Some(reading) = self.reading.take() else { return Ok(()) };
+        let Self { recovered, window, .. } = self;
+        let end = reading.offset;
+        match self.headers.get(self.next) {
+            Some(next) => continues(next, recovered, Place { file: &reading.file, offset: end }, fault)?,
+            None => recovered.torn = reading.tail(window, recovered, end, fault)?,
+        }
+        let Reading { header, unmarked, .. } = reading;
         recovered.epoch = header.epoch;
-        let (length, unmarked) = (reading.content.length()?, reading.unmarked);
-        recovered.segments.push(Segment { header: *header, last: recovered.last, unmarked, end, length });
+        let (length, last) = (reading.content.length()?, recovered.last);
+        recovered.segments.push(Segment { header, last, unmarked, end, length });
+        Ok(())
     }
-    reaches(recovered, covered)
 }
 
 /// A segment that is not read, by its own header and the next one's.
@@ -120,11 +262,11 @@ pub(crate) fn passed_by<S: Storage>(
 }
 
 /// Snapshots hold durable records only: a journal that ends before them has lost its end.
-fn reaches(recovered: Recovered, covered: Sequence) -> Result<Recovered, RecoverError> {
-    if recovered.last < covered {
+const fn reaches(recovered: &Recovered, covered: Sequence) -> Result<(), RecoverError> {
+    if recovered.last.0 < covered.0 {
         return Err(RecoverError::EndMissing { last: recovered.last, covered });
     }
-    Ok(recovered)
+    Ok(())
 }
 
 /// Reads all headers first: a missing file or a wrong key is found before anything is fed.
@@ -196,59 +338,30 @@ fn damaged(at: Place<'_>, so_far: &Recovered, fault: BatchFault, proof: Proof) -
 }
 
 /// One segment while it is read.
-struct Reading<'a, F> {
-    file: &'a str,
+struct Reading<F> {
+    file: String,
     content: F,
-    header: &'a SegmentHeader,
-    window: &'a mut Window,
+    header: SegmentHeader,
+    /// Where the next batch should be.
+    offset: u64,
     /// Where the batches begin that no later one marks as durable.
     unmarked: u64,
+    /// Why there is none.
+    fault: Option<BatchFault>,
 }
 
-impl<F: StorageFile> Reading<'_, F> {
-    /// Visits whole batches until there is none, and returns where, and why; `None` when no more is wanted.
-    fn batches(
-        &mut self,
-        so_far: &mut Recovered,
-        visit: &mut dyn Visit,
-    ) -> Result<Option<(u64, BatchFault)>, RecoverError> {
-        let mut offset = BLOCK;
-        loop {
-            let place = Place { file: self.file, offset };
-            let header = match self.batch(offset)? {
-                Ok((header, checksum)) => {
-                    follows(place, &header, self.header, so_far)?;
-                    so_far.chain = checksum;
-                    header
-                }
-                Err(fault) => return Ok(Some((offset, fault))),
-            };
-            let batch = self.window.get(&self.content, offset, header.bytes_on_disk())?;
-            let body = &batch[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + header.body_bytes as usize];
-            visit.batch(place, &header, body)?;
-            if header.durable_batch == so_far.last_batch {
-                self.unmarked = offset;
-            }
-            so_far.last = header.last();
-            so_far.last_batch = header.number;
-            so_far.time = header.time;
-            so_far.records += u64::from(header.count);
-            so_far.batches += 1;
-            so_far.marked = so_far.marked.max(header.durable);
-            offset += header.bytes_on_disk() as u64;
-            if !visit.goes_on() {
-                return Ok(None);
-            }
-        }
-    }
-
+impl<F: StorageFile> Reading<F> {
     /// The whole batch at this offset with its checksum, or why there is none.
-    fn batch(&mut self, offset: u64) -> Result<Result<(BatchHeader, u128), BatchFault>, StorageError> {
-        let header = match BatchHeader::parse(self.window.get(&self.content, offset, BATCH_HEADER_BYTES)?) {
+    fn batch(
+        &self,
+        window: &mut Window,
+        offset: u64,
+    ) -> Result<Result<(BatchHeader, u128), BatchFault>, StorageError> {
+        let header = match BatchHeader::parse(window.get(&self.content, offset, BATCH_HEADER_BYTES)?) {
             Ok(header) => header,
             Err(fault) => return Ok(Err(fault)),
         };
-        let batch = self.window.get(&self.content, offset, header.bytes_on_disk())?;
+        let batch = window.get(&self.content, offset, header.bytes_on_disk())?;
         Ok(header.check(batch, self.header.number).map(|checksum| (header, checksum)))
     }
 
@@ -256,7 +369,8 @@ impl<F: StorageFile> Reading<'_, F> {
     /// written when the missing one was durable proves damage. Otherwise it is a tail that a crash tore, or what an
     /// earlier life of the file left.
     fn tail(
-        &mut self,
+        &self,
+        window: &mut Window,
         so_far: &Recovered,
         end: u64,
         fault: BatchFault,
@@ -266,7 +380,7 @@ impl<F: StorageFile> Reading<'_, F> {
         let mut torn_until = end;
         let mut offset = end;
         while offset < length {
-            let block = self.window.get(&self.content, offset, BLOCK_BYTES)?;
+            let block = window.get(&self.content, offset, BLOCK_BYTES)?;
             if !self.header.recycled && block.iter().any(|byte| *byte != 0) {
                 torn_until = torn_until.max(offset + block.len() as u64);
             }
@@ -275,26 +389,25 @@ impl<F: StorageFile> Reading<'_, F> {
                 && header.number >= missing
             {
                 torn_until = torn_until.max(length.min(offset + header.bytes_on_disk() as u64));
-                match self.batch(offset)? {
+                match self.batch(window, offset)? {
                     Ok((header, _)) if header.durable_batch >= missing => {
                         // A daemon that is running may have written both since the missing one was read.
-                        self.window.forget();
-                        if self.batch(end)?.is_ok() {
+                        window.forget();
+                        if self.batch(window, end)?.is_ok() {
                             return Ok(None);
                         }
-                        let proof = Proof { file: self.file.to_owned(), offset };
-                        return Err(damaged(Place { file: self.file, offset: end }, so_far, fault, proof));
+                        let proof = Proof { file: self.file.clone(), offset };
+                        return Err(damaged(Place { file: &self.file, offset: end }, so_far, fault, proof));
                     }
                     Err(BatchFault::Format(format)) => {
-                        return Err(RecoverError::NewerFormat { file: self.file.to_owned(), format });
+                        return Err(RecoverError::NewerFormat { file: self.file.clone(), format });
                     }
                     _ => {}
                 }
             }
             offset += BLOCK;
         }
-        let torn =
-            Torn { file: self.file.to_owned(), offset: end, bytes: torn_until - end, last: so_far.last };
+        let torn = Torn { file: self.file.clone(), offset: end, bytes: torn_until - end, last: so_far.last };
         Ok((torn.bytes > 0).then_some(torn))
     }
 }
@@ -333,6 +446,8 @@ fn follows(
 /// The part of a file that is in memory.
 #[derive(Default)]
 struct Window {
+    /// How much is read at a time.
+    limit: usize,
     bytes: Vec<u8>,
     start: u64,
     filled: usize,
@@ -344,7 +459,7 @@ impl Window {
         let end = self.start + self.filled as u64;
         let inside = offset >= self.start && offset + count as u64 <= end;
         if !inside {
-            let ahead = file.length()?.saturating_sub(offset).min(WINDOW_BYTES as u64) as usize;
+            let ahead = file.length()?.saturating_sub(offset).min(self.limit as u64) as usize;
             if self.bytes.len() < ahead {
                 self.bytes.resize(ahead, 0);
             }
@@ -353,6 +468,12 @@ impl Window {
         }
         let from = (offset - self.start) as usize;
         Ok(&self.bytes[from..self.filled.min(from + count)])
+    }
+
+    /// `count` bytes from `offset`, if all of them are in memory.
+    fn held(&self, offset: u64, count: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes[..self.filled].get(from..from.checked_add(count)?)
     }
 
     fn forget(&mut self) {

@@ -3,6 +3,8 @@
 use crate::journal::memory::Memory;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::event::Sequence;
+use turnpike::journal::batch::BATCH_HEADER_BYTES;
+use turnpike::journal::batch::BatchHeader;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::RecoverError;
 use turnpike::journal::recover::recover;
@@ -167,6 +169,33 @@ fn a_torn_tail_before_a_restart_stays_dead() {
     assert_eq!((recovered.last, recovered.torn, recovered.epoch), (Sequence(9), None, 2));
     assert_eq!(records, after.1);
     assert!(are_the_first(&records));
+}
+
+/// Whoever reads ahead meets the next batch, which does not continue the changed one, before the record is decoded.
+#[test]
+fn a_record_that_cannot_be_read_is_named_before_what_is_behind_it() {
+    let mut bytes = journal_of(&[2, 9, 3]).content(FIRST).expect("a segment");
+    let first = BatchHeader::parse(&bytes[4096..]).expect("a batch");
+    let start = 4096 + first.bytes_on_disk();
+    let header = BatchHeader::parse(&bytes[start..]).expect("a batch");
+    let end = start + BATCH_HEADER_BYTES + header.body_bytes as usize;
+    let record = start + BATCH_HEADER_BYTES + 4 * (header.body_bytes as usize / 9);
+    for (at, what) in [(2, "kind 255"), (3, "layout 255"), (14, "flags"), (15, "flags")] {
+        let before = std::mem::replace(&mut bytes[record + at], 0xFF);
+        header.stamp(&mut bytes[start..end], 1);
+        let error = records(&with(FIRST, &bytes)).expect_err(what);
+        assert!(
+            matches!(error, RecoverError::Record { offset, sequence: Sequence(7), .. } if offset == start as u64),
+            "{what}: {error}"
+        );
+        assert!(error.to_string().contains(what), "{what}: {error}");
+        bytes[record + at] = before;
+    }
+    // Records are older than those before them: told after what the record itself holds.
+    bytes[record + 6..record + 14].fill(0);
+    header.stamp(&mut bytes[start..end], 1);
+    let error = records(&with(FIRST, &bytes)).expect_err("an old record");
+    assert!(matches!(error, RecoverError::Broken { field: "time at least", .. }), "{error}");
 }
 
 #[test]

@@ -56,6 +56,9 @@ use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::journal::buffer::Buffer;
+use turnpike::journal::chunk::Chunk;
+use turnpike::journal::chunk::Chunks;
+use turnpike::journal::chunk::Route;
 use turnpike::journal::recover::Opener;
 use turnpike::journal::recover::RecoverError;
 use turnpike::journal::recover::Recovered;
@@ -562,8 +565,42 @@ pub(crate) fn records_beyond<S: Storage>(
     let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
     let mut records = Vec::new();
     let recovered =
-        recover(storage, opener, covered, |sequence, time, event| records.push((sequence, time, event)))?;
-    Ok((recovered, records))
+        recover(storage, opener, covered, |sequence, time, event| records.push((sequence, time, event)));
+    let all = recovered.map(|recovered| (recovered, records));
+    assert_eq!(in_chunks(storage, opener, covered), all, "chunk by chunk as record by record");
+    all
+}
+
+/// The same chunk by chunk, with records in parts, of which the last is read first.
+fn in_chunks<S: Storage>(
+    storage: &S,
+    opener: Opener<'_>,
+    covered: Sequence,
+) -> Result<(Recovered, Records), RecoverError> {
+    const PARTS: u64 = 3;
+    let mut chunks = Chunks::begin(storage, opener, covered, 0)?;
+    let mut chunk = Chunk::new(PARTS as usize);
+    let mut records = Records::new();
+    while !chunk.is_last() {
+        chunks.next(&mut chunk, &mut |_, sequence| Route::To((sequence.0 % PARTS) as usize));
+        let mut unreadable = Vec::new();
+        for part in (0..PARTS as usize).rev() {
+            for entry in chunk.part(part) {
+                match chunk.decode(*entry, opener.seal) {
+                    Ok(record) => records.push(record),
+                    Err(error) => unreadable.push((chunk.sequence(*entry), chunk.unreadable(*entry, error))),
+                }
+            }
+        }
+        if let Some((_, error)) = unreadable.into_iter().min_by_key(|(sequence, _)| *sequence) {
+            return Err(error);
+        }
+        if let Some(failure) = chunk.take_failure() {
+            return Err(failure);
+        }
+    }
+    records.sort_by_key(|(sequence, ..)| *sequence);
+    Ok((chunks.end(), records))
 }
 
 /// A journal of one segment whose batches hold so many purchases each.
