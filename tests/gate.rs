@@ -58,6 +58,7 @@ use turnpike::pipeline::seeding::Opened;
 use turnpike::pipeline::station::Seat;
 use turnpike::pipeline::station::Station;
 use turnpike::recovery;
+use turnpike::recovery::crew::Alone;
 use zeroize::Zeroizing;
 
 const START: Timestamp = Timestamp::from_seconds(1_795_523_696);
@@ -251,7 +252,7 @@ impl House {
     fn expect_replay(&self) {
         let opener = Opener { seal: &self.keys.vault, fingerprint: self.keys.vault.fingerprint() };
         let settings = recovery::Settings { layout: Layout::new(1), capacity: CAPACITY, seed: 43 };
-        let rebuilt = recovery::rebuild(&self.memory, opener, settings).expect("a whole journal");
+        let rebuilt = recovery::rebuild(&self.memory, opener, settings, &Alone).expect("a whole journal");
         assert_eq!(rebuilt.books.state_hash(), self.pipeline.state_hash().0);
     }
 }

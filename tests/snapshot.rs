@@ -64,6 +64,7 @@ use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::domain::zone::Zone;
 use turnpike::domain::zone::ZoneTable;
+use turnpike::edge::crew::Threads;
 use turnpike::edge::snapshots;
 use turnpike::edge::zones;
 use turnpike::history::entry::Day;
@@ -112,6 +113,10 @@ use turnpike::recovery;
 use turnpike::recovery::Listener;
 use turnpike::recovery::RebuildError;
 use turnpike::recovery::Rebuilt;
+use turnpike::recovery::Replay;
+use turnpike::recovery::crew::Alone;
+use turnpike::recovery::crew::Crew;
+use turnpike::recovery::crew::Work;
 use turnpike::recovery::verify::Verified;
 use turnpike::recovery::verify::verify;
 use zeroize::Zeroizing;
@@ -522,7 +527,7 @@ fn settings(shards: u16) -> recovery::Settings {
 fn restored(memory: &Memory, key: u8, shards: u16) -> Result<Rebuilt, RebuildError> {
     let keys = keys(key);
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
-    recovery::restore(memory, opener, &keys.vault, settings(shards))
+    recovery::restore(memory, opener, &keys.vault, settings(shards), &Threads::new(2))
 }
 
 /// The same, and what left memory after a record.
@@ -531,7 +536,14 @@ fn restored_telling(memory: &Memory, shards: u16, known_to: Sequence) -> (Rebuil
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
     let mut told = Vec::new();
     let listener = Listener { known_to, left: &mut |departed| told.push(*departed) };
-    let rebuilt = recovery::restore_telling(memory, opener, &keys.vault, settings(shards), Some(listener));
+    let rebuilt = recovery::restore_telling(
+        memory,
+        opener,
+        &keys.vault,
+        settings(shards),
+        Some(listener),
+        &Threads::new(2),
+    );
     (rebuilt.expect("a good disk"), told)
 }
 
@@ -657,6 +669,65 @@ fn a_start_from_a_snapshot_gives_the_books_of_the_whole_journal() {
             let Rebuilt { books, recovered, .. } = restored(&disk, 7, shards).expect("again");
             house = House::over(disk, books, &recovered, 1);
             house.sync();
+        }
+    }
+}
+
+/// Does what it is given from the last piece to the first.
+struct Backwards;
+
+impl Crew for Backwards {
+    fn share<'w>(&self, own: &mut dyn FnMut(), work: Vec<Work<'w>>) {
+        work.into_iter().rev().for_each(|piece| piece());
+        own();
+    }
+}
+
+/// One record after the other, over as many shards as rebuilt it otherwise.
+fn in_order(memory: &Memory, settings: recovery::Settings) -> Result<Rebuilt, RebuildError> {
+    let keys = keys(7);
+    let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+    let books = Books::new(settings.layout, settings.capacity, Bounds::default(), settings.seed);
+    let mut replay = Replay::new(books);
+    replay.journal_in_order(memory, opener, snapshot::Tail::default(), &mut |_, _| (), None)?;
+    replay.end()
+}
+
+#[test]
+fn whoever_rebuilds_the_books_and_in_which_order_they_are_the_same() {
+    let crews: [&dyn Crew; 4] = [&Alone, &Backwards, &Threads::new(2), &Threads::new(5)];
+    for seed in 0..cases() {
+        let mut traffic = Traffic::new(seed);
+        let mut house = House::new(4, &mut traffic);
+        for _ in 0..400 {
+            traffic.step(&house.pipeline);
+            if traffic.random.one_in(20) {
+                house.sync();
+            }
+        }
+        house.sync();
+        let keys = keys(7);
+        let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
+        for shards in LAYOUTS {
+            let once = in_order(&house.memory, settings(shards)).expect("a whole journal");
+            for crew in crews {
+                let rebuilt = recovery::rebuild(&house.memory, opener, settings(shards), crew);
+                let rebuilt = rebuilt.expect("a whole journal");
+                assert_eq!(rebuilt.books.state_hash(), house.hash(), "seed {seed}, {shards} shards");
+                assert_eq!((rebuilt.applied, &rebuilt.recovered), (once.applied, &once.recovered));
+                assert_eq!((rebuilt.seeded, rebuilt.configured), (once.seeded, once.configured));
+                assert_eq!(rebuilt.books.audit(), Ok(()));
+            }
+        }
+        // What does not fit is the same record, also where all shards together fill one table.
+        for cards in [1, 5, 8, 9] {
+            let small = Capacity { cards, ..CAPACITY };
+            let settings = recovery::Settings { capacity: small, ..settings(64) };
+            let once = in_order(&house.memory, settings).map(|rebuilt| rebuilt.applied);
+            for crew in crews {
+                let rebuilt = recovery::rebuild(&house.memory, opener, settings, crew);
+                assert_eq!(rebuilt.map(|rebuilt| rebuilt.applied), once, "seed {seed}, {cards} cards");
+            }
         }
     }
 }
@@ -836,8 +907,9 @@ fn what_is_no_snapshot_of_this_directory_is_refused_with_what_to_do() {
     let opener = Opener { seal: &keys.vault, fingerprint: SnapshotKeys::fingerprint(&keys.vault) };
     let small = Capacity { wallets: 10, ..CAPACITY };
     let settings = recovery::Settings { capacity: small, ..settings(1) };
-    let told =
-        recovery::restore(&house.memory, opener, &keys.vault, settings).expect_err("no room").to_string();
+    let told = recovery::restore(&house.memory, opener, &keys.vault, settings, &Alone)
+        .expect_err("no room")
+        .to_string();
     assert!(told.contains("ledger.wallets_max"), "{told}");
 }
 

@@ -265,7 +265,8 @@ impl Verification {
 }
 
 /// Seals and opens card numbers where they are stored. The only implementation is `crypto::Vault`.
-pub trait PanSeal {
+/// Several threads may use it at a time.
+pub trait PanSeal: Sync {
     /// Seals a card number under a nonce that is never used twice, bound to its card reference.
     fn seal(&self, pan: Pan, nonce: SealNonce, card: CardRef) -> SealedPan;
 

@@ -19,6 +19,7 @@ use crate::edge::clock;
 use crate::edge::commands::code_of;
 use crate::edge::commands::complain;
 use crate::edge::commands::say;
+use crate::edge::crew::Threads;
 use crate::edge::daemon;
 use crate::edge::daemon::Daemon;
 use crate::edge::daemon::Drained;
@@ -290,10 +291,12 @@ fn read_back(config: &Config, directory: &Path, drained: &Drained) -> Result<(),
         seed: 0,
     };
     let began = Instant::now();
-    let rebuilt = recovery::rebuild(&Disk::look_at(directory), opener, settings).map_err(|error| {
-        complain(error);
-        exit::DATA
-    })?;
+    let rebuilt =
+        recovery::rebuild(&Disk::look_at(directory), opener, settings, &Threads::for_each_processor())
+            .map_err(|error| {
+                complain(error);
+                exit::DATA
+            })?;
     let (records, ms) = (rebuilt.recovered.records, began.elapsed().as_millis());
     if rebuilt.books.state_hash() == drained.hash {
         say(format!(

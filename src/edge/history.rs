@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::crypto::keys::Keys;
 use crate::domain::event::Sequence;
 use crate::edge::clock;
+use crate::edge::crew::Threads;
 use crate::edge::disk::Disk;
 use crate::history::error::HistoryError;
 use crate::history::index;
@@ -141,7 +142,8 @@ impl Starting {
         let known_to = self.known_to();
         let mut left = |departed: &Departed| self.give(departed);
         let listener = known_to.map(|known_to| Listener { known_to, left: &mut left });
-        let rebuilt = recovery::restore_telling(disk, opener, &keys.vault, settings, listener)?;
+        let crew = Threads::for_each_processor();
+        let rebuilt = recovery::restore_telling(disk, opener, &keys.vault, settings, listener, &crew)?;
         if known_to.is_none_or(|known_to| known_to <= rebuilt.recovered.last) {
             return Ok(rebuilt);
         }

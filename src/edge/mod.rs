@@ -6,6 +6,7 @@ mod client;
 pub mod clock;
 pub mod commands;
 mod counters;
+pub mod crew;
 pub mod daemon;
 pub mod decode;
 pub mod demo;

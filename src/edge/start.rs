@@ -9,6 +9,7 @@ use crate::crypto::keys::Keys;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::edge::clock;
+use crate::edge::crew::Threads;
 use crate::edge::daemon::StartError;
 use crate::edge::daemon::capacity;
 use crate::edge::disk::Disk;
@@ -50,7 +51,9 @@ pub(super) fn rebuild(
     };
     let rebuilt = match past {
         Some(past) => past.restore(disk, keys, settings)?,
-        None => recovery::restore(disk, opener_of(keys), &keys.vault, settings)?,
+        None => {
+            recovery::restore(disk, opener_of(keys), &keys.vault, settings, &Threads::for_each_processor())?
+        }
     };
     let Rebuilt { books, trunks, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
     for error in &damaged {

@@ -3,6 +3,7 @@
 
 use crate::domain::card::Pan;
 use crate::domain::event::Bounds;
+use crate::domain::event::CardOpened;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::party::SLOTS;
@@ -13,6 +14,7 @@ use super::apply::ApplyError;
 use super::directory::Directory;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::lookahead::Closing;
 use super::room::Needs;
 use super::shard::Capacity;
 use super::shard::Shard;
@@ -122,10 +124,10 @@ impl Books {
             }
             return Ok(());
         };
-        let applied = self.shards[self.layout.shard_of(slot)].apply(sequence, time, event).map_err(misfit)?;
+        let shard = &mut self.shards[self.layout.shard_of(slot)];
+        let applied = shard.apply(sequence, time, event).map_err(misfit)?;
         if let (Some(location), Event::CardOpened(opened)) = (applied.opened, event) {
-            let hash = PanHash::of(opened.pan, self.seed);
-            self.directory.insert(hash, location).map_err(|_| misfit(ApplyError::Full("cards")))?;
+            shard.enter(&self.directory, opened, location).map_err(misfit)?;
         }
         Ok(())
     }
@@ -137,12 +139,17 @@ impl Books {
                 |event: &'e Event| event.slot().map(|slot| &self.shards[self.layout.shard_of(slot)]);
             events.clone().filter_map(move |event| Some((shard_of(event)?, event)))
         };
-        shards().for_each(|(shard, event)| shard.ask_for_index(event));
-        let mut cards = [None; AHEAD];
+        let (mut closing, mut leaves, mut cards) = (Closing::default(), [None; AHEAD], [None; AHEAD]);
+        for ((shard, event), leaves) in shards().zip(&mut leaves) {
+            closing.begin(shard);
+            *leaves = shard.ask_for_index(&self.directory, event, &mut closing);
+        }
         for ((shard, event), card) in shards().zip(&mut cards) {
             *card = shard.ask_for_card(event);
         }
-        shards().zip(cards).for_each(|((shard, event), card)| shard.ask_for_wallet(event, card));
+        for ((shard, _), (card, leaves)) in shards().zip(cards.into_iter().zip(leaves)) {
+            shard.ask_for_wallet(card, leaves);
+        }
     }
 
     /// Where a card of ours is.
@@ -179,6 +186,22 @@ impl Books {
     /// The first thing that does not hold, in words.
     pub fn audit(&self) -> Result<(), String> {
         self.shards.iter().try_for_each(Shard::audit)
+    }
+}
+
+impl Shard {
+    /// Puts a card that was opened in this shard into the directory.
+    ///
+    /// # Errors
+    /// The directory is full.
+    pub fn enter(
+        &self,
+        directory: &Directory,
+        opened: &CardOpened,
+        location: Location,
+    ) -> Result<(), ApplyError> {
+        let hash = PanHash::of(opened.pan, self.seed);
+        directory.insert(hash, location).map_err(|_| ApplyError::Full("cards"))
     }
 }
 

@@ -69,6 +69,11 @@ impl Shard {
         &self.departures.list
     }
 
+    /// Lets go of what has left and was not fetched yet.
+    pub fn forget_departed(&mut self) {
+        self.departures.list.clear();
+    }
+
     /// Moves what has left to `into`. Returns the first record of which something is missing, if there was no room for
     /// all since the last time.
     pub fn fetch_departed(&mut self, into: &mut Vec<Departed>) -> Option<Sequence> {

@@ -93,7 +93,13 @@ impl Directory {
     /// Whether one more card fits.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.len.load(Ordering::Relaxed) < self.capacity
+        self.room() > 0
+    }
+
+    /// How many more cards fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.len.load(Ordering::Relaxed))
     }
 
     /// Adds a card, which is in its shard already.

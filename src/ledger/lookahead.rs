@@ -2,34 +2,32 @@
 //! gigabytes, each line found through the one before. The live path does the same with messages.
 
 use crate::domain::card::CardIdentity;
-use crate::domain::card::CardRef;
-use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::request::MessageKey;
 
 use super::chain::fingerprint;
+use super::directory::Directory;
+use super::directory::PanHash;
 use super::shard::Shard;
 use super::shard::hash_u64;
 
 /// What an event is about: the card, and the message that an authorization or an answer will be found by.
 struct Need<'e> {
-    card: CardRef,
+    card: CardIdentity,
     message: Option<(&'e MessageKey, u8)>,
 }
 
 impl<'e> Need<'e> {
     const fn of(event: &'e Event) -> Option<Self> {
         let (card, message) = match event {
-            Event::Decided(event) if matches!(event.effect, Effect::None) => return None,
             Event::Decided(event) => (event.card, Some((&event.key, event.class as u8))),
             Event::Reversed(event) => (event.card, None),
             Event::Advised(event) => (event.card, None),
+            Event::Expired(event) => (CardIdentity::Known(event.card), None),
+            Event::CardOpened(event) => (CardIdentity::Known(event.card), None),
             _ => return None,
         };
-        match card {
-            CardIdentity::Known(card) => Some(Self { card, message }),
-            CardIdentity::Unknown(_) => None,
-        }
+        Some(Self { card, message })
     }
 }
 
@@ -40,47 +38,97 @@ impl Shard {
         self.authorizations.prefetch_next();
     }
 
-    /// The first step: where the card is looked up.
-    pub(super) fn ask_for_index(&self, event: &Event) {
-        if let Some(need) = Need::of(event) {
-            self.card_index.prefetch(hash_u64(need.card.0, self.seed));
+    /// The first step: where card and wallet are looked up, where a card that is opened will be listed, and what leaves
+    /// memory to make room. Returns the position of that.
+    pub fn ask_for_index(&self, directory: &Directory, event: &Event, closing: &mut Closing) -> Option<u32> {
+        match event {
+            Event::AccountFunded(event) => {
+                self.wallet_index.prefetch(hash_u64(event.wallet.0, self.seed));
+                return None;
+            }
+            Event::CardOpened(event) => {
+                self.wallet_index.prefetch(hash_u64(event.wallet.0, self.seed));
+                directory.prefetch(PanHash::of(event.pan, self.seed));
+            }
+            _ => {}
         }
-        if let Some(oldest) = self.about_to_leave(event) {
-            self.authorizations.prefetch(oldest);
+        if let Some(Need { card: CardIdentity::Known(card), .. }) = Need::of(event) {
+            self.card_index.prefetch(hash_u64(card.0, self.seed));
         }
-    }
-
-    /// The closed authorization that has to make room when one more of its slot is closed.
-    fn about_to_leave(&self, event: &Event) -> Option<u32> {
         let Event::Reversed(event) = event else { return None };
-        let slot = &self.slots[self.slot_of(event.slot)];
-        (slot.closed_len >= self.bounds.closed_per_slot).then_some(slot.closed_oldest)
+        let at = self.slot_of(event.slot);
+        let before = closing.one_more(at)?;
+        let slot = &self.slots[at];
+        if slot.closed_len < self.bounds.closed_per_slot {
+            return None;
+        }
+        // Those before it were asked for when their turn was: the way along them is short and in the caches.
+        let mut leaves = slot.closed_oldest;
+        for _ in 0..before {
+            leaves = self.authorizations.get(leaves)?.closed_next;
+        }
+        let entry = self.authorizations.get(leaves)?;
+        self.cards.prefetch(entry.card);
+        self.authorizations.prefetch(entry.closed_next);
+        Some(leaves)
     }
 
-    /// The second step, when the first has arrived: the card, and the message's place in the index.
-    pub(super) fn ask_for_card(&self, event: &Event) -> Option<u32> {
-        if let Some(entry) = self.about_to_leave(event).and_then(|oldest| self.authorizations.get(oldest)) {
-            self.cards.prefetch(entry.card);
-            self.authorizations.prefetch(entry.closed_next);
+    /// The second step, when the first has arrived: card or wallet, and the message's place in the index. Returns the
+    /// card's position.
+    pub fn ask_for_card(&self, event: &Event) -> Option<u32> {
+        if let Event::CardOpened(event) = event {
+            let wallet = self.wallet_index.find_first(hash_u64(event.wallet.0, self.seed))?;
+            self.wallets.prefetch(wallet);
+            return None;
         }
         let need = Need::of(event)?;
-        let position = self.card_index.find_first(hash_u64(need.card.0, self.seed))?;
-        self.cards.prefetch(position);
         if let Some((key, class)) = need.message {
-            let print = fingerprint(key, class, CardIdentity::Known(need.card), self.seed);
-            self.messages.prefetch(print);
+            self.messages.prefetch(fingerprint(key, class, need.card, self.seed));
         }
+        let CardIdentity::Known(card) = need.card else { return None };
+        let position = self.card_index.find_first(hash_u64(card.0, self.seed))?;
+        self.cards.prefetch(position);
         Some(position)
     }
 
     /// The last step: the card's wallet and its newest authorization, and where what leaves stands in the index.
-    pub(super) fn ask_for_wallet(&self, event: &Event, card: Option<u32>) {
+    pub fn ask_for_wallet(&self, card: Option<u32>, leaves: Option<u32>) {
         if let Some(card) = card.and_then(|card| self.cards.get(card)) {
             self.wallets.prefetch(card.wallet);
             self.authorizations.prefetch(card.open);
         }
-        if let Some(entry) = self.about_to_leave(event).and_then(|oldest| self.authorizations.get(oldest)) {
+        if let Some(entry) = leaves.and_then(|leaves| self.authorizations.get(leaves))
+            && self.cards.get(entry.card).is_some()
+        {
             self.messages.prefetch(self.fingerprint_of(entry));
+        }
+    }
+}
+
+/// How many events of each slot of a shard are asked for, not applied yet, and will close something.
+#[derive(Debug, Default)]
+pub struct Closing(Vec<u32>);
+
+impl Closing {
+    /// None of this shard's slots.
+    pub fn begin(&mut self, shard: &Shard) {
+        self.0.clear();
+        self.0.resize(shard.slots.len(), 0);
+    }
+
+    /// Counts one of a slot, and returns how many there were before it.
+    fn one_more(&mut self, slot: usize) -> Option<u32> {
+        let count = self.0.get_mut(slot)?;
+        *count += 1;
+        Some(*count - 1)
+    }
+
+    /// An event that was counted is about to be applied.
+    pub fn applies(&mut self, shard: &Shard, event: &Event) {
+        if let Event::Reversed(event) = event
+            && let Some(count) = self.0.get_mut(shard.slot_of(event.slot))
+        {
+            *count = count.saturating_sub(1);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Entries at stable positions, with a fixed capacity reserved when it is made.
 
+use super::prefetch::CACHE_LINE_BYTES;
 use super::prefetch::prefetch;
 
 /// No position: the end of a list.
 pub const NONE: u32 = u32::MAX;
-
-const CACHE_LINE_BYTES: usize = 64;
 
 /// A table of `T` whose memory is reserved once. Places that were given back are used again, last one first.
 #[derive(Debug)]
@@ -109,6 +108,9 @@ impl<T> Slab<T> {
     pub fn prefetch(&self, position: u32) {
         if let Some(entry) = self.entries.get(position as usize) {
             prefetch(entry);
+            if size_of::<T>() > CACHE_LINE_BYTES {
+                prefetch(std::ptr::from_ref(entry).wrapping_byte_add(CACHE_LINE_BYTES));
+            }
         }
     }
 

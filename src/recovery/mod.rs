@@ -1,7 +1,10 @@
 //! From disk to the books: the newest snapshot that is whole, then every record after it through the same `apply` as
 //! when it happened.
 
+pub mod crew;
 pub mod verify;
+
+mod parts;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +16,8 @@ use crate::domain::event::Sequence;
 use crate::domain::party::SLOTS;
 use crate::domain::seal::SnapshotKeys;
 use crate::domain::time::Timestamp;
+use crate::journal::chunk::CHUNK_BYTES;
+use crate::journal::chunk::Chunks;
 use crate::journal::recover::Opener;
 use crate::journal::recover::RecoverError;
 use crate::journal::recover::Recovered;
@@ -35,6 +40,12 @@ use crate::ledger::shard::Capacity;
 use crate::switch::image;
 use crate::switch::trunk;
 use crate::switch::trunk::Trunk;
+
+use self::crew::Crew;
+use self::parts::Common;
+use self::parts::Parts;
+use self::parts::Sorting;
+use self::parts::Switch;
 
 /// What the switch keeps of each link, by its number in records.
 pub type Trunks = BTreeMap<u32, Trunk>;
@@ -95,7 +106,8 @@ pub enum RebuildError {
     Snapshot(#[from] SnapshotError),
 }
 
-/// Reads the journal from its start and applies every record; snapshots are not looked at.
+/// Reads the journal from its start and applies every record, side by side on as many threads as `crew` has; snapshots
+/// are not looked at.
 ///
 /// # Errors
 /// The journal is damaged or foreign, or a record does not fit. Nothing on disk was changed.
@@ -103,10 +115,11 @@ pub fn rebuild<S: Storage>(
     storage: &S,
     opener: Opener<'_>,
     settings: Settings,
+    crew: &dyn Crew,
 ) -> Result<Rebuilt, RebuildError> {
     let Settings { layout, capacity, seed } = settings;
     let mut replay = Replay::new(Books::new(layout, capacity, Bounds::default(), seed));
-    replay.journal(storage, opener, Tail::default(), &mut |_, _| (), None)?;
+    replay.journal(storage, opener, Tail::default(), None, crew)?;
     replay.end()
 }
 
@@ -121,8 +134,9 @@ pub fn restore<S: Storage>(
     opener: Opener<'_>,
     keys: &dyn SnapshotKeys,
     settings: Settings,
+    crew: &dyn Crew,
 ) -> Result<Rebuilt, RebuildError> {
-    restore_telling(storage, opener, keys, settings, None)
+    restore_telling(storage, opener, keys, settings, None, crew)
 }
 
 /// As [`restore`], with somebody who wants to know what leaves memory. Where the journal is whole, or has a snapshot
@@ -137,6 +151,7 @@ pub fn restore_telling<S: Storage>(
     keys: &dyn SnapshotKeys,
     settings: Settings,
     mut listener: Option<Listener<'_>>,
+    crew: &dyn Crew,
 ) -> Result<Rebuilt, RebuildError> {
     let (bases, mut damaged) = bases(storage, keys, listener.as_ref().map(|listener| listener.known_to))?;
     let books = |bounds| Books::new(settings.layout, settings.capacity, bounds, settings.seed);
@@ -153,7 +168,7 @@ pub fn restore_telling<S: Storage>(
             },
         };
         let is_last = at + 1 == bases.len();
-        match (replay.journal(storage, opener, tail, &mut |_, _| (), listener.as_mut()), damaged.first()) {
+        match (replay.journal(storage, opener, tail, listener.as_mut(), crew), damaged.first()) {
             (Ok(()), _) => return Ok(Rebuilt { damaged, ..replay.end()? }),
             // What the journal lacks was in the snapshots, so their damage is what is to be mended.
             (Err(RebuildError::Journal(RecoverError::StartMissing { .. })), Some(error)) if is_last => {
@@ -164,7 +179,7 @@ pub fn restore_telling<S: Storage>(
             (Err(error), _) => return Err(error),
         }
     }
-    rebuild(storage, opener, settings)
+    rebuild(storage, opener, settings, crew)
 }
 
 /// What the books can begin with.
@@ -212,15 +227,12 @@ fn bases<S: Storage>(
 /// What has been read so far.
 pub struct Replay {
     books: Books,
-    trunks: Trunks,
-    /// By link: records up to here are in its trunk already.
-    trunk_stamps: BTreeMap<u32, Sequence>,
+    switch: Switch,
     /// By slot: records up to here are in the books already.
     stamps: Box<[Sequence]>,
     recovered: Recovered,
-    seeded: Option<Seeded>,
-    configured: Option<Configured>,
     snapshot: Option<(u64, Tail)>,
+    /// Records that were applied to shards.
     applied: u64,
     misfit: Option<Misfit>,
     /// What left memory and was not told yet.
@@ -233,12 +245,9 @@ impl Replay {
     pub fn new(books: Books) -> Self {
         Self {
             books,
-            trunks: Trunks::new(),
-            trunk_stamps: BTreeMap::new(),
+            switch: Switch::default(),
             stamps: vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice(),
             recovered: Recovered::default(),
-            seeded: None,
-            configured: None,
             snapshot: None,
             applied: 0,
             misfit: None,
@@ -261,7 +270,7 @@ impl Replay {
         let mut restoring = Restoring::new(books(configured.bounds));
         let mut stamps = vec![Sequence(0); usize::from(SLOTS)].into_boxed_slice();
         let mut wallets = 0;
-        let (mut trunks, mut trunk_stamps) = (Trunks::new(), BTreeMap::new());
+        let mut switch = Switch::begun(seeded, configured);
         let unfit = |cause: ImageError| cause.to_string();
         let (_, tail) = snapshot::read(storage, number, keys, &mut |part, cut, body| {
             match part {
@@ -274,11 +283,11 @@ impl Replay {
                 Part::Trunk => {
                     let mut trunk = Trunk::new(trunk::Bounds::default());
                     let name = image::take(body, &mut trunk).map_err(|error| error.to_string())?;
-                    trunks.insert(name.0, trunk);
-                    trunk_stamps.insert(name.0, cut);
+                    switch.trunks.insert(name.0, trunk);
+                    switch.stamps.insert(name.0, cut);
                 }
                 Part::TrunkMore => {
-                    let more = image::take_more(body, |name| trunks.get_mut(&name.0));
+                    let more = image::take_more(body, |name| switch.trunks.get_mut(&name.0));
                     more.map_err(|error| error.to_string())?;
                 }
                 Part::End => {}
@@ -290,19 +299,64 @@ impl Replay {
             return Err(unfit("it does not hold all wallets and slots that it should".to_owned()));
         }
         is_of_this_journal(storage, number, &tail)?;
-        trunks.values_mut().for_each(Trunk::restored);
+        switch.trunks.values_mut().for_each(Trunk::restored);
         let books = restoring.finish().map_err(|error| unfit(error.to_string()))?;
-        let (configured, snapshot) = (Some(configured), Some((number, tail)));
-        let begun = Self { trunks, trunk_stamps, stamps, seeded, configured, snapshot, ..Self::new(books) };
-        Ok((begun, tail))
+        Ok((Self { switch, stamps, snapshot: Some((number, tail)), ..Self::new(books) }, tail))
     }
 
-    /// Reads the journal's records that `tail` does not cover and applies them. `before` sees the books before each,
-    /// and `listener` is told what leaves memory.
+    /// Reads the journal's records that `tail` does not cover and applies them, those of different shards side by side
+    /// and while the next ones are read. `listener` is told what leaves memory.
     ///
     /// # Errors
     /// The journal is damaged, foreign, or does not reach as far as the snapshot.
     pub fn journal<S: Storage>(
+        &mut self,
+        storage: &S,
+        opener: Opener<'_>,
+        tail: Tail,
+        mut listener: Option<&mut Listener<'_>>,
+        crew: &dyn Crew,
+    ) -> Result<(), RebuildError> {
+        if listener.is_some() {
+            self.books.note_departures(usize::MAX, 0);
+        }
+        let Self { books, switch, stamps, departed, .. } = self;
+        let mut chunks = Chunks::begin(storage, opener, tail.covered, CHUNK_BYTES)?;
+        let mut sorting = Sorting::new(books, stamps);
+        let mut parts = Parts::of(books, switch);
+        let (mut read, mut next) = (sorting.room(), sorting.room());
+        sorting.next(&mut chunks, &mut read);
+        loop {
+            let known_to = listener.as_ref().map_or(Sequence(0), |listener| listener.known_to);
+            let common = Common { read: &read, seal: opener.seal, stamps, known_to };
+            let unreadable = parts.replay(common, crew, &mut || {
+                tell(departed, listener.as_deref_mut());
+                if !read.chunk.is_last() {
+                    sorting.next(&mut chunks, &mut next);
+                }
+            });
+            if let Some((entry, error)) = unreadable {
+                return Err(read.chunk.unreadable(entry, error).into());
+            }
+            if let Some(failure) = read.chunk.take_failure() {
+                return Err(failure.into());
+            }
+            parts.departed(departed);
+            if read.chunk.is_last() {
+                break;
+            }
+            std::mem::swap(&mut read, &mut next);
+        }
+        tell(departed, listener);
+        (self.applied, self.misfit) = parts.end();
+        self.ends(chunks.end(), tail)
+    }
+
+    /// As [`Replay::journal`], one record after the other; `before` sees the books before each.
+    ///
+    /// # Errors
+    /// As [`Replay::journal`]'s.
+    pub fn journal_in_order<S: Storage>(
         &mut self,
         storage: &S,
         opener: Opener<'_>,
@@ -318,11 +372,15 @@ impl Replay {
             read.push((sequence, time, event));
             if read.len() == AHEAD {
                 self.records(&mut read, before);
-                self.tell(listener.as_deref_mut());
+                tell(&mut self.departed, listener.as_deref_mut());
             }
         })?;
         self.records(&mut read, before);
-        self.tell(listener);
+        tell(&mut self.departed, listener);
+        self.ends(recovered, tail)
+    }
+
+    fn ends(&mut self, recovered: Recovered, tail: Tail) -> Result<(), RebuildError> {
         self.books.note_departures(0, 0);
         if recovered.last < tail.last {
             return Err(RecoverError::EndMissing { last: recovered.last, covered: tail.last }.into());
@@ -346,29 +404,9 @@ impl Replay {
         }
     }
 
-    /// Tells what the last records have let go of.
-    fn tell(&mut self, listener: Option<&mut Listener<'_>>) {
-        if let Some(listener) = listener {
-            let unknown = self.departed.iter().filter(|departed| departed.by > listener.known_to);
-            unknown.for_each(|departed| (listener.left)(departed));
-        }
-        self.departed.clear();
-    }
-
     fn record(&mut self, sequence: Sequence, time: Timestamp, event: &Event) {
-        if let Some(name) = event.trunk() {
-            let stamp = self.trunk_stamps.get(&name.0).copied().unwrap_or_default();
-            if sequence > stamp {
-                self.applied += 1;
-                let trunk = self.trunks.entry(name.0).or_insert_with(|| Trunk::new(trunk::Bounds::default()));
-                trunk.apply(sequence, time, event);
-            }
+        if self.switch.record(sequence, time, event) {
             return;
-        }
-        match event {
-            Event::Seeded(event) => self.seeded = Some(*event),
-            Event::Configured(event) => self.configured = Some(*event),
-            _ => {}
         }
         // What touches every slot happens at a start, never while a snapshot is made: all slots have it, or none.
         let slot = event.slot().unwrap_or_default();
@@ -387,7 +425,9 @@ impl Replay {
     /// # Errors
     /// A record did not fit.
     pub fn end(self) -> Result<Rebuilt, RebuildError> {
-        let Self { books, trunks, recovered, seeded, configured, snapshot, applied, misfit, .. } = self;
+        let Self { books, switch, recovered, snapshot, applied, misfit, .. } = self;
+        let Switch { trunks, seeded, configured, applied: of_switch, .. } = switch;
+        let applied = applied + of_switch;
         if let Some(misfit) = misfit {
             return Err(misfit.into());
         }
@@ -395,6 +435,15 @@ impl Replay {
         let damaged = Vec::new();
         Ok(Rebuilt { books, trunks, recovered, seeded, configured, snapshot, applied, damaged, told_after })
     }
+}
+
+/// Tells what the last records have let go of.
+fn tell(departed: &mut Vec<Departed>, listener: Option<&mut Listener<'_>>) {
+    if let Some(listener) = listener {
+        let unknown = departed.iter().filter(|departed| departed.by > listener.known_to);
+        unknown.for_each(|departed| (listener.left)(departed));
+    }
+    departed.clear();
 }
 
 /// Whether the journal that is here is the one that a snapshot was made beside.

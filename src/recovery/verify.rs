@@ -68,7 +68,7 @@ pub fn verify<S: Storage>(
     let mut compare = |books: &Books, sequence| {
         comparisons.iter_mut().for_each(|comparison: &mut Comparison| comparison.before(books, sequence));
     };
-    base.journal(storage, opener, tail, &mut compare, listener)?;
+    base.journal_in_order(storage, opener, tail, &mut compare, listener)?;
     let rebuilt = base.end()?;
     let compared = comparisons.into_iter().map(|comparison| comparison.end(&rebuilt.books)).collect();
     Ok(Verified { rebuilt, compared, damaged })

@@ -11,6 +11,7 @@ use turnpike::ledger::authorization::Authorization;
 use turnpike::ledger::authorization::AuthorizationState;
 use turnpike::ledger::books::Books;
 use turnpike::pipeline::gate::Reply;
+use turnpike::recovery::crew::Alone;
 use turnpike::recovery::rebuild;
 use turnpike::recovery::verify::verify;
 
@@ -191,7 +192,8 @@ impl World {
         let segments = segment::survey(&self.disk).expect("a good disk");
         let whole = segments.first().is_none_or(|first| first.header.first == Sequence(1));
         if whole {
-            let rebuilt = rebuild(&self.disk, self.opener(), self.settings(1)).expect("a whole journal");
+            let rebuilt =
+                rebuild(&self.disk, self.opener(), self.settings(1), &Alone).expect("a whole journal");
             assert_eq!(
                 rebuilt.books.state_hash(),
                 hash,

@@ -49,6 +49,7 @@ use turnpike::pipeline::switching::Switchboard;
 use turnpike::pipeline::switching::outbox::Outbox;
 use turnpike::pipeline::switching::way::Home;
 use turnpike::recovery;
+use turnpike::recovery::crew::Alone;
 use turnpike::switch::route::LinkIndex;
 use turnpike::switch::trunk::Trunk;
 
@@ -481,7 +482,7 @@ impl World {
             Opener { seal: &self.keys.vault, fingerprint: SnapshotKeys::fingerprint(&self.keys.vault) };
         let (layout, seed) = (Layout::new(2), self.keys.table_seed());
         let settings = recovery::Settings { layout, capacity: CAPACITY, seed };
-        let rebuilt = recovery::restore(&self.disk, opener, &self.keys.vault, settings);
+        let rebuilt = recovery::restore(&self.disk, opener, &self.keys.vault, settings, &Alone);
         let mut rebuilt = rebuilt.unwrap_or_else(|error| panic!("the disk is not damaged: {error}"));
         if rebuilt.snapshot.is_some() {
             self.tale("starts from a snapshot");

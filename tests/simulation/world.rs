@@ -30,6 +30,7 @@ use turnpike::pipeline::snapshot::Steps;
 use turnpike::recovery;
 use turnpike::recovery::RebuildError;
 use turnpike::recovery::Rebuilt;
+use turnpike::recovery::crew::Alone;
 use zeroize::Zeroizing;
 
 use super::daemon::Clock;
@@ -800,7 +801,7 @@ impl World {
     }
 
     pub(crate) fn restored(&self, shards: u16) -> Result<Rebuilt, RebuildError> {
-        recovery::restore(&self.disk, self.opener(), &self.keys.vault, self.settings(shards))
+        recovery::restore(&self.disk, self.opener(), &self.keys.vault, self.settings(shards), &Alone)
     }
 
     pub(crate) fn opener(&self) -> Opener<'_> {
