@@ -1,0 +1,382 @@
+//! How fast the books come back from the journal: wallets with a card each are opened, then authorized on uniformly
+//! chosen cards, holds kept level by reversals. Both parts are timed apart, and the processor time of all threads is
+//! printed beside the time that passed.
+//!
+//! `TURNPIKE_BENCH_DIR` names a directory on the disk to measure; without it, one under the target directory is used.
+//! `TURNPIKE_BENCH_WALLETS` (1,000,000), `TURNPIKE_BENCH_LIVE` holds (half of that) and `TURNPIKE_BENCH_RECORDS` of
+//! traffic (10,000,000) say how much there is, `TURNPIKE_BENCH_THREADS` who reads it (one a processor). With `TURNPIKE_BENCH_KEEP` the journals stay, and are used again by the
+//! next run. They are read from the kernel's page cache, as after a restart of the daemon alone.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
+use turnpike::crypto::vault::Vault;
+use turnpike::domain::action::ActionCode;
+use turnpike::domain::card::CardIdentity;
+use turnpike::domain::card::CardRef;
+use turnpike::domain::card::CardStatus;
+use turnpike::domain::card::Pan;
+use turnpike::domain::card::ServiceCode;
+use turnpike::domain::card::Verification;
+use turnpike::domain::event::AccountFunded;
+use turnpike::domain::event::Bounds;
+use turnpike::domain::event::CardOpened;
+use turnpike::domain::event::Configured;
+use turnpike::domain::event::Decided;
+use turnpike::domain::event::Effect;
+use turnpike::domain::event::Event;
+use turnpike::domain::event::Facts;
+use turnpike::domain::event::Reversed;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
+use turnpike::domain::party::InstitutionId;
+use turnpike::domain::party::NameId;
+use turnpike::domain::party::SLOTS;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::Text;
+use turnpike::domain::party::WalletId;
+use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::Legs;
+use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
+use turnpike::domain::request::Presented;
+use turnpike::domain::request::ProcessingCode;
+use turnpike::domain::request::Stan;
+use turnpike::domain::time::Expiry;
+use turnpike::domain::time::Timestamp;
+use turnpike::domain::time::TransmissionTime;
+use turnpike::domain::usage::Channel;
+use turnpike::edge::crew::Threads;
+use turnpike::edge::disk::Disk;
+use turnpike::journal::buffer::Buffer;
+use turnpike::journal::recover::Opener;
+use turnpike::journal::recover::recover;
+use turnpike::journal::writer::Settings;
+use turnpike::journal::writer::Writer;
+use turnpike::ledger::books::Layout;
+use turnpike::ledger::shard::Capacity;
+use turnpike::recovery;
+use turnpike::recovery::Rebuilt;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
+/// Records of one group commit.
+const GROUP: usize = 16_384;
+/// How often each journal is read.
+const ROUNDS: usize = 5;
+const SEED: u64 = 42;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    wallets: u64,
+    live: usize,
+    records: u64,
+    crew: Threads,
+}
+
+impl Size {
+    fn asked_for() -> Self {
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let wallets = number("TURNPIKE_BENCH_WALLETS").unwrap_or(1_000_000).max(1);
+        let live = number("TURNPIKE_BENCH_LIVE").unwrap_or(wallets / 2) as usize;
+        let records = number("TURNPIKE_BENCH_RECORDS").unwrap_or(10_000_000);
+        let threads = number("TURNPIKE_BENCH_THREADS").map(|threads| Threads::new(threads as usize));
+        Self { wallets, live, records, crew: threads.unwrap_or_else(Threads::for_each_processor) }
+    }
+
+    fn settings(self) -> recovery::Settings {
+        let bounds = Bounds::default();
+        let closed = usize::from(SLOTS) * bounds.closed_per_slot as usize;
+        let capacity = Capacity {
+            wallets: self.wallets as usize,
+            further_accounts: 0,
+            cards: self.wallets as usize,
+            authorizations: self.live + closed,
+            limits: 16,
+            counted: 16,
+        };
+        recovery::Settings { layout: Layout::new(256), capacity, seed: SEED }
+    }
+}
+
+fn vault() -> Vault {
+    Vault::new([7; 32].into())
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Writes a journal, record by record.
+struct Keeping {
+    writer: Writer<Disk>,
+    buffer: Buffer,
+    pending: turnpike::journal::buffer::Pending,
+    vault: Vault,
+    in_group: usize,
+}
+
+impl Keeping {
+    fn begin(directory: &Path) -> Result<Self, String> {
+        let vault = vault();
+        let disk = Disk::open(directory).map_err(text)?;
+        let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
+        let recovered = recover(&disk, opener, Sequence(0), |_, _, _| {}).map_err(text)?;
+        let writer =
+            Writer::begin(disk, &recovered, vault.fingerprint(), Settings::default()).map_err(text)?;
+        let buffer = Buffer::new(writer.start(), GROUP);
+        let pending = buffer.spare();
+        Ok(Self { writer, buffer, pending, vault, in_group: 0 })
+    }
+
+    fn event(&mut self, event: &Event) -> Result<Sequence, String> {
+        let (sequence, _) = self.buffer.append(event, NOW, &self.vault).map_err(text)?;
+        self.in_group += 1;
+        if self.in_group == GROUP {
+            self.flush()?;
+        }
+        Ok(sequence)
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        self.in_group = 0;
+        self.buffer.take(&mut self.pending);
+        self.writer.write(&mut self.pending).map_err(text)?;
+        Ok(())
+    }
+}
+
+fn dollars() -> Currency {
+    Currency::new(840).unwrap_or_default()
+}
+
+/// Opens every wallet, and returns where each has its card.
+fn open_all(keeping: &mut Keeping, size: Size) -> Result<Vec<(Slot, CardRef)>, String> {
+    let bounds = Bounds::default();
+    keeping.event(&Event::Configured(Configured { version: 1, bounds }))?;
+    let mut serials = vec![0_u32; usize::from(SLOTS)];
+    let mut cards = Vec::with_capacity(size.wallets as usize);
+    for n in 0..size.wallets {
+        let wallet = WalletId(n + 1);
+        let slot = Slot::of_wallet(wallet);
+        let (currency, amount) = (dollars(), 1 << 40);
+        let funded = AccountFunded { slot, wallet, account: 0, currency, amount, overdraft: 0 };
+        keeping.event(&Event::AccountFunded(funded))?;
+        let serial = &mut serials[usize::from(slot.number())];
+        *serial += 1;
+        let card = CardRef::new(slot, *serial);
+        let pan = Pan::from_value(4_000_000_000_000_000 + n, 16).map_err(text)?;
+        keeping.event(&Event::CardOpened(CardOpened {
+            slot,
+            wallet,
+            card,
+            pan,
+            expiry: Expiry::new(2812).ok_or("no month")?,
+            service_code: ServiceCode(201),
+            status: CardStatus::Active,
+            verification: Verification::None,
+        }))?;
+        cards.push((slot, card));
+    }
+    keeping.flush()?;
+    Ok(cards)
+}
+
+fn key(n: u64) -> MessageKey {
+    let mut rrn = *b"000000000000";
+    let mut rest = n;
+    for digit in rrn.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    MessageKey {
+        network: NameId(1),
+        link: NameId(1),
+        stan: Stan((n % 1_000_000) as u32),
+        transmission: TransmissionTime::new(1_123_101_500).unwrap_or_default(),
+        acquirer: InstitutionId(12_345_678_901),
+        rrn: Text(rrn),
+        terminal: Text::from_ascii(b"TERMID01"),
+        merchant: Text::from_ascii(b"CARD ACCEPTOR"),
+        network_reference: n,
+    }
+}
+
+fn hold(slot: Slot, card: CardRef, wallet: WalletId, n: u64) -> Event {
+    Event::Decided(Decided {
+        slot,
+        card: CardIdentity::Known(card),
+        wallet,
+        account: 0,
+        key: key(n),
+        class: MessageClass::Authorization,
+        repeat: false,
+        processing_code: ProcessingCode(0),
+        mcc: 5999,
+        country: 840,
+        entry_mode: 51,
+        channel: Channel::Chip,
+        amount: Money::new(1500, dollars()),
+        billing: None,
+        presented: Presented::default(),
+        facts: Facts::default(),
+        action: ActionCode::Approved,
+        approval_code: Some(ApprovalCode(*b"ABC123")),
+        effect: Effect::Hold(1500),
+        increment: false,
+        posted_before: 0,
+        held_before: 0,
+        overdraft: 0,
+        configuration: 1,
+        hold_until_s: 1_795_996_800,
+        decided_after_us: 1,
+    })
+}
+
+fn reversal(slot: Slot, card: CardRef, n: u64, undoes: Sequence) -> Event {
+    Event::Reversed(Reversed {
+        slot,
+        card: CardIdentity::Known(card),
+        key: key(n),
+        advice: true,
+        repeat: false,
+        processing_code: ProcessingCode(0),
+        amount: Money::new(1500, dollars()),
+        original: None,
+        approval_code: None,
+        undoes,
+        whole: false,
+        keeps: None,
+        legs: Legs::Both,
+        reason: 0,
+        configuration: 1,
+        decided_after_us: 1,
+    })
+}
+
+/// Holds on random cards; once there are as many as may live, each is followed by the reversal of the oldest.
+fn authorize(keeping: &mut Keeping, size: Size, cards: &[(Slot, CardRef)]) -> Result<(), String> {
+    let mut open = VecDeque::with_capacity(size.live + 1);
+    let mut written = 0;
+    for n in 0.. {
+        if written >= size.records {
+            break;
+        }
+        let at = (n * 0x9E37_79B9_7F4A_7C15_u64 >> 20) as usize % cards.len();
+        let (slot, card) = cards[at];
+        let undoable = keeping.event(&hold(slot, card, WalletId(at as u64 + 1), n))?;
+        open.push_back((at, n, undoable));
+        written += 1;
+        if open.len() > size.live
+            && let Some((at, n, undoes)) = open.pop_front()
+        {
+            let (slot, card) = cards[at];
+            keeping.event(&reversal(slot, card, n, undoes))?;
+            written += 1;
+        }
+    }
+    keeping.flush()
+}
+
+/// The journal of the opening alone, and the one with traffic behind it.
+fn journals(size: Size) -> Result<(PathBuf, PathBuf), String> {
+    let root = std::env::var_os("TURNPIKE_BENCH_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned(), PathBuf::from);
+    let name = format!("recovery-bench-{}-{}-{}", size.wallets, size.live, size.records);
+    let (opened, whole) = (root.join(format!("{name}-opened")), root.join(name));
+    if !whole.join("complete").exists() {
+        for directory in [&opened, &whole] {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+        let mut keeping = Keeping::begin(&opened)?;
+        let cards = open_all(&mut keeping, size)?;
+        drop(keeping);
+        std::fs::create_dir_all(whole.join("journal")).map_err(text)?;
+        for entry in std::fs::read_dir(opened.join("journal")).map_err(text)? {
+            let entry = entry.map_err(text)?;
+            std::fs::copy(entry.path(), whole.join("journal").join(entry.file_name())).map_err(text)?;
+        }
+        authorize(&mut Keeping::begin(&whole)?, size, &cards)?;
+        std::fs::write(whole.join("complete"), "").map_err(text)?;
+    }
+    Ok((opened, whole))
+}
+
+/// Processor time of all threads so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Rebuilds the books, and says how many records there were, how long it took, and how much processor time.
+fn rebuild(directory: &Path, size: Size) -> Result<(u64, Duration, Duration, Rebuilt), String> {
+    let vault = vault();
+    let disk = Disk::open(directory).map_err(text)?;
+    let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
+    let (began, used) = (Instant::now(), processor_time());
+    let rebuilt = recovery::rebuild(&disk, opener, size.settings(), &size.crew).map_err(text)?;
+    Ok((rebuilt.applied, began.elapsed(), processor_time() - used, rebuilt))
+}
+
+fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
+
+fn print(what: &str, records: u64, took: Duration, used: Duration) {
+    let per = |time: Duration| time.as_nanos() / u128::from(records.max(1));
+    let rate = u128::from(records) * 1000 / took.as_millis().max(1);
+    println!(
+        "{what}: {records} records in {took:.2?}, {rate} records/s, {} ns each, {} ns of processor time",
+        per(took),
+        per(used)
+    );
+}
+
+fn run() -> Result<(), String> {
+    let size = Size::asked_for();
+    let (opened, whole) = journals(size)?;
+    println!("{} wallets, {} holds alive", size.wallets, size.live);
+    let empty = Instant::now();
+    drop(turnpike::ledger::books::Books::new(
+        Layout::new(256),
+        size.settings().capacity,
+        Bounds::default(),
+        SEED,
+    ));
+    println!("empty books: {:.2?}", empty.elapsed());
+    let (mut of_opening, mut of_traffic) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    let mut counts = (0, 0);
+    for round in 0..ROUNDS {
+        let (few, took_few, used_few, _) = rebuild(&opened, size)?;
+        let (all, took, used, rebuilt) = rebuild(&whole, size)?;
+        if round == 0 {
+            println!("state {}", rebuilt.books.state_hash());
+        }
+        counts = (few, all - few);
+        of_opening.0.push(took_few);
+        of_opening.1.push(used_few);
+        of_traffic.0.push(took.saturating_sub(took_few));
+        of_traffic.1.push(used.saturating_sub(used_few));
+    }
+    print("opening", counts.0, median(of_opening.0), median(of_opening.1));
+    print("traffic", counts.1, median(of_traffic.0), median(of_traffic.1));
+    if std::env::var_os("TURNPIKE_BENCH_KEEP").is_none() {
+        for directory in [opened, whole] {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+    Ok(())
+}
+
+fn main() {
+    if let Err(error) = run() {
+        println!("not measured: {error}");
+    }
+}
