@@ -4,8 +4,9 @@
 //!
 //! `TURNPIKE_BENCH_DIR` names a directory on the disk to measure; without it, one under the target directory is used.
 //! `TURNPIKE_BENCH_WALLETS` (1,000,000), `TURNPIKE_BENCH_LIVE` holds (half of that) and `TURNPIKE_BENCH_RECORDS` of
-//! traffic (10,000,000) say how much there is, `TURNPIKE_BENCH_THREADS` who reads it (one a processor). With `TURNPIKE_BENCH_KEEP` the journals stay, and are used again by the
-//! next run. They are read from the kernel's page cache, as after a restart of the daemon alone.
+//! traffic (10,000,000) say how much there is, `TURNPIKE_BENCH_THREADS` who reads it (one a processor). With
+//! `TURNPIKE_BENCH_KEEP` the journals stay, and are used again by the next run. They are read from the kernel's page
+//! cache, as after a restart of the daemon alone.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -264,11 +265,11 @@ fn reversal(slot: Slot, card: CardRef, n: u64, undoes: Sequence) -> Event {
 fn authorize(keeping: &mut Keeping, size: Size, cards: &[(Slot, CardRef)]) -> Result<(), String> {
     let mut open = VecDeque::with_capacity(size.live + 1);
     let mut written = 0;
-    for n in 0.. {
+    for n in 0_u64.. {
         if written >= size.records {
             break;
         }
-        let at = (n * 0x9E37_79B9_7F4A_7C15_u64 >> 20) as usize % cards.len();
+        let at = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % cards.len();
         let (slot, card) = cards[at];
         let undoable = keeping.event(&hold(slot, card, WalletId(at as u64 + 1), n))?;
         open.push_back((at, n, undoable));

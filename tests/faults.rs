@@ -41,7 +41,6 @@ use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
-use turnpike::edge::crew::Threads;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 use turnpike::journal::recover::Opener;
@@ -71,6 +70,7 @@ use turnpike::pipeline::station::Station;
 use turnpike::recovery;
 use turnpike::recovery::RebuildError;
 use turnpike::recovery::Rebuilt;
+use turnpike::recovery::crew::Alone;
 use zeroize::Zeroizing;
 
 const SEEDS: u64 = 10_000;
@@ -375,8 +375,8 @@ impl World {
     fn rebuild(&self) -> Result<(Rebuilt, Records), RebuildError> {
         let keys = Arc::clone(&self.keys);
         let opener = Opener { seal: &keys.vault, fingerprint: keys.vault.fingerprint() };
-        let settings = recovery::Settings { layout: Layout::new(4), capacity: CAPACITY, seed: 42 };
-        let rebuilt = recovery::rebuild(&self.disk, opener, settings, &Threads::new(2))?;
+        let settings = recovery::Settings { layout: Layout::new(1), capacity: CAPACITY, seed: 42 };
+        let rebuilt = recovery::rebuild(&self.disk, opener, settings, &Alone)?;
         let hash = rebuilt.books.state_hash();
         let mut records = Vec::new();
         let mut again = Books::new(Layout::new(2), CAPACITY, BOUNDS, 43);

@@ -38,6 +38,7 @@ use turnpike::pipeline::seeding::NewAccount;
 use turnpike::pipeline::seeding::NewCard;
 use turnpike::pipeline::seeding::Opened;
 use turnpike::recovery;
+use turnpike::recovery::crew::Alone;
 use zeroize::Zeroizing;
 
 use super::memory::Memory;
@@ -143,7 +144,7 @@ impl House {
     pub fn rebuilt(&self) -> StateHash {
         let opener = Opener { seal: &self.keys.vault, fingerprint: self.keys.vault.fingerprint() };
         let settings = recovery::Settings { layout: Layout::new(1), capacity: CAPACITY, seed: 43 };
-        let rebuilt = recovery::rebuild(&self.memory, opener, settings);
+        let rebuilt = recovery::rebuild(&self.memory, opener, settings, &Alone);
         let books = rebuilt.unwrap_or_else(|error| panic!("{error}")).books;
         assert_eq!(books.audit(), Ok(()), "held is the sum of open holds, and every chain is whole");
         books.state_hash()

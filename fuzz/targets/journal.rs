@@ -24,6 +24,7 @@ use turnpike::journal::segment::SegmentHeader;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
 use turnpike::recovery;
+use turnpike::recovery::crew::Alone;
 
 use super::frames;
 use super::memory::Memory;
@@ -82,7 +83,7 @@ pub fn run(bytes: &[u8]) {
         seed: 1,
     };
     let opener = Opener { seal: &Plain, fingerprint: FINGERPRINT };
-    if let Err(error) = recovery::rebuild(&storage, opener, settings) {
+    if let Err(error) = recovery::rebuild(&storage, opener, settings, &Alone) {
         assert!(!error.to_string().is_empty());
     }
 }

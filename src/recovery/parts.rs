@@ -121,8 +121,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Applies a shard's records of a chunk. A group of them is decoded and has its memory asked for, step by step, while
-    /// the one before it is applied.
+    /// Applies a shard's records of a chunk. A group of them is decoded and has its memory asked for, step by step,
+    /// while the one before it is applied.
     fn replay(&mut self, number: usize, shard: &mut Shard, directory: &Directory, common: Common<'_>) {
         let chunk = &common.read.chunk;
         let mut groups = chunk.part(number).chunks(GROUP).peekable();
