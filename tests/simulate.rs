@@ -83,42 +83,77 @@ fn switch(http: SocketAddr, what: &str) -> Value {
     block_on(page(http, "/v1/links/issuer")).map_or(Value::Null, |link| link["switch"][what].clone())
 }
 
+/// A daemon in front of an issuer.
+struct Pair {
+    directory: tempfile::TempDir,
+    http: SocketAddr,
+    link: SocketAddr,
+    issuer: Process,
+    daemon: Process,
+}
+
+impl Pair {
+    /// An issuer with these faults, and what the daemon is told about it.
+    fn start(dialect: &str, faults: &[&str], forward: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        let [http, link, there] = free_ports();
+        let (listen, book) = (there.to_string(), at("book.json").display().to_string());
+        let mut arguments = vec!["simulate", "--dialect", dialect, "--listen", &listen, "--book", &book];
+        arguments.extend(faults);
+        let issuer = Process::start(&at("issuer.log"), &arguments);
+        wait("the issuer listens", || TcpStream::connect(there).is_ok());
+        let config = format!(
+            "[admin]\nlisten = \"{http}\"\n[daemon]\nshards = 16\n[ledger]\nwallets_max = 1000\ncards_max = 1000\n\
+             authorizations_max = 40000\n[journal]\nreply = \"fsync\"\nsegment_mib = 4\nspare_segments = 1\n\
+             max_unsynced_ms = 60000\n[links.visa]\ndialect = \"visa\"\nlisten = \"{link}\"\n\
+             [links.issuer]\ndialect = \"{dialect}\"\nconnect = [\"{there}\"]\nconnect_sockets = 4\n\
+             connect_again_ms = 10\nconnect_again_max_ms = 50\npartial_frame_ms = 300\n\
+             [links.issuer.forward]\ntimeout_ms = 400\nagain_ms = 50\nagain_max_ms = 200\nsick_after = 1000\n\
+             {forward}\n[routes.all]\niin = [\"0-9\"]\nto = [\"issuer\"]\n"
+        );
+        fs::write(at("turnpike.toml"), config).expect("written");
+        let (file, data) = (at("turnpike.toml").display().to_string(), at("data").display().to_string());
+        let daemon = Process::start(&at("log"), &["serve", "--config", &file, "--data-dir", &data]);
+        wait("the issuer is connected", || switch(http, "up") == true);
+        Self { directory, http, link, issuer, daemon }
+    }
+
+    /// A network's load, until all that came of it is told. Returns what the network knows.
+    fn load(&self, of: u64) -> Acquirer {
+        let composition = Composition { second_currency_every: 0, ..Composition::of(WALLETS, 7) };
+        let target = Target::parse(&format!("visa={}", self.link)).expect("a target");
+        let (population, pace) = (Population::generate(composition), Pace::Closed { window: 32 });
+        let mut plan = Plan::new(vec![target], population, pace, LOAD, Run::new(of));
+        plan.traffic.mix =
+            Mix::parse("purchase=70,sale=8,cash=4,repeat=4,reversal=6,reversal-advice=6,early-reversal=2")
+                .expect("a mix");
+        let (report, acquirer) = block_on(drive::drive_keeping(plan)).expect("a report");
+        assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "{report}");
+        let http = self.http;
+        wait("everything is told", || switch(http, "stored") == 0 && switch(http, "in_flight") == 0);
+        acquirer
+    }
+
+    /// Resident memory of the daemon in KiB, and how many files and sockets it has open.
+    fn holds(&self) -> (u64, usize) {
+        let of = |what: &str| format!("/proc/{}/{what}", self.daemon.0.id());
+        let status = fs::read_to_string(of("status")).expect("a status");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        (resident.expect("resident memory"), fs::read_dir(of("fd")).expect("open files").count())
+    }
+}
+
 /// A network's load through a switch to an issuer with these faults. Returns what the network was told, the issuer's
 /// book, and what the switch has counted.
 fn run(dialect: &str, faults: &[&str]) -> (Acquirer, Value, Value) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let at = |name: &str| directory.path().join(name);
-    let [http, link, there] = free_ports();
-    let (listen, book) = (there.to_string(), at("book.json").display().to_string());
-    let mut arguments = vec!["simulate", "--dialect", dialect, "--listen", &listen, "--book", &book];
-    arguments.extend(faults);
-    let issuer = Process::start(&at("issuer.log"), &arguments);
-    wait("the issuer listens", || TcpStream::connect(there).is_ok());
-    let config = format!(
-        "[admin]\nlisten = \"{http}\"\n[daemon]\nshards = 16\n[ledger]\nwallets_max = 1000\ncards_max = 1000\n\
-         authorizations_max = 40000\n[journal]\nreply = \"fsync\"\nsegment_mib = 4\nspare_segments = 1\n\
-         max_unsynced_ms = 60000\n[links.visa]\ndialect = \"visa\"\nlisten = \"{link}\"\n\
-         [links.issuer]\ndialect = \"{dialect}\"\nconnect = [\"{there}\"]\nconnect_sockets = 4\nconnect_again_ms = 10\n\
-         connect_again_max_ms = 50\npartial_frame_ms = 300\n[links.issuer.forward]\ntimeout_ms = 400\nagain_ms = 50\n\
-         again_max_ms = 200\nsick_after = 1000\n[routes.all]\niin = [\"0-9\"]\nto = [\"issuer\"]\n"
-    );
-    fs::write(at("turnpike.toml"), config).expect("written");
-    let (file, data) = (at("turnpike.toml").display().to_string(), at("data").display().to_string());
-    let _daemon = Process::start(&at("log"), &["serve", "--config", &file, "--data-dir", &data]);
-    wait("the issuer is connected", || switch(http, "up") == true);
-    let population =
-        Population::generate(Composition { second_currency_every: 0, ..Composition::of(WALLETS, 7) });
-    let target = Target::parse(&format!("visa={link}")).expect("a target");
-    let mut plan = Plan::new(vec![target], population, Pace::Closed { window: 32 }, LOAD, Run::new(7));
-    plan.traffic.mix =
-        Mix::parse("purchase=70,sale=8,cash=4,repeat=4,reversal=6,reversal-advice=6,early-reversal=2")
-            .expect("a mix");
-    let (report, acquirer) = block_on(drive::drive_keeping(plan)).expect("a report");
-    assert_eq!(report.mistakes.iter().sum::<u64>(), 0, "{dialect} {faults:?}:\n{report}");
-    wait("everything is told", || switch(http, "stored") == 0 && switch(http, "in_flight") == 0);
-    let counted = block_on(page(http, "/v1/links/issuer")).expect("the link")["switch"].clone();
+    let pair = Pair::start(dialect, faults, "");
+    let acquirer = pair.load(7);
+    let counted = block_on(page(pair.http, "/v1/links/issuer")).expect("the link")["switch"].clone();
+    let Pair { directory, issuer, daemon: _daemon, .. } = pair;
     issuer.end();
-    let book = fs::read_to_string(at("book.json")).expect("a book");
+    let book = fs::read_to_string(directory.path().join("book.json")).expect("a book");
     (acquirer, serde_json::from_str(&book).expect("JSON"), counted)
 }
 
@@ -166,29 +201,30 @@ fn an_issuer_that_answers_has_what_the_network_was_told() {
     }
 }
 
+const EVERYTHING_WRONG: [&str; 18] = [
+    "--seed",
+    "11",
+    "--delay-ms",
+    "0..30",
+    "--drop",
+    "0.02",
+    "--duplicate",
+    "0.02",
+    "--reorder",
+    "0.02",
+    "--close",
+    "0.002",
+    "--garbage",
+    "0.02",
+    "--silent-after",
+    "2",
+    "--silent-for",
+    "1",
+];
+
 #[test]
 fn an_issuer_that_does_everything_wrong_has_what_the_network_was_told() {
-    let faults = [
-        "--seed",
-        "11",
-        "--delay-ms",
-        "0..30",
-        "--drop",
-        "0.02",
-        "--duplicate",
-        "0.02",
-        "--reorder",
-        "0.02",
-        "--close",
-        "0.002",
-        "--garbage",
-        "0.02",
-        "--silent-after",
-        "2",
-        "--silent-for",
-        "1",
-    ];
-    let (acquirer, book, counted) = run("iso87-ascii", &faults);
+    let (acquirer, book, counted) = run("iso87-ascii", &EVERYTHING_WRONG);
     agree(&acquirer, &book);
     for what in ["timed_out", "answered"] {
         assert!(counted[what].as_u64() > Some(20), "{what}: {counted}");
@@ -196,6 +232,29 @@ fn an_issuer_that_does_everything_wrong_has_what_the_network_was_told() {
     for what in ["duplicate", "mismatch", "orphan"] {
         assert!(counted["cases"][what].as_u64() > Some(0), "{what}: {counted}");
     }
+}
+
+/// Rounds of load by which tables fill, sockets break and messages are stored: `TURNPIKE_SOAK` says how many, of three
+/// seconds each.
+#[test]
+fn after_any_number_of_rounds_tables_sockets_and_memory_are_what_they_were() {
+    let rounds = std::env::var("TURNPIKE_SOAK").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4);
+    // The names that are kept reach their bound in the first round.
+    let pair = Pair::start("iso87-ascii", &EVERYTHING_WRONG, "originals_max = 500");
+    let mut settled = Vec::new();
+    for round in 0..rounds {
+        pair.load(100 + round);
+        wait("its sockets are open again", || {
+            switch(pair.http, "sockets").as_array().is_some_and(|sockets| sockets.len() == 4)
+        });
+        assert!(switch(pair.http, "originals").as_u64() <= Some(500));
+        settled.push(pair.holds());
+    }
+    println!("resident KiB and open files after each round: {settled:?}");
+    // The first two fill what is filled once.
+    let (first, last) = (settled[1.min(rounds as usize - 1)], settled[rounds as usize - 1]);
+    assert!(last.0 < first.0 + 16 * 1_024, "memory grows: {settled:?}");
+    assert!(last.1 <= first.1 + 1, "files or sockets are left open: {settled:?}");
 }
 
 #[test]

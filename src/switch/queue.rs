@@ -92,7 +92,8 @@ pub struct Queue {
     dead: usize,
 }
 
-fn card(pan: Pan) -> u64 {
+/// A card's fingerprint.
+pub(super) fn card(pan: Pan) -> u64 {
     pan.value().rotate_left(5) ^ u64::from(pan.digits())
 }
 

@@ -1,7 +1,6 @@
 //! What must outlast a crash about one party: requests that are open, messages that it must still be told, and under
 //! which names it knows what. It changes by [`Trunk::apply`] only, live and in recovery.
 
-use crate::domain::card::Pan;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
@@ -31,6 +30,7 @@ use super::originals::print_of_subject;
 use super::queue::Item;
 use super::queue::Place;
 use super::queue::Queue;
+use super::queue::card;
 use super::stand_in::Exposure;
 
 pub use super::queue::ItemId;
@@ -98,10 +98,6 @@ fn named(own: OwnKey) -> u64 {
 fn exposed(carried: &Carried) -> (u64, u16) {
     let amount = carried.billing.unwrap_or(carried.amount);
     (card(carried.pan), amount.currency.numeric())
-}
-
-fn card(pan: Pan) -> u64 {
-    pan.value().rotate_left(5) ^ u64::from(pan.digits())
 }
 
 impl Trunk {

@@ -282,12 +282,6 @@ impl Line {
         self.sockets.read().clone()
     }
 
-    /// The socket that an outbox is of.
-    #[must_use]
-    pub fn outbox(&self, socket: SocketId) -> Option<Arc<Outbox>> {
-        self.sockets.read().iter().find(|outbox| outbox.socket == socket).map(Arc::clone)
-    }
-
     /// Whether a socket is open that takes messages, and whoever has to sign on has.
     #[must_use]
     pub fn is_reached(&self) -> bool {

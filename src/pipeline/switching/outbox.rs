@@ -186,10 +186,4 @@ impl Outbox {
             self.silent.store(0, Ordering::Relaxed);
         }
     }
-
-    /// Whether the socket is gone.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
 }
