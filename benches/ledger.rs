@@ -8,6 +8,8 @@
 
 #![expect(clippy::expect_used, reason = "what fails here ends the bench")]
 
+mod events;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -16,40 +18,13 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
-use turnpike::domain::action::ActionCode;
-use turnpike::domain::card::CardIdentity;
 use turnpike::domain::card::CardRef;
-use turnpike::domain::card::CardStatus;
-use turnpike::domain::card::Pan;
-use turnpike::domain::card::ServiceCode;
-use turnpike::domain::card::Verification;
-use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
-use turnpike::domain::event::CardOpened;
-use turnpike::domain::event::Decided;
-use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
-use turnpike::domain::event::Facts;
-use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Sequence;
-use turnpike::domain::money::Currency;
-use turnpike::domain::money::Money;
-use turnpike::domain::party::InstitutionId;
-use turnpike::domain::party::NameId;
 use turnpike::domain::party::Slot;
-use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
-use turnpike::domain::request::ApprovalCode;
-use turnpike::domain::request::Legs;
-use turnpike::domain::request::MessageClass;
-use turnpike::domain::request::MessageKey;
-use turnpike::domain::request::Presented;
-use turnpike::domain::request::ProcessingCode;
-use turnpike::domain::request::Stan;
-use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
-use turnpike::domain::time::TransmissionTime;
-use turnpike::domain::usage::Channel;
 use turnpike::ledger::books::Books;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
@@ -63,16 +38,12 @@ const LIVE: usize = 4 * BATCH as usize;
 
 struct Bench {
     books: Books,
-    cards: Vec<(Slot, WalletId, CardRef)>,
+    cards: Vec<(WalletId, CardRef)>,
     sequence: u64,
     /// Holds that have not been reversed, oldest first.
     open: std::collections::VecDeque<(usize, Sequence)>,
     /// How many there may be.
     live: usize,
-}
-
-fn dollars() -> Currency {
-    Currency::new(840).expect("a currency")
 }
 
 impl Bench {
@@ -98,22 +69,10 @@ impl Bench {
     fn open_wallet(&mut self, n: u64) {
         let wallet = WalletId(n + 1);
         let slot = Slot::of_wallet(wallet);
-        let funded =
-            AccountFunded { slot, wallet, account: 0, currency: dollars(), amount: 1 << 40, overdraft: 0 };
-        self.apply(&Event::AccountFunded(funded));
+        self.apply(&events::funded(n));
         let card = self.books.shards[self.books.layout.shard_of(slot)].next_card_ref(slot);
-        let opened = CardOpened {
-            slot,
-            wallet,
-            card,
-            pan: Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number"),
-            expiry: Expiry::new(2812).expect("a month"),
-            service_code: ServiceCode(201),
-            status: CardStatus::Active,
-            verification: Verification::None,
-        };
-        self.apply(&Event::CardOpened(opened));
-        self.cards.push((slot, wallet, card));
+        self.apply(&events::opened(n, card));
+        self.cards.push((wallet, card));
     }
 
     fn apply(&mut self, event: &Event) -> Sequence {
@@ -123,81 +82,23 @@ impl Bench {
         sequence
     }
 
-    fn key(&self, n: u64) -> MessageKey {
-        MessageKey {
-            network: NameId(1),
-            link: NameId(1),
-            stan: Stan((n % 1_000_000) as u32),
-            transmission: TransmissionTime::new(1_123_101_500).expect("a date"),
-            acquirer: InstitutionId(12_345_678_901),
-            rrn: Text::from_ascii(format!("{n:012}").as_bytes()),
-            terminal: Text::from_ascii(b"TERMID01"),
-            merchant: Text::from_ascii(b"CARD ACCEPTOR"),
-            network_reference: n,
-        }
-    }
-
     /// Holds on random cards, and as many reversals of holds that are a few batches old.
     fn events(&mut self) -> Vec<Event> {
-        let mut events = Vec::with_capacity(2 * BATCH as usize);
+        let mut all = Vec::with_capacity(2 * BATCH as usize);
         for n in 0..BATCH {
-            let next = self.sequence + 1 + events.len() as u64;
+            let next = self.sequence + 1 + all.len() as u64;
             let at = (next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % self.cards.len();
-            let (slot, wallet, card) = self.cards[at];
-            let key = self.key(next * 1000 + n);
-            events.push(Event::Decided(Decided {
-                slot,
-                card: CardIdentity::Known(card),
-                wallet,
-                account: 0,
-                key,
-                class: MessageClass::Authorization,
-                repeat: false,
-                processing_code: ProcessingCode(0),
-                mcc: 5999,
-                country: 840,
-                entry_mode: 51,
-                channel: Channel::Chip,
-                amount: Money::new(1500, dollars()),
-                billing: None,
-                presented: Presented::default(),
-                facts: Facts::default(),
-                action: ActionCode::Approved,
-                approval_code: Some(ApprovalCode(*b"ABC123")),
-                effect: Effect::Hold(1500),
-                increment: false,
-                posted_before: 0,
-                held_before: 0,
-                overdraft: 0,
-                configuration: 1,
-                hold_until_s: 1,
-                decided_after_us: 1,
-            }));
+            let (wallet, card) = self.cards[at];
+            let key = events::key(next * 1000 + n);
+            all.push(events::hold(wallet, card, key));
             self.open.push_back((at, Sequence(next)));
             if self.open.len() > self.live {
                 let (at, undoes) = self.open.pop_front().unwrap_or_default();
-                let (slot, _, card) = self.cards[at];
-                events.push(Event::Reversed(Reversed {
-                    slot,
-                    card: CardIdentity::Known(card),
-                    key,
-                    advice: true,
-                    repeat: false,
-                    processing_code: ProcessingCode(0),
-                    amount: Money::new(1500, dollars()),
-                    original: None,
-                    approval_code: None,
-                    undoes,
-                    whole: false,
-                    keeps: None,
-                    legs: Legs::Both,
-                    reason: 0,
-                    configuration: 1,
-                    decided_after_us: 1,
-                }));
+                let (wallet, card) = self.cards[at];
+                all.push(events::reversal(wallet, card, key, undoes));
             }
         }
-        events
+        all
     }
 }
 

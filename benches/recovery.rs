@@ -8,6 +8,10 @@
 //! `TURNPIKE_BENCH_KEEP` the journals stay, and are used again by the next run. They are read from the kernel's page
 //! cache, as after a restart of the daemon alone.
 
+#![expect(clippy::expect_used, reason = "what fails here ends the bench")]
+
+mod events;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,42 +21,15 @@ use std::time::Instant;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 use turnpike::crypto::vault::Vault;
-use turnpike::domain::action::ActionCode;
-use turnpike::domain::card::CardIdentity;
 use turnpike::domain::card::CardRef;
-use turnpike::domain::card::CardStatus;
-use turnpike::domain::card::Pan;
-use turnpike::domain::card::ServiceCode;
-use turnpike::domain::card::Verification;
-use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
-use turnpike::domain::event::CardOpened;
 use turnpike::domain::event::Configured;
-use turnpike::domain::event::Decided;
-use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
-use turnpike::domain::event::Facts;
-use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Sequence;
-use turnpike::domain::money::Currency;
-use turnpike::domain::money::Money;
-use turnpike::domain::party::InstitutionId;
-use turnpike::domain::party::NameId;
 use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Slot;
-use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
-use turnpike::domain::request::ApprovalCode;
-use turnpike::domain::request::Legs;
-use turnpike::domain::request::MessageClass;
-use turnpike::domain::request::MessageKey;
-use turnpike::domain::request::Presented;
-use turnpike::domain::request::ProcessingCode;
-use turnpike::domain::request::Stan;
-use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
-use turnpike::domain::time::TransmissionTime;
-use turnpike::domain::usage::Channel;
 use turnpike::edge::crew::Threads;
 use turnpike::edge::disk::Disk;
 use turnpike::journal::buffer::Buffer;
@@ -153,12 +130,8 @@ impl Keeping {
     }
 }
 
-fn dollars() -> Currency {
-    Currency::new(840).unwrap_or_default()
-}
-
 /// Opens every wallet, and returns where each has its card.
-fn open_all(keeping: &mut Keeping, size: Size) -> Result<Vec<(Slot, CardRef)>, String> {
+fn open_all(keeping: &mut Keeping, size: Size) -> Result<Vec<(WalletId, CardRef)>, String> {
     let bounds = Bounds::default();
     keeping.event(&Event::Configured(Configured { version: 1, bounds }))?;
     let mut serials = vec![0_u32; usize::from(SLOTS)];
@@ -166,103 +139,19 @@ fn open_all(keeping: &mut Keeping, size: Size) -> Result<Vec<(Slot, CardRef)>, S
     for n in 0..size.wallets {
         let wallet = WalletId(n + 1);
         let slot = Slot::of_wallet(wallet);
-        let (currency, amount) = (dollars(), 1 << 40);
-        let funded = AccountFunded { slot, wallet, account: 0, currency, amount, overdraft: 0 };
-        keeping.event(&Event::AccountFunded(funded))?;
+        keeping.event(&events::funded(n))?;
         let serial = &mut serials[usize::from(slot.number())];
         *serial += 1;
         let card = CardRef::new(slot, *serial);
-        let pan = Pan::from_value(4_000_000_000_000_000 + n, 16).map_err(text)?;
-        keeping.event(&Event::CardOpened(CardOpened {
-            slot,
-            wallet,
-            card,
-            pan,
-            expiry: Expiry::new(2812).ok_or("no month")?,
-            service_code: ServiceCode(201),
-            status: CardStatus::Active,
-            verification: Verification::None,
-        }))?;
-        cards.push((slot, card));
+        keeping.event(&events::opened(n, card))?;
+        cards.push((wallet, card));
     }
     keeping.flush()?;
     Ok(cards)
 }
 
-fn key(n: u64) -> MessageKey {
-    let mut rrn = *b"000000000000";
-    let mut rest = n;
-    for digit in rrn.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    MessageKey {
-        network: NameId(1),
-        link: NameId(1),
-        stan: Stan((n % 1_000_000) as u32),
-        transmission: TransmissionTime::new(1_123_101_500).unwrap_or_default(),
-        acquirer: InstitutionId(12_345_678_901),
-        rrn: Text(rrn),
-        terminal: Text::from_ascii(b"TERMID01"),
-        merchant: Text::from_ascii(b"CARD ACCEPTOR"),
-        network_reference: n,
-    }
-}
-
-fn hold(slot: Slot, card: CardRef, wallet: WalletId, n: u64) -> Event {
-    Event::Decided(Decided {
-        slot,
-        card: CardIdentity::Known(card),
-        wallet,
-        account: 0,
-        key: key(n),
-        class: MessageClass::Authorization,
-        repeat: false,
-        processing_code: ProcessingCode(0),
-        mcc: 5999,
-        country: 840,
-        entry_mode: 51,
-        channel: Channel::Chip,
-        amount: Money::new(1500, dollars()),
-        billing: None,
-        presented: Presented::default(),
-        facts: Facts::default(),
-        action: ActionCode::Approved,
-        approval_code: Some(ApprovalCode(*b"ABC123")),
-        effect: Effect::Hold(1500),
-        increment: false,
-        posted_before: 0,
-        held_before: 0,
-        overdraft: 0,
-        configuration: 1,
-        hold_until_s: 1_795_996_800,
-        decided_after_us: 1,
-    })
-}
-
-fn reversal(slot: Slot, card: CardRef, n: u64, undoes: Sequence) -> Event {
-    Event::Reversed(Reversed {
-        slot,
-        card: CardIdentity::Known(card),
-        key: key(n),
-        advice: true,
-        repeat: false,
-        processing_code: ProcessingCode(0),
-        amount: Money::new(1500, dollars()),
-        original: None,
-        approval_code: None,
-        undoes,
-        whole: false,
-        keeps: None,
-        legs: Legs::Both,
-        reason: 0,
-        configuration: 1,
-        decided_after_us: 1,
-    })
-}
-
 /// Holds on random cards; once there are as many as may live, each is followed by the reversal of the oldest.
-fn authorize(keeping: &mut Keeping, size: Size, cards: &[(Slot, CardRef)]) -> Result<(), String> {
+fn authorize(keeping: &mut Keeping, size: Size, cards: &[(WalletId, CardRef)]) -> Result<(), String> {
     let mut open = VecDeque::with_capacity(size.live + 1);
     let mut written = 0;
     for n in 0_u64.. {
@@ -270,15 +159,15 @@ fn authorize(keeping: &mut Keeping, size: Size, cards: &[(Slot, CardRef)]) -> Re
             break;
         }
         let at = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % cards.len();
-        let (slot, card) = cards[at];
-        let undoable = keeping.event(&hold(slot, card, WalletId(at as u64 + 1), n))?;
+        let (wallet, card) = cards[at];
+        let undoable = keeping.event(&events::hold(wallet, card, events::key(n)))?;
         open.push_back((at, n, undoable));
         written += 1;
         if open.len() > size.live
             && let Some((at, n, undoes)) = open.pop_front()
         {
-            let (slot, card) = cards[at];
-            keeping.event(&reversal(slot, card, n, undoes))?;
+            let (wallet, card) = cards[at];
+            keeping.event(&events::reversal(wallet, card, events::key(n), undoes))?;
             written += 1;
         }
     }
