@@ -61,6 +61,18 @@ fn short_lives() -> Row {
     }
 }
 
+/// How requests are decided.
+pub(crate) fn authorizer() -> Authorizer {
+    Authorizer {
+        codes: ApprovalCodes::new([3; 16]),
+        time_zone_offset_minutes: 0,
+        expiry: ExpiryTable { rows: vec![short_lives()], otherwise_s: 7 * 86_400 },
+        credits: CreditsAt::Clearing,
+        clearing_tolerance: Tolerance(20),
+        configuration: 1,
+    }
+}
+
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -142,16 +154,8 @@ impl Daemon {
         links: &[Link],
         (generation, begun): (u64, Now),
     ) -> Self {
-        let authorizer = Authorizer {
-            codes: ApprovalCodes::new([3; 16]),
-            time_zone_offset_minutes: 0,
-            expiry: ExpiryTable { rows: vec![short_lives()], otherwise_s: 7 * 86_400 },
-            credits: CreditsAt::Clearing,
-            clearing_tolerance: Tolerance(20),
-            configuration: 1,
-        };
         let start = writer.start();
-        let pipeline = Pipeline::new(books, start, authorizer, keys, policy);
+        let pipeline = Pipeline::new(books, start, authorizer(), keys, policy);
         let pending = pipeline.spare();
         Self {
             pipeline: Arc::new(pipeline),

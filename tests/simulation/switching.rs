@@ -9,10 +9,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use turnpike::authorizer::Authorizer;
-use turnpike::authorizer::CreditsAt;
-use turnpike::authorizer::approval_code::ApprovalCodes;
-use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::config::Config;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
@@ -26,13 +22,9 @@ use turnpike::domain::time::TransmissionTime;
 use turnpike::edge::snapshots;
 use turnpike::journal::buffer::Pending;
 use turnpike::journal::recover::Opener;
-use turnpike::journal::snapshot;
-use turnpike::journal::snapshot::Head;
-use turnpike::journal::snapshot_writer::SnapshotWriter;
 use turnpike::journal::writer;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Layout;
-use turnpike::ledger::presented::Tolerance;
 use turnpike::link::state;
 use turnpike::link::state::Moment;
 use turnpike::link::state::SocketId;
@@ -53,6 +45,7 @@ use turnpike::recovery::crew::Alone;
 use turnpike::switch::route::LinkIndex;
 use turnpike::switch::trunk::Trunk;
 
+use super::daemon::authorizer;
 use super::exchange::APPROVED;
 use super::exchange::Exchange;
 use super::exchange::Follow;
@@ -69,6 +62,7 @@ use super::messages::Named;
 use super::messages::Read;
 use super::population::BOUNDS;
 use super::population::CAPACITY;
+use super::world;
 use super::world::MS;
 use super::world::Random;
 use super::world::S;
@@ -493,17 +487,9 @@ impl World {
         let fingerprint = self.keys.vault.fingerprint();
         let writer =
             Writer::begin(self.disk.clone(), &rebuilt.recovered, fingerprint, begun).expect("a good disk");
-        let authorizer = Authorizer {
-            codes: ApprovalCodes::new([3; 16]),
-            time_zone_offset_minutes: 0,
-            expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
-            credits: CreditsAt::Clearing,
-            clearing_tolerance: Tolerance(20),
-            configuration: 1,
-        };
         let start = writer.start();
         let (keys, policy) = (Arc::clone(&self.keys), self.policy.clone());
-        let pipeline = Arc::new(Pipeline::new(rebuilt.books, start, authorizer, keys, policy));
+        let pipeline = Arc::new(Pipeline::new(rebuilt.books, start, authorizer(), keys, policy));
         let session = || state::Settings { sign_on: state::SignOn::Peer, ..state::Settings::default() };
         let stations: Vec<Arc<Station>> =
             self.settings.iter().map(|_| Arc::new(Station::new(session()))).collect();
@@ -560,12 +546,8 @@ impl World {
     /// Makes a snapshot while everything goes on. `None` when the daemon did not live to see it.
     fn copy(&mut self, pipeline: &Pipeline, generation: u64) -> Option<()> {
         let (disk, keys) = (self.disk.clone(), Arc::clone(&self.keys));
-        let number = snapshot::list(&disk).ok()?.last().map_or(1, |last| last + 1);
-        let mut salt = [0; 32];
-        salt.fill_with(|| self.random.below(256) as u8);
-        let configured = Configured { version: 1, bounds: BOUNDS };
-        let head = Head { number, salt, began: self.clock().wall, configured, seeded: None };
-        let mut writer = SnapshotWriter::begin(&disk, &head, &keys.vault).ok()?;
+        let began = self.clock().wall;
+        let (_, mut writer) = world::begin_snapshot(&disk, &keys, began, &mut self.random)?;
         let steps = Steps {
             hold_bytes: self.random.between(1, 300) as usize,
             block_bytes: self.random.between(1, 900) as usize,

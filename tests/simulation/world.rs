@@ -291,6 +291,21 @@ fn links(random: &mut Random) -> Rc<[Link]> {
     DIALECTS.into_iter().enumerate().map(link).collect()
 }
 
+/// Begins the next snapshot, and gives its number.
+pub(crate) fn begin_snapshot(
+    disk: &Memory,
+    keys: &Keys,
+    began: Timestamp,
+    random: &mut Random,
+) -> Option<(u64, SnapshotWriter<Memory>)> {
+    let number = snapshot::list(disk).ok()?.last().map_or(1, |last| last + 1);
+    let mut salt = [0; 32];
+    salt.fill_with(|| random.below(256) as u8);
+    let configured = Configured { version: 1, bounds: BOUNDS };
+    let head = Head { number, salt, began, configured, seeded: None };
+    Some((number, SnapshotWriter::begin(disk, &head, &keys.vault).ok()?))
+}
+
 impl World {
     pub(crate) fn new(seed: u64, traced: bool) -> Self {
         let mut random = Random(seed);
@@ -950,12 +965,8 @@ impl World {
     fn copy(&mut self, pipeline: &Pipeline, generation: u64) -> Option<()> {
         let disk = self.disk.clone();
         let keys = Arc::clone(&self.keys);
-        let number = snapshot::list(&disk).ok()?.last().map_or(1, |last| last + 1);
-        let mut salt = [0; 32];
-        salt.fill_with(|| self.random.below(256) as u8);
-        let configured = Configured { version: 1, bounds: BOUNDS };
-        let head = Head { number, salt, began: self.clock().wall, configured, seeded: None };
-        let mut writer = SnapshotWriter::begin(&disk, &head, &keys.vault).ok()?;
+        let began = self.clock().wall;
+        let (number, mut writer) = begin_snapshot(&disk, &keys, began, &mut self.random)?;
         let steps = Steps {
             hold_bytes: self.random.between(1, 400) as usize,
             block_bytes: self.random.between(1, 2_000) as usize,
