@@ -135,6 +135,19 @@ fn r4_a_time_out_undoes_our_leg_only() {
             ],
         );
     }
+    // What the network has told of another message of the purchase stays.
+    let id = (62, "40000000000000000123456789012345");
+    let other: &Values<'_> = &[APPROVED, timeout, id, (4, "000000003000"), (11, "000005")];
+    run_steps(
+        "visa",
+        &[
+            (100, &[id], "00", HELD),
+            (420, &[timeout, id], "00", FREE),
+            (120, &[APPROVED, timeout, id, (11, "000002"), request], "00", HELD),
+            (120, other, "00", (100_000, 8_000)),
+            (420, &[plain, id, (11, "000003"), request], "00", (100_000, 3_000)),
+        ],
+    );
     // What is undone is the network's own outcome too when the reversal itself is lost and only its repeat comes.
     run_steps(
         "visa",

@@ -460,6 +460,9 @@ impl Shard {
                 && !entry.is_capture()
                 && entry.class() == request.class()
                 && entry.sequence > request.sequence
+                // The advice of another message of the purchase has another amount.
+                && (entry.amount, entry.currency) == (request.amount, request.currency)
+                && entry.rrn == request.rrn
         });
         told.map(|(_, entry)| entry).max_by_key(|entry| (entry.state.is_open(), entry.sequence))
     }
