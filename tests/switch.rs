@@ -111,6 +111,20 @@ fn reply(peer: &mut Peer, request: &Message, changes: &Values<'_>) {
     peer.send(mti, &with(&echoed, changes));
 }
 
+/// The processor approves, and the network hears of it.
+fn approves(network: &mut Peer, there: &mut Peer, asked: &Message) {
+    reply(there, asked, &[(38, "A1B2C3"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+}
+
+/// A purchase that the processor approves, as it was asked.
+fn approved(network: &mut Peer, there: &mut Peer, changes: &Values<'_>) -> Message {
+    network.send(100, &purchase(changes));
+    let asked = there.receive().expect("a request");
+    approves(network, there, &asked);
+    asked
+}
+
 /// DE 90 of a message about this request, as the processor saw it.
 fn names(request: &Message) -> String {
     let institution = |field: u8| format!("{:0>11}", request.value(field));
@@ -190,10 +204,7 @@ fn r29_a_late_decline_takes_back_a_reversal_that_has_not_gone_out() {
 fn r30_a_reversal_of_the_network_names_what_the_processor_saw() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, mut there) = processor.house("");
-    network.send(100, &purchase(&[]));
-    let asked = there.receive().expect("a request");
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    let asked = approved(&mut network, &mut there, &[]);
     let original = harness::original(100, "000001");
     let reversal = purchase(&[(11, "000002"), (90, &original)]);
     for mti in [420, 421] {
@@ -236,8 +247,7 @@ fn r30_no_answer_is_given_to_another_request() {
             ["mismatch", "orphan"].iter().all(|kind| cases(kind) == Some(so_far(*kind)))
         });
     }
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approves(&mut network, &mut there, &asked);
     // The same answer again answers nothing.
     reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
     eventually("a duplicate", || cases("duplicate") == Some(1));
@@ -262,8 +272,7 @@ fn r5_a_repeat_waits_for_the_answer_or_is_asked_again_under_the_same_name() {
     // While it waits a repeat goes nowhere, and takes the answer.
     network.send(101, &purchase(&[]));
     assert_eq!(network.ask(101, &purchase(&[(4, "000000006000")])).outcome(), (110, "94"));
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approves(&mut network, &mut there, &asked);
     network.send(101, &purchase(&[]));
     let again = there.receive().expect("the repeat");
     assert_eq!((again.mti, again.value(11), again.value(7)), (101, asked.value(11), asked.value(7)));
@@ -341,10 +350,7 @@ fn r29_what_was_open_when_the_daemon_was_killed_is_reversed_after_the_start() {
     let (house, directory, mut network, mut there) = processor.patient_house("timeout_ms = 30000", "");
     network.send(100, &purchase(&[]));
     let asked = there.receive().expect("a request");
-    network.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
-    let answered = there.receive().expect("a request");
-    reply(&mut there, &answered, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approved(&mut network, &mut there, &[(11, "000002"), (37, "REF000000002")]);
     eventually("it is on disk", || {
         house.metric("turnpike_journal_durable_sequence")
             == house.metric("turnpike_journal_appended_sequence")
@@ -385,8 +391,7 @@ fn a_party_that_is_gone_is_connected_again_and_others_do_not_notice() {
             break message;
         }
     };
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approves(&mut network, &mut there, &asked);
     drop((network, there));
     house.drain();
 }
@@ -516,8 +521,7 @@ fn a_message_that_comes_back_does_not_go_round() {
     // Under its own trace number, too.
     assert_eq!(there.ask(100, &with(&back, &[(11, "424242")])).outcome(), (110, "91"));
     assert_eq!(house.json("/v1/links/processor")["switch"]["cases"]["loop"], 1);
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approves(&mut network, &mut there, &asked);
     drop((network, there));
     house.drain();
 }
@@ -621,10 +625,7 @@ fn r30_a_reversal_goes_where_its_request_went_whatever_the_table_says_by_then() 
     let processor = Processor::new("iso87-ascii");
     let rows = "currency = [\"840\"]\namount_max = 6000\n";
     let (house, _directory, mut network, mut there) = processor.house(rows);
-    network.send(100, &purchase(&[]));
-    let asked = there.receive().expect("a request");
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approved(&mut network, &mut there, &[]);
     // Completed for more than the row takes, and then given back.
     let original = harness::original(100, "000001");
     let completion = purchase(&[(4, "000000007000"), (11, "000002"), (39, "00"), (90, &original)]);
@@ -802,6 +803,29 @@ fn r4_an_answer_of_ours_that_came_too_late_takes_back_what_we_approved_in_a_host
 }
 
 #[test]
+fn r4_what_an_operator_took_out_says_nothing_about_an_answer_that_came_too_late() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, wire) = processor.house(STAND_IN);
+    let mut host = Host::new("iso87-ascii", wire);
+    assert_eq!(house.verb("POST", "/v1/links/processor/queue/pause", "").0, 200);
+    network.send(100, &purchase(&[]));
+    host.wire.receive_frame().expect("a request");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"), "we stand in");
+    // The host never heard of the request, so an operator takes its reversal out.
+    let list = house.json("/v1/links/processor/stored?limit=10");
+    let first = list["messages"][0]["id"].as_str().expect("a reversal").to_owned();
+    assert_eq!(house.verb("POST", &format!("/v1/links/processor/stored/{first}/purge"), "").0, 200);
+    assert_eq!(house.verb("POST", "/v1/links/processor/queue/resume", "").0, 200);
+    assert_eq!((host.answers(), host.held()), (120, 5_000));
+    let original = harness::original(100, "000001");
+    let timed_out = purchase(&[(11, "000002"), (63, "B00000000225029020"), (90, &original)]);
+    assert_eq!(network.ask(420, &timed_out).outcome(), (430, "00"));
+    assert_eq!((host.answers(), host.held()), (120, 0), "the network does not know of it");
+    drop((network, host));
+    house.drain();
+}
+
+#[test]
 fn r5_two_messages_of_one_trace_number_are_two_unless_one_repeats_the_other() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, mut there) = processor.house("");
@@ -855,10 +879,7 @@ fn what_came_before_another_table_stays_where_it_went() {
     };
     // One purchase is ours, one the processor's.
     assert_eq!(network.ask(100, PURCHASE).outcome(), (110, "00"));
-    network.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
-    let asked = there.receive().expect("a request");
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    let asked = approved(&mut network, &mut there, &[(11, "000002"), (37, "REF000000002")]);
     // Then it is the other way round.
     table(
         "to = [\"processor\"]\n[routes.ours]\niin = [\"411111\"]\nto = [\"processor\"]\n\
@@ -869,8 +890,7 @@ fn what_came_before_another_table_stays_where_it_went() {
     network.send(101, &purchase(&[(11, "000002"), (37, "REF000000002")]));
     let again = there.receive().expect("the repeat, and nothing of ours");
     assert_eq!((again.mti, again.value(37)), (101, "REF000000002"));
-    reply(&mut there, &again, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approves(&mut network, &mut there, &again);
     let ours = harness::original(100, "000001");
     let reversal = with(PURCHASE, &[(11, "000003"), (90, &ours)]);
     assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
@@ -887,10 +907,7 @@ fn what_came_before_another_table_stays_where_it_went() {
 fn r5_another_answer_to_a_repeat_is_given_to_nobody() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, mut there) = processor.house("");
-    network.send(100, &purchase(&[]));
-    let asked = there.receive().expect("a request");
-    reply(&mut there, &asked, &[(38, "A1B2C3"), (39, "00")]);
-    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
+    approved(&mut network, &mut there, &[]);
     network.send(101, &purchase(&[]));
     let again = there.receive().expect("the repeat");
     reply(&mut there, &again, &[(39, "94")]);
@@ -913,6 +930,22 @@ fn r4_a_reject_of_an_answer_that_was_a_processors_is_told_to_it() {
     network.write(&harness::reject(&answer, 16));
     let told = there.receive().expect("a reversal");
     assert_eq!((told.mti, told.value(90), told.value(39)), (420, names(&asked).as_str(), "68"));
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("it is told", || switch(&house, "stored") == 0);
+    // Of one that went nowhere there is nothing to tell, and it may come again.
+    drop(there);
+    eventually("it is gone", || house.json("/v1/links/processor")["switch"]["up"] == false);
+    let next = purchase(&[(11, "000002"), (37, "REF000000002")]);
+    network.send(100, &next);
+    let answer = network.receive_frame().expect("an answer");
+    network.write(&harness::reject(&answer, 16));
+    network.echo();
+    assert_eq!(switch(&house, "stored"), 0);
+    let mut there = processor.accept();
+    is_up(&house);
+    network.send(101, &next);
+    let asked = there.receive().expect("a request");
+    approves(&mut network, &mut there, &asked);
     drop((network, there));
     house.drain();
 }

@@ -51,8 +51,9 @@ const APPROVAL: u8 = 2;
 const REVERSAL_OF_OURS: u8 = 3;
 
 /// Beside how a request ended.
-const UNTOLD: u8 = 1 << 7;
+const ADVISED: u8 = 1 << 7;
 const REVERSED: u8 = 1 << 6;
+const PURGED: u8 = 1 << 5;
 
 /// The bytes are no image of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -342,7 +343,8 @@ impl Put<'_> {
         self.u32(known.processing_code.0);
         self.money(known.amount);
         let flag = |is: bool, flag| if is { flag } else { 0 };
-        let flags = flag(known.untold, UNTOLD) | flag(known.reversed, REVERSED);
+        let flags =
+            flag(known.advised, ADVISED) | flag(known.reversed, REVERSED) | flag(known.purged, PURGED);
         match known.standing {
             Standing::Open => self.u8(flags),
             Standing::Answered(code) => {
@@ -529,7 +531,7 @@ impl Take<'_> {
         let (rrn, terminal) = (Text(self.bytes()?), Text(self.bytes()?));
         let (processing_code, amount) = (ProcessingCode(self.u32()?), self.money()?);
         let ended = self.u8()?;
-        let standing = match ended & !(UNTOLD | REVERSED) {
+        let standing = match ended & !(ADVISED | REVERSED | PURGED) {
             0 => Standing::Open,
             1 => Standing::Answered(self.bytes()?),
             2 => Standing::GivenUp,
@@ -554,7 +556,8 @@ impl Take<'_> {
             processing_code,
             amount,
             standing,
-            untold: ended & UNTOLD != 0,
+            advised: ended & ADVISED != 0,
+            purged: ended & PURGED != 0,
             reversed: ended & REVERSED != 0,
             prints,
             older: Known::NO_OLDER,

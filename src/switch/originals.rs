@@ -68,8 +68,10 @@ pub struct Known {
     pub amount: Money,
     /// How it ended.
     pub standing: Standing,
-    /// Our reversal does not say all: a peer has told since what was decided elsewhere, or an operator took ours out.
-    pub untold: bool,
+    /// A peer has told since what was decided elsewhere.
+    pub advised: bool,
+    /// An operator has taken out something that was stored about it.
+    pub purged: bool,
     /// A peer has reversed all of it.
     pub reversed: bool,
     /// By DE 11 and by DE 37: fingerprints that lead here.
@@ -291,7 +293,8 @@ impl Originals {
             processing_code: carried.processing_code,
             amount: carried.amount,
             standing: Standing::Open,
-            untold: false,
+            advised: false,
+            purged: false,
             reversed: false,
             prints,
             older: Known::NO_OLDER,

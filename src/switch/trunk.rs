@@ -359,7 +359,7 @@ impl Trunk {
             }
         }
         if let Some(known) = event.exchange.and_then(|exchange| self.originals.of_exchange(exchange)) {
-            known.untold |= matches!(tells, Tells::Advice { .. });
+            known.advised |= matches!(tells, Tells::Advice { .. });
             known.reversed |= matches!(tells, Tells::Reversal { replacement: None, legs: Legs::Both, .. });
         }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
@@ -398,7 +398,7 @@ impl Trunk {
         let about = self.queue.get(id).and_then(|item| item.about);
         let known = about.filter(|_| event.settlement == Settlement::Purged);
         if let Some(known) = known.and_then(|exchange| self.originals.of_exchange(exchange)) {
-            known.untold = true;
+            known.purged = true;
         }
         match event.settlement {
             Settlement::Held => self.queue.set_place(id, Place::Held),

@@ -25,7 +25,8 @@ const READY_BYTES_MAX: usize = 4 << 20;
 /// Messages that may wait for the disk.
 const PARKED_MAX: usize = 65_536;
 
-#[derive(Debug, Default)]
+/// It has card numbers in clear, and so it cannot print.
+#[derive(Default)]
 struct Gathered {
     ready: Vec<u8>,
     parked: Parked,

@@ -66,6 +66,10 @@ impl Pipeline {
         if known.is_none() && self.has_here(told) {
             return None;
         }
+        // An answer that did not arrive and was nobody else's leaves nothing to undo (R4).
+        if known.is_none() && once {
+            return Some(Outcome::Silence);
+        }
         let lines = || group.members.iter().map(|member| member.link).filter(|index| *index != from);
         let usable = |index| index != from && board.line(index).is_some_and(|line| line.is_usable(now));
         let elsewhere = || group.choose(board.next_turn(), usable).or_else(|| lines().next());
@@ -132,12 +136,12 @@ enum Said {
 
 fn said(state: &State, known: &Known, reversal: bool, tells: &Tells) -> Said {
     // A peer's advice since has replaced what was decided in the party's place, and it is that which stands.
-    if reversal && known.untold && matches!(tells, Tells::Advice { .. }) {
+    if reversal && known.advised && matches!(tells, Tells::Advice { .. }) {
         return Said::All;
     }
     let ours = state.trunk.reversal_of(known.own).and_then(|id| state.trunk.queue().get(id));
     let refused = ours.is_some_and(|ours| ours.place == Place::Dead);
-    if known.standing != Standing::GivenUp || known.untold || refused {
+    if known.standing != Standing::GivenUp || known.advised || known.purged || refused {
         return Said::Not;
     }
     match tells {

@@ -82,8 +82,10 @@ pub(crate) struct Model {
     items: Vec<(ItemId, Item)>,
     /// What was forwarded, and how it stands.
     forwarded: Vec<(Sequence, u64, OwnKey, Standing)>,
-    /// Records of requests of which a peer has told something.
+    /// Records of requests of which a peer has told something, and of those of which an operator has taken out
+    /// something.
     advised: BTreeSet<Sequence>,
+    purged: BTreeSet<Sequence>,
     counts: Counts,
 }
 
@@ -284,7 +286,7 @@ impl Model {
         let Some(item) = self.at(id) else { return };
         let was_dead = item.place == Place::Dead;
         let about = item.about.filter(|_| settled.settlement == Settlement::Purged);
-        self.advised.extend(about);
+        self.purged.extend(about);
         let Some(item) = self.at(id) else { return };
         match settled.settlement {
             Settlement::Held => item.place = Place::Held,
@@ -411,11 +413,13 @@ impl Model {
             let reverses = items.iter().any(|(_, item)| is_whole(item) && item.after == Some(*exchange));
             prop_assert_eq!(queue.reverses(*exchange), reverses);
         }
-        let known =
-            trunk.originals().iter().map(|known| (known.exchange, known.own, known.standing, known.untold));
+        let known = trunk
+            .originals()
+            .iter()
+            .map(|known| (known.exchange, known.own, known.standing, known.advised, known.purged));
         let known: Vec<_> = known.collect();
         let expected = |(record, _, own, standing): &(Sequence, u64, OwnKey, Standing)| {
-            (*record, *own, *standing, self.advised.contains(record))
+            (*record, *own, *standing, self.advised.contains(record), self.purged.contains(record))
         };
         let expected: Vec<_> = self.forwarded.iter().map(expected).collect();
         prop_assert_eq!(known, expected);
