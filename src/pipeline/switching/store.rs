@@ -93,7 +93,7 @@ impl Pipeline {
             Outcome::Answer(Answer::decline(ActionCode::Approved, record), Wait::until(record))
         };
         let mut state = line.lock();
-        let known = state.trunk.originals().about(&carried.key, carried.pan, original_of(told)).copied();
+        let mut known = state.trunk.originals().about(&carried.key, carried.pan, original_of(told)).copied();
         let tells = tells(told, known.as_ref());
         let [print, of_repeats] = told_prints(&carried, &tells);
         let before = state.trunk.originals().told(print);
@@ -102,6 +102,11 @@ impl Pipeline {
             return taken(before);
         }
         let reversal = matches!(told, Told::Reversal(_));
+        // A peer has told before the request came, or since.
+        let heard = state.trunk.originals().has_heard_of(&carried, original_of(told));
+        if let Some(known) = &mut known {
+            known.advised |= heard;
+        }
         let said = known.map_or(Said::Not, |known| said(&state, &known, reversal, &tells));
         if said == Said::All {
             return taken(state.trunk.applied());

@@ -130,8 +130,10 @@ impl Pipeline {
                 rules.decide(carried, presented, state.trunk.exposure(carried)) == Verdict::Approve
             })
         };
-        let stands_in =
-            rules.is_some_and(approves) && state.trunk.queue().waiting_for(exchange).next().is_none();
+        // Whoever asked has told already what became of it.
+        let is_told = state.trunk.queue().waiting_for(exchange).next().is_some()
+            || state.trunk.originals().has_heard_of(carried, None);
+        let stands_in = rules.is_some_and(approves) && !is_told;
         let name = TransmissionTime::at(now.wall);
         let advice = if stands_in { state.exchanges.name(name).ok() } else { None };
         let (ended, answer) = match advice {
