@@ -193,6 +193,10 @@ fn r29_a_late_decline_takes_back_a_reversal_that_has_not_gone_out() {
     let asked = there.receive().expect("a request");
     assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
     eventually("it is stored", || switch(&house, "stored") == 1);
+    // A decline of another request under its name is not of it.
+    reply(&mut there, &asked, &[(37, "REF999999999"), (39, "05")]);
+    eventually("it is a case", || house.json("/v1/links/processor")["switch"]["cases"]["mismatch"] == 1);
+    assert_eq!(switch(&house, "stored"), 1);
     reply(&mut there, &asked, &[(39, "05")]);
     eventually("it is not needed", || switch(&house, "stored") == 0);
     assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["not-needed"], 1);

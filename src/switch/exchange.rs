@@ -456,22 +456,24 @@ impl<R> Exchanges<R> {
         let entry = &self.places[*place as usize];
         let Some(open) = &entry.open else { return Found::Nothing };
         let handle = Handle { place: *place, generation: entry.generation };
-        match difference(open, answering) {
+        match difference(open.own, open.answer_mti, &open.carried, answering) {
             None => Found::Answer(handle),
             Some(field) => Found::Differs { nearest: handle, field },
         }
     }
 }
 
-/// The first data element in which an answer differs from what it should echo; zero stands for the MTI.
-fn difference<R>(open: &Open<R>, answering: &Answering) -> Option<u8> {
-    let Carried { key, amount, .. } = &open.carried;
+/// The first data element in which an answer differs from what it should echo of a message that was named so; zero
+/// stands for the MTI.
+#[must_use]
+pub fn difference(own: OwnKey, answer_mti: u16, carried: &Carried, answering: &Answering) -> Option<u8> {
+    let Carried { key, amount, .. } = carried;
     let less = |answered: Money| {
         answered.currency == amount.currency && (0..=amount.minor).contains(&answered.minor)
     };
     let table = [
-        (0, answering.mti == open.answer_mti),
-        (7, answering.transmission.is_none_or(|transmission| transmission == open.own.transmission)),
+        (0, answering.mti == answer_mti),
+        (7, answering.transmission.is_none_or(|transmission| transmission == own.transmission)),
         (37, answering.rrn.is_none_or(|rrn| key.rrn.is_blank() || rrn == key.rrn)),
         (41, answering.terminal.is_none_or(|terminal| key.terminal.is_blank() || terminal == key.terminal)),
         (32, answering.acquirer.is_none_or(|acquirer| key.acquirer.0 == 0 || acquirer == key.acquirer)),

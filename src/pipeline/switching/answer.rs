@@ -14,8 +14,10 @@ use crate::domain::forward::Ended;
 use crate::domain::forward::OwnKey;
 use crate::domain::forward::Settled;
 use crate::domain::forward::Settlement;
+use crate::domain::forward::Tells;
 use crate::domain::party::Slot;
 use crate::domain::request::ApprovalCode;
+use crate::domain::request::Legs;
 use crate::domain::time::Now;
 use crate::domain::time::TransmissionTime;
 use crate::iso8583::view::Spans;
@@ -27,6 +29,7 @@ use crate::switch::exchange::Found;
 use crate::switch::exchange::Handle;
 use crate::switch::exchange::Open;
 use crate::switch::exchange::Purpose;
+use crate::switch::exchange::difference;
 use crate::switch::originals::Standing;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
@@ -285,8 +288,11 @@ impl Pipeline {
     /// An answer to nothing that waits: too late, said before, or about nothing that we know of (R29).
     fn late(&self, line: &Line, state: &mut State, response: &Response, now: Now) {
         let own = response.transmission.map(|transmission| OwnKey { stan: response.stan, transmission });
-        let reversal = own.and_then(|own| state.trunk.reversal_of(own));
-        let Some((id, item)) = reversal.and_then(|id| Some((id, *state.trunk.queue().get(id)?))) else {
+        let reversal = own.and_then(|own| {
+            let id = state.trunk.reversal_of(own)?;
+            Some((own, id, *state.trunk.queue().get(id)?))
+        });
+        let Some((own, id, item)) = reversal else {
             let approved = is_approval(line, response.response_code);
             let kind = match own.and_then(|own| state.trunk.standing_of(own)) {
                 Some(Standing::GivenUp) if approved => Kind::LateApproval,
@@ -297,12 +303,20 @@ impl Pipeline {
             state.cases.add(case(kind, response, now, None, None));
             return;
         };
+        let carried = &item.message.carried;
+        let answer_mti = carried.class as u16 * 100 + 10;
+        if let Some(field) = difference(own, answer_mti, carried, &answering(response)) {
+            state.cases.add(case(Kind::Mismatch, response, now, Some(carried), Some(field)));
+            return;
+        }
         let approved = is_approval(line, response.response_code);
         let kind = if approved { Kind::LateApproval } else { Kind::LateDecline };
-        state.cases.add(case(kind, response, now, Some(&item.message.carried), None));
+        state.cases.add(case(kind, response, now, Some(carried), None));
         // What is not known for a decline may be none.
         let declined = !approved && is_refusal(line, response.response_code);
-        if declined && item.place == Place::Waiting && item.attempts == 0 {
+        // What undoes more than the party's own decision is told all the same.
+        let of_theirs = matches!(item.message.tells, Tells::Reversal { legs: Legs::Ours, .. });
+        if declined && of_theirs && item.place == Place::Waiting && item.attempts == 0 {
             let _stays = self.settle(line, state, id, &item, Settlement::NotNeeded, now);
         }
     }
