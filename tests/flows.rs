@@ -294,8 +294,13 @@ fn r5_a_repeat_gets_the_first_answer_and_another_amount_94() {
 #[test]
 fn r5_the_same_request_at_once_on_two_sockets_is_decided_once() {
     const REQUESTS: usize = 200;
-    for (link, _) in LINKS {
-        let (house, _directory) = House::fresh(|config| config.daemon.worker_threads = 2);
+    // Workers that sleep when there is nothing to do, and workers that look by themselves for a while.
+    let busy = [Duration::ZERO, Duration::from_millis(20)];
+    for ((link, _), busy) in LINKS.iter().flat_map(|link| busy.map(|busy| (*link, busy))) {
+        let (house, _directory) = House::fresh(|config| {
+            config.daemon.worker_threads = 2;
+            config.daemon.busy_poll = busy;
+        });
         let mut peers = [house.connect(link), house.connect(link)];
         // A request, its repeat, and the same request again, for every trace number.
         let mut stream = Vec::new();
@@ -326,6 +331,9 @@ fn r5_the_same_request_at_once_on_two_sockets_is_decided_once() {
         let different: BTreeSet<&String> = codes.values().flatten().collect();
         assert_eq!(different.len(), REQUESTS, "{link}: and none twice (R8)");
         assert_eq!(house.balance(1), (100_000, REQUESTS as i64), "{link}");
+        // Long after that they are awake again with the first byte.
+        std::thread::sleep(busy * 2);
+        peers.iter_mut().for_each(Peer::echo);
     }
 }
 

@@ -3,6 +3,7 @@
 use core::net::Ipv4Addr;
 use core::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config;
 use crate::domain::party::SLOTS;
@@ -17,6 +18,8 @@ pub struct DaemonSettings {
     pub key_file: PathBuf,
     /// Threads that read, decide and answer.
     pub worker_threads: usize,
+    /// How long a worker goes on looking at its sockets after something came before it sleeps.
+    pub busy_poll: Duration,
     /// Parts of the ledger that have a lock each: a power of two, 1 to 1,024.
     pub shards: u16,
     /// A drained link is closed after this many milliseconds without a message (R26).
@@ -35,6 +38,7 @@ impl Default for DaemonSettings {
             data_dir: PathBuf::from("data"),
             key_file: PathBuf::from("keys/master.key"),
             worker_threads: 1,
+            busy_poll: Duration::ZERO,
             shards: 256,
             drain_quiet_ms: 2_000,
             drain_limit_ms: 30_000,
@@ -61,6 +65,7 @@ impl DaemonSettings {
             daemon.key_file = path;
         }
         daemon.worker_threads = config::integer_or(&section, "worker_threads", 1..=256, 1) as usize;
+        daemon.busy_poll = Duration::from_micros(section.integer_or("busy_poll_us", 0..=1_000_000, 0));
         let shards = config::integer_or(&section, "shards", 1..=u32::from(SLOTS), u32::from(daemon.shards));
         if !shards.is_power_of_two() {
             section.report_at("shards", format!("`daemon.shards` is {shards}; it must be a power of two"));

@@ -217,8 +217,8 @@ impl Daemon {
             start::policy(config),
         ));
         let (published, durable) = watch::channel(pipeline.durable().0);
-        let (senders, workers) =
-            listen::spawn_workers(config.daemon.worker_threads).map_err(StartError::Thread)?;
+        let (senders, workers) = listen::spawn_workers(config.daemon.worker_threads, config.daemon.busy_poll)
+            .map_err(StartError::Thread)?;
         let meter = Arc::clone(&telemetry.meter);
         let writer = spawn_writer(Arc::clone(&pipeline), writer, published, meter)?;
         let surroundings = Surroundings { pipeline: Arc::clone(&pipeline), durable };

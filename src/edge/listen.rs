@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use crate::edge::busy_poll;
 use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
 use crate::edge::link::Phase;
@@ -78,17 +79,21 @@ const ACCEPTED_WAITING: usize = 1024;
 /// Workers, and what hands them sockets.
 pub type Workers = (Vec<mpsc::Sender<Accepted>>, Vec<JoinHandle<()>>);
 
-/// Starts threads that each run one event loop, and serve the sockets that they are given from then on.
+/// Starts threads that each run one event loop, and serve the sockets that they are given from then on. Each goes on
+/// looking at them for `busy` after something came before it sleeps.
 ///
 /// # Errors
 /// A thread cannot be started.
-pub fn spawn_workers(count: usize) -> io::Result<Workers> {
+pub fn spawn_workers(count: usize, busy: Duration) -> io::Result<Workers> {
     let (mut senders, mut workers) = (Vec::new(), Vec::new());
     for n in 0..count.max(1) {
         let (sender, mut accepted) = mpsc::channel::<Accepted>(ACCEPTED_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
             runtime.block_on(async move {
+                if !busy.is_zero() {
+                    tokio::spawn(busy_poll::run(busy));
+                }
                 while let Some(Accepted { socket, place, surroundings }) = accepted.recv().await {
                     match tokio::net::TcpStream::from_std(socket) {
                         Ok(socket) => drop(tokio::spawn(tcp::serve(socket, place, surroundings))),

@@ -1,6 +1,7 @@
 //! The only room that touches the world: files, sockets, the clock, threads.
 
 pub mod api;
+mod busy_poll;
 pub mod clearing;
 mod client;
 pub mod clock;

@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 use crate::config::tcp::KeepAlive;
 use crate::config::tcp::TcpSettings;
 use crate::domain::party::NameId;
+use crate::edge::busy_poll;
 use crate::edge::clock;
 use crate::edge::link::Call;
 use crate::edge::link::LinkRuntime;
@@ -319,6 +320,7 @@ impl Connection<'_> {
         self.has_read = true;
         self.rests = false;
         self.last_read = Instant::now();
+        busy_poll::beat();
         self.turn_is_over = self.filled == turn;
         let served = self.channel.receive(
             &self.link.channel,
