@@ -55,11 +55,12 @@ fn row(name: &str, section: &Section<'_>) -> Row {
         [("estimated", Finality::Estimated), ("final", Finality::Final), ("undefined", Finality::Undefined)];
     let initiators = [("cardholder", Initiator::Cardholder), ("merchant", Initiator::Merchant)];
     let flag = |key| section.has(key).then(|| section.flag_or(key, false));
-    if section.has("days") == section.has("hours") {
-        section.report(format!("`expiry.{name}` needs `days` or `hours`, one of them"));
+    let units = [("days", 24 * SECONDS_PER_HOUR), ("hours", SECONDS_PER_HOUR), ("seconds", 1)];
+    if units.iter().filter(|(unit, _)| section.has(unit)).count() != 1 {
+        section.report(format!("`expiry.{name}` needs `days`, `hours` or `seconds`, one of them"));
     }
-    let days = config::integer_or(section, "days", 1..=HOURS_MAX / 24, 0);
-    let hours = config::integer_or(section, "hours", 1..=HOURS_MAX, days * 24);
+    let most = HOURS_MAX * SECONDS_PER_HOUR;
+    let lives_s = units.map(|(unit, of)| config::integer_or(section, unit, 1..=most / of, 0) * of);
     Row {
         network: section.text("network").map(NameId::of),
         finality: section.choice("finality", &finalities),
@@ -67,7 +68,7 @@ fn row(name: &str, section: &Section<'_>) -> Row {
         card_present: flag("card_present"),
         credit: flag("credit"),
         mccs: mccs(section),
-        lives_s: hours * SECONDS_PER_HOUR,
+        lives_s: lives_s.into_iter().sum(),
     }
 }
 
