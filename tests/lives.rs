@@ -25,8 +25,8 @@ use turnpike::iso8583::value::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 const WALLETS: u32 = 300;
 /// Every kind of message, and every life cycle.
-const KINDS: usize = 15;
-const SCRIPTS: usize = 35;
+const KINDS: usize = 16;
+const SCRIPTS: usize = 50;
 
 fn turnpike(words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
@@ -64,6 +64,7 @@ impl Daemon {
         let mut config = format!(
             "[admin]\nlisten = \"{http}\"\n\
              [ledger]\nwallets_max = 1000\ncards_max = 1000\nauthorizations_max = 800000\nclosed_per_slot = 512\n\
+             [lifecycle]\nexpire_every_s = 1\n[expiry.brief]\nmcc = [\"4784\"]\nseconds = 1\n\
              [journal]\nreply = \"{reply}\"\nsegment_mib = 8\nspare_segments = 1\n"
         );
         for (dialect, address) in links {
@@ -110,7 +111,7 @@ impl Daemon {
         let directory = self.directory.path().display();
         let mut command = turnpike(&format!(
             "load {targets} --http {} --seed-file {directory}/seed.csv --connections 3 --mix life \
-             --json {directory}/report.json {more}",
+             --expires-after 5s --json {directory}/report.json {more}",
             self.http
         ));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

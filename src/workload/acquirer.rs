@@ -15,12 +15,14 @@ use crate::workload::exchange::REVERSAL_SENT;
 use crate::workload::exchange::SENT;
 use crate::workload::exchange::TOOK;
 use crate::workload::form::Form;
+use crate::workload::identity;
 use crate::workload::identity::Run;
 use crate::workload::living::Lives;
 use crate::workload::model::Model;
 use crate::workload::population::Card;
 use crate::workload::population::Population;
 use crate::workload::population::unknown_pan;
+use crate::workload::presenting::Quiet;
 use crate::workload::reading::Reader;
 use crate::workload::template::Fill;
 use crate::workload::template::TemplateError;
@@ -83,6 +85,7 @@ pub struct Acquirer {
     pub(super) late_answers: u64,
     pub(super) echo: bool,
     pub(super) lives: Lives,
+    pub(super) quiet: Quiet,
     sent_by_kind: [u64; Kind::COUNT],
     amounts: (u32, u32),
     transmission: u32,
@@ -121,6 +124,7 @@ impl Acquirer {
             late_answers: 0,
             echo: traffic.echo,
             lives,
+            quiet: Quiet::new(traffic.clears, traffic.expires_after),
             sent_by_kind: [0; Kind::COUNT],
             amounts: (traffic.amounts.0.max(1), traffic.amounts.1.max(traffic.amounts.0).max(1)),
             transmission: 0,
@@ -162,7 +166,11 @@ impl Acquirer {
                     }
                     // It was declined: there is nothing to undo.
                 }
-                Next::Life(script) => return self.begin_life(stream, script, out),
+                Next::Life(script) => {
+                    if let Some(number) = self.begin_life(stream, script, out) {
+                        return number;
+                    }
+                }
                 Next::GoOn(life) => {
                     if let Some(number) = self.next_of_life(stream, life, out) {
                         return number;
@@ -341,6 +349,7 @@ impl Acquirer {
             other_amount: 0,
             currency: account.map_or(840, |account| account.currency.numeric()),
             processing_code: of_life.unwrap_or(processing_code(original.kind)),
+            category: identity::category(root.map_or(named, |root| root.number)),
             original_data: (mti, original.transmission),
             root_transmission: root.unwrap_or(original).transmission,
             approval: original.approval,
@@ -400,6 +409,11 @@ impl Acquirer {
         } else if kind.undoes() {
             self.loosen(other);
         }
+    }
+
+    /// Something went out that no connection carries.
+    pub(super) const fn count(&mut self, kind: Kind) {
+        self.sent_by_kind[kind as usize] += 1;
     }
 
     fn loosen(&mut self, original: u32) {

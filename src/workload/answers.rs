@@ -72,7 +72,7 @@ impl Acquirer {
 
     pub(super) fn wrong(&mut self, mistake: Mistake, exchange: Option<&Exchange>, code: [u8; 2]) {
         let (number, kind) = (exchange.map(|e| e.number), exchange.map(|e| e.kind));
-        self.model.mistake(Example { mistake, number, kind, code });
+        self.model.mistake(Example { mistake, number, kind, code, cleared: None });
     }
 
     fn answer(&mut self, network: usize, reading: &Reading, now: u64) -> Received {

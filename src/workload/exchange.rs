@@ -54,11 +54,13 @@ pub enum Kind {
     LifeReversal,
     /// 0420 of a life cycle.
     LifeReversalAdvice,
+    /// Record of a clearing file, of a life cycle.
+    LifePresentment,
 }
 
 impl Kind {
     /// How many there are.
-    pub const COUNT: usize = 24;
+    pub const COUNT: usize = 25;
 
     /// Those that a mix can name, with their names.
     pub const DRAWN: [(Self, &'static str); 14] = [
@@ -93,6 +95,7 @@ impl Kind {
                 Self::LifeCompletion => "life-0220",
                 Self::LifeReversal => "life-0400",
                 Self::LifeReversalAdvice => "life-0420",
+                Self::LifePresentment => "life-clearing",
                 _ => "sign-off",
             },
             |(_, name)| name,
@@ -140,13 +143,14 @@ impl Kind {
     }
 
     /// Those of life cycles.
-    pub const OF_LIVES: [Self; 6] = [
+    pub const OF_LIVES: [Self; 7] = [
         Self::LifeAuthorization,
         Self::LifeSale,
         Self::LifeAdvice,
         Self::LifeCompletion,
         Self::LifeReversal,
         Self::LifeReversalAdvice,
+        Self::LifePresentment,
     ];
 
     /// Is sent again under the number of another exchange.

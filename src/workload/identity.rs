@@ -18,6 +18,9 @@ const TERMINALS_PER_MERCHANT: u32 = 8;
 /// What merchants sell (DE 18).
 const CATEGORIES: [u16; 8] = [5411, 5812, 5541, 5912, 5999, 4111, 7832, 5732];
 
+/// What merchants sell whose holds live for seconds: tolls (MCC 4784).
+pub const BRIEF_CATEGORY: u16 = 4784;
+
 /// One run among others on the same daemon: two characters of DE 37, so that two runs never share a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Run {
@@ -64,6 +67,12 @@ impl Run {
             rest /= 36;
         }
         reference
+    }
+
+    /// The acquirer reference number of a clearing record, 23 digits.
+    #[must_use]
+    pub fn arn(self, number: u32) -> String {
+        format!("74{:04}{number:010}0000000", self.number)
     }
 
     /// Visa DE 62.2, fifteen digits.

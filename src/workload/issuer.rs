@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+use serde_json::Value as Json;
+
 use crate::dialect::Dialect;
 use crate::dialect::inbound::Context;
 use crate::dialect::inbound::Inbound;
@@ -21,7 +23,9 @@ use crate::domain::request::MessageClass;
 use crate::domain::request::ReversalRequest;
 use crate::domain::request::TransactionKind;
 use crate::iso8583::view::Spans;
+use crate::workload::identity::BRIEF_CATEGORY;
 use crate::workload::population::Population;
+use crate::workload::presenting::Cleared;
 
 /// What goes wrong, on every 50th message that it can go wrong with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +43,8 @@ pub(crate) enum Planted {
     ApprovesUnknownCards,
     SaysNothing,
     ForgetsHold,
+    /// Posts a record of a clearing file as often as it comes.
+    PostsAgain,
     Refuses,
 }
 
@@ -57,6 +63,13 @@ struct Entry {
     /// It began a purchase; an increment, or what a completion posted, did not.
     begins: bool,
     reversed: bool,
+    rrn: [u8; 12],
+    /// Its hold runs out (R19).
+    brief: bool,
+    /// A message has posted it.
+    completed: bool,
+    /// A record of a clearing file has.
+    captured: bool,
     held: i64,
     posted: i64,
 }
@@ -71,6 +84,8 @@ pub(crate) struct Issuer {
     tombstones: HashSet<Original>,
     /// Messages whose repeat came first.
     repeats: HashSet<Key>,
+    /// Records of clearing files: acquirer reference number, function and part.
+    records: HashSet<(String, String, String)>,
     count: u64,
 }
 
@@ -87,6 +102,7 @@ impl Issuer {
             entries: HashMap::new(),
             tombstones: HashSet::new(),
             repeats: HashSet::new(),
+            records: HashSet::new(),
             count: 0,
         }
     }
@@ -178,6 +194,10 @@ impl Issuer {
                 class: request.class,
                 begins: !request.increment,
                 reversed: false,
+                rrn: request.key.rrn.0,
+                brief: request.mcc == BRIEF_CATEGORY,
+                completed: request.class == MessageClass::Financial,
+                captured: false,
                 held,
                 posted,
             });
@@ -292,6 +312,10 @@ impl Issuer {
             class,
             begins,
             reversed: false,
+            rrn: key.rrn.0,
+            brief: false,
+            completed: class == MessageClass::Financial,
+            captured: false,
             held,
             posted,
         };
@@ -307,6 +331,7 @@ impl Issuer {
             }
             (MessageClass::Financial, found) => {
                 if let Some((original, _, group)) = found {
+                    self.change(pan, at(original), |entry| entry.completed = true);
                     let all = |e: &Entry| e.original == original || group != 0 && e.reference == group;
                     self.change(pan, all, |entry| entry.held = 0);
                 }
@@ -314,6 +339,80 @@ impl Issuer {
             }
         }
         done
+    }
+
+    /// What is held for seconds is held no longer.
+    pub(crate) fn expire(&mut self) {
+        let pans: Vec<u64> = self.entries.keys().copied().collect();
+        for pan in pans {
+            self.change(pan, |entry| entry.brief, |entry| entry.held = 0);
+        }
+    }
+
+    /// Posts the records of a clearing file.
+    pub(crate) fn clear(&mut self, file: &[u8]) -> Vec<Option<Cleared>> {
+        let lines: Vec<Json> = file
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("JSON"))
+            .collect();
+        let (end, records) = lines.split_last().expect("a last line");
+        assert_eq!(end["records"], records.len());
+        let sum: u64 = records.iter().filter_map(|record| record["amount"].as_u64()).sum();
+        assert_eq!(end["sum"], sum);
+        records.iter().map(|record| Some(self.clear_one(record))).collect()
+    }
+
+    fn clear_one(&mut self, record: &Json) -> Cleared {
+        let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let (arn, function) = (text("arn"), text("function"));
+        let known = !self.records.insert((arn.clone(), function.clone(), text("part")));
+        if known && self.planted != Planted::PostsAgain {
+            return Cleared::Repeated;
+        }
+        let pan: u64 = text("pan").parse().expect("a card");
+        let amount = record["amount"].as_i64().expect("an amount");
+        let rrn: [u8; 12] = text("rrn").as_bytes().try_into().expect("DE 37");
+        // Entries of records have a name that no message has.
+        let own: Original =
+            (pan, u32::MAX, arn[..19].parse().expect("digits"), u32::from(text("part") == "2/2"));
+        if function.ends_with("-reversal") {
+            self.change(pan, |entry| entry.original == own, |entry| entry.posted = 0);
+            return Cleared::Returned;
+        }
+        let currency = Currency::new(text("currency").parse().expect("digits")).expect("a currency");
+        let account = (self.wallet(pan), currency);
+        let found = self.find(pan, |entry| entry.rrn == rrn && entry.original.1 != u32::MAX);
+        let outcome = match found {
+            None => Cleared::Forced,
+            Some(entry) if entry.completed => return Cleared::AlreadyPosted,
+            Some(entry) if entry.held > 0 || function == "refund" && !entry.captured => Cleared::Captured,
+            Some(_) => Cleared::Late,
+        };
+        if let Some(entry) = found {
+            let (original, group, first) = (entry.original, entry.reference, text("part") == "1/2");
+            let all = |e: &Entry| e.original == original || group != 0 && e.reference == group;
+            self.change(pan, all, |entry| {
+                entry.captured = true;
+                entry.held = if first { entry.held - amount.min(entry.held) } else { 0 };
+            });
+        }
+        self.open(Entry {
+            original: own,
+            reference: 0,
+            code: [0; 6],
+            account,
+            class: MessageClass::Financial,
+            begins: false,
+            reversed: false,
+            rrn,
+            brief: false,
+            completed: false,
+            captured: true,
+            held: 0,
+            posted: if function == "refund" { amount } else { -amount },
+        });
+        outcome
     }
 
     fn wallet(&self, pan: u64) -> u64 {

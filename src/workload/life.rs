@@ -5,13 +5,18 @@
 //! - A 0120 is what is held of what it is about, or of itself (R4).
 //! - A reversal leaves nothing of what it names; of a purchase that it names by its first message, nothing at all (R7).
 //! - A partial reversal leaves its amount, and never takes more.
+//! - A record of a clearing file posts its amount and ends what is held, unless a message has posted that already, or
+//!   another part of the purchase is still to come; one that takes it back leaves nothing posted (R20).
+//! - Nothing is held any more once its time has run out (R19).
 //!
 //! A message waits for the answers to those before it, so that there is one order of events; where a script lets
 //! several go at once, their order makes no difference.
 
 use crate::workload::chance::Chance;
+use crate::workload::presenting::Cleared;
 use crate::workload::script::Act;
 use crate::workload::script::Manner;
+use crate::workload::script::Portion;
 use crate::workload::script::SCRIPTS;
 use crate::workload::script::STEPS_MAX;
 use crate::workload::script::Script;
@@ -30,6 +35,8 @@ pub(super) struct Life {
     pub(super) script: &'static Script,
     /// The place of its account in the population.
     pub(super) account: u32,
+    /// The connection that it began on.
+    pub(super) stream: u16,
     /// What it began with, minor units.
     pub(super) whole: u32,
     /// Our approvals that nothing was sent for that could undo them, minor units.
@@ -60,6 +67,7 @@ impl Life {
         Self {
             script,
             account,
+            stream: 0,
             whole,
             firm: 0,
             loose: false,
@@ -150,7 +158,38 @@ impl Life {
                 self.posted[of] = self.posted[of].max(-amount);
             }
             Act::Repeat => {}
+            Act::Present(portion) => self.present(step, (portion, amount)),
+            Act::TakeBack => self.posted[named.unwrap_or(step)] = 0,
+            Act::Expire => self.held = [0; STEPS_MAX],
         }
+    }
+
+    fn present(&mut self, step: usize, (portion, amount): (Portion, i64)) {
+        match self.becomes(step) {
+            Cleared::AlreadyPosted => return,
+            Cleared::Captured if portion == Portion::First => {
+                let of = self.step(step).named().unwrap_or(step);
+                self.held[of] -= amount.min(self.held[of]);
+            }
+            _ => self.held = [0; STEPS_MAX],
+        }
+        self.post(step, amount);
+    }
+
+    /// What a record of a clearing file becomes as things stand.
+    pub(super) fn becomes(&self, step: usize) -> Cleared {
+        if self.step(step).act == Act::TakeBack {
+            return Cleared::Returned;
+        }
+        let Some(of) = self.step(step).named() else { return Cleared::Forced };
+        let posts = |act| matches!(act, Act::Sell | Act::Complete);
+        let mut steps = self.script.steps.iter().zip(self.posted);
+        if steps.any(|(step, posted)| posts(step.act) && posted != 0) {
+            return Cleared::AlreadyPosted;
+        }
+        // Of a credit nothing is held; it pends until it is posted.
+        let pends = self.script.credit && self.posted == [0; STEPS_MAX];
+        if self.held[of] != 0 || pends { Cleared::Captured } else { Cleared::Late }
     }
 
     fn post(&mut self, step: usize, amount: i64) {
@@ -211,7 +250,7 @@ mod tests {
     /// What is held and posted after each step of a script of 1,000, in the order of the steps.
     #[test]
     fn each_script_leaves_what_its_rules_say() {
-        let table: [(&str, &[(i64, i64)]); 16] = [
+        let table: [(&str, &[(i64, i64)]); 26] = [
             ("increment", &[(1_000, 0), (1_251, 0), (1_251, 0), (1_752, 0), (0, -1_250)]),
             ("increment-reversal", &[(1_000, 0), (1_501, 0), (1_000, 0), (1_000, 0), (0, -1_000)]),
             ("increment-whole", &[(1_000, 0), (1_251, 0), (1_752, 0), (0, 0), (0, 0)]),
@@ -228,6 +267,16 @@ mod tests {
             ("single-message", &[(0, -1_000), (0, -1_000), (0, -501), (0, 0), (0, 0)]),
             ("refund", &[(0, 0), (0, 0), (0, 1_000), (0, 1_000)]),
             ("refund-sale", &[(0, 1_000), (0, 1_000), (0, 0), (0, 0)]),
+            ("presentment", &[(1_000, 0), (0, -1_000), (0, -1_000)]),
+            ("presentment-over", &[(1_000, 0), (0, -1_250)]),
+            ("presentment-parts", &[(1_000, 0), (499, -501), (0, -752), (0, -752)]),
+            ("presentment-late", &[(1_000, 0), (0, 0), (0, -501)]),
+            ("presentment-twice", &[(1_000, 0), (0, -501), (0, -752)]),
+            ("presentment-reversal", &[(1_000, 0), (0, -1_000), (0, 0), (0, 0), (0, 0)]),
+            ("presentment-completed", &[(1_000, 0), (0, -1_000), (0, -1_000)]),
+            ("presentment-refund", &[(0, 0), (0, 1_000), (0, 1_000)]),
+            ("expiry-presentment", &[(1_000, 0), (0, 0), (0, -1_000)]),
+            ("expiry-completion", &[(1_000, 0), (0, 0), (0, -1_000), (0, -1_000)]),
         ];
         for (name, expected) in table {
             let place = script_named(name).expect(name);

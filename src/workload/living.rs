@@ -9,11 +9,12 @@ use crate::workload::acquirer::over_limit;
 use crate::workload::answers::Between;
 use crate::workload::exchange::Exchange;
 use crate::workload::exchange::Kind;
-use crate::workload::exchange::NONE;
 use crate::workload::exchange::RELEASED;
 use crate::workload::exchange::REVERSAL_SENT;
 use crate::workload::exchange::TOOK;
 use crate::workload::form::Form;
+use crate::workload::identity::BRIEF_CATEGORY;
+use crate::workload::identity::category;
 use crate::workload::life::Life;
 use crate::workload::model::Mistake;
 use crate::workload::reading::Reading;
@@ -26,8 +27,9 @@ use crate::workload::template::Fill;
 
 /// Life cycles under way at once; while there are as many, a purchase stands for a new one.
 const LIVES_MAX: usize = 1 << 16;
-/// What stands for a life cycle that needs a network's id where there is none.
-const WITHOUT_ID: &str = "completion";
+/// What stands for a life cycle that needs what is not there: a network's id, somebody to bring clearing files, a time
+/// after which holds run out.
+const OTHERWISE: &str = "completion";
 
 /// All life cycles under way, by the number of their first exchange.
 #[derive(Clone, Debug)]
@@ -49,6 +51,15 @@ impl Lives {
             }
         }
         Self { running: HashMap::new(), begun: vec![0; SCRIPTS.len()], streams: of_network }
+    }
+
+    /// One that is under way, by its first exchange's number.
+    pub(super) fn life(&mut self, first: u32) -> Option<&mut Life> {
+        self.running.get_mut(&first)
+    }
+
+    pub(super) fn end(&mut self, first: u32) {
+        self.running.remove(&first);
     }
 }
 
@@ -94,18 +105,26 @@ impl Exchange {
 }
 
 impl Acquirer {
-    /// Begins a life cycle and appends its first frame. Returns its exchange's number.
-    #[cold]
-    pub(super) fn begin_life(&mut self, stream: usize, drawn: u8, out: &mut Vec<u8>) -> u32 {
-        let network = self.network_of(stream);
+    /// Whether a life cycle can be lived on this network, with what this run has.
+    fn can_live(&self, script: &Script, network: usize) -> bool {
         let has_id = self.networks[network].templates.has_private_fields();
+        (has_id || !script.by_id)
+            && (self.quiet.clears || !script.clears())
+            && (self.quiet.expires_after.is_some() || !script.expires())
+    }
+
+    /// Begins a life cycle and appends its first frame. Returns its exchange's number; `None` when it begins with no
+    /// message.
+    #[cold]
+    pub(super) fn begin_life(&mut self, stream: usize, drawn: u8, out: &mut Vec<u8>) -> Option<u32> {
+        let network = self.network_of(stream);
         let place = match SCRIPTS.get(usize::from(drawn)) {
-            Some(script) if !script.by_id || has_id => drawn,
-            _ => super::life::script_named(WITHOUT_ID).unwrap_or(0),
+            Some(script) if self.can_live(script, network) => drawn,
+            _ => super::life::script_named(OTHERWISE).unwrap_or(0),
         };
-        let Some(script) = SCRIPTS.get(usize::from(place)) else { return NONE };
+        let script = SCRIPTS.get(usize::from(place))?;
         if self.lives.running.len() >= LIVES_MAX || self.population.good.is_empty() {
-            return self.new_exchange(stream, Kind::Purchase, out);
+            return Some(self.new_exchange(stream, Kind::Purchase, out));
         }
         let first = self.exchanges.next_number();
         let mut whole = Exchange::new(first, Kind::LifeAuthorization, stream as u16);
@@ -125,10 +144,11 @@ impl Acquirer {
                 Exchange { number, kind: kind_of(step.act), amount, script: place, step: at as u8, ..whole };
             self.exchanges.push(Exchange { transmission: self.transmission(), ..of_step });
         }
-        let life = Life::new(script, whole.account, whole.amount, &mut self.streams[stream].chance);
+        let mut life = Life::new(script, whole.account, whole.amount, &mut self.streams[stream].chance);
+        life.stream = stream as u16;
         self.lives.running.insert(first, life);
         self.lives.begun[usize::from(place)] += 1;
-        self.next_of_life(stream, first, out).unwrap_or(first)
+        if self.begin_quietly(first) { None } else { self.next_of_life(stream, first, out) }
     }
 
     /// Appends the next frame of a life cycle. `None` when it has ended, or its exchanges are forgotten.
@@ -173,13 +193,14 @@ impl Acquirer {
     }
 
     /// A message goes out that may undo what was approved, or may give money.
-    fn may_undo(&mut self, first: u32, step: usize) {
+    pub(super) fn may_undo(&mut self, first: u32, step: usize) {
         let Some(life) = self.lives.running.get_mut(&first) else { return };
         let Step { act, .. } = *life.step(step);
         if life.script.credit && act != Act::Repeat {
             self.model.expect_credit(life.account, life.step(step).amount(life.whole));
         }
-        if !asks(act) {
+        // What runs out may be gone at any time.
+        if !asks(act) || life.script.expires() {
             self.model.loosen_life(life.account, std::mem::take(&mut life.firm));
             life.loose = true;
         }
@@ -212,7 +233,7 @@ impl Acquirer {
             Act::Reverse => Form::Reversal,
             Act::ReverseByAdvice if code => Form::AdviceWithCode,
             Act::ReverseByAdvice => Form::Advice,
-            Act::Cut | Act::Repeat => Form::Cut,
+            Act::Cut | Act::Repeat | Act::Present(_) | Act::TakeBack | Act::Expire => Form::Cut,
         }
     }
 
@@ -251,6 +272,7 @@ impl Acquirer {
             other_amount: keeps,
             currency: account.map_or(840, |account| account.currency.numeric()),
             processing_code: script.processing(network.templates.has_payments()),
+            category: if script.expires() { BRIEF_CATEGORY } else { category(root.number) },
             original_data: (mti_of(named.kind), named.transmission),
             root_transmission: root.transmission,
             approval: named.approval,
@@ -314,8 +336,12 @@ impl Acquirer {
     /// An answer to a message of a life cycle, or to a repeat of one, is in: once all are, it goes on.
     #[cold]
     pub(super) fn go_on(&mut self, exchange: &Exchange) {
-        let first = exchange.life();
-        let network = self.network_of(usize::from(exchange.stream));
+        self.go_on_from(exchange.life(), exchange.stream);
+    }
+
+    /// Something that a life cycle waited for on this connection is over.
+    pub(super) fn go_on_from(&mut self, first: u32, stream: u16) {
+        let network = self.network_of(usize::from(stream));
         let Some(life) = self.lives.running.get_mut(&first) else { return };
         life.waiting = life.waiting.saturating_sub(1);
         if life.waiting > 0 || life.goes_on_at_once() {
@@ -326,10 +352,13 @@ impl Acquirer {
             self.lives.running.remove(&first);
             return;
         }
+        if self.begin_quietly(first) {
+            return;
+        }
         // What was answered was done: the next message may go another way.
         let ways = &self.lives.streams[network];
-        let own = &mut self.streams[usize::from(exchange.stream)];
-        let way = ways.get(own.chance.below(ways.len() as u32) as usize).copied().unwrap_or(exchange.stream);
+        let own = &mut self.streams[usize::from(stream)];
+        let way = ways.get(own.chance.below(ways.len() as u32) as usize).copied().unwrap_or(stream);
         self.streams[usize::from(way)].go_on(first);
     }
 
@@ -406,6 +435,7 @@ const fn kind_of(act: Act) -> Kind {
         Act::Complete => Kind::LifeCompletion,
         Act::Reverse => Kind::LifeReversal,
         Act::ReverseByAdvice | Act::Cut | Act::Repeat => Kind::LifeReversalAdvice,
+        Act::Present(_) | Act::TakeBack | Act::Expire => Kind::LifePresentment,
     }
 }
 

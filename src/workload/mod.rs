@@ -3,7 +3,8 @@
 //! [`acquirer::Acquirer`] is the whole: it draws exchanges ([`traffic`]) for a [`population`], writes their frames from
 //! [`template`]s, matches answers ([`reading`]) by the exchange's number in DE 37 ([`identity`], R33), and keeps its
 //! own books of what every answer did ([`model`]). Whole life cycles are scripts (`script`) whose messages follow each
-//! other's answers (`living`), with the model's rules for what they do (`life`). It knows no clock and no socket: times
+//! other's answers (`living`), with the model's rules for what they do (`life`), and what they wait for beside answers
+//! ([`presenting`]). It knows no clock and no socket: times
 //! are arguments, and equal seeds give equal traffic.
 
 pub mod acquirer;
@@ -17,6 +18,7 @@ mod living;
 pub mod model;
 pub mod party;
 pub mod population;
+pub mod presenting;
 pub mod reading;
 mod script;
 pub mod template;

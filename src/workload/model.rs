@@ -4,6 +4,7 @@
 use crate::workload::exchange::Kind;
 use crate::workload::life::Totals;
 use crate::workload::population::Account;
+use crate::workload::presenting::Cleared;
 
 /// Mistakes that are kept as examples.
 const EXAMPLES_MAX: usize = 20;
@@ -30,11 +31,13 @@ pub enum Mistake {
     ApprovedAfterReversal,
     /// A DE 39 that this request cannot get.
     UnexpectedCode,
+    /// A record of a clearing file has become something else than what it is.
+    ClearedOtherwise,
 }
 
 impl Mistake {
     /// All, with what reports call them.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::ToNothing, "answer-to-nothing"),
         (Self::Second, "second-answer"),
         (Self::Unreadable, "unreadable-answer"),
@@ -44,6 +47,7 @@ impl Mistake {
         (Self::NotAcknowledged, "not-acknowledged"),
         (Self::ApprovedAfterReversal, "approved-after-reversal"),
         (Self::UnexpectedCode, "unexpected-code"),
+        (Self::ClearedOtherwise, "cleared-otherwise"),
     ];
 
     /// What reports call it.
@@ -64,6 +68,19 @@ pub struct Example {
     pub kind: Option<Kind>,
     /// DE 39 of the answer.
     pub code: [u8; 2],
+    /// What became of it, of a record of a clearing file.
+    pub cleared: Option<ClearedExample>,
+}
+
+/// A record of a clearing file that became something else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClearedExample {
+    /// The life cycle that it is of.
+    pub life: &'static str,
+    /// What it should have become.
+    pub expected: Cleared,
+    /// What it has become; `None` for nothing that a record of ours can become.
+    pub became: Option<Cleared>,
 }
 
 /// What answers did to one account, minor units.

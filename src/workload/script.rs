@@ -31,8 +31,31 @@ pub(super) enum Act {
     ReverseByAdvice,
     /// 0420 with DE 95.
     Cut,
-    /// The step that it names, once more: 0101, 0121, 0201, 0221, 0401, 0421.
+    /// The step that it names, once more: 0101, 0121, 0201, 0221, 0401, 0421, or the same record of a clearing file.
     Repeat,
+    /// A record of a clearing file (R20).
+    Present(Portion),
+    /// A record that takes back what the one that it names has posted.
+    TakeBack,
+    /// Nothing is sent: the time of what is held runs out (R19).
+    Expire,
+}
+
+impl Act {
+    /// No message is sent for it.
+    pub(super) const fn is_quiet(self) -> bool {
+        matches!(self, Self::Present(_) | Self::TakeBack | Self::Expire)
+    }
+}
+
+/// How much of a purchase a record of a clearing file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Portion {
+    Whole,
+    /// The first of two.
+    First,
+    /// The last of two.
+    Last,
 }
 
 /// What a request says about its amount.
@@ -47,6 +70,8 @@ pub(super) enum Manner {
     CashBack,
     /// More than there is.
     OverLimit,
+    /// Its merchant is of a category whose holds live for seconds.
+    Brief,
 }
 
 /// How much, as a part of what the life cycle began with.
@@ -137,6 +162,12 @@ const REVERSE: Step = Step::new(Act::Reverse);
 const UNDO: Step = Step::new(Act::ReverseByAdvice);
 const CUT: Step = Step::new(Act::Cut);
 const AGAIN: Step = Step::new(Act::Repeat);
+const BRIEF: Step = Step::new(Act::Authorize(Manner::Brief));
+const EXPIRE: Step = Step::new(Act::Expire).of(0);
+const PRESENT: Step = Step::new(Act::Present(Portion::Whole));
+const PRESENT_FIRST: Step = Step::new(Act::Present(Portion::First));
+const PRESENT_LAST: Step = Step::new(Act::Present(Portion::Last));
+const TAKE_BACK: Step = Step::new(Act::TakeBack);
 
 const PURCHASE: u32 = 0;
 const CASH_BACK: u32 = 90_000;
@@ -165,7 +196,7 @@ const fn kind(processing: u32, name: &'static str, weight: u32, steps: &'static 
 }
 
 /// All of them.
-pub(super) static SCRIPTS: [Script; 35] = [
+pub(super) static SCRIPTS: [Script; 50] = [
     // Increments (R17), and what ends them: a completion of all, the reversal of one, of the whole, by its first.
     by_id(
         "increment",
@@ -293,6 +324,44 @@ pub(super) static SCRIPTS: [Script; 35] = [
     ),
     kind(REFUND, "refund-reversal", 10, &[AUTHORIZE, REVERSE.of(0), AGAIN.of(1)]),
     kind(REFUND, "refund-advice", 5, &[COMPLETE, AGAIN.of(0)]),
+    // Clearing (R20): what it captures, what it finds ended or posted, what belongs to nothing, and what it takes back.
+    script("presentment", 40, &[AUTHORIZE, PRESENT.of(0), AGAIN.of(1)]),
+    script("presentment-under", 15, &[AUTHORIZE, PRESENT.of(0).part(Part::Half)]),
+    script("presentment-over", 10, &[AUTHORIZE, PRESENT.of(0).part(Part::FiveQuarters)]),
+    script(
+        "presentment-parts",
+        15,
+        &[
+            AUTHORIZE,
+            PRESENT_FIRST.of(0).part(Part::Half),
+            PRESENT_LAST.of(0).part(Part::Quarter),
+            AGAIN.of(1),
+        ],
+    ),
+    script("presentment-late", 5, &[AUTHORIZE, REVERSE.of(0), PRESENT.of(0).part(Part::Half)]),
+    script(
+        "presentment-twice",
+        5,
+        &[AUTHORIZE, PRESENT.of(0).part(Part::Half), PRESENT.of(0).part(Part::Quarter)],
+    ),
+    script(
+        "presentment-reversal",
+        10,
+        &[AUTHORIZE, PRESENT.of(0), TAKE_BACK.of(1), AGAIN.of(2), AGAIN.of(1)],
+    ),
+    script("presentment-sale", 10, &[SELL, PRESENT.of(0), AGAIN.of(1)]),
+    script("presentment-completed", 10, &[AUTHORIZE, COMPLETE.of(0), PRESENT.of(0)]),
+    script("presentment-alone", 5, &[PRESENT, AGAIN.of(0), TAKE_BACK.of(0)]),
+    by_id(
+        "presentment-increment",
+        10,
+        &[ESTIMATE, ADD.part(Part::Half), PRESENT.of(0).part(Part::FiveQuarters), AGAIN.of(1)],
+    ),
+    kind(REFUND, "presentment-refund", 10, &[AUTHORIZE, PRESENT.of(0), AGAIN.of(1)]),
+    // Expiry (R19), and what comes after it.
+    script("expiry", 10, &[BRIEF, EXPIRE, AGAIN.of(0)]),
+    script("expiry-presentment", 5, &[BRIEF, EXPIRE, PRESENT.of(0)]),
+    script("expiry-completion", 5, &[BRIEF, EXPIRE, COMPLETE.of(0), REVERSE.of(0)]),
 ];
 
 impl Script {
@@ -300,6 +369,16 @@ impl Script {
     pub(super) fn root(&self) -> usize {
         let asks = |step: &Step| matches!(step.act, Act::Authorize(_) | Act::Sell);
         self.steps.iter().position(asks).unwrap_or(0)
+    }
+
+    /// Whether it has records of clearing files.
+    pub(super) fn clears(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.act, Act::Present(_) | Act::TakeBack))
+    }
+
+    /// Whether what it holds runs out.
+    pub(super) fn expires(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Expire)
     }
 
     /// Which number a step has among those of the life cycle; repeats go by that of what they repeat.
@@ -331,7 +410,15 @@ mod tests {
                 let later = at < script.shuffled_from;
                 let earlier = step.named().is_none_or(|named| named < at || !later);
                 assert!(earlier && step.named() != Some(at), "{} {at}", script.name);
-                let needs = matches!(step.act, Act::Repeat | Act::Reverse | Act::ReverseByAdvice | Act::Cut);
+                let needs = matches!(
+                    step.act,
+                    Act::Repeat
+                        | Act::Reverse
+                        | Act::ReverseByAdvice
+                        | Act::Cut
+                        | Act::TakeBack
+                        | Act::Expire
+                );
                 assert!(!needs || step.named().is_some_and(|named| named < script.steps.len()));
             }
             assert_eq!(

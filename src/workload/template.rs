@@ -112,6 +112,8 @@ pub struct Fill {
     pub currency: u16,
     /// DE 3 where it is not the form's.
     pub processing_code: u32,
+    /// DE 18.
+    pub category: u16,
     /// DE 90: the original's MTI and DE 7.
     pub original_data: (u16, u32),
     /// DE 7 of the purchase's first message, whose day is a part of Mastercard's trace id.
@@ -192,6 +194,16 @@ impl Templates {
         self.mapping != Mapping::Iso87
     }
 
+    /// The run whose keys messages carry.
+    pub(super) const fn run(&self) -> Run {
+        self.run
+    }
+
+    /// Whether a purchase has an id in DE 62.2.
+    pub(super) fn has_transaction_id(&self) -> bool {
+        self.mapping == Mapping::Visa
+    }
+
     /// Whether money from somebody else is a payment (28) and no original credit (26).
     #[must_use]
     pub fn has_payments(&self) -> bool {
@@ -233,7 +245,7 @@ impl Templates {
         let original = fill.original;
         template.pan.write(frame, fill.pan);
         template.amount.write(frame, u64::from(fill.amount));
-        template.category.write(frame, u64::from(identity::category(original)));
+        template.category.write(frame, u64::from(fill.category));
         template.acquirer.write(frame, u64::from(identity::acquirer(original)));
         template.terminal.write(frame, u64::from(identity::terminal(original)));
         template.merchant.write(frame, u64::from(identity::merchant(original)));

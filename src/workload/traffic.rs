@@ -1,6 +1,7 @@
 //! What is sent: kinds by weight, and per connection what can be repeated and reversed.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::workload::chance::Chance;
 use crate::workload::exchange::Kind;
@@ -169,6 +170,11 @@ pub struct Traffic {
     pub remembered: usize,
     /// The peer sends frames back as they came: nothing is judged.
     pub echo: bool,
+    /// Somebody brings clearing files to the daemon. Without, a completion stands for life cycles that need them.
+    pub clears: bool,
+    /// How long after its answer a hold at a merchant of MCC 4784 is surely gone. Without, a completion stands for life
+    /// cycles that need it.
+    pub expires_after: Option<Duration>,
 }
 
 impl Default for Traffic {
@@ -180,6 +186,8 @@ impl Default for Traffic {
             level: None,
             remembered: 1 << 20,
             echo: false,
+            clears: false,
+            expires_after: None,
         }
     }
 }

@@ -104,6 +104,7 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     // What is settled and signed off afterwards is no measurement.
     let late_answers = driver.acquirer.late_answers();
     let settled = if plan.settle { driver.settle().await } else { 0 };
+    driver.await_quiet().await;
     if plan.settle {
         driver.sign_off().await;
     }

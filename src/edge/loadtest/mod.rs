@@ -37,6 +37,7 @@ use crate::workload::traffic::Traffic;
 pub mod baseline;
 mod chart;
 mod connection;
+mod courier;
 pub mod drive;
 pub mod echo;
 mod hlog;
@@ -117,6 +118,10 @@ pub struct LoadArgs {
     /// Weights by kind, such as purchase=90,repeat=5,reversal=5.
     #[arg(long, value_name = "MIX", value_parser = Mix::parse)]
     pub mix: Option<Mix>,
+    /// How long after its answer a hold at a merchant of MCC 4784 is surely gone, by the daemon's `[expiry]` and
+    /// `expire_every_s`, for the life cycles that let holds expire.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub expires_after: Option<Duration>,
     /// Keep about so many holds alive by reversing the oldest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500_000_000))]
     pub level: Option<u32>,
@@ -315,7 +320,8 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
     plan.messages = args.messages;
     plan.warm_up = args.warm_up;
     plan.timeout = args.timeout;
-    plan.traffic = Traffic { seed: args.seed, level: args.level, ..Traffic::default() };
+    let (seed, level, expires_after) = (args.seed, args.level, args.expires_after);
+    plan.traffic = Traffic { seed, level, expires_after, clears: !args.no_verify, ..Traffic::default() };
     if let Some(mix) = args.mix.clone().or_else(|| args.level.map(|_| Mix::purchases())) {
         plan.traffic.mix = mix;
     }

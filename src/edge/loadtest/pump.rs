@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use crate::dialect::Dialect;
 use crate::domain::time::Timestamp;
 use crate::edge::loadtest::connection::Connection;
+use crate::edge::loadtest::courier::Courier;
 use crate::edge::loadtest::drive::LoadError;
 use crate::edge::loadtest::measure::Cut;
 use crate::edge::loadtest::measure::LATE_NS;
@@ -36,6 +37,8 @@ const SPIN_NS: u64 = 2_000_000;
 const POLL_NS: u64 = 20_000;
 /// So many messages are in flight on each connection while the level is being reached.
 const FILL_WINDOW: usize = 256;
+/// So long at least it is waited in the end for clearing files that are under way.
+const QUIET_MIN: Duration = Duration::from_secs(30);
 /// How often the run is looked at for a reason to end early.
 const WATCH_NS: u64 = 50_000_000;
 /// A peer that answered before has fallen silent once so many messages in a row were given up.
@@ -53,6 +56,8 @@ pub(super) enum Stop {
     Silent(Duration),
     /// So many connections were closed by the peer, of so many.
     Lost(usize, usize),
+    /// A clearing file is not posted, or holds have not run out in time.
+    Unclear,
 }
 
 impl fmt::Display for Stop {
@@ -67,6 +72,7 @@ impl fmt::Display for Stop {
                     time.subsec_millis()
                 )
             }
+            Self::Unclear => f.write_str("life cycles wait for a clearing file that is not posted"),
             Self::Lost(lost, of) => write!(f, "the peer closed {lost} of {of} connections"),
         }
     }
@@ -94,6 +100,7 @@ pub(super) struct Driver<'p> {
     pub(super) plan: &'p Plan,
     pub(super) acquirer: Acquirer,
     pub(super) connections: Vec<Connection>,
+    courier: Option<Courier>,
     recorder: Recorder,
     schedule: Schedule,
     prepared: Vec<Prepared>,
@@ -149,11 +156,18 @@ impl<'p> Driver<'p> {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = Timestamp(u64::try_from(since_1970.as_nanos()).unwrap_or(0));
         acquirer.set_time(wall);
+        let courier = match plan.http.filter(|_| plan.traffic.clears) {
+            Some(address) => Some(
+                Courier::new(address).map_err(|error| LoadError::Http { address, error: error.into() })?,
+            ),
+            None => None,
+        };
         let recorder = Recorder::new(cuts(plan), plan.targets.len(), plan.timeout, plan.daemon)?;
         Ok(Self {
             plan,
             acquirer,
             connections,
+            courier,
             recorder,
             schedule: Schedule::new(plan.pieces(), &shares(plan, &places), &places),
             prepared: Vec::new(),
@@ -194,6 +208,32 @@ impl<'p> Driver<'p> {
                 self.watched = now + WATCH_NS;
                 self.watch(now);
             }
+        }
+    }
+
+    /// Life cycles go on whose holds have run out, or whose clearing file is posted.
+    fn look_after_quiet(&mut self, now: u64) {
+        self.acquirer.wake(now);
+        if let Some(courier) = &mut self.courier
+            && let Err(error) = courier.look(&mut self.acquirer)
+        {
+            eprintln!("turnpike load: {error}");
+            self.courier = None;
+            self.stop = self.stop.or(Some(Stop::Unclear));
+        }
+    }
+
+    /// Waits for what life cycles wait for beside answers, so that money can be compared.
+    pub(super) async fn await_quiet(&mut self) {
+        let wait = self.plan.timeout.max(QUIET_MIN) + self.plan.traffic.expires_after.unwrap_or_default();
+        let deadline = self.now().saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+        while self.acquirer.waits_quietly() && self.stop != Some(Stop::Unclear) {
+            let now = self.now();
+            if now >= deadline {
+                self.stop = self.stop.or(Some(Stop::Unclear));
+            }
+            self.look_after_quiet(now);
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -403,6 +443,7 @@ impl<'p> Driver<'p> {
         loop {
             let now = self.now();
             self.keep_time(sending, now);
+            self.look_after_quiet(now);
             let mut progress = false;
             for place in 0..self.connections.len() {
                 progress |= self.absorb(place);

@@ -14,8 +14,10 @@ use crate::edge::loadtest::report::Report;
 use crate::edge::loadtest::report::at;
 use crate::edge::loadtest::threshold::Percentile;
 use crate::workload::answers::Group;
+use crate::workload::model::ClearedExample;
 use crate::workload::model::Example;
 use crate::workload::model::Mistake;
+use crate::workload::presenting::Cleared;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +182,13 @@ pub(super) fn example(example: &Example) -> String {
     if let Some(number) = example.number {
         let _infallible = write!(words, " {number}");
     }
-    let _infallible = write!(words, " answered {}", String::from_utf8_lossy(&example.code));
+    let _infallible = match example.cleared {
+        Some(ClearedExample { life, expected, became }) => {
+            let became = became.map_or("something else", Cleared::name);
+            write!(words, " of a {life} became {became} and not {}", expected.name())
+        }
+        None => write!(words, " answered {}", String::from_utf8_lossy(&example.code)),
+    };
     words
 }
 
