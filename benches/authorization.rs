@@ -19,6 +19,7 @@ use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
+use turnpike::authorizer::increase::Increases;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::card::CardStatus;
@@ -85,6 +86,7 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
         codes: ApprovalCodes::new([3; 16]),
         time_zone_offset_minutes: 0,
         expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+        increases: Increases::default(),
         credits: CreditsAt::Clearing,
         clearing_tolerance: Tolerance(20),
         configuration: 1,

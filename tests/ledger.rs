@@ -12,6 +12,8 @@ use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
+use turnpike::authorizer::increase;
+use turnpike::authorizer::increase::Increases;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::answer::Answer;
 use turnpike::domain::card::CardIdentity;
@@ -189,6 +191,13 @@ impl History {
             codes: ApprovalCodes::new([3; 16]),
             time_zone_offset_minutes: 0,
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7_200 },
+            increases: Increases {
+                rows: vec![increase::Row {
+                    mccs: vec![naive::MEALS..=naive::MEALS],
+                    percent: naive::TIP_PERCENT,
+                    ..increase::Row::default()
+                }],
+            },
             credits: CreditsAt::Clearing,
             clearing_tolerance: Tolerance(20),
             configuration: 1,
@@ -357,14 +366,14 @@ impl History {
             billing: r
                 .one_in(4)
                 .then_some(Money::new(amount.minor * rate / 10, currency(r.pick(&[840, 392])))),
-            mcc: 5999,
+            mcc: r.pick(&[5999, naive::MEALS]),
             country: 840,
             entry_mode: 51,
             channel: Channel::Chip,
             partial_supported: r.one_in(2),
             merchant_initiated: r.one_in(4),
             increment: false,
-            finality: Finality::Undefined,
+            finality: r.pick(&[Finality::Undefined, Finality::Estimated, Finality::Final]),
             card_present: r.one_in(2),
             presented: Presented::TRACK,
         }

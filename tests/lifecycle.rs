@@ -18,6 +18,9 @@ use harness::run_steps;
 use harness::seed;
 use harness::with;
 use turnpike::authorizer::CreditsAt;
+use turnpike::authorizer::increase;
+use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
 
 const APPROVED: (u8, &str) = (39, "00");
 
@@ -314,4 +317,72 @@ fn r19_a_hold_ends_with_its_time_and_nothing_holds_it_again() {
         let (hash, last) = *house.daemon().face.last_hash.lock();
         assert_eq!((hash, last), (drained.hash, drained.last), "the same state from the journal alone");
     }
+}
+
+#[test]
+fn r12_more_is_held_where_the_final_amount_is_known_later_and_nothing_declines_for_it() {
+    let rows = || {
+        let dollars = Money::new(10_000, Currency::new(840).expect("a currency"));
+        vec![
+            increase::Row { mccs: vec![5812..=5814], percent: 20, ..increase::Row::default() },
+            increase::Row { mccs: vec![5542..=5542], at_least: vec![dollars], ..increase::Row::default() },
+        ]
+    };
+    let meal: &Values<'_> = &[(18, "5812")];
+    let pump: &Values<'_> = &[(18, "5542"), (4, "000000000100")];
+    let full_tank: &Values<'_> = &[(18, "5542"), (4, "000000012000")];
+    let most: &Values<'_> = &[(18, "5812"), (4, "000000095000")];
+    let too_much: &Values<'_> = &[(18, "5812"), (4, "000000100001")];
+    let posted: &Values<'_> = &[(18, "5812")];
+    let cash: &Values<'_> = &[(18, "5812"), (3, "010000")];
+    let elsewhere: &Values<'_> = &[(18, "5815")];
+    // A request, what it gets, and what is held and posted then.
+    let table: [(u16, &Values<'_>, &str, (i64, i64)); 8] = [
+        (100, meal, "00", (100_000, 6_000)),
+        (100, pump, "00", (100_000, 10_000)),
+        (100, full_tank, "00", (100_000, 12_000)),
+        // As much as there is, and no decline for what nobody asked for.
+        (100, most, "00", (100_000, 100_000)),
+        (100, too_much, "51", FREE),
+        // What is posted, is cash, or is bought elsewhere is what it says.
+        (200, posted, "00", (95_000, 0)),
+        (100, cash, "00", (100_000, 5_000)),
+        (100, elsewhere, "00", (100_000, 5_000)),
+    ];
+    for (mti, changes, code, books) in table {
+        let (house, _directory) = House::fresh(|config| config.lifecycle.increases.rows = rows());
+        let mut peer = house.connect("visa");
+        let answer = peer.ask(mti, &with(PURCHASE, changes));
+        assert_eq!((answer.value(39), house.balance(1)), (code, books), "{mti:04} {changes:?}");
+        // The answer names what was asked for, again and again.
+        let asked = with(PURCHASE, changes).iter().find(|(field, _)| *field == 4).map(|(_, amount)| *amount);
+        assert_eq!(Some(answer.value(4)), asked, "{mti:04} {changes:?}");
+        assert_eq!(peer.ask(mti + 1, &with(PURCHASE, changes)).value(39), code);
+        assert_eq!(house.balance(1), books, "its repeat");
+    }
+    for (link, _) in LINKS {
+        // What is cleared or told in the end counts, and all of it is given back.
+        for (last, books) in [
+            ((220, [(18, "5812"), APPROVED, (4, "000000005700")].as_slice()), (94_300, 0)),
+            ((120, [(18, "5812"), APPROVED].as_slice()), (100_000, 5_000)),
+            ((420, [(18, "5812")].as_slice()), FREE),
+        ] {
+            let (house, _directory) = House::fresh(|config| config.lifecycle.increases.rows = rows());
+            let mut peer = house.connect(link);
+            assert_eq!(peer.ask(100, &with(PURCHASE, meal)).value(39), "00");
+            let of = original(100, "000001");
+            let (mti, changes) = last;
+            let named = if mti == 420 { (90, of.as_str()) } else { (14, "3012") };
+            assert_eq!(peer.ask(mti, &with(&with(PURCHASE, changes), &[named])).value(39), "00", "{link}");
+            assert_eq!(house.balance(1), books, "{link}: {mti:04}");
+        }
+    }
+    // A limit that has no room for more on top lets pass what was asked for.
+    let (house, _directory) = House::fresh(|config| config.lifecycle.increases.rows = rows());
+    let mut peer = house.connect("visa");
+    let limit = r#"{"measure":"amount","currency":"840","max":5500,"window":"transaction"}"#;
+    let (status, body) = house.verb("PUT", "/v1/wallets/1/limits/1", limit);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(peer.ask(100, &with(PURCHASE, meal)).value(39), "00");
+    assert_eq!(house.balance(1), (100_000, 5_000));
 }

@@ -6,6 +6,7 @@ use turnpike::authorizer::Authorizer;
 use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
+use turnpike::authorizer::increase::Increases;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
@@ -79,6 +80,7 @@ pub fn house(fsync: bool, max_unsynced_ns: u64) -> House {
         codes: ApprovalCodes::new([3; 16]),
         time_zone_offset_minutes: 0,
         expiry: ExpiryTable { rows: Vec::new(), otherwise_s: 7 * 86_400 },
+        increases: Increases::default(),
         credits: CreditsAt::Clearing,
         clearing_tolerance: Tolerance(20),
         configuration: 1,

@@ -183,7 +183,7 @@ impl Authorizer {
                 let account = account.unwrap_or_else(|| shard.first_account(card));
                 Outcome::approve(ActionCode::Approved, Effect::None, *account)
             }
-            _ => funds(request, now, shard, card),
+            _ => self.funds(request, now, shard, card),
         }
     }
 
@@ -211,6 +211,49 @@ impl Authorizer {
         };
         let increment = adds(request, shard, card);
         Outcome { increment, ..Outcome::approve(ActionCode::Approved, effect, account) }
+    }
+
+    /// The last checks: whether the limits let the amount pass (R18), and whether the account has it, or a part of it
+    /// that the terminal would take (R12).
+    fn funds(&self, request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &Card) -> Outcome {
+        let (account, asked) = match account_for(request, shard, card) {
+            Ok(found) => found,
+            Err(declined) => return declined,
+        };
+        let take = |amount| match request.class {
+            MessageClass::Authorization => Effect::Hold(amount),
+            MessageClass::Financial => Effect::Post(amount),
+        };
+        let increment = adds(request, shard, card);
+        let mut more = self.increases.of(request, asked, account.currency);
+        if shard.watches(card) {
+            // What adds to nothing that is open is a use of its own.
+            let one_more = !increment || !adds_to_open(request, shard, card);
+            let refused = |amount| {
+                let amount = Money::new(amount, account.currency);
+                shard.refused_by_limit(card, &request.usage(), amount, one_more, now)
+            };
+            if let Some(action) = refused(asked) {
+                return Outcome::decline(action, Some(account));
+            }
+            if more > 0 && refused(asked.saturating_add(more)).is_some() {
+                more = 0;
+            }
+        }
+        let available = account.available();
+        // Nothing is always there: what only extends an authorization takes nothing.
+        if asked <= available.max(0) {
+            let held = asked.saturating_add(more).min(available).max(asked);
+            return Outcome { increment, ..Outcome::approve(ActionCode::Approved, take(held), account) };
+        }
+        let takes_part = request.partial_supported && !request.merchant_initiated;
+        let partially = takes_part && request.kind.is_divisible() && available > 0;
+        let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
+        if in_transaction.is_some_and(|part| part.amount.minor > 0) {
+            let approved = Outcome::approve(ActionCode::ApprovedPartially, take(available), account);
+            return Outcome { increment, ..approved };
+        }
+        Outcome::decline(ActionCode::InsufficientFunds, Some(account))
     }
 }
 
@@ -267,42 +310,6 @@ fn account_for(
         return Err(Outcome::decline(ActionCode::SystemMalfunction, Some(*account)));
     }
     Ok((*account, asked))
-}
-
-/// The last checks: whether the limits let the amount pass (R18), and whether the account has it, or a part of it that
-/// the terminal would take (R12).
-fn funds(request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &Card) -> Outcome {
-    let (account, asked) = match account_for(request, shard, card) {
-        Ok(found) => found,
-        Err(declined) => return declined,
-    };
-    let take = |amount| match request.class {
-        MessageClass::Authorization => Effect::Hold(amount),
-        MessageClass::Financial => Effect::Post(amount),
-    };
-    let increment = adds(request, shard, card);
-    if shard.watches(card) {
-        let amount = Money::new(asked, account.currency);
-        // What adds to nothing that is open is a use of its own.
-        let one_more = !increment || !adds_to_open(request, shard, card);
-        let refused = shard.refused_by_limit(card, &request.usage(), amount, one_more, now);
-        if let Some(action) = refused {
-            return Outcome::decline(action, Some(account));
-        }
-    }
-    let available = account.available();
-    // Nothing is always there: what only extends an authorization takes nothing.
-    if asked <= available.max(0) {
-        return Outcome { increment, ..Outcome::approve(ActionCode::Approved, take(asked), account) };
-    }
-    let takes_part = request.partial_supported && !request.merchant_initiated;
-    let partially = takes_part && request.kind.is_divisible() && available > 0;
-    let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
-    if in_transaction.is_some_and(|part| part.amount.minor > 0) {
-        let approved = Outcome::approve(ActionCode::ApprovedPartially, take(available), account);
-        return Outcome { increment, ..approved };
-    }
-    Outcome::decline(ActionCode::InsufficientFunds, Some(account))
 }
 
 /// The amounts of a partial approval, when `held` of an account in this currency is what can be had (R12). DE 4 and

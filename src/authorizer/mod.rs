@@ -9,6 +9,7 @@ pub mod approval_code;
 pub mod clear;
 pub mod decide;
 pub mod expiry;
+pub mod increase;
 pub mod needs;
 pub mod reverse;
 
@@ -16,6 +17,7 @@ use crate::domain::answer::Answer;
 use crate::domain::event::Event;
 use approval_code::ApprovalCodes;
 use expiry::ExpiryTable;
+use increase::Increases;
 
 use crate::ledger::presented::Tolerance;
 use crate::ledger::shard::Account;
@@ -29,6 +31,8 @@ pub struct Authorizer {
     pub time_zone_offset_minutes: i32,
     /// How long a hold lives unless something ends it earlier (R19).
     pub expiry: ExpiryTable,
+    /// How much more is held than is asked for, where the final amount is known later.
+    pub increases: Increases,
     /// When an original credit or a payment reaches the account (R15).
     pub credits: CreditsAt,
     /// How far clearing may be above what was authorized where less than the network's id says what it is about.

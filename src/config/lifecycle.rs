@@ -1,4 +1,4 @@
-//! `[lifecycle]` and `[expiry.NAME]`: what happens to an authorization after its answer.
+//! `[lifecycle]`, `[expiry.NAME]` and `[hold_increase.NAME]`: what an authorization holds, how long, and what ends it.
 
 use core::ops::RangeInclusive;
 
@@ -6,7 +6,11 @@ use crate::authorizer::CreditsAt;
 use crate::authorizer::expiry::ExpiryTable;
 use crate::authorizer::expiry::Initiator;
 use crate::authorizer::expiry::Row;
+use crate::authorizer::increase;
+use crate::authorizer::increase::Increases;
 use crate::config;
+use crate::config::money::read_amounts;
+use crate::domain::money::Money;
 use crate::domain::party::NameId;
 use crate::domain::request::Finality;
 use crate::settings::Section;
@@ -14,12 +18,16 @@ use crate::settings::Section;
 const SECONDS_PER_HOUR: u32 = 3_600;
 /// A year and a day: longer than any network holds.
 const HOURS_MAX: u32 = 366 * 24;
+/// Nobody leaves a tip of more than what was bought.
+const PERCENT_MAX: u32 = 100;
 
-/// `[lifecycle]` and `[expiry.NAME]`.
+/// `[lifecycle]`, `[expiry.NAME]` and `[hold_increase.NAME]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LifecycleSettings {
     /// How long holds live (R19).
     pub expiry: ExpiryTable,
+    /// How much more is held than is asked for.
+    pub increases: Increases,
     /// When money from somebody else reaches the account (R15).
     pub credits: CreditsAt,
     /// How often the table of authorizations is looked through for those whose time is over, in seconds.
@@ -27,11 +35,12 @@ pub struct LifecycleSettings {
 }
 
 impl LifecycleSettings {
-    /// Reads both. `hold_days` is how long a hold lives that no row is for.
+    /// Reads all of them. `hold_days` is how long a hold lives that no row is for.
     pub(super) fn read(root: &Section<'_>, hold_days: u32) -> Self {
         let otherwise_s = hold_days * 24 * SECONDS_PER_HOUR;
         let mut settings = Self {
             expiry: ExpiryTable { rows: Vec::new(), otherwise_s },
+            increases: Increases::default(),
             credits: CreditsAt::default(),
             expire_every_s: 60,
         };
@@ -44,6 +53,10 @@ impl LifecycleSettings {
         }
         for (name, section) in root.sections("expiry") {
             settings.expiry.rows.push(row(name, &section));
+            section.finish();
+        }
+        for (name, section) in root.sections("hold_increase") {
+            settings.increases.rows.push(increase(name, &section));
             section.finish();
         }
         settings
@@ -69,6 +82,22 @@ fn row(name: &str, section: &Section<'_>) -> Row {
         credit: flag("credit"),
         mccs: mccs(section),
         lives_s: lives_s.into_iter().sum(),
+    }
+}
+
+fn increase(name: &str, section: &Section<'_>) -> increase::Row {
+    if !section.has("mcc") {
+        section.report(format!("`hold_increase.{name}` needs `mcc`, the categories that it is for"));
+    }
+    if !section.has("percent") && !section.has("at_least") {
+        section.report(format!("`hold_increase.{name}` needs `percent` or `at_least`: how much is held"));
+    }
+    let at_least = section.section("at_least").map(read_amounts).unwrap_or_default();
+    increase::Row {
+        network: section.text("network").map(NameId::of),
+        mccs: mccs(section),
+        percent: config::integer_or(section, "percent", 1..=PERCENT_MAX, 0),
+        at_least: at_least.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect(),
     }
 }
 

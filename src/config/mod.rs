@@ -393,6 +393,11 @@ mod tests {
             (link("[daemon]\ndrain_quiet_ms = 40000"), 5, "`daemon.drain_limit_ms`, which is 30000"),
             (link("[daemon]\ntime_zone_offset_minutes = 900"), 5, "between -720 and 840"),
             (link("[daemon]\nbusy_poll_us = 2000000"), 5, "between 0 and"),
+            (link("[hold_increase.a]\npercent = 20"), 4, "needs `mcc`"),
+            (link("[hold_increase.a]\nmcc = [\"5812\"]"), 4, "needs `percent` or `at_least`"),
+            (link("[hold_increase.a]\nmcc = [\"5812\"]\npercent = 101"), 6, "between 1 and 100"),
+            (link("[hold_increase.a]\nmcc = [\"5\"]\npercent = 10"), 5, "no merchant category"),
+            (link("[hold_increase.a]\nmcc = [\"5542\"]\nat_least = { \"USD\" = 1 }"), 6, "three digits"),
             (link("[expiry.a]\nmcc = [\"7011\"]"), 4, "needs `days`, `hours` or `seconds`"),
             (
                 link("[expiry.a]\nhours = 1\nseconds = 60"),

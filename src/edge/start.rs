@@ -99,6 +99,7 @@ pub(super) fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
         codes: ApprovalCodes::new(*keys.approval_code_key()),
         time_zone_offset_minutes: config.daemon.time_zone_offset_minutes,
         expiry: config.lifecycle.expiry.clone(),
+        increases: config.lifecycle.increases.clone(),
         credits: config.lifecycle.credits,
         clearing_tolerance: config.clearing.tolerance,
         configuration: config.checksum() as u32,

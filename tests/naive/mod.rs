@@ -9,6 +9,7 @@ use turnpike::domain::card::Pan;
 use turnpike::domain::money::Money;
 use turnpike::domain::request::Advice;
 use turnpike::domain::request::AuthorizationRequest;
+use turnpike::domain::request::Finality;
 use turnpike::domain::request::Legs;
 use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
@@ -141,6 +142,19 @@ struct Cut {
     purchase: MessageKey,
     keeps: i64,
     currency: u16,
+}
+
+/// What is held on top of a meal, in hundredths, and where meals are sold.
+pub(crate) const TIP_PERCENT: u32 = 30;
+pub(crate) const MEALS: u16 = 5812;
+
+/// Whether the first request of a purchase is about a meal whose price is not final.
+fn is_meal(request: &AuthorizationRequest) -> bool {
+    request.mcc == MEALS
+        && request.kind == TransactionKind::Purchase
+        && request.class == MessageClass::Authorization
+        && request.finality != Finality::Final
+        && !request.increment
 }
 
 #[derive(Default)]
@@ -365,7 +379,9 @@ impl Model {
         let how = if class == MessageClass::Authorization { How::Held } else { How::Posted };
         let taken = |amount| Some(Taken { wallet: card.wallet, currency, amount, how });
         if asked.minor <= available || asked.minor == 0 {
-            *takes = taken(asked.minor);
+            // Of a meal a tip is held too, as far as it is there.
+            let tip = if is_meal(request) { asked.minor * i64::from(TIP_PERCENT) / 100 } else { 0 };
+            *takes = taken((asked.minor + tip).min(available).max(asked.minor));
             return plain(ActionCode::Approved);
         }
         let takes_part = request.partial_supported && !request.merchant_initiated;

@@ -7,6 +7,7 @@ use turnpike::authorizer::Decision;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::clear::Clearing;
 use turnpike::authorizer::expiry::ExpiryTable;
+use turnpike::authorizer::increase::Increases;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::card::CardStatus;
@@ -214,6 +215,7 @@ impl House {
                 codes: ApprovalCodes::new([3; 16]),
                 time_zone_offset_minutes: 0,
                 expiry: ExpiryTable { rows: Vec::new(), otherwise_s: HOLD_S },
+                increases: Increases::default(),
                 credits: CreditsAt::Clearing,
                 clearing_tolerance: Tolerance(20),
                 configuration: 1,

@@ -9,6 +9,7 @@ use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::authorizer::expiry::Row;
+use turnpike::authorizer::increase::Increases;
 use turnpike::crypto::keys::Keys;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
@@ -67,6 +68,7 @@ pub(crate) fn authorizer() -> Authorizer {
         codes: ApprovalCodes::new([3; 16]),
         time_zone_offset_minutes: 0,
         expiry: ExpiryTable { rows: vec![short_lives()], otherwise_s: 7 * 86_400 },
+        increases: Increases::default(),
         credits: CreditsAt::Clearing,
         clearing_tolerance: Tolerance(20),
         configuration: 1,
