@@ -27,7 +27,9 @@ use super::frames;
 /// Subelements that are not shown: key blocks, what 3-D Secure gave, the CVC 2.
 const HIDDEN: [u16; 4] = [10, 11, 43, CVC2];
 /// Those that do not go back (R25).
-const WITHHELD: [u16; 6] = [10, 11, 33, 43, CVC_RESULT, CVC2];
+const WITHHELD: [u16; 7] = [10, 11, 33, 43, ADDRESS_RESULT, CVC_RESULT, CVC2];
+const ADDRESS: u16 = 82;
+const ADDRESS_RESULT: u16 = 83;
 const CVC_RESULT: u16 = 87;
 const CVC2: u16 = 92;
 /// A subelement with a card number in its part 2.
@@ -160,15 +162,15 @@ fn goes_back(table: &Subfields, tagging: Tagging, content: &[u8]) {
     let open = naive(tagging, content).0.into_iter().filter(|found| !WITHHELD.contains(&found.id));
     open.for_each(|found| expected.extend_from_slice(&content[found.raw]));
     let mut out = Vec::new();
-    table.append_open(content, None, &mut out);
+    table.append_open(content, &[], &mut out);
     assert_eq!(out, expected, "what goes back is what came, in its order");
-    assert_eq!(table.has_open(content, None), !out.is_empty());
+    assert_eq!(table.has_open(content, &[]), !out.is_empty());
     let mut again = Vec::new();
-    table.append_open(&out, None, &mut again);
+    table.append_open(&out, &[], &mut again);
     assert_eq!(again, out, "what goes back is whole");
     let result = (CVC_RESULT, coded(tagging, b'P'));
     let mut with = Vec::new();
-    table.append_open(content, Some(result), &mut with);
+    table.append_open(content, &[result], &mut with);
     assert_eq!(with.len(), out.len() + 5, "one element of one byte is added");
     assert_eq!(tagging.find(&with, CVC_RESULT), Some([result.1].as_slice()), "and found again");
 }
@@ -192,10 +194,13 @@ fn is_served(dialect: &Dialect, table: &Subfields, tagging: Tagging, content: &[
     let Ok(answered) = dialect.decode(&out[frame.body], frames::context(), &mut spans) else {
         panic!("an answer of ours is read")
     };
-    let code = naive(tagging, content).0.into_iter().find(|found| found.id == CVC2);
-    let result = code.filter(|code| !code.content.is_empty()).map(|_| (CVC_RESULT, coded(tagging, b'P')));
+    let came =
+        |id| naive(tagging, content).0.into_iter().any(|found| found.id == id && !found.content.is_empty());
+    let results = [(ADDRESS, ADDRESS_RESULT, b'U'), (CVC2, CVC_RESULT, b'P')];
+    let results = results.into_iter().filter(|(id, ..)| came(*id));
+    let results: Vec<(u16, u8)> = results.map(|(_, id, result)| (id, coded(tagging, result))).collect();
     let mut expected = Vec::new();
-    table.append_open(content, result, &mut expected);
+    table.append_open(content, &results, &mut expected);
     assert_eq!(answered.view.content(48).unwrap_or_default(), expected, "a code that came was not processed");
 }
 

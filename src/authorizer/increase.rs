@@ -35,7 +35,7 @@ pub struct Increases {
 }
 
 impl Increases {
-    /// How much more than `asked` of an account in this currency is to be held, minor units: zero for everything but the
+    /// How much more than `asked` of an account in this currency is to be held, minor units: zero for all but the
     /// first request of a purchase that is only authorized and whose amount is not final.
     #[must_use]
     pub fn of(&self, request: &AuthorizationRequest, asked: i64, currency: Currency) -> i64 {

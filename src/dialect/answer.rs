@@ -38,9 +38,11 @@ pub enum WriteError {
 
 /// DE 54 entries: two balances, or the original amount. Twenty characters each.
 const AMOUNTS_MAX: usize = 40;
-/// Visa DE 44 up to 44.13, where what came to be verified was not (R28): 44.10 P, a CVV2 was not processed; 44.13 6, a
-/// CAVV was not validated. A blank says of 44.5 and 44.8 that they were not verified.
+/// Visa DE 44 up to 44.13, where what came to be verified was not (R28): 44.2 U, nothing is known of the address; 44.10
+/// P, a CVV2 was not processed; 44.13 6, a CAVV was not validated. A blank says of 44.5 and 44.8 that they were not
+/// verified.
 const NOT_VERIFIED: [u8; 15] = [b' '; 15];
+const ADDRESS_RESULT_AT: usize = 1;
 const CVV2_RESULT_AT: usize = 10;
 const CAVV_RESULT_AT: usize = 14;
 
@@ -53,8 +55,8 @@ pub(super) struct Added<'t> {
     amounts: &'t [u8],
     /// DE 4, DE 5 and DE 6.
     amounts_replaced: Option<[u64; 3]>,
-    /// A part of DE 48 (Mastercard SE 87).
-    private: Option<(u16, u8)>,
+    /// Parts of DE 48 (Mastercard SE 83, SE 87), in the order of their ids.
+    private: &'t [(u16, u8)],
 }
 
 impl Added<'_> {
@@ -65,7 +67,7 @@ impl Added<'_> {
             response_data: &[],
             amounts: &[],
             amounts_replaced: None,
-            private: None,
+            private: &[],
         }
     }
 
@@ -132,28 +134,35 @@ impl Dialect {
         let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
         let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
-        let mut results = NOT_VERIFIED;
+        let (mut results, mut private) = (NOT_VERIFIED, [(0, 0); 2]);
         if let Some(request) = request {
             if answer.action.is_approval() {
                 added.approval_code = answer.approval_code.map(|code| code.0);
             }
             added.amounts = additional_amounts(view, answer, &mut amounts);
             added.amounts_replaced = answer.partial.as_ref().map(|part| replaced(view, part));
-            let cvv2 = request.presented.has(Presented::CVV2);
             if self.mapping == Mapping::Mastercard {
-                added.private = cvv2.then(|| self.cvc_not_processed());
-            } else if self.mapping == Mapping::Visa && view.has(126) {
-                added.response_data = self.not_verified(view, cvv2, &mut results);
+                added.private = self.not_verified(request.presented, &mut private);
+            } else if self.mapping == Mapping::Visa && (view.has(126) || view.has(123)) {
+                added.response_data = self.visa_not_verified(view, request.presented, &mut results);
             }
         }
         self.write_response(received.header, view, received.open, &added, out)
     }
 
-    /// Visa DE 44 about a CVV2 and a CAVV, of which nothing was verified; empty when neither came.
-    fn not_verified<'t>(&self, view: &View<'_>, cvv2: bool, results: &'t mut [u8; 15]) -> &'t [u8] {
+    /// Visa DE 44 about an address, a CVV2 and a CAVV, of which nothing was verified; empty when none came.
+    fn visa_not_verified<'t>(
+        &self,
+        view: &View<'_>,
+        presented: Presented,
+        results: &'t mut [u8; 15],
+    ) -> &'t [u8] {
         let mut length = 0;
-        for (came, at, result) in [(cvv2, CVV2_RESULT_AT, b'P'), (self.cavv_came(view), CAVV_RESULT_AT, b'6')]
-        {
+        for (came, at, result) in [
+            (presented.has(Presented::ADDRESS), ADDRESS_RESULT_AT, b'U'),
+            (presented.has(Presented::CVV2), CVV2_RESULT_AT, b'P'),
+            (self.cavv_came(view), CAVV_RESULT_AT, b'6'),
+        ] {
             if came {
                 results[at] = result;
                 length = at + 1;
@@ -211,7 +220,7 @@ impl Dialect {
         let mti = response_mti(view.mti());
         let mut fields = self.response_fields(mti).and(view.fields()).or(added.fields());
         let mut guarded = FieldSet::EMPTY;
-        if !open || added.private.is_some() {
+        if !open || !added.private.is_empty() {
             (fields, guarded) = self.guard(view, fields, added.private);
         }
         let start = self.framing.begin(out);
@@ -242,7 +251,7 @@ impl Dialect {
         &self,
         view: &View<'_>,
         fields: FieldSet,
-        added: Option<(u16, u8)>,
+        added: &[(u16, u8)],
     ) -> (FieldSet, FieldSet) {
         let guarded = self.guarded.and(fields);
         let mut fields = fields;
@@ -260,7 +269,7 @@ impl Dialect {
         &self,
         view: &View<'_>,
         field: u8,
-        added: Option<(u16, u8)>,
+        added: &[(u16, u8)],
         builder: &mut Builder<'_>,
     ) -> Result<(), ValueError> {
         let (division, content) =

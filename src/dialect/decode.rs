@@ -50,6 +50,9 @@ use crate::iso8583::view::Rule;
 use crate::iso8583::view::Spans;
 use crate::iso8583::view::View;
 
+/// Visa DE 123 with a postal code and a street, in bytes, and the dataset that has them otherwise.
+const ADDRESS_BYTES: usize = 29;
+const ADDRESS_DATASET: u8 = 0x66;
 /// The byte of Visa DE 60 whose low digit is 60.10, additional authorization indicators.
 const ADDITIONAL_INDICATORS: usize = 5;
 /// Visa DE 25: not a purchase, the account is to be verified (R16).
@@ -356,6 +359,9 @@ impl Dialect {
         if self.mapping == Mapping::Visa && self.has_visa_cvv2(view) {
             presented = presented.with(Presented::CVV2);
         }
+        if self.mapping == Mapping::Visa && view.content(123).is_some_and(is_address) {
+            presented = presented.with(Presented::ADDRESS);
+        }
         presented
     }
 
@@ -372,6 +378,22 @@ impl Dialect {
         let Some(part) = subfields.find(content, 10) else { return false };
         matches!(part.text(&mut buffer).first(), Some(b'1' | b'3'))
     }
+}
+
+/// Visa DE 123 with an address: postal code and street, nine and twenty characters, or a dataset of its own (66) among
+/// others, each with its length in two bytes.
+fn is_address(content: &[u8]) -> bool {
+    if content.len() == ADDRESS_BYTES {
+        return true;
+    }
+    let mut rest = content;
+    while let [dataset, high, low, more @ ..] = rest {
+        if *dataset == ADDRESS_DATASET {
+            return true;
+        }
+        rest = more.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or(&[]);
+    }
+    false
 }
 
 /// Visa DE 60.10.

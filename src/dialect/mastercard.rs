@@ -38,8 +38,13 @@ const INITIATED_BY: u16 = 5;
 const EXTENDED_CONDITIONS: u16 = 61;
 /// Trace id: network code, reference and settlement date of an earlier message.
 pub(super) const TRACE_ID: u16 = 63;
+/// Whether an address is to be verified, and what became of it.
+const ADDRESS: u16 = 82;
+const ADDRESS_RESULT: u16 = 83;
 /// What became of the card verification code.
-pub(super) const CVC_RESULT: u16 = 87;
+const CVC_RESULT: u16 = 87;
+/// What an issuer found of them, which only an issuer says.
+pub(super) const RESULTS: [u16; 2] = [ADDRESS_RESULT, CVC_RESULT];
 /// The code on the card's back.
 pub(super) const CVC2: u16 = 92;
 
@@ -90,6 +95,9 @@ impl<'a> PrivateData<'a> {
             MERCHANT_INDICATOR => _ = self.initiator.get_or_insert(element.content),
             TRACE_ID => _ = self.trace_id.get_or_insert(element.content),
             CVC2 if !element.content.is_empty() => self.presented = self.presented.with(Presented::CVV2),
+            ADDRESS if !element.content.is_empty() => {
+                self.presented = self.presented.with(Presented::ADDRESS);
+            }
             UCAF if !element.content.is_empty() => {
                 self.presented = self.presented.with(Presented::AUTHENTICATION);
             }
@@ -97,7 +105,7 @@ impl<'a> PrivateData<'a> {
         }
     }
 
-    /// A CVC 2 and what 3-D Secure gave, when something is in them.
+    /// A CVC 2, what 3-D Secure gave, and that an address is to be verified, when something is in them.
     pub(super) const fn presented(&self) -> Presented {
         self.presented
     }
@@ -171,9 +179,24 @@ impl Dialect {
         if asks_anew { own().or_else(named) } else { named().or_else(own) }
     }
 
-    /// SE 87 of an answer to a message with a CVC 2: P, not processed (R28).
-    pub(super) fn cvc_not_processed(&self) -> (u16, u8) {
-        (CVC_RESULT, if self.private_is_ebcdic() { digits::to_ebcdic(b'P') } else { b'P' })
+    /// What an answer says of what came to be verified (R28), in the order of ids: SE 83 = U, nothing is known of the
+    /// address; SE 87 = P, the CVC 2 was not processed.
+    pub(super) fn not_verified<'p>(
+        &self,
+        presented: Presented,
+        parts: &'p mut [(u16, u8); 2],
+    ) -> &'p [(u16, u8)] {
+        let mut count = 0;
+        for (came, id, result) in
+            [(Presented::ADDRESS, ADDRESS_RESULT, b'U'), (Presented::CVV2, CVC_RESULT, b'P')]
+        {
+            if presented.has(came) {
+                parts[count] =
+                    (id, if self.private_is_ebcdic() { digits::to_ebcdic(result) } else { result });
+                count += 1;
+            }
+        }
+        &parts[..count]
     }
 }
 

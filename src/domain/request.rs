@@ -183,6 +183,8 @@ impl Presented {
     pub const CVV2: Self = Self(1 << 3);
     /// What 3-D Secure gave (Mastercard DE 48 SE 43).
     pub const AUTHENTICATION: Self = Self(1 << 4);
+    /// An address to be verified (Visa DE 123, Mastercard DE 48 SE 82 with DE 120).
+    pub const ADDRESS: Self = Self(1 << 5);
 
     /// Both together.
     #[must_use]

@@ -249,40 +249,42 @@ impl Subfields {
         }
     }
 
-    fn goes_back(&self, element: &Element<'_>, added: Option<(u16, u8)>) -> bool {
-        !self.withheld.contains(&element.id) && added.is_none_or(|(id, _)| id != element.id)
+    fn goes_back(&self, element: &Element<'_>, added: &[(u16, u8)]) -> bool {
+        !self.withheld.contains(&element.id) && added.iter().all(|(id, _)| *id != element.id)
     }
 
-    /// Whether anything of a content may go back to whom it came from, with `added`: an element of one byte.
+    /// Whether anything of a content may go back to whom it came from, with `added`: elements of one byte, in the order
+    /// of their ids.
     #[must_use]
-    pub fn has_open(&self, content: &[u8], added: Option<(u16, u8)>) -> bool {
+    pub fn has_open(&self, content: &[u8], added: &[(u16, u8)]) -> bool {
         let Some(tagging) = self.tagging() else { return false };
-        added.is_some()
+        !added.is_empty()
             || !tagging.lead(content).is_empty()
             || tagging.elements(content).flatten().any(|element| self.goes_back(&element, added))
     }
 
     /// Appends what may go back: the lead, and the elements that are not withheld as they came, with `added` among
     /// them. What stands behind an element that cannot be read is left out, since nobody knows what it is.
-    pub fn append_open(&self, content: &[u8], added: Option<(u16, u8)>, out: &mut Vec<u8>) {
+    pub fn append_open(&self, content: &[u8], added: &[(u16, u8)], out: &mut Vec<u8>) {
         let Some(tagging) = self.tagging() else { return };
         out.extend_from_slice(tagging.lead(content));
         let mut waiting = added;
-        let put = |(id, byte), out: &mut Vec<u8>| {
+        let put = |(id, byte): (u16, u8), out: &mut Vec<u8>| {
             tagging.push_head(id, 1, out);
             out.push(byte);
         };
         for element in tagging.elements(content).flatten() {
-            if let Some(added) = waiting.take_if(|(id, _)| *id <= element.id) {
-                put(added, out);
+            while let Some((next, rest)) = waiting.split_first()
+                && next.0 <= element.id
+            {
+                put(*next, out);
+                waiting = rest;
             }
             if self.goes_back(&element, added) {
                 out.extend_from_slice(element.raw);
             }
         }
-        if let Some(added) = waiting {
-            put(added, out);
-        }
+        waiting.iter().for_each(|next| put(*next, out));
     }
 
     /// How the elements are tagged, when they are.
@@ -675,23 +677,23 @@ mod tests {
         #[test]
         fn withheld_elements_never_go_back(
             text in "[RT]?(1[01]|61|9[0-9]|[0-9x]{2})(0[0-4]|[0-9x]{2})[0-9A-Z]{0,4}(3801Z|9203123|[0-9A-Z]{0,9}){0,4}",
-            added in proptest::option::of(proptest::prelude::Just((87, b'P'))),
+            added in proptest::sample::subsequence(vec![(83, b'U'), (87, b'P')], 0..=2),
         ) {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
             let withheld = vec![10, 11, 87, 92];
             let table = Subfields::new(Form::Tagged(tagging), Vec::new(), withheld, Vec::new());
             let mut out = Vec::new();
-            table.append_open(text.as_bytes(), added, &mut out);
+            table.append_open(text.as_bytes(), &added, &mut out);
             let mut results = 0;
             for element in tagging.elements(&out) {
                 let element = element.expect("what is written can be read");
-                let ours = added.is_some() && element.id == 87 && element.content == b"P";
+                let ours = added.iter().any(|(id, result)| element.id == *id && element.content == [*result]);
                 assert!(ours || !table.withheld.contains(&element.id), "{} of {text}", element.id);
-                results += u32::from(ours);
+                results += usize::from(ours);
             }
-            assert_eq!(results, u32::from(added.is_some()), "{text}");
-            assert_eq!(table.has_open(text.as_bytes(), added), !out.is_empty(), "{text}");
+            assert_eq!(results, added.len(), "{text}");
+            assert_eq!(table.has_open(text.as_bytes(), &added), !out.is_empty(), "{text}");
         }
     }
 }

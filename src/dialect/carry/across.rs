@@ -234,7 +234,7 @@ impl Told<'_> {
         let mti = response_mti(view.mti());
         let (mut echoed, mut guarded) = (asker.response_fields(mti).and(view.fields()), FieldSet::EMPTY);
         if !self.asked.open {
-            (echoed, guarded) = asker.guard(view, echoed, None);
+            (echoed, guarded) = asker.guard(view, echoed, &[]);
         }
         let told = self.told(request, approved);
         let replaced = if self.part.is_some() { AMOUNTS.and(echoed) } else { FieldSet::EMPTY };
@@ -251,7 +251,7 @@ impl Told<'_> {
                     convert::value(self.from, self.answer, (field, field), asker, &mut builder, &mut buffers)
                 }
                 _ if replaced.has(field) => builder.number(field, self.amount(field)),
-                _ if guarded.has(field) => asker.write_guarded(view, field, None, &mut builder),
+                _ if guarded.has(field) => asker.write_guarded(view, field, &[], &mut builder),
                 _ => builder.copy(view, field),
             };
             match written {

@@ -133,7 +133,8 @@ impl Dialect {
         let start = out.len();
         out.extend_from_slice(tagging.lead(content));
         for element in tagging.elements(content).map_while(Result::ok) {
-            let withheld = division.withheld.contains(&element.id) && element.id != mastercard::CVC_RESULT;
+            let withheld =
+                division.withheld.contains(&element.id) && !mastercard::RESULTS.contains(&element.id);
             if !withheld {
                 out.extend_from_slice(element.raw);
             }

@@ -422,6 +422,7 @@ impl Row {
             (Presented::TRACK, "track"),
             (Presented::CRYPTOGRAM, "cryptogram"),
             (Presented::CVV2, "cvv2"),
+            (Presented::ADDRESS, "address"),
             (Presented::AUTHENTICATION, "authentication"),
         ];
         let came: Vec<&str> =
