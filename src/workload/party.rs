@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
 use crate::domain::card::MaskedPan;
 use crate::domain::card::Pan;
 use crate::domain::event::Sequence;
-use crate::domain::money::Money;
+use crate::domain::money::Currency;
 use crate::domain::request::Advice;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
+use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 use crate::domain::request::MessageKey;
 use crate::domain::request::OriginalData;
@@ -34,15 +34,32 @@ pub struct Rules {
 type Named = (u64, u16, u32, u64, [u8; 12], [u8; 8]);
 /// What DE 90 names: card, class, DE 11 and, where it says so, DE 7.
 type Originally = (u64, u8, u32, u32);
+/// What passes unchanged from end to end: card, DE 37 and DE 41.
+type Reference = (u64, [u8; 12], [u8; 8]);
 
-/// What became of one purchase.
+/// What is known of one purchase: our own decision, and what was decided in our place (R4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Entry {
     card: MaskedPan,
     posts: bool,
-    amount: Money,
+    currency: Currency,
+    /// Its request has come: one that comes with the same DE 37 and DE 41 is another.
+    asked: bool,
+    /// What we approved, and has not been undone, minor units.
+    ours: i64,
+    /// What was decided in our place, and has not been undone, minor units.
+    told: Option<i64>,
+    /// A reversal came before the request.
+    reversed: bool,
+    /// All of it was reversed: what was decided in our place is no more.
+    ended: bool,
+}
+
+impl Entry {
     /// What is held or posted for it now.
-    taken: i64,
+    fn taken(&self) -> i64 {
+        self.told.unwrap_or(self.ours)
+    }
 }
 
 /// What a simulated issuer has been asked and told.
@@ -53,8 +70,7 @@ pub struct Book {
     answered: HashMap<Named, Answer>,
     entries: Vec<Entry>,
     by_original: HashMap<Originally, usize>,
-    by_reference: HashMap<(u64, [u8; 12], [u8; 8]), usize>,
-    tombstones: HashSet<Originally>,
+    by_reference: HashMap<Reference, usize>,
     /// Messages by what they are.
     counts: BTreeMap<&'static str, u64>,
 }
@@ -81,14 +97,14 @@ impl Book {
         &self.counts
     }
 
-    /// What is taken, by card as it may be shown and by currency.
+    /// What is taken, by card as it may be shown and by currency; cards of which nothing is are not there.
     #[must_use]
     pub fn taken(&self) -> BTreeMap<(String, u16), Taken> {
         let mut sums: BTreeMap<(String, u16), Taken> = BTreeMap::new();
-        for entry in &self.entries {
-            let key = (entry.card.to_string(), entry.amount.currency.numeric());
+        for entry in self.entries.iter().filter(|entry| entry.taken() != 0) {
+            let key = (entry.card.to_string(), entry.currency.numeric());
             let sum = sums.entry(key).or_default();
-            *(if entry.posts { &mut sum.posted } else { &mut sum.held }) += entry.taken;
+            *(if entry.posts { &mut sum.posted } else { &mut sum.held }) += entry.taken();
         }
         sums
     }
@@ -106,12 +122,12 @@ impl Book {
             return answer;
         }
         self.count("requests");
-        let [exact, any_time] = originally(&request.key, request.pan, request.class);
         let amount = request.billed();
+        let known = self.told_before(request);
         let declines = self.rules.decline_every > 0
             && (self.counts["requests"]).is_multiple_of(self.rules.decline_every)
             || self.rules.decline_above.is_some_and(|most| amount.minor > most);
-        let action = if self.tombstones.contains(&exact) || self.tombstones.contains(&any_time) {
+        let action = if known.is_some_and(|place| self.entries[place].reversed) {
             self.count("reversed before they came");
             ActionCode::ReversedBeforeArrival
         } else if declines {
@@ -122,36 +138,52 @@ impl Book {
             ActionCode::Approved
         };
         let approved = action.is_approval();
-        let taken = if approved && !request.kind.is_credit() { amount.minor } else { 0 };
         let posts = request.class == MessageClass::Financial;
-        self.enter(
-            &request.key,
-            request.pan,
-            request.class,
-            Entry { card: request.pan.masked(), posts, amount, taken },
-        );
-        let approval_code = approved.then(|| code(self.entries.len() as u64));
+        let place = known.unwrap_or_else(|| self.begin(&request.key, request.pan, amount.currency, posts));
+        let entry = &mut self.entries[place];
+        (entry.asked, entry.currency) = (true, amount.currency);
+        entry.posts |= posts;
+        entry.ours = if approved && !request.kind.is_credit() { amount.minor } else { 0 };
+        self.is_named(originally(&request.key, request.pan, request.class), place);
+        let approval_code = approved.then(|| code(self.counts["requests"]));
         let answer = Answer { approval_code, ..Answer::decline(action, Sequence(0)) };
         self.answered.insert(named, answer);
         answer
     }
 
-    fn enter(&mut self, key: &MessageKey, pan: Pan, class: MessageClass, entry: Entry) {
-        let place = self.entries.len();
-        self.entries.push(entry);
-        for original in originally(key, pan, class) {
-            self.by_original.insert(original, place);
+    /// What a reversal or an advice has told of a request that comes only now.
+    fn told_before(&self, request: &AuthorizationRequest) -> Option<usize> {
+        let names = originally(&request.key, request.pan, request.class);
+        let named = names.iter().filter_map(|name| self.by_original.get(name));
+        let referred = reference(&request.key, request.pan);
+        let referred = referred.and_then(|reference| self.by_reference.get(&reference));
+        named.chain(referred).copied().find(|place| !self.entries[*place].asked)
+    }
+
+    /// A purchase that nothing was known of.
+    fn begin(&mut self, key: &MessageKey, pan: Pan, currency: Currency, posts: bool) -> usize {
+        let (asked, reversed, ended) = (false, false, false);
+        let card = pan.masked();
+        self.entries.push(Entry { card, posts, currency, asked, ours: 0, told: None, reversed, ended });
+        let place = self.entries.len() - 1;
+        if let Some(reference) = reference(key, pan) {
+            self.by_reference.insert(reference, place);
         }
-        self.by_reference.insert((pan.value(), key.rrn.0, key.terminal.0), place);
+        place
+    }
+
+    fn is_named(&mut self, names: impl IntoIterator<Item = Originally>, place: usize) {
+        self.by_original.extend(names.into_iter().map(|name| (name, place)));
     }
 
     fn find(&self, key: &MessageKey, pan: Pan, original: Option<&OriginalData>) -> Option<usize> {
         let by_data =
             original.and_then(|original| self.by_original.get(&of_original(pan, original)?)).copied();
-        by_data.or_else(|| self.by_reference.get(&(pan.value(), key.rrn.0, key.terminal.0)).copied())
+        by_data.or_else(|| self.by_reference.get(&reference(key, pan)?).copied())
     }
 
-    /// Takes a reversal: what it is about is given back, once; before that has come it leaves a tombstone.
+    /// Takes a reversal: what it is about is given back, once; before that has come it leaves a tombstone. One of our
+    /// own decision leaves what was decided in our place (R4).
     pub fn reversal(&mut self, reversal: &ReversalRequest) -> Answer {
         let named = named(&reversal.key, reversal.pan, 400);
         let done = Answer::decline(ActionCode::Approved, Sequence(0));
@@ -161,17 +193,22 @@ impl Book {
         }
         self.count("reversals");
         self.answered.insert(named, done);
-        match self.find(&reversal.key, reversal.pan, reversal.original.as_ref()) {
-            Some(place) => {
-                let keeps = reversal.replacement.map_or(0, |keeps| keeps.amount);
-                let entry = &mut self.entries[place];
-                entry.taken = entry.taken.min(keeps);
-            }
-            None => {
-                self.count("tombstones");
-                let original = reversal.original.as_ref().and_then(|it| of_original(reversal.pan, it));
-                self.tombstones.extend(original);
-            }
+        let ReversalRequest { key, pan, original, legs, .. } = reversal;
+        let place = self.find(key, *pan, original.as_ref()).unwrap_or_else(|| {
+            self.count("tombstones");
+            let class = original.and_then(|original| original.class);
+            let posts = class == Some(MessageClass::Financial);
+            let place = self.begin(key, *pan, reversal.amount.currency, posts);
+            self.is_named(original.as_ref().and_then(|original| of_original(*pan, original)), place);
+            place
+        });
+        let keeps = reversal.replacement.map_or(0, |keeps| keeps.amount);
+        let entry = &mut self.entries[place];
+        entry.reversed |= !entry.asked;
+        entry.ours = entry.ours.min(keeps);
+        if *legs == Legs::Both {
+            entry.told = entry.told.map(|told| told.min(keeps));
+            entry.ended |= reversal.replacement.is_none();
         }
         done
     }
@@ -187,14 +224,18 @@ impl Book {
         self.count("advices");
         self.answered.insert(named, done);
         let taken = if advice.approved && !advice.is_credit() { advice.billed().minor } else { 0 };
-        match self.find(&advice.key, advice.pan, advice.original.as_ref()) {
-            Some(place) => self.entries[place].taken = taken,
-            None => {
-                let posts = advice.class == MessageClass::Financial;
-                let (card, amount) = (advice.pan.masked(), advice.billed());
-                self.enter(&advice.key, advice.pan, advice.class, Entry { card, posts, amount, taken });
-            }
-        }
+        let posts = advice.class == MessageClass::Financial;
+        let Advice { key, class, pan, original, .. } = advice;
+        let place = self.find(key, *pan, original.as_ref()).unwrap_or_else(|| {
+            let place = self.begin(key, *pan, advice.billed().currency, posts);
+            // Its request may come yet, under the same name.
+            self.is_named(originally(key, *pan, *class), place);
+            place
+        });
+        let entry = &mut self.entries[place];
+        entry.told = Some(if entry.ended { 0 } else { taken });
+        // What completes a hold takes its place.
+        entry.posts |= posts;
         done
     }
 }
@@ -206,6 +247,11 @@ fn named(key: &MessageKey, pan: Pan, mti: u16) -> Named {
 /// With DE 7 and without.
 fn originally(key: &MessageKey, pan: Pan, class: MessageClass) -> [Originally; 2] {
     [key.transmission.digits(), 0].map(|when| (pan.value(), class as u8, key.stan.0, when))
+}
+
+/// `None` where messages do not say it: then nothing is found by it.
+fn reference(key: &MessageKey, pan: Pan) -> Option<Reference> {
+    (!key.rrn.is_blank()).then_some((pan.value(), key.rrn.0, key.terminal.0))
 }
 
 fn of_original(pan: Pan, original: &OriginalData) -> Option<Originally> {
@@ -222,12 +268,12 @@ fn code(mut number: u64) -> ApprovalCode {
     ApprovalCode(code)
 }
 
-/// What goes wrong with answers, by chance in millionths for each.
+/// What goes wrong with answers, or with messages of one's own, by chance in millionths for each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Faults {
     /// Tells everything.
     pub seed: u64,
-    /// An answer is delayed by so many milliseconds, from and to.
+    /// It is delayed by so many milliseconds, from and to.
     pub delay_ms: (u32, u32),
     /// It is not sent.
     pub drop: u32,
@@ -241,7 +287,7 @@ pub struct Faults {
     pub garbage: u32,
 }
 
-/// What becomes of one answer.
+/// What becomes of one answer or message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// It is sent.
@@ -258,9 +304,25 @@ pub enum Fate {
     Garbled(u32),
 }
 
+impl Fate {
+    /// Whether what is sent in place of a message is no message at all. No byte after it can be read, so that the
+    /// socket ends with it.
+    #[must_use]
+    pub const fn is_noise(bits: u32) -> bool {
+        bits.is_multiple_of(8)
+    }
+}
+
+/// Bytes without framing: none has such a length that a peer could wait for.
+#[must_use]
+pub fn noise(bits: u32) -> Vec<u8> {
+    bits.to_le_bytes().repeat(16)
+}
+
 impl Faults {
-    /// What becomes of the answer to a message with these bytes that has come so often before, and how many
-    /// milliseconds it takes. The same seed tells the same of the same message, in whichever order they come.
+    /// What becomes of a message that is named by these bytes, or of its answer, after it has come or gone so often
+    /// before, and how many milliseconds it takes. The same seed tells the same of the same message, in whichever order
+    /// they come.
     #[must_use]
     pub fn of(&self, message: &[u8], before: u32) -> (Fate, u32) {
         let message = xxhash_rust::xxh3::xxh3_64_with_seed(message, before.into());
@@ -282,5 +344,155 @@ impl Faults {
             }
         }
         (Fate::Sent, delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Money;
+    use crate::domain::party::InstitutionId;
+    use crate::domain::party::MerchantId;
+    use crate::domain::party::NameId;
+    use crate::domain::party::Rrn;
+    use crate::domain::party::TerminalId;
+    use crate::domain::request::ProcessingCode;
+    use crate::domain::request::Stan;
+    use crate::domain::time::TransmissionTime;
+    use crate::domain::usage::Channel;
+
+    const AMOUNT: i64 = 5_000;
+
+    fn pan() -> Pan {
+        Pan::from_value(4_111_111_111_111_111, 16).expect("a test card")
+    }
+
+    fn key(stan: u32) -> MessageKey {
+        MessageKey {
+            network: NameId(1),
+            link: NameId(1),
+            stan: Stan(stan),
+            transmission: TransmissionTime::new(601_120_000).expect("a date"),
+            acquirer: InstitutionId(400_001),
+            rrn: Rrn::from_ascii(b"600112000001"),
+            terminal: TerminalId::BLANK,
+            merchant: MerchantId::BLANK,
+            network_reference: 0,
+        }
+    }
+
+    fn money() -> Money {
+        Money::new(AMOUNT, Currency::new(840).expect("a currency"))
+    }
+
+    fn advice(stan: u32, approved: bool) -> Advice {
+        Advice {
+            key: key(stan),
+            class: MessageClass::Authorization,
+            repeat: false,
+            pan: pan(),
+            processing_code: ProcessingCode(0),
+            mcc: 5411,
+            country: 840,
+            channel: Channel::default(),
+            finality: Default::default(),
+            card_present: true,
+            amount: money(),
+            billing: None,
+            approved,
+            reason: 0,
+            approval_code: None,
+            original: None,
+            increment: false,
+            completes: false,
+        }
+    }
+
+    fn reversal(stan: u32, legs: Legs) -> ReversalRequest {
+        ReversalRequest {
+            key: key(stan),
+            advice: true,
+            repeat: false,
+            pan: pan(),
+            processing_code: ProcessingCode(0),
+            amount: money(),
+            billing: None,
+            replacement: None,
+            approval_code: None,
+            original: None,
+            legs,
+            reason: 0,
+        }
+    }
+
+    fn request() -> AuthorizationRequest {
+        AuthorizationRequest {
+            key: key(1),
+            class: MessageClass::Authorization,
+            repeat: false,
+            pan: pan(),
+            expiry: None,
+            processing_code: ProcessingCode(0),
+            kind: ProcessingCode(0).kind(),
+            amount: money(),
+            billing: None,
+            mcc: 5411,
+            country: 840,
+            entry_mode: 51,
+            channel: Channel::default(),
+            partial_supported: false,
+            merchant_initiated: false,
+            increment: false,
+            finality: Default::default(),
+            card_present: true,
+            presented: Default::default(),
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Request,
+        Approved,
+        Declined,
+        Ours,
+        Both,
+    }
+
+    #[test]
+    fn r4_two_legs_are_kept_apart_in_any_order() {
+        use Step::Approved;
+        use Step::Both;
+        use Step::Declined;
+        use Step::Ours;
+        use Step::Request;
+        let table: [(&[Step], i64); 13] = [
+            (&[Request], AMOUNT),
+            (&[Request, Request], AMOUNT),
+            (&[Request, Ours], 0),
+            (&[Ours, Request], 0),
+            (&[Request, Ours, Approved], AMOUNT),
+            (&[Request, Approved, Ours], AMOUNT),
+            (&[Approved, Request, Ours], AMOUNT),
+            (&[Ours, Approved, Request], AMOUNT),
+            (&[Request, Declined], 0),
+            (&[Declined, Request], 0),
+            (&[Request, Approved, Both], 0),
+            (&[Both, Approved, Request], 0),
+            (&[Approved, Both, Request, Approved], 0),
+        ];
+        for (steps, held) in table {
+            let mut book = Book::new(Rules::default());
+            for (step, stan) in steps.iter().zip(10..) {
+                let _answered = match step {
+                    Request => book.request(&request()),
+                    Approved => book.advice(&advice(stan, true)),
+                    Declined => book.advice(&advice(stan, false)),
+                    Ours => book.reversal(&reversal(stan, Legs::Ours)),
+                    Both => book.reversal(&reversal(stan, Legs::Both)),
+                };
+            }
+            let sum: i64 = book.taken().values().map(|taken| taken.held).sum();
+            assert_eq!(sum, held, "{steps:?}");
+        }
     }
 }
