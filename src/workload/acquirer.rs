@@ -341,6 +341,7 @@ impl Acquirer {
         let of_life = original.processing_of_life(network.templates.has_payments());
         Fill {
             number: exchange.number,
+            reference: exchange.number,
             original: root.map_or(named, |root| root.number),
             named,
             pan,

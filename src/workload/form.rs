@@ -77,10 +77,16 @@ pub(super) enum Form {
     Completion,
     CompletionAlone,
     Cut,
+    /// 0120 that declined what was never asked for, and 0220 of what was decided about a 0200.
+    StandInDeclineAlone,
+    SaleStandIn,
+    SaleStandInDecline,
+    SaleStandInAlone,
+    SaleStandInDeclineAlone,
 }
 
 impl Form {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Purchase,
         Self::Cash,
         Self::Sale,
@@ -107,6 +113,11 @@ impl Form {
         Self::Completion,
         Self::CompletionAlone,
         Self::Cut,
+        Self::StandInDeclineAlone,
+        Self::SaleStandIn,
+        Self::SaleStandInDecline,
+        Self::SaleStandInAlone,
+        Self::SaleStandInDeclineAlone,
     ];
 
     pub(super) const fn mti(self) -> u16 {
@@ -115,10 +126,19 @@ impl Form {
             Self::Reversal | Self::ReversalWithCode => 400,
             Self::Advice | Self::AdviceWithCode | Self::Cut => 420,
             Self::Echo | Self::SignOn | Self::SignOff => 800,
-            Self::StandIn | Self::StandInAlone | Self::StandInDecline | Self::PumpEnd => 120,
+            Self::StandIn | Self::StandInAlone | Self::StandInDecline | Self::StandInDeclineAlone => 120,
+            Self::PumpEnd => 120,
             Self::Completion | Self::CompletionAlone => 220,
+            Self::SaleStandIn | Self::SaleStandInDecline => 220,
+            Self::SaleStandInAlone | Self::SaleStandInDeclineAlone => 220,
             _ => 100,
         }
+    }
+
+    /// Tells what the network has decided by itself.
+    const fn stands_in(self) -> bool {
+        matches!(self.mti(), 120 | 220)
+            && !matches!(self, Self::PumpEnd | Self::Completion | Self::CompletionAlone)
     }
 
     pub(super) const fn is_reversal(self) -> bool {
@@ -142,6 +162,8 @@ impl Form {
                     | Self::PumpEnd
                     | Self::Completion
                     | Self::CompletionAlone
+                    | Self::SaleStandIn
+                    | Self::SaleStandInDecline
             )
     }
 
@@ -151,14 +173,15 @@ impl Form {
 
     /// Says which message it is about in DE 90: reversals, and where there is no network's id also advices.
     const fn names_original(self, mapping: Mapping) -> bool {
-        let advice = matches!(self, Self::StandIn | Self::StandInDecline | Self::PumpEnd);
+        let advice = self.stands_in() && self.follows() || matches!(self, Self::PumpEnd);
         self.is_reversal() || advice && matches!(mapping, Mapping::Iso87)
     }
 
     /// DE 39 of an advice: what was decided.
     const fn decided(self) -> Option<&'static str> {
         match self {
-            Self::StandInDecline => Some("05"),
+            Self::StandInDecline | Self::StandInDeclineAlone => Some("05"),
+            Self::SaleStandInDecline | Self::SaleStandInDeclineAlone => Some("05"),
             _ if matches!(self.mti(), 120 | 220) => Some("00"),
             _ => None,
         }
@@ -251,7 +274,7 @@ fn visa_values(form: Form) -> Vec<(u8, Value<'static>)> {
     let private = match form {
         Form::Increment => VISA_INCREMENT,
         Form::PumpEnd => VISA_PUMP_END,
-        Form::StandIn | Form::StandInAlone | Form::StandInDecline => VISA_STAND_IN,
+        _ if form.stands_in() => VISA_STAND_IN,
         _ => VISA_NETWORK,
     };
     let mut values = vec![
@@ -292,9 +315,7 @@ fn mastercard_values(form: Form) -> Vec<(u8, Value<'static>)> {
         vec![(15, text("0101")), (48, text(private)), (61, text(status)), (63, text(MASTERCARD_NETWORK))];
     match form {
         Form::PumpEnd => values.push((60, text(MASTERCARD_PUMP_END))),
-        Form::StandIn | Form::StandInAlone | Form::StandInDecline => {
-            values.push((60, text(MASTERCARD_STAND_IN)))
-        }
+        _ if form.stands_in() => values.push((60, text(MASTERCARD_STAND_IN))),
         _ => {}
     }
     values

@@ -56,6 +56,15 @@ impl Run {
         rrn
     }
 
+    /// The number in a DE 37; `None` when that is not of this run.
+    #[inline]
+    #[must_use]
+    pub fn number_in(self, rrn: [u8; 12]) -> Option<u32> {
+        let ours = rrn[..2] == self.tag() && rrn[2..].iter().all(u8::is_ascii_digit);
+        let number = rrn[2..].iter().fold(0_u64, |value, byte| value * 10 + u64::from(byte & 0x0f));
+        if ours { u32::try_from(number).ok() } else { None }
+    }
+
     /// The six letters and digits of Mastercard's reference (DE 63). They repeat after two billion exchanges; runs
     /// begin at places of their own.
     #[must_use]
@@ -130,6 +139,8 @@ mod tests {
         for number in numbers().collect::<HashSet<u32>>() {
             let run = Run::new(1_295);
             assert!(rrns.insert(run.rrn(number)));
+            assert_eq!(run.number_in(run.rrn(number)), Some(number));
+            assert_eq!(Run::new(7).number_in(run.rrn(number)), None);
             assert!(references.insert(run.reference(number)));
             assert!(traces.insert((stan(number), acquirer(number))));
             assert!((1..=999_999).contains(&stan(number)));

@@ -264,6 +264,7 @@ impl Acquirer {
         let network = &self.networks[self.network_of(usize::from(exchange.stream))];
         Some(Fill {
             number: exchange.number,
+            reference: exchange.number,
             original: root.number,
             named: named.number,
             pan,

@@ -6,6 +6,9 @@
 //! other's answers (`living`), with the model's rules for what they do (`life`), and what they wait for beside answers
 //! ([`presenting`]). It knows no clock and no socket: times
 //! are arguments, and equal seeds give equal traffic.
+//!
+//! [`party::Book`] is the issuer of `turnpike simulate`, and [`network::Network`] the network: it does not judge
+//! answers, but lives by them, and repeats, reverses and stands in as networks do.
 
 pub mod acquirer;
 pub mod answers;
@@ -16,6 +19,7 @@ pub mod identity;
 mod life;
 mod living;
 pub mod model;
+pub mod network;
 pub mod party;
 pub mod population;
 pub mod presenting;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardStatus;
 use crate::domain::card::Pan;
+use crate::domain::card::PanError;
 use crate::domain::money::Currency;
 use crate::domain::party::WalletId;
 use crate::domain::time::Expiry;
@@ -13,19 +14,60 @@ use crate::domain::time::Timestamp;
 /// The digits of every card number here: frames have their number at a fixed place.
 pub const PAN_DIGITS: u8 = 16;
 
-/// First six digits of generated cards: a range that networks give to tests.
-const GENERATED_CARDS: u64 = 400_000;
 /// First six digits of cards that nobody has.
 const UNKNOWN_CARDS: u64 = 411_111;
 /// Serial numbers behind the first six digits.
 const SERIALS: u64 = 1_000_000_000;
-/// Spreads serial numbers; coprime with [`SERIALS`], so that no two are equal.
+/// Spreads serial numbers; coprime with any power of ten, so that no two are equal.
 const SERIAL_STEP: u64 = 618_033_989;
 /// The month of generated cards, and the month of those that are expired.
-const GOOD_UNTIL: u16 = 2912;
+pub(super) const GOOD_UNTIL: u16 = 2912;
 const EXPIRED_SINCE: u16 = 2001;
 /// Generated cards are good or expired as of the beginning of 2026.
 const GENERATED_AT: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+/// The first digits of card numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Iin {
+    value: u64,
+    digits: u32,
+}
+
+impl Iin {
+    /// Most digits of one: behind them are a serial number and the check digit.
+    pub const DIGITS_MAX: usize = 12;
+    /// Those of generated cards: a range that networks give to tests.
+    pub const GENERATED: Self = Self { value: 400_000, digits: 6 };
+
+    /// The first digits that a text has.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let right = (1..=Self::DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let value = text.parse().ok().filter(|_| right);
+        value.map(|value| Self { value, digits: text.len() as u32 }).ok_or_else(|| {
+            format!(
+                "`{text}` does not begin card numbers: write 1 to {} digits of a test range",
+                Self::DIGITS_MAX
+            )
+        })
+    }
+
+    /// How many cards begin so.
+    #[must_use]
+    pub const fn cards(self) -> u64 {
+        10_u64.pow(PAN_DIGITS as u32 - 1 - self.digits)
+    }
+
+    /// The number of one of them. Equal arguments give equal numbers; those of one seed are all different up to
+    /// [`Self::cards`].
+    pub(super) fn card(self, n: u32, seed: u64) -> Result<Pan, PanError> {
+        let serials = self.cards();
+        let serial = (u64::from(n) * SERIAL_STEP).wrapping_add(seed % serials) % serials;
+        Pan::from_value(with_check_digit(self.value * serials + serial), PAN_DIGITS)
+    }
+}
 
 /// What a generated population looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,8 +165,7 @@ impl Population {
                 Some(_) => (CardStatus::Active, EXPIRED_SINCE),
                 None => (CardStatus::Active, GOOD_UNTIL),
             };
-            let serial = (u64::from(n) * SERIAL_STEP).wrapping_add(of.seed % SERIALS) % SERIALS;
-            let pan = Pan::from_value(with_check_digit(GENERATED_CARDS * SERIALS + serial), PAN_DIGITS);
+            let pan = Iin::GENERATED.card(n, of.seed);
             if let (Ok(pan), Some(expiry)) = (pan, Expiry::new(expiry)) {
                 let card = NewCard { pan, expiry, status };
                 population.add(WalletId(u64::from(n)), accounts, &[card], GENERATED_AT);
@@ -273,6 +314,20 @@ mod tests {
             assert_eq!(population.blocked.iter().filter(|card| card.expected == expected).count(), 100);
         }
         assert_eq!(population.to_seed_csv(), Population::generate(of).to_seed_csv());
+    }
+
+    #[test]
+    fn cards_begin_with_what_they_are_told_to_and_are_all_different() {
+        for text in ["5", "520474", "520474123456"] {
+            let iin = Iin::parse(text).expect("digits");
+            let count = iin.cards().min(1_000) as u32;
+            let pans: HashSet<u64> = (0..count).map(|n| iin.card(n, 99).expect("a card").value()).collect();
+            assert_eq!(pans.len(), count as usize);
+            assert!(pans.iter().all(|pan| pan.to_string().starts_with(text)));
+        }
+        for text in ["", "52x4", "5204741234567", "+52"] {
+            assert!(Iin::parse(text).is_err_and(|words| words.contains("1 to 12 digits")), "{text}");
+        }
     }
 
     #[test]

@@ -166,12 +166,9 @@ impl Shape {
     }
 
     #[inline]
-    fn read(&self, body: &[u8], tag: [u8; 2]) -> Reading {
-        let rrn: [u8; 12] = self.rrn.characters(body, b' ');
-        let ours = rrn[..2] == tag && rrn[2..].iter().all(u8::is_ascii_digit);
-        let number = rrn[2..].iter().fold(0_u64, |value, byte| value * 10 + u64::from(byte & 0x0f));
+    fn read(&self, body: &[u8], run: Run) -> Reading {
         Reading {
-            number: if ours { u32::try_from(number).ok() } else { None },
+            number: run.number_in(self.rrn.characters(body, b' ')),
             mti: self.mti,
             code: self.code.characters(body, b' '),
             approval: self.approval.characters(body, 0),
@@ -185,7 +182,7 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub struct Reader {
     dialect: Dialect,
-    tag: [u8; 2],
+    run: Run,
     shapes: Vec<Shape>,
     spans: Spans,
     any: bool,
@@ -196,7 +193,7 @@ impl Reader {
     #[must_use]
     pub fn new(dialect: Dialect, run: Run) -> Self {
         let shapes = Vec::with_capacity(SHAPES_MAX);
-        Self { dialect, tag: run.tag(), shapes, spans: Spans::default(), any: false }
+        Self { dialect, run, shapes, spans: Spans::default(), any: false }
     }
 
     /// Takes every message for an answer: the peer sends frames back as they came.
@@ -214,7 +211,7 @@ impl Reader {
     #[inline]
     pub fn read(&mut self, body: &[u8]) -> Incoming {
         match self.shapes.iter().find(|shape| shape.fits(body)) {
-            Some(shape) => Incoming::Answer(shape.read(body, self.tag)),
+            Some(shape) => Incoming::Answer(shape.read(body, self.run)),
             None => self.learn(body),
         }
     }
@@ -227,7 +224,7 @@ impl Reader {
         match received.inbound {
             inbound if self.any || matches!(inbound, Inbound::Response(_)) => {
                 let shape = Shape::learn(body, received.header.len(), &received.view);
-                let reading = shape.read(body, self.tag);
+                let reading = shape.read(body, self.run);
                 if self.shapes.len() == SHAPES_MAX {
                     self.shapes.remove(0);
                 }

@@ -94,8 +94,10 @@ impl Characters {
 /// What differs from message to message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fill {
-    /// The exchange's number: DE 11, DE 37.
+    /// The message's number: DE 11.
     pub number: u32,
+    /// The number in DE 37, by which answers are found.
+    pub reference: u32,
     /// The exchange that merchant, institution and network id follow: the purchase's first.
     pub original: u32,
     /// The exchange that a message is about (DE 90).
@@ -234,7 +236,7 @@ impl Templates {
             frame[usize::from(template.mti_end)] += 1;
         }
         template.stan.write(frame, u64::from(identity::stan(fill.number)));
-        template.rrn.write(frame, u64::from(fill.number));
+        template.rrn.write(frame, u64::from(fill.reference));
         if form.mti() == 800 {
             return;
         }
