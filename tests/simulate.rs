@@ -1,5 +1,5 @@
-//! `turnpike simulate`, and the switch in front of it: whatever a simulated issuer does with its answers, in the end it
-//! has what the network was told.
+//! `turnpike simulate`, and the switch in front of it: whatever a simulated issuer does with its answers, and a
+//! simulated network with its messages, in the end the one has what the other knows.
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
@@ -50,11 +50,27 @@ impl Process {
         Self(command.spawn().expect("it starts"))
     }
 
-    fn end(mut self) {
+    fn signal(&self, signal: &str) {
         let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill");
         assert!(sent.success());
+    }
+
+    fn end(mut self) {
+        self.signal("-TERM");
         assert!(self.0.wait().expect("it ends").success());
+    }
+
+    /// With which code it ends by itself.
+    fn ended(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().expect("its state") {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -257,18 +273,218 @@ fn after_any_number_of_rounds_tables_sockets_and_memory_are_what_they_were() {
     assert!(last.1 <= first.1 + 1, "files or sockets are left open: {settled:?}");
 }
 
+/// A daemon between a network and an issuer that both are simulated.
+struct Between {
+    directory: tempfile::TempDir,
+    http: SocketAddr,
+    /// Where the network connects, or listens.
+    near: SocketAddr,
+    /// Where the issuer connects.
+    far: SocketAddr,
+    daemon: Process,
+}
+
+impl Between {
+    /// `near`: `listen`, or `connect` where the daemon makes the connections to the network.
+    fn start(network: &str, near: &str, issuer: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [http, here, there] = free_ports();
+        let here_is = if near == "connect" {
+            format!(
+                "connect = [\"{here}\"]\nconnect_sockets = 2\nconnect_again_ms = 10\nconnect_again_max_ms = 50\n\
+                 sign_on = \"us\""
+            )
+        } else {
+            format!("listen = \"{here}\"\nbefore_sign_on = \"decline\"")
+        };
+        let config = format!(
+            "[admin]\nlisten = \"{http}\"\n[daemon]\nshards = 16\n[ledger]\nwallets_max = 100\ncards_max = 100\n\
+             authorizations_max = 1000\n[journal]\nreply = \"fsync\"\nsegment_mib = 4\nspare_segments = 1\n\
+             max_unsynced_ms = 60000\n[links.network]\ndialect = \"{network}\"\n{here_is}\npartial_frame_ms = 300\n\
+             [links.issuer]\ndialect = \"{issuer}\"\nlisten = \"{there}\"\nbefore_sign_on = \"decline\"\n\
+             partial_frame_ms = 300\n[links.issuer.forward]\ntimeout_ms = 300\nagain_ms = 50\nagain_max_ms = 200\n\
+             [routes.all]\niin = [\"520474\"]\nto = [\"issuer\"]\n"
+        );
+        fs::write(directory.path().join("turnpike.toml"), config).expect("written");
+        let daemon = Self::serve(directory.path());
+        Self { directory, http, near: here, far: there, daemon }
+    }
+
+    fn serve(directory: &Path) -> Process {
+        let at = |name: &str| directory.join(name).display().to_string();
+        let arguments = ["serve", "--config", &at("turnpike.toml"), "--data-dir", &at("data")];
+        Process::start(&directory.join("log"), &arguments)
+    }
+
+    /// Somebody at one of its ends, with a book of that name.
+    fn party(&self, name: &str, where_to: [&str; 2], more: &[&str]) -> Process {
+        let at = |ending: &str| self.directory.path().join(format!("{name}.{ending}"));
+        let book = at("json").display().to_string();
+        let mut arguments = vec!["simulate", "--role", name, "--book", &book];
+        arguments.extend(where_to);
+        arguments.extend(more);
+        Process::start(&at("log"), &arguments)
+    }
+
+    fn book(&self, name: &str) -> Value {
+        let book = fs::read_to_string(self.directory.path().join(format!("{name}.json"))).expect("a book");
+        serde_json::from_str(&book).expect("JSON")
+    }
+}
+
+const NETWORK_FAULTS: &str = "--seed 5 --delay-ms 0..20 --drop 0.03 --duplicate 0.02 --reorder 0.02 --close 0.002 \
+                              --garbage 0.01 --silent-after 1 --silent-for 1";
+const ISSUER_FAULTS: &str = "--seed 6 --delay-ms 0..30 --drop 0.03 --duplicate 0.02 --reorder 0.02 --close 0.002 \
+                             --garbage 0.01 --decline-every 9";
+
+/// A network's life in front of a switch in front of an issuer; what each of them does wrong is drawn. Returns what the
+/// network has counted once both have the same, to the cent, and nobody has to be told anything.
+fn same_books(network: &str, near: &str, issuer: &str, killed: bool) -> Value {
+    let mut between = Between::start(network, near, issuer);
+    let (here, there) = (between.near.to_string(), between.far.to_string());
+    let mut arguments = vec!["--dialect", issuer, "--connections", "2"];
+    arguments.extend(ISSUER_FAULTS.split_whitespace());
+    let behind = between.party("issuer", ["--connect", &there], &arguments);
+    wait("the issuer is signed on", || switch(between.http, "up") == true);
+    let mut arguments = vec!["--dialect", network, "--rate", "200", "--for", "3s", "--timeout-ms", "400"];
+    arguments.extend(["--iin", "520474", "--cards", "60", "--currency", "840", "--currency", "978"]);
+    arguments.extend(NETWORK_FAULTS.split_whitespace());
+    let place = if near == "connect" { "--listen" } else { "--connect" };
+    if near == "listen" {
+        arguments.extend(["--connections", "2"]);
+    }
+    let mut in_front = between.party("network", [place, &here], &arguments);
+    if killed {
+        for forwarded in [100, 60] {
+            wait("much is forwarded", || switch(between.http, "forwarded").as_u64() >= Some(forwarded));
+            between.daemon.0.kill().expect("killed");
+            between.daemon.0.wait().expect("ended");
+            between.daemon = Between::serve(between.directory.path());
+        }
+    }
+    let log = || fs::read_to_string(between.directory.path().join("network.log")).unwrap_or_default();
+    assert_eq!(in_front.ended(), Some(0), "{network} to {issuer}: {} {}", log(), between.book("network"));
+    wait("everything is told", || {
+        switch(between.http, "stored") == 0 && switch(between.http, "in_flight") == 0
+    });
+    behind.end();
+    let (known, held) = (between.book("network"), between.book("issuer"));
+    let cards = known["cards"].as_array().expect("cards");
+    assert!(cards.len() > 60, "cards in two currencies were used: {known}");
+    for card in cards {
+        assert!(held["cards"].as_array().is_some_and(|all| all.contains(card)), "{card}: {known}\n{held}");
+    }
+    assert_eq!(known["cards"], held["cards"]);
+    known["counts"].clone()
+}
+
+fn expect_counted(counts: &Value, all: &[&str]) {
+    for what in all {
+        assert!(counts[what].as_u64() > Some(0), "{what}: {counts}");
+    }
+}
+
+#[test]
+fn a_network_that_connects_and_its_issuer_have_the_same_whatever_goes_wrong() {
+    let counts = same_books("visa", "listen", "iso87-ascii", false);
+    let all = ["0100", "0101", "0120", "0200", "0400", "0401", "0420", "0421", "approved", "declined"];
+    expect_counted(&counts, &all);
+    expect_counted(&counts, &["time-outs", "given back by cardholders", "stood in, approved"]);
+}
+
+#[test]
+fn a_network_that_is_connected_to_and_its_issuer_have_the_same_whatever_goes_wrong() {
+    let counts = same_books("mastercard", "connect", "iso87-binary", false);
+    expect_counted(&counts, &["0100", "0200", "0400", "0420", "time-outs", "stood in, approved"]);
+}
+
+#[test]
+fn a_network_and_its_issuer_have_the_same_when_the_switch_between_them_was_killed() {
+    let counts = same_books("iso87-ascii", "listen", "visa", true);
+    expect_counted(&counts, &["0100", "0101", "0400", "0120", "time-outs"]);
+}
+
+/// Takes whatever comes, and says nothing.
+fn deaf() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        let sockets: Vec<TcpStream> = listener.incoming().map_while(Result::ok).collect();
+        drop(sockets);
+    });
+    address
+}
+
+#[test]
+fn a_network_says_by_its_exit_code_how_it_ended() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let [nobody] = free_ports();
+    let network = |address: SocketAddr, book: &str, more: &str| {
+        let (address, book) = (address.to_string(), at(book));
+        let mut arguments = vec!["simulate", "--role", "network", "--dialect", "visa", "--book", &book];
+        arguments.extend(["--connect", &address]);
+        arguments.extend(more.split_whitespace());
+        Process::start(&directory.path().join("log"), &arguments)
+    };
+    let begun = || fs::read_to_string(at("log")).is_ok_and(|log| log.contains("a network that speaks"));
+    let alone = network(nobody, "alone", "--for 100ms").ended();
+    assert_eq!(alone, Some(69), "nobody listens");
+    let unsigned = network(deaf(), "unsigned", "--for 100ms").ended();
+    assert_eq!(unsigned, Some(69), "the sign-on is not answered");
+    let unanswered = "--sign-on peer --for 200ms --settle-for 200ms --timeout-ms 50 --rate 100";
+    assert_eq!(network(deaf(), "open", unanswered).ended(), Some(99), "nothing is answered");
+    let open = fs::read_to_string(at("open")).expect("a book");
+    let open: Value = serde_json::from_str(&open).expect("JSON");
+    assert!(open["counts"]["open"].as_u64() > Some(0) && open["counts"]["0401"].as_u64() > Some(0), "{open}");
+    fs::remove_file(at("log")).expect("removed");
+    let mut interrupted = network(deaf(), "interrupted", "--sign-on peer");
+    wait("it listens to signals", begun);
+    wait("it has bought something", || {
+        interrupted.signal("-USR1");
+        fs::read_to_string(at("interrupted")).is_ok_and(|book| book.contains("\"0100\""))
+    });
+    interrupted.signal("-INT");
+    assert_eq!(interrupted.ended(), Some(130));
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_named() {
-    let table: [(&[&str], &str); 5] = [
-        (&["--dialect", "odd"], "no dialect `odd`"),
-        (&["--dialect", "visa", "--drop", "1.5"], "no share from 0 to 1"),
-        (&["--dialect", "visa", "--drop", "0.6", "--close", "0.6"], "more than 1 together"),
-        (&["--dialect", "visa", "--delay-ms", "9..3"], "from a shorter to a longer time"),
-        (&["--dialect", "visa", "--silent-for", "3"], "--silent-after"),
+    let here = ["--listen", "127.0.0.1:0"];
+    let table: [(&[&str], &str); 12] = [
+        (&["--dialect", "odd", "--listen", "127.0.0.1:0"], "no dialect `odd`"),
+        (&["--dialect", "visa"], "<--listen <ADDR>|--connect <ADDR>>"),
+        (&["--connect", "127.0.0.1:9", "--dialect", "visa", here[0], here[1]], "cannot be used with"),
+        (&["--dialect", "visa", here[0], here[1], "--connections", "2"], "cannot be used with"),
+        (&["--dialect", "visa", here[0], here[1], "--drop", "1.5"], "no share from 0 to 1"),
+        (&["--dialect", "visa", here[0], here[1], "--drop", "0.6", "--close", "0.6"], "more than 1 together"),
+        (&["--dialect", "visa", here[0], here[1], "--delay-ms", "9..3"], "from a shorter to a longer time"),
+        (&["--dialect", "visa", here[0], here[1], "--silent-for", "3"], "--silent-after"),
+        (&["--dialect", "visa", here[0], here[1], "--rate", "3"], "--rate is for --role network"),
+        (
+            &["--dialect", "visa", here[0], here[1], "--role", "network", "--decline-every", "3"],
+            "are for --role issuer",
+        ),
+        (&["--dialect", "visa", here[0], here[1], "--iin", "12x"], "1 to 12 digits of a test range"),
+        (
+            &[
+                "--dialect",
+                "visa",
+                here[0],
+                here[1],
+                "--role",
+                "network",
+                "--iin",
+                "520474123456",
+                "--cards",
+                "1001",
+            ],
+            "leaves room for",
+        ),
     ];
     for (arguments, words) in table {
         let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
-        let output = command.arg("simulate").args(["--listen", "127.0.0.1:0"]).args(arguments).output();
+        let output = command.arg("simulate").args(arguments).output();
         let output = output.expect("it runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");

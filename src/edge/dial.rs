@@ -95,7 +95,7 @@ async fn wait(calls: &mut watch::Receiver<Call>, pause: Duration) {
 }
 
 /// Between three and five quarters of a time. The low bits of a clock of nanoseconds are chance enough for that.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let chance = (clock::wall().0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as u32;
     pause * (192 + chance) / 256
 }

@@ -12,5 +12,7 @@ pub const UNAVAILABLE: u8 = 69;
 pub const IO: u8 = 74;
 /// The configuration is wrong.
 pub const CONFIGURATION: u8 = 78;
-/// A load test ran, and a threshold or the money does not hold.
+/// A load test ran, and a threshold or the money does not hold; or a simulated network was not told all it had to be.
 pub const THRESHOLD: u8 = 99;
+/// A run was interrupted, as shells have it for SIGINT.
+pub const INTERRUPTED: u8 = 130;

@@ -39,7 +39,7 @@ use crate::workload::model::Mistake;
 pub const FAILED: u8 = exit::THRESHOLD;
 
 /// The exit code of a run that was interrupted, as shells have it for SIGINT.
-pub const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = exit::INTERRUPTED;
 
 /// More than this many thousandths late, and the generator was the limit.
 const LATE_PERMILLE_MAX: u64 = 10;
