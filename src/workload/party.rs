@@ -32,8 +32,8 @@ pub struct Rules {
 
 /// What names a message for its repeats: card, what it is (the MTI without its repeat), DE 11, DE 32, DE 37 and DE 41.
 type Named = (u64, u16, u32, u64, [u8; 12], [u8; 8]);
-/// What DE 90 names: card, class, DE 11 and, where it says so, DE 7.
-type Originally = (u64, u8, u32, u32);
+/// What DE 90 names: card, class, DE 11 and, where it says so, DE 7 and DE 32.
+type Originally = (u64, u8, u32, u32, u64);
 /// What passes unchanged from end to end: card, DE 37 and DE 41.
 type Reference = (u64, [u8; 12], [u8; 8]);
 
@@ -153,11 +153,11 @@ impl Book {
 
     /// What a reversal or an advice has told of a request that comes only now.
     fn told_before(&self, request: &AuthorizationRequest) -> Option<usize> {
-        let names = originally(&request.key, request.pan, request.class);
+        let key = &request.key;
+        let referred = reference(key, request.pan).and_then(|reference| self.by_reference.get(&reference));
+        let names = originally(key, request.pan, request.class);
         let named = names.iter().filter_map(|name| self.by_original.get(name));
-        let referred = reference(&request.key, request.pan);
-        let referred = referred.and_then(|reference| self.by_reference.get(&reference));
-        named.chain(referred).copied().find(|place| !self.entries[*place].asked)
+        referred.into_iter().chain(named).copied().find(|place| !self.entries[*place].asked)
     }
 
     /// A purchase that nothing was known of.
@@ -176,10 +176,11 @@ impl Book {
         self.by_original.extend(names.into_iter().map(|name| (name, place)));
     }
 
+    /// What a message is about: by what passes unchanged from end to end, else by DE 90. That may be in the names of
+    /// whoever sent it, which are another message's here (R30).
     fn find(&self, key: &MessageKey, pan: Pan, original: Option<&OriginalData>) -> Option<usize> {
-        let by_data =
-            original.and_then(|original| self.by_original.get(&of_original(pan, original)?)).copied();
-        by_data.or_else(|| self.by_reference.get(&reference(key, pan)?).copied())
+        let referred = reference(key, pan).and_then(|reference| self.by_reference.get(&reference));
+        referred.or_else(|| self.by_original.get(&of_original(pan, original?)?)).copied()
     }
 
     /// Takes a reversal: what it is about is given back, once; before that has come it leaves a tombstone. One of our
@@ -244,9 +245,11 @@ fn named(key: &MessageKey, pan: Pan, mti: u16) -> Named {
     (pan.value(), mti, key.stan.0, key.acquirer.0, key.rrn.0, key.terminal.0)
 }
 
-/// With DE 7 and without.
-fn originally(key: &MessageKey, pan: Pan, class: MessageClass) -> [Originally; 2] {
-    [key.transmission.digits(), 0].map(|when| (pan.value(), class as u8, key.stan.0, when))
+/// With DE 7 and DE 32, and without.
+fn originally(key: &MessageKey, pan: Pan, class: MessageClass) -> [Originally; 4] {
+    let (when, acquirer) = (key.transmission.digits(), key.acquirer.0);
+    [(when, acquirer), (when, 0), (0, acquirer), (0, 0)]
+        .map(|(when, acquirer)| (pan.value(), class as u8, key.stan.0, when, acquirer))
 }
 
 /// `None` where messages do not say it: then nothing is found by it.
@@ -256,7 +259,7 @@ fn reference(key: &MessageKey, pan: Pan) -> Option<Reference> {
 
 fn of_original(pan: Pan, original: &OriginalData) -> Option<Originally> {
     let when = original.transmission.map_or(0, |transmission| transmission.digits());
-    Some((pan.value(), original.class? as u8, original.stan.0, when))
+    Some((pan.value(), original.class? as u8, original.stan.0, when, original.acquirer.0))
 }
 
 fn code(mut number: u64) -> ApprovalCode {
@@ -447,6 +450,25 @@ mod tests {
             card_present: true,
             presented: Default::default(),
         }
+    }
+
+    #[test]
+    fn r30_names_of_somebody_else_are_no_names_of_ours() {
+        let mut book = Book::new(Rules::default());
+        let _approved = book.request(&request());
+        let mut other = reversal(9, Legs::Both);
+        other.key.rrn = Rrn::from_ascii(b"600112000002");
+        let class = Some(MessageClass::Authorization);
+        let transmission = Some(request().key.transmission);
+        let acquirer = InstitutionId(400_002);
+        other.original = Some(OriginalData { class, stan: Stan(1), transmission, acquirer });
+        let _taken = book.reversal(&other);
+        assert_eq!(book.taken().values().map(|taken| taken.held).sum::<i64>(), AMOUNT);
+        other.original =
+            other.original.map(|original| OriginalData { acquirer: InstitutionId(400_001), ..original });
+        (other.key.stan, other.key.rrn) = (Stan(10), Rrn::from_ascii(b"600112000003"));
+        let _taken = book.reversal(&other);
+        assert!(book.taken().is_empty(), "no part of DE 90 differs");
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,7 @@ use crate::domain::money::Currency;
 use crate::domain::request::MessageClass;
 use crate::domain::time::Timestamp;
 use crate::iso8583::value::Value;
+use crate::workload::chance::Chance;
 use crate::workload::identity;
 use crate::workload::identity::Run;
 use crate::workload::party::Fate;
@@ -51,6 +52,8 @@ const DOUBLED_MAX: u16 = 3;
 const UNREACHED_MS: u64 = 200;
 /// What was due longer ago than this, while nothing could be sent, was bought elsewhere.
 const BEHIND_US: u64 = 1_000_000;
+/// Purchases begin before this place.
+const FIRST_MAX: u32 = 200_000;
 /// DE 3 of cash.
 const CASH: u32 = 10_000;
 
@@ -121,6 +124,8 @@ pub struct Network {
     run: Run,
     cards: Vec<Pan>,
     purchases: Vec<Purchase>,
+    /// The number of the first of them, in steps of [`NUMBERS`]: no two networks begin with the same trace numbers.
+    first: u32,
     schedule: BTreeSet<(u64, u32, Event)>,
     /// When the next purchase is due, microseconds; `None` while nothing new is bought.
     next_us: Option<u64>,
@@ -147,6 +152,7 @@ impl Network {
             run,
             cards: cards?,
             purchases: Vec::new(),
+            first: Chance::new(settings.seed).below(FIRST_MAX),
             schedule: BTreeSet::new(),
             next_us: None,
             transmission: (0, 0),
@@ -214,6 +220,11 @@ impl Network {
         Plan::draw(*seed, place, self.cards.len() as u32, count, (amounts.0.max(1), amounts.1.max(amounts.0)))
     }
 
+    /// What names a message.
+    const fn number(&self, place: u32, which: Which) -> u32 {
+        (self.first + place) * NUMBERS + which as u32
+    }
+
     fn count(&mut self, what: &'static str) {
         *self.happened.entry(what).or_default() += 1;
     }
@@ -226,7 +237,7 @@ impl Network {
     fn buy(&mut self, now_ms: u64, reached: bool) {
         let place = self.purchases.len() as u32;
         // What names its messages would be used up.
-        if place >= identity::NUMBER_MAX / NUMBERS {
+        if place >= identity::NUMBER_MAX / NUMBERS - FIRST_MAX {
             return self.end();
         }
         let plan = self.plan(place);
@@ -277,7 +288,7 @@ impl Network {
             self.schedule.insert((now_ms + UNREACHED_MS, place, Event::Send(which)));
             return;
         }
-        let name = u64::from(place * NUMBERS + which as u32).to_le_bytes();
+        let name = u64::from(self.number(place, which)).to_le_bytes();
         let (fate, delay_ms) = self.settings.faults.of(&name, message.sent.into());
         let mut frame = Vec::with_capacity(300);
         let mti = self.write(place, which, message.sent > 0, &mut frame);
@@ -301,7 +312,7 @@ impl Network {
     /// Appends the frame of a message, and returns its MTI.
     fn write(&self, place: u32, which: Which, repeat: bool, out: &mut Vec<u8>) -> u16 {
         let (plan, purchase) = (self.plan(place), &self.purchases[place as usize]);
-        let number = |which: Which| place * NUMBERS + which as u32;
+        let number = |which: Which| self.number(place, which);
         // What began the purchase: DE 90 names it.
         let first = if purchase.request.is_begun() { Which::Request } else { Which::Advice };
         let began = purchase.message(first).transmission;
@@ -406,7 +417,7 @@ impl Network {
 
     /// Which message an answer is to: it echoes DE 37, DE 11 and DE 7.
     fn answered_by(&self, response: &Response) -> Option<(u32, Which)> {
-        let place = self.run.number_in(response.rrn.0)? / NUMBERS;
+        let place = (self.run.number_in(response.rrn.0)? / NUMBERS).checked_sub(self.first)?;
         let purchase = self.purchases.get(place as usize)?;
         let plan = self.plan(place);
         let is_it = |which: &Which| {
@@ -414,7 +425,7 @@ impl Network {
             let same_time = response.transmission.is_none_or(|time| time.digits() == message.transmission);
             message.sent > 0
                 && same_time
-                && response.stan.0 == identity::stan(place * NUMBERS + *which as u32)
+                && response.stan.0 == identity::stan(self.number(place, *which))
                 && response.mti == plan.form(*which, purchase).mti() + 10
         };
         let which = Which::ALL.into_iter().find(is_it)?;
