@@ -873,6 +873,33 @@ fn r32_a_party_that_cannot_decide_is_told_again_until_it_can() {
 }
 
 #[test]
+fn r32_an_acknowledgement_that_takes_longer_than_it_is_waited_for_counts_all_the_same() {
+    let processor = Processor::new("iso87-ascii");
+    // It is not told again while this lasts.
+    let patient = "timeout_ms = 100\nagain_ms = 60000\nagain_max_ms = 60000";
+    let (house, _directory, mut network, mut there) = processor.patient_house(patient, "");
+    let original = harness::original(100, "000777");
+    assert_eq!(network.ask(420, &purchase(&[(11, "000003"), (90, &original)])).outcome(), (430, "00"));
+    let told = there.receive().expect("a reversal");
+    eventually("nobody waits for its answer", || switch(&house, "in_flight") == 0);
+    assert_eq!(switch(&house, "stored"), 1);
+    // What is of another message changes nothing.
+    let cases = |house: &House| {
+        let cases = &house.json("/v1/links/processor")["switch"]["cases"];
+        cases.as_object().map_or(0, |cases| cases.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
+    };
+    reply(&mut there, &told, &[(37, "REF999999999"), (39, "00")]);
+    eventually("it is a case", || cases(&house) == 1);
+    assert_eq!(switch(&house, "stored"), 1);
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["acknowledged"], 1);
+    assert_eq!(cases(&house), 1);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
 fn what_came_before_another_table_stays_where_it_went() {
     let processor = Processor::new("iso87-ascii");
     let (house, directory, mut network, mut there) = processor.house("");

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use crate::domain::card::Pan;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Message;
+use crate::domain::forward::OwnKey;
 use crate::domain::forward::Tells;
 use crate::domain::party::Slot;
 use crate::domain::time::Timestamp;
@@ -82,6 +83,8 @@ pub struct Item {
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     items: BTreeMap<ItemId, Item>,
+    /// By the names under which the party is told them.
+    named: Spreading<u64, ItemId>,
     /// Of each card with stored messages, by its fingerprint: those that are not dead, the oldest first.
     cards: Spreading<u64, VecDeque<ItemId>>,
     /// Those that wait for the end of a request, by its record.
@@ -90,6 +93,11 @@ pub struct Queue {
     due: BTreeSet<(u64, ItemId)>,
     in_flight: usize,
     dead: usize,
+}
+
+/// A name of ours as one word.
+pub(super) fn named(own: OwnKey) -> u64 {
+    u64::from(own.stan.0) << 32 | u64::from(own.transmission.digits())
 }
 
 /// A card's fingerprint.
@@ -155,13 +163,24 @@ impl Queue {
             self.waiting.entry(after.0).or_default().push(id);
         }
         let pan = item.message.carried.pan;
+        self.named.insert(named(item.message.own), id);
         self.items.insert(id, item);
         self.consider(pan);
+    }
+
+    /// The message that the party is told under this name.
+    #[must_use]
+    pub fn of_name(&self, own: OwnKey) -> Option<ItemId> {
+        self.named.get(&named(own)).copied()
     }
 
     /// Takes a message out.
     pub(super) fn remove(&mut self, id: ItemId) -> Option<Item> {
         let item = self.items.remove(&id)?;
+        let name = named(item.message.own);
+        if self.named.get(&name) == Some(&id) {
+            self.named.remove(&name);
+        }
         self.in_flight -= usize::from(item.place == Place::InFlight);
         self.dead -= usize::from(item.place == Place::Dead);
         self.waits_no_more(id, item.after);

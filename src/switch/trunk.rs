@@ -31,6 +31,7 @@ use super::queue::Item;
 use super::queue::Place;
 use super::queue::Queue;
 use super::queue::card;
+use super::queue::named;
 use super::stand_in::Exposure;
 
 pub use super::queue::ItemId;
@@ -89,10 +90,6 @@ pub struct Trunk {
     /// The last record that was applied.
     applied: Sequence,
     counts: Counts,
-}
-
-fn named(own: OwnKey) -> u64 {
-    u64::from(own.stan.0) << 32 | u64::from(own.transmission.digits())
 }
 
 fn exposed(carried: &Carried) -> (u64, u16) {

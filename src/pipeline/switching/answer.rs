@@ -44,6 +44,7 @@ use super::Way;
 use super::cases::Case;
 use super::cases::Kind;
 use super::outbox::Outbox;
+use super::tick::answer_mti;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -74,8 +75,11 @@ impl Pipeline {
                 false
             }
             Found::Nothing => {
-                self.late(line, &mut state, response, now);
-                false
+                let taken = self.acknowledged_late(line, &mut state, response, now);
+                if !taken {
+                    self.late(line, &mut state, response, now);
+                }
+                taken
             }
         }
     }
@@ -240,6 +244,25 @@ impl Pipeline {
         if settings.dialect.write_answer(&asked, answer, &mut frame).is_ok() {
             self.put_answer(asker, returns, &frame, wait.record, now);
         }
+    }
+
+    /// An acknowledgement of a stored message that came when nobody waited for it any more. Whoever always takes longer
+    /// than that would be told the same for ever. False when it is none.
+    fn acknowledged_late(&self, line: &Line, state: &mut State, response: &Response, now: Now) -> bool {
+        let told = response.transmission.and_then(|transmission| {
+            let own = OwnKey { stan: response.stan, transmission };
+            let id = state.trunk.queue().of_name(own)?;
+            Some((own, id, *state.trunk.queue().get(id)?))
+        });
+        let Some((own, id, item)) = told.filter(|(_, _, item)| item.attempts > 0) else { return false };
+        let message = &item.message;
+        let differs = difference(own, answer_mti(message), &message.carried, &answering(response)).is_some();
+        // A person looks at what is dead already: another refusal is no news.
+        if differs || item.place == Place::Dead && !is_taken(line, response.response_code) {
+            return false;
+        }
+        self.acknowledged(line, state, id, response, now);
+        true
     }
 
     /// A stored message was acknowledged, or refused.

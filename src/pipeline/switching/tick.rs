@@ -327,7 +327,8 @@ fn may_go(line: &Line, state: &mut State, now: Now) -> bool {
     state.pace.1 > 0
 }
 
-const fn answer_mti(message: &Message) -> u16 {
+/// The MTI of the acknowledgement of a stored message.
+pub(super) const fn answer_mti(message: &Message) -> u16 {
     match (message.tells, message.carried.class) {
         (Tells::Reversal { .. }, _) => 430,
         (Tells::Advice { .. }, MessageClass::Authorization) => 130,
