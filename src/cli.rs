@@ -78,7 +78,7 @@ enum Verb {
     /// Send every frame back as it came: the floor to measure a daemon against.
     #[command(hide = true)]
     Echo(EchoArgs),
-    /// Be the issuer behind a switch: answer by rules, and misbehave by a seed.
+    /// Be the issuer behind a switch, or the network in front of it, and misbehave by a seed.
     Simulate(Box<SimulateArgs>),
     /// Look into a journal, or prove it.
     #[command(subcommand)]

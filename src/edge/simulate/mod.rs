@@ -36,20 +36,19 @@ mod line;
 mod network;
 mod place;
 
-/// Be the issuer behind a switch, or the network in front of it: answer by rules, buy by a seed, and misbehave.
-///
+const EXIT_CODES: &str = "Exit codes: of a network 0 when all is settled, 99 when something stayed open, 69 when \
+                          nobody was ever there, 130 when it was interrupted; of both 2 when arguments are wrong, 74 \
+                          when a file or an address is not to be had.";
+
 /// An issuer answers until it is ended. A network buys for a time, settles what is open, says what has happened, and
 /// ends. What goes wrong is what each of them sends: answers of an issuer, messages of a network.
-///
-/// Exit codes of a network: 0 when all is settled, 99 when something stayed open, 69 when nobody was ever there, 130
-/// when it was interrupted. Of both: 2 when the arguments are wrong, 74 when a file or an address is not to be had.
 #[derive(clap::Args, Clone, Debug)]
-#[command(group = clap::ArgGroup::new("place").required(true))]
+#[command(group = clap::ArgGroup::new("place").required(true), after_help = EXIT_CODES)]
 pub struct SimulateArgs {
     /// Whose messages it speaks.
     #[arg(long, value_name = "DIALECT")]
     dialect: String,
-    /// Which side it is on.
+    /// Which side it is on: an issuer answers what comes, a network sends purchases of its cards.
     #[arg(long, value_enum, default_value = "issuer")]
     role: Role,
     /// Where it listens.
@@ -63,10 +62,10 @@ pub struct SimulateArgs {
         value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
     /// Who signs on (0800): us, on every socket, or the peer [default: whoever connects].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "WHO")]
     sign_on: Option<SignsOn>,
     /// What everything is drawn from.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// How long an answer or a message takes to leave: milliseconds, or from and to.
     #[arg(long, value_name = "MS[..MS]", default_value = "0", value_parser = range)]
@@ -104,9 +103,7 @@ pub struct SimulateArgs {
 /// Which side a simulated party is on.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
-    /// Answers what comes.
     Issuer,
-    /// Sends purchases of its cards.
     Network,
 }
 
