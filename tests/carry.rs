@@ -850,7 +850,7 @@ fn an_answer_means_the_same_to_whoever_asked() {
                 );
                 assert_eq!(response.acquirer, InstitutionId(12_345), "{told}");
                 assert_eq!((response.rrn, response.terminal), (Text(*b"REF123456789"), Text(*b"TERMID01")));
-                assert_eq!(response.amount, Some(usd(if part { 2_000 } else { 5_000 })), "{told}");
+                assert_eq!(response.amount.money(), Some(usd(if part { 2_000 } else { 5_000 })), "{told}");
                 assert_eq!(response.approval_code.is_some(), action.is_approval());
                 assert_eq!((response.response_code, response.mti), (code, mti + 10), "{told}");
             }

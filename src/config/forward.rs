@@ -4,6 +4,7 @@ use crate::config;
 use crate::dialect::carry::Carriage;
 use crate::dialect::carry::Carry;
 use crate::settings::Section;
+use crate::switch::matching::MatchKey;
 use crate::switch::settings::PartySettings;
 use crate::switch::trunk::Bounds;
 
@@ -30,6 +31,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
         per_second: 0,
         again_ns: (1_000 * NANOS_PER_MS, 60_000 * NANOS_PER_MS),
         refusals_max: 3,
+        match_on: MatchKey::STRONG,
         bounds: Bounds { stored_max: 1_000_000, originals_max: 262_144, reversal_window_s: 7 * 86_400 },
     };
     let Some(section) = section else {
@@ -49,6 +51,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
         per_second: config::integer_or(&section, "per_second", 0..=1_000_000, 0),
         again_ns: (ms("again_ms", 1..=600_000, 1_000), ms("again_max_ms", 1..=86_400_000, 60_000)),
         refusals_max: config::integer_or(&section, "refusals_max", 1..=1_000_000, 3),
+        match_on: match_on(&section),
         bounds: Bounds {
             stored_max: count("stored_max", 1..=100_000_000, 1_000_000),
             originals_max: count("originals_max", 1..=100_000_000, 262_144),
@@ -73,6 +76,21 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
     }
     section.finish();
     ForwardSettings { party, carriage }
+}
+
+/// What answers are known by: all that can be compared where nothing is written.
+fn match_on(section: &Section<'_>) -> MatchKey {
+    const KEY: &str = "match_on";
+    let before = section.mistakes();
+    let elements = section.integers(KEY, 1..=u64::from(u8::MAX));
+    if !section.has(KEY) || section.mistakes() > before {
+        return MatchKey::STRONG;
+    }
+    let elements: Vec<u8> = elements.iter().filter_map(|element| u8::try_from(*element).ok()).collect();
+    MatchKey::of(&elements).unwrap_or_else(|error| {
+        section.report_at(KEY, format!("`{}.{KEY}`: {error}", section.path()));
+        MatchKey::STRONG
+    })
 }
 
 /// Elements that mean the same in both dialects: `"48:48"`, from and to.
@@ -111,11 +129,13 @@ mod tests {
         assert_eq!((plain.party.per_second, plain.party.refusals_max), (0, 3));
         assert_eq!(plain.carriage, Carriage { pin: Carry::Refuse, mac: Carry::Refuse, mappings: Vec::new() });
         assert_eq!(plain.party.bounds.reversal_window_s, 604_800);
+        assert_eq!((plain.party.match_on, plain.party.match_on.is_named()), (MatchKey::STRONG, false));
         let listens = "[links.there]\ndialect = \"visa\"\nlisten = \"127.0.0.1:9000\"\n";
         assert_eq!(Config::from_toml("f.toml", listens).expect("a right file").links[0].forward, plain);
         let text = "timeout_ms = 400\nmargin_ms = 0\nin_flight_max = 8\nsick_after = 2\nprobe_ms = 5\nwindow = 1\n\
             per_second = 10\nagain_ms = 100\nagain_max_ms = 100\nrefusals_max = 1\npin = \"pass\"\nmac = \"drop\"\n\
-            map = [\"48:112\", \"55:55\"]\nstored_max = 1\noriginals_max = 2\nreversal_window_s = 3\n";
+            map = [\"48:112\", \"55:55\"]\nstored_max = 1\noriginals_max = 2\nreversal_window_s = 3\n\
+            match_on = [41, 7, 11]\n";
         let bounds = Bounds { stored_max: 1, originals_max: 2, reversal_window_s: 3 };
         let party = PartySettings {
             timeout_ns: 400_000_000,
@@ -128,6 +148,7 @@ mod tests {
             per_second: 10,
             again_ns: (100_000_000, 100_000_000),
             refusals_max: 1,
+            match_on: MatchKey::of(&[7, 11, 41]).expect("a key"),
             bounds,
         };
         let carriage = Carriage { pin: Carry::Pass, mac: Carry::Drop, mappings: vec![(48, 112), (55, 55)] };
@@ -157,6 +178,20 @@ mod tests {
             ("stored_max = 0", 5, "between 1 and"),
             ("originals_max = 0", 5, "between 1 and"),
             ("reversal_window_s = 31622401", 5, "between 1 and 31622400"),
+            ("match_on = [7, 37]", 5, "`links.there.forward.match_on`: DE 11 is missing"),
+            ("match_on = []", 5, "DE 11 is missing"),
+            ("match_on = [7, 11, 37, 7]", 5, "DE 7 stands there twice"),
+            (
+                "match_on = [7, 11, 42]",
+                5,
+                "compared by DE 42; those that can be named are 7, 11, 32, 37 and 41",
+            ),
+            ("match_on = [7, 11, 4]", 5, "DE 4 is not what a message is known by but what is decided"),
+            ("match_on = [7, 11, 51]", 5, "DE 51 is not what"),
+            ("match_on = [11, 0]", 5, "not one of the integers allowed here"),
+            ("match_on = [11, 256]", 5, "not one of the integers allowed here"),
+            ("match_on = [11, \"37\"]", 5, "not one of the integers allowed here"),
+            ("match_on = 11", 5, "must be a list of integers"),
             ("timeout_s = 1", 5, "unknown key `links.there.forward.timeout_s`"),
         ];
         for (text, line, words) in table {

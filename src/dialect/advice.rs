@@ -1,6 +1,8 @@
 //! Messages that tell what has happened: advices (0120, 0220), negative acknowledgements (0190), administrative
 //! advices (0620), answers, and why a reversal was sent.
 
+use crate::domain::money::Currency;
+use crate::domain::money::Stated;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::MerchantId;
 use crate::domain::party::Rrn;
@@ -181,23 +183,30 @@ impl Dialect {
     }
 }
 
-/// An answer to a message of ours. Only DE 11 must be there: what a peer leaves out does not tell answers apart.
-pub(super) fn response(view: &View<'_>) -> Result<Response, Fault> {
-    let mut response_code = [b' '; 2];
-    let _written = view.text(39, &mut response_code);
-    let Texts { rrn, terminal, .. } = Texts::of(view);
-    Ok(Response {
-        mti: view.mti(),
-        stan: Stan(decode::required::<Any>(view, 11)? as u32),
-        transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
-        acquirer: InstitutionId(view.number(32).unwrap_or(0)),
-        rrn,
-        terminal,
-        amount: decode::amount::<Any>(view, false).ok(),
-        approval_code: decode::approval_code(view),
-        response_code,
-        network_code: view.number(70).map(|code| code as u16),
-    })
+impl Response {
+    /// Reads what names a message and what it says: of an answer, or of a request that answers are compared with. Only
+    /// DE 11 must be there: what a peer leaves out does not tell answers apart.
+    ///
+    /// # Errors
+    /// It has no DE 11.
+    pub fn read(view: &View<'_>) -> Result<Self, Fault> {
+        let mut response_code = [b' '; 2];
+        let _written = view.text(39, &mut response_code);
+        let Texts { rrn, terminal, .. } = Texts::of(view);
+        Ok(Self {
+            mti: view.mti(),
+            stan: Stan(decode::required::<Any>(view, 11)? as u32),
+            transmission: view.number(7).and_then(|digits| TransmissionTime::new(digits as u32)),
+            acquirer: InstitutionId(view.number(32).unwrap_or(0)),
+            rrn,
+            terminal,
+            amount: stated(view, 4, 49),
+            billing: stated(view, 6, 51),
+            approval_code: decode::approval_code(view),
+            response_code,
+            network_code: view.number(70).map(|code| code as u16),
+        })
+    }
 }
 
 impl Texts {
@@ -206,6 +215,13 @@ impl Texts {
         Self::read(view, &mut texts);
         texts
     }
+}
+
+/// An amount of an answer, whichever half of it is there. A currency that makes no sense is none that anybody asked in.
+fn stated(view: &View<'_>, amount: u8, in_currency: u8) -> Stated {
+    let minor = view.number(amount).and_then(|minor| i64::try_from(minor).ok());
+    let currency = decode::currency::<Any>(view, in_currency).unwrap_or(Some(Currency::default()));
+    Stated { minor, currency }
 }
 
 /// Digits as a number; `None` when there is anything else.

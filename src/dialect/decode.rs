@@ -2,7 +2,6 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::Mapping;
-use crate::dialect::advice;
 use crate::dialect::channel::way_of_entry;
 use crate::dialect::elements::Elements;
 use crate::dialect::header;
@@ -14,6 +13,7 @@ use crate::dialect::inbound::NetworkRequest;
 use crate::dialect::inbound::Problem;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Reject;
+use crate::dialect::inbound::Response;
 use crate::dialect::lifecycle;
 use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
 use crate::dialect::meaning;
@@ -152,7 +152,7 @@ impl Dialect {
             800 | 801 => Ok(Inbound::NetworkManagement(self.network_request(view)?)),
             820 | 821 => Ok(Inbound::NetworkAdvice(self.network_request(view)?)),
             // The third digit of an answer is odd.
-            100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(advice::response(view)?)),
+            100..=899 if mti / 10 % 2 == 1 => Ok(Inbound::Response(Response::read(view)?)),
             _ => Ok(Inbound::Unsupported { mti }),
         }
     }
@@ -472,7 +472,7 @@ impl Texts {
 }
 
 #[inline(always)]
-fn currency<D: Digits>(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
+pub(super) fn currency<D: Digits>(view: &View<'_>, field: u8) -> Result<Option<Currency>, Fault> {
     let Some(numeric) = D::number(view, field) else {
         return if view.has(field) { letters(view, field) } else { Ok(None) };
     };

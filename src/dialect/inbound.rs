@@ -1,7 +1,7 @@
 //! What came in, as the domain sees it, and what was wrong with it.
 
 use crate::dialect::header::HeaderError;
-use crate::domain::money::Money;
+use crate::domain::money::Stated;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::NameId;
 use crate::domain::party::Rrn;
@@ -57,8 +57,10 @@ pub struct Response {
     pub rrn: Rrn,
     /// DE 41; blank when absent.
     pub terminal: TerminalId,
-    /// DE 4 in DE 49, when both are there and make sense.
-    pub amount: Option<Money>,
+    /// DE 4 and DE 49.
+    pub amount: Stated,
+    /// DE 6 and DE 51.
+    pub billing: Stated,
     /// DE 38.
     pub approval_code: Option<ApprovalCode>,
     /// DE 39; spaces when absent.

@@ -64,6 +64,32 @@ impl Money {
     }
 }
 
+/// An amount as a message states it, which may leave out one half of it: DE 4 without DE 49.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stated {
+    /// Minor units.
+    pub minor: Option<i64>,
+    /// What the units are of.
+    pub currency: Option<Currency>,
+}
+
+impl Stated {
+    /// Neither.
+    pub const NOTHING: Self = Self { minor: None, currency: None };
+
+    /// All of an amount.
+    #[must_use]
+    pub const fn of(money: Money) -> Self {
+        Self { minor: Some(money.minor), currency: Some(money.currency) }
+    }
+
+    /// The amount, when both halves are there.
+    #[must_use]
+    pub fn money(self) -> Option<Money> {
+        self.minor.zip(self.currency).map(|(minor, currency)| Money { minor, currency })
+    }
+}
+
 /// The same part of an amount as `of` is of `whole`, rounded down. It does not leave 64 bits.
 #[must_use]
 pub fn part_of(amount: i64, of: i64, whole: i64) -> i64 {

@@ -90,6 +90,12 @@ pub fn check(config: Option<&Path>, dialect: Option<&Path>) -> u8 {
             Ok(config) => {
                 let links = config.links.len();
                 say(format!("{}: right, {links} link{}", file.display(), if links == 1 { "" } else { "s" }));
+                // Right, and yet not what somebody would want who knows what it means.
+                for link in config.links.iter().filter(|link| link.forward.party.match_on.is_weak()) {
+                    let message = "note: `match_on` has neither DE 7 nor DE 37, so that an answer which comes a \
+                                   round of DE 11 too late may be taken for another's";
+                    complain(config.finding(&link.name, "forward", message));
+                }
             }
             Err(wrong) => code = wrong,
         }

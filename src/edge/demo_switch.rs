@@ -244,7 +244,7 @@ fn count(dialect: &Dialect, body: &[u8], summary: &mut Summary) {
     let Inbound::Response(response) = &message.inbound else { return };
     if response.response_code == *b"00" {
         summary.approved.0 += 1;
-        summary.approved.1 += response.amount.map_or(0, |amount| amount.minor);
+        summary.approved.1 += response.amount.minor.unwrap_or(0);
     } else {
         summary.declined += 1;
     }

@@ -65,6 +65,14 @@ pub fn of_link(config: &Config, link: &LinkSettings) -> Result<Dialect, Vec<Find
 fn misfits(link: &LinkSettings, dialect: &Dialect) -> Vec<(&'static str, String)> {
     let ours = link.session.sign_on != SignOn::Peer;
     let mut misfits = Vec::new();
+    let key = link.forward.party.match_on;
+    for element in
+        key.elements().filter(|element| key.is_named() && dialect.layout().field(*element).is_none())
+    {
+        let message =
+            format!("`match_on` has DE {element}, and the dialect has not: no answer could agree in it");
+        misfits.push(("forward", message));
+    }
     for &scope in &link.session.scopes {
         for what in [NetworkManagement::SignOn, NetworkManagement::SignOff] {
             if ours && !dialect.can_ask(what, scope) {

@@ -184,6 +184,9 @@ fn case_text(case: &Value) -> String {
         Some(field) => line += &format!(", which differs in DE {field}"),
         None => {}
     }
+    if let Some(stan) = case["fits_stan"].as_str() {
+        line += &format!("; all but its name fits STAN {stan}");
+    }
     line
 }
 

@@ -221,6 +221,7 @@ fn case_json(case: &Case) -> Value {
         "nearest_card": case.card.map(|card| card.to_string()),
         "nearest_rrn": case.nearest.map(|rrn| rrn.to_string()),
         "differs_in": case.differs,
+        "fits_stan": case.fits.map(|stan| format!("{:06}", stan.0)),
     })
 }
 
@@ -275,6 +276,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "originals": view.originals,
         "originals_left_early": view.originals_shortened,
         "elements_dropped": view.dropped_elements,
+        "match_on": line.settings.match_on.elements().collect::<Vec<u8>>(),
         "cases": cases,
         "sockets": sockets,
     })

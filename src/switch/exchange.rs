@@ -1,9 +1,9 @@
 //! What we have asked a party and what waits for its answer: own STANs, strong matching, deadlines (R30).
 //!
-//! An entry is found by the DE 11 that we gave it; whether an answer is really its answer is told by everything else
-//! that the answer echoes. Entries have a place and a generation, so that a handle to one that has ended names no
-//! other. Those with the same time limit stand in one list in the order of their deadlines, so that opening, ending and
-//! timing out cost the same however many there are.
+//! An entry is found by the DE 11 that we gave it, which no other has that waits; whether an answer is really its
+//! answer is told by what else the answer echoes ([`super::matching`]). Entries have a place and a generation, so that
+//! a handle to one that has ended names no other. Those with the same time limit stand in one list in the order of
+//! their deadlines, so that opening, ending and timing out cost the same however many there are.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -13,14 +13,15 @@ use crate::domain::card::Pan;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
 use crate::domain::forward::OwnKey;
-use crate::domain::money::Money;
-use crate::domain::party::InstitutionId;
-use crate::domain::party::Rrn;
-use crate::domain::party::TerminalId;
 use crate::domain::request::MessageKey;
 use crate::domain::request::Stan;
 use crate::domain::time::TransmissionTime;
 
+use super::matching::Answering;
+use super::matching::MatchKey;
+use super::matching::Sent;
+use super::matching::difference;
+use super::matching::fits_but_for_name;
 use super::trunk::ItemId;
 
 /// STANs run from 1 to this (DE 11 of all zeros names nothing).
@@ -29,6 +30,8 @@ pub const STAN_MAX: u32 = 999_999;
 /// and lost their records.
 const STAN_LEAP: u32 = 131_072;
 const NONE: u32 = u32::MAX;
+/// Entries that are looked at for one that an answer under another's name fits.
+const LOOKED_AT: usize = 256;
 
 /// Spreads keys that are hashes already, or small numbers.
 #[derive(Clone, Copy, Default)]
@@ -104,25 +107,6 @@ pub struct Open<R> {
 pub struct Handle {
     place: u32,
     generation: u32,
-}
-
-/// What an answer says of what it answers. What it does not have is not compared.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Answering {
-    /// Its MTI.
-    pub mti: u16,
-    /// DE 11.
-    pub stan: Stan,
-    /// DE 7.
-    pub transmission: Option<TransmissionTime>,
-    /// DE 32.
-    pub acquirer: Option<InstitutionId>,
-    /// DE 37.
-    pub rrn: Option<Rrn>,
-    /// DE 41.
-    pub terminal: Option<TerminalId>,
-    /// DE 4 in DE 49. A part may be approved, never more.
-    pub amount: Option<Money>,
 }
 
 /// What an answer was found to be.
@@ -449,35 +433,36 @@ impl<R> Exchanges<R> {
         firsts.map(|open| now_ns.saturating_sub(open.sent_ns)).max().unwrap_or(0)
     }
 
-    /// What an answer answers.
+    /// What an answer answers, for a party whose answers are known by this key.
     #[must_use]
-    pub fn find(&self, answering: &Answering) -> Found {
+    pub fn find(&self, answering: &Answering, key: MatchKey) -> Found {
         let Some(place) = self.by_stan.get(&answering.stan.0) else { return Found::Nothing };
         let entry = &self.places[*place as usize];
         let Some(open) = &entry.open else { return Found::Nothing };
         let handle = Handle { place: *place, generation: entry.generation };
-        match difference(open.own, open.answer_mti, &open.carried, answering) {
+        match difference(key, &open.sent(), answering) {
             None => Found::Answer(handle),
             Some(field) => Found::Differs { nearest: handle, field },
         }
     }
+
+    /// An entry that an answer fits but for the name that it has: DE 37 and all else that passes unchanged are that
+    /// one's. The oldest of each time limit are looked at, [`LOOKED_AT`] in all: this is for what should not happen.
+    #[must_use]
+    pub fn fits_but_for_name(&self, answering: &Answering) -> Option<&Open<R>> {
+        let waiting = self.lanes.iter().flat_map(|lane| {
+            let place = |at: u32| self.places.get(at as usize);
+            core::iter::successors(place(lane.first), move |entry| place(entry.next))
+        });
+        let mut open = waiting.take(LOOKED_AT).filter_map(|entry| entry.open.as_ref());
+        open.find(|open| open.own.stan != answering.stan && fits_but_for_name(&open.sent(), answering))
+    }
 }
 
-/// The first data element in which an answer differs from what it should echo of a message that was named so; zero
-/// stands for the MTI.
-#[must_use]
-pub fn difference(own: OwnKey, answer_mti: u16, carried: &Carried, answering: &Answering) -> Option<u8> {
-    let Carried { key, amount, .. } = carried;
-    let less = |answered: Money| {
-        answered.currency == amount.currency && (0..=amount.minor).contains(&answered.minor)
-    };
-    let table = [
-        (0, answering.mti == answer_mti),
-        (7, answering.transmission.is_none_or(|transmission| transmission == own.transmission)),
-        (37, answering.rrn.is_none_or(|rrn| key.rrn.is_blank() || rrn == key.rrn)),
-        (41, answering.terminal.is_none_or(|terminal| key.terminal.is_blank() || terminal == key.terminal)),
-        (32, answering.acquirer.is_none_or(|acquirer| key.acquirer.0 == 0 || acquirer == key.acquirer)),
-        (4, answering.amount.is_none_or(less)),
-    ];
-    table.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
+impl<R> Open<R> {
+    /// What an answer to it must echo.
+    #[inline]
+    fn sent(&self) -> Sent {
+        Sent::of(self.own, self.answer_mti, &self.carried)
+    }
 }

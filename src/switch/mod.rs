@@ -1,11 +1,13 @@
 //! What is not ours goes to whoever it belongs to, and comes back: where it goes ([`route`]), what waits for an answer
-//! ([`exchange`]), what we decide when no answer comes ([`stand_in`]), and what a party must still be told ([`trunk`]).
+//! ([`exchange`]) and whether one is its answer ([`matching`]), what we decide when no answer comes ([`stand_in`]), and
+//! what a party must still be told ([`trunk`]).
 //!
 //! Everything here is a value: time comes as an argument, and what is to be done comes out. What must outlast a crash
 //! is in [`trunk::Trunk`], which changes by events only, live and in recovery.
 
 pub mod exchange;
 pub mod image;
+pub mod matching;
 pub mod originals;
 pub mod queue;
 pub mod route;

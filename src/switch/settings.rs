@@ -1,5 +1,6 @@
 //! How a party is treated.
 
+use super::matching::MatchKey;
 use super::trunk::Bounds;
 
 /// How a link is treated as a party that is asked. Times are nanoseconds.
@@ -24,6 +25,8 @@ pub struct PartySettings {
     pub again_ns: (u64, u64),
     /// Refusals after which a stored message is dead.
     pub refusals_max: u32,
+    /// What its answers are known by.
+    pub match_on: MatchKey,
     /// Bounds of what is kept.
     pub bounds: Bounds,
 }

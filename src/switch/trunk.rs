@@ -86,6 +86,8 @@ pub struct Trunk {
     exposures: Spreading<(u64, u16), Exposure>,
     /// Reversals of requests that had no answer, by the request's name: a late answer finds them.
     late: Spreading<u64, ItemId>,
+    /// The newest name of them by its DE 11 alone, for parties that change or leave out DE 7.
+    late_by_stan: Spreading<u32, OwnKey>,
     last_stan: Option<Stan>,
     /// The last record that was applied.
     applied: Sequence,
@@ -108,6 +110,7 @@ impl Trunk {
             originals: Originals::new(bounds.originals_max, bounds.reversal_window_s),
             exposures: Spreading::default(),
             late: Spreading::default(),
+            late_by_stan: Spreading::default(),
             last_stan: None,
             applied: Sequence(0),
             counts: Counts::default(),
@@ -190,6 +193,13 @@ impl Trunk {
         newest.find(|known| known.own == own).map(|known| known.standing)
     }
 
+    /// The name with this DE 11 under which the party was asked last, if that was lately or is not told of yet.
+    #[must_use]
+    pub fn named_lately(&self, stan: Stan) -> Option<OwnKey> {
+        let mut newest = self.originals.newest(LOOKED_THROUGH).map(|known| known.own);
+        newest.find(|own| own.stan == stan).or_else(|| self.late_by_stan.get(&stan.0).copied())
+    }
+
     pub(super) fn restore_open(&mut self, sequence: Sequence, forwarded: Forwarded) {
         self.open.insert(sequence.0, (forwarded, u64::MAX));
     }
@@ -203,6 +213,7 @@ impl Trunk {
         match tells {
             Tells::Reversal { original: Some(original), .. } if item.unanswered => {
                 self.late.insert(named(original.key), id);
+                self.late_by_stan.insert(original.key.stan.0, original.key);
             }
             Tells::Advice { .. } if id.advice => self.expose(carried),
             _ => {}
@@ -250,7 +261,7 @@ impl Trunk {
             Ended::Answered(code) => {
                 self.counts.answered += 1;
                 // What reverses it reverses that answer, and no late one.
-                if let Some(reversal) = self.late.remove(&named(forwarded.own)) {
+                if let Some(reversal) = self.no_longer_late(forwarded.own) {
                     self.queue.is_of_answered(reversal);
                 }
                 (Standing::Answered(code), None)
@@ -306,7 +317,18 @@ impl Trunk {
 
     /// Whether this is the first stored reversal of a request without an answer. A late answer finds that one.
     fn is_first(&mut self, request: OwnKey, id: ItemId) -> bool {
-        *self.late.entry(named(request)).or_insert(id) == id
+        let is_first = *self.late.entry(named(request)).or_insert(id) == id;
+        if is_first {
+            self.late_by_stan.insert(request.stan.0, request);
+        }
+        is_first
+    }
+
+    fn no_longer_late(&mut self, request: OwnKey) -> Option<ItemId> {
+        if self.late_by_stan.get(&request.stan.0) == Some(&request) {
+            self.late_by_stan.remove(&request.stan.0);
+        }
+        self.late.remove(&named(request))
     }
 
     fn advise(
@@ -412,7 +434,7 @@ impl Trunk {
             Tells::Reversal { original: Some(original), .. }
                 if self.late.get(&named(original.key)) == Some(&id) =>
             {
-                self.late.remove(&named(original.key));
+                self.no_longer_late(original.key);
             }
             Tells::Advice { .. } if id.advice => self.give_back(&carried),
             _ => {}

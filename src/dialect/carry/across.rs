@@ -25,6 +25,7 @@ use super::CarryError;
 use super::MESSAGE_CODES;
 use super::convert;
 use super::convert::Buffers;
+use super::outcome::PURCHASE_ONLY;
 use super::pin_data;
 use super::repeats_chip_data;
 use super::write_own;
@@ -195,9 +196,8 @@ impl Part {
         response: &Response,
         carried: &mut Carried39,
     ) -> Result<Option<Self>, CarryError> {
-        let action = carried.action.unwrap_or(match &carried.code {
-            // The purchase without its cash back.
-            b"87" => ActionCode::ApprovedPartially,
+        let action = carried.action.unwrap_or(match carried.code {
+            PURCHASE_ONLY => ActionCode::ApprovedPartially,
             _ => ActionCode::Approved,
         });
         carried.action = Some(action);
@@ -205,7 +205,7 @@ impl Part {
         let Some(request) = request.filter(|_| action == ActionCode::ApprovedPartially) else {
             return Ok(None);
         };
-        let amount = response.amount.filter(|amount| amount.currency == request.amount.currency);
+        let amount = response.amount.money().filter(|amount| amount.currency == request.amount.currency);
         let part = amount.filter(|amount| (1..=request.amount.minor).contains(&amount.minor));
         let amount = part.ok_or(CarryError::Approval)?.minor.unsigned_abs();
         Ok(Some(Self { amount, whole: request.amount.minor.unsigned_abs().max(1) }))

@@ -6,6 +6,8 @@ use crate::domain::action::ActionCode;
 /// Codes that no table of ours has and every network takes: invalid merchant, pick up card, no such issuer, wrong PIN,
 /// not permitted to terminal, security violation, too many PIN tries, no route.
 const SHARED: [&[u8; 2]; 8] = [b"03", b"04", b"15", b"55", b"58", b"63", b"75", b"92"];
+/// The purchase without its cash back.
+pub(super) const PURCHASE_ONLY: [u8; 2] = *b"87";
 /// Do not honour: what a decline becomes of which nobody knows more.
 const DECLINED: [u8; 2] = *b"05";
 
@@ -15,6 +17,13 @@ impl Dialect {
     #[must_use]
     pub fn is_approval(&self, code: [u8; 2]) -> bool {
         self.action_of(code).map_or(self.approved_codes.contains(&code), ActionCode::is_approval)
+    }
+
+    /// Whether DE 39 approves all that was asked for, and cannot stand for a part of it.
+    #[must_use]
+    pub fn is_whole_approval(&self, code: [u8; 2]) -> bool {
+        let in_part = || self.actions_of(code).any(|action| action == ActionCode::ApprovedPartially);
+        self.is_approval(code) && code != PURCHASE_ONLY && !in_part()
     }
 
     /// The outcome that DE 39 stands for. Of several the one that the other dialect writes as the same code, so that a

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use crate::dialect::Dialect;
 use crate::dialect::inbound::Received;
 use crate::dialect::inbound::Response;
 use crate::domain::action::ActionCode;
@@ -24,12 +25,14 @@ use crate::iso8583::view::Spans;
 use crate::pipeline::core::Outcome;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::gate::Wait;
-use crate::switch::exchange::Answering;
 use crate::switch::exchange::Found;
 use crate::switch::exchange::Handle;
 use crate::switch::exchange::Open;
 use crate::switch::exchange::Purpose;
-use crate::switch::exchange::difference;
+use crate::switch::matching::Answering;
+use crate::switch::matching::Sent;
+use crate::switch::matching::difference;
+use crate::switch::matching::given;
 use crate::switch::originals::Standing;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
@@ -47,6 +50,8 @@ use super::outbox::Outbox;
 use super::tick::answer_mti;
 
 const NANOS_PER_MS: u64 = 1_000_000;
+/// What answers are found by.
+const STAN: u8 = 11;
 
 impl Pipeline {
     /// Takes an answer that came on a link. False when it answers nothing that waits: then it is a case.
@@ -59,9 +64,9 @@ impl Pipeline {
         now: Now,
     ) -> bool {
         let Some(line) = board.line(from.0) else { return false };
-        let answering = answering(response);
+        let answering = answering(&line.channel.dialect, response);
         let mut state = line.lock();
-        match state.exchanges.find(&answering) {
+        match state.exchanges.find(&answering, line.settings.match_on) {
             Found::Answer(handle) => {
                 from.1.answered.fetch_add(1, Ordering::Relaxed);
                 from.1.silent.store(0, Ordering::Relaxed);
@@ -70,8 +75,11 @@ impl Pipeline {
             }
             Found::Differs { nearest, field } => {
                 let nearest = state.exchanges.get(nearest).map(|open| open.carried);
-                let differs = Some(field);
-                state.cases.add(case(Kind::Mismatch, response, now, nearest.as_ref(), differs));
+                // Mixed up by the party: the name of one, and all the rest of another.
+                let other = state.exchanges.fits_but_for_name(&answering).map(|open| open.own.stan);
+                let kind = if other.is_some() { Kind::Collision } else { Kind::Mismatch };
+                let case = case(kind, response, now, nearest.as_ref(), Some(field));
+                state.cases.add(Case { fits: other, ..case });
                 false
             }
             Found::Nothing => {
@@ -256,7 +264,9 @@ impl Pipeline {
         });
         let Some((own, id, item)) = told.filter(|(_, _, item)| item.attempts > 0) else { return false };
         let message = &item.message;
-        let differs = difference(own, answer_mti(message), &message.carried, &answering(response)).is_some();
+        let sent = Sent::of(own, answer_mti(message), &message.carried);
+        let answering = answering(&line.channel.dialect, response);
+        let differs = difference(line.settings.match_on, &sent, &answering).is_some();
         // A person looks at what is dead already: another refusal is no news.
         if differs || item.place == Place::Dead && !is_taken(line, response.response_code) {
             return false;
@@ -310,7 +320,11 @@ impl Pipeline {
 
     /// An answer to nothing that waits: too late, said before, or about nothing that we know of (R29).
     fn late(&self, line: &Line, state: &mut State, response: &Response, now: Now) {
-        let own = response.transmission.map(|transmission| OwnKey { stan: response.stan, transmission });
+        let key = line.settings.match_on;
+        let answering = answering(&line.channel.dialect, response);
+        let echoed = response.transmission.map(|transmission| OwnKey { stan: response.stan, transmission });
+        // A party that is not known by its DE 7 may have changed it.
+        let own = if key.has(7) { echoed } else { state.trunk.named_lately(response.stan) };
         let reversal = own.and_then(|own| {
             let id = state.trunk.reversal_of(own)?;
             Some((own, id, *state.trunk.queue().get(id)?))
@@ -323,12 +337,18 @@ impl Pipeline {
                 Some(_) => Kind::Duplicate,
                 None => Kind::Orphan,
             };
-            state.cases.add(case(kind, response, now, None, None));
+            // Of what nobody has asked, the one that it would answer under another name.
+            let nearest =
+                (kind == Kind::Orphan).then(|| state.exchanges.fits_but_for_name(&answering)).flatten();
+            let nearest = nearest.map(|open| (open.carried, open.own.stan));
+            let differs = nearest.map(|_| STAN);
+            let case = case(kind, response, now, nearest.as_ref().map(|(carried, _)| carried), differs);
+            state.cases.add(Case { fits: nearest.map(|(_, stan)| stan), ..case });
             return;
         };
         let carried = &item.message.carried;
         let answer_mti = carried.class as u16 * 100 + 10;
-        if let Some(field) = difference(own, answer_mti, carried, &answering(response)) {
+        if let Some(field) = difference(key, &Sent::of(own, answer_mti, carried), &answering) {
             state.cases.add(case(Kind::Mismatch, response, now, Some(carried), Some(field)));
             return;
         }
@@ -373,15 +393,21 @@ fn is_taken(line: &Line, code: [u8; 2]) -> bool {
     action.is_some_and(|action| action.is_approval() || action == ActionCode::DuplicateTransmission)
 }
 
-fn answering(response: &Response) -> Answering {
+/// What an answer in a party's dialect says of what it answers.
+#[must_use]
+pub fn answering(dialect: &Dialect, response: &Response) -> Answering {
+    // What else is answered is told and not asked: its answer decides nothing.
+    let decides = matches!(response.mti, 110 | 210);
     Answering {
         mti: response.mti,
         stan: response.stan,
         transmission: response.transmission,
-        acquirer: Some(response.acquirer).filter(|acquirer| acquirer.0 != 0),
+        acquirer: given(response.acquirer),
         rrn: Some(response.rrn).filter(|rrn| !rrn.is_blank()),
         terminal: Some(response.terminal).filter(|terminal| !terminal.is_blank()),
         amount: response.amount,
+        billing: response.billing,
+        whole: decides && dialect.is_whole_approval(response.response_code),
     }
 }
 
@@ -396,5 +422,6 @@ fn case(kind: Kind, response: &Response, now: Now, nearest: Option<&Carried>, di
         card: nearest.map(|nearest| nearest.pan.masked()),
         nearest: nearest.map(|nearest| nearest.key.rrn),
         differs,
+        fits: None,
     }
 }

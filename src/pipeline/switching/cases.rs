@@ -26,17 +26,20 @@ pub enum Kind {
     Orphan = 4,
     /// The message that was forwarded has come back to us.
     Loop = 5,
+    /// It has the STAN of one that waits, and all the rest of another that waits too.
+    Collision = 6,
 }
 
 impl Kind {
     /// Every one with its name on the HTTP face.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::LateApproval, "late-approval"),
         (Self::LateDecline, "late-decline"),
         (Self::Duplicate, "duplicate"),
         (Self::Mismatch, "mismatch"),
         (Self::Orphan, "orphan"),
         (Self::Loop, "loop"),
+        (Self::Collision, "collision"),
     ];
 
     /// Its name.
@@ -67,6 +70,8 @@ pub struct Case {
     pub nearest: Option<Rrn>,
     /// The data element that differs; zero is the MTI.
     pub differs: Option<u8>,
+    /// The STAN of one that waits which it would answer if it had that.
+    pub fits: Option<Stan>,
 }
 
 /// The newest cases, and how many there were.

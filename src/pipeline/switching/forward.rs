@@ -420,6 +420,7 @@ const fn case_of_loop(carried: &Carried, now: Now) -> Case {
         card: Some(carried.pan.masked()),
         nearest: None,
         differs: None,
+        fits: None,
     }
 }
 

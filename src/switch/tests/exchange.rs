@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
 use crate::domain::forward::OwnKey;
+use crate::domain::money::Stated;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::Text;
 use crate::domain::request::Stan;
 use crate::domain::time::TransmissionTime;
-use crate::switch::exchange::Answering;
 use crate::switch::exchange::Exchanges;
 use crate::switch::exchange::Found;
 use crate::switch::exchange::Handle;
@@ -20,6 +20,8 @@ use crate::switch::exchange::Purpose;
 use crate::switch::exchange::Refusal;
 use crate::switch::exchange::STAN_MAX;
 use crate::switch::exchange::source_print;
+use crate::switch::matching::Answering;
+use crate::switch::matching::MatchKey;
 use crate::switch::trunk::ItemId;
 
 use super::carried;
@@ -208,7 +210,7 @@ fn agrees(exchanges: &Exchanges<u32>, model: &Model) -> Result<(), TestCaseError
     prop_assert_eq!(exchanges.is_full(), model.waiting.len() >= model.most);
     for (handle, open) in &model.waiting {
         prop_assert_eq!(exchanges.get(*handle), Some(open));
-        prop_assert_eq!(exchanges.find(&echo(open)), Found::Answer(*handle));
+        prop_assert_eq!(exchanges.find(&echo(open), MatchKey::STRONG), Found::Answer(*handle));
     }
     for handle in &model.ended {
         prop_assert_eq!(exchanges.get(*handle), None, "a handle to what has ended");
@@ -232,7 +234,7 @@ fn agrees(exchanges: &Exchanges<u32>, model: &Model) -> Result<(), TestCaseError
 
 /// An answer as it should be.
 fn echo<R>(open: &Open<R>) -> Answering {
-    let Carried { key, amount, .. } = open.carried;
+    let Carried { key, amount, billing, .. } = open.carried;
     Answering {
         mti: open.answer_mti,
         stan: open.own.stan,
@@ -240,7 +242,9 @@ fn echo<R>(open: &Open<R>) -> Answering {
         acquirer: Some(key.acquirer),
         rrn: Some(key.rrn),
         terminal: Some(key.terminal),
-        amount: Some(amount),
+        amount: Stated::of(amount),
+        billing: billing.map_or(Stated::NOTHING, Stated::of),
+        whole: false,
     }
 }
 
@@ -283,7 +287,7 @@ proptest! {
         let (sent_ns, deadline_ns, way) = (0, 1, ());
         let open = Open { purpose, own, answer_mti: 110, carried, source, sent_ns, deadline_ns, way };
         let handle = exchanges.open(open, 1).expect("room");
-        let mut answer = Answering { amount: Some(dollars(part)), ..echo(&open) };
+        let mut answer = Answering { amount: Stated::of(dollars(part)), ..echo(&open) };
         let [mti, transmission, rrn, terminal, acquirer, amount] = differs;
         if mti {
             answer.mti = 210;
@@ -301,7 +305,7 @@ proptest! {
             answer.acquirer = Some(InstitutionId(9));
         }
         if amount {
-            answer.amount = Some([dollars(5_001), dollars(-1), euros(5_000), euros(0)][wrong]);
+            answer.amount = Stated::of([dollars(5_001), dollars(-1), euros(5_000), euros(0)][wrong]);
         }
         let [no_transmission, no_rrn_back, no_terminal_back, no_acquirer_back, no_amount] = lacks;
         if no_transmission {
@@ -317,7 +321,7 @@ proptest! {
             answer.acquirer = None;
         }
         if no_amount {
-            answer.amount = None;
+            answer.amount = Stated::NOTHING;
         }
         let expected = [
             (0, mti),
@@ -331,9 +335,9 @@ proptest! {
             None => Found::Answer(handle),
             Some((field, _)) => Found::Differs { nearest: handle, field },
         };
-        prop_assert_eq!(exchanges.find(&answer), expected);
+        prop_assert_eq!(exchanges.find(&answer, MatchKey::STRONG), expected);
         let other = Answering { stan: Stan(own.stan.0 + 1), ..answer };
-        prop_assert_eq!(exchanges.find(&other), Found::Nothing);
+        prop_assert_eq!(exchanges.find(&other, MatchKey::STRONG), Found::Nothing);
     }
 }
 

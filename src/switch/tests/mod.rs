@@ -2,6 +2,7 @@
 
 mod exchange;
 mod image;
+mod matching;
 mod originals;
 mod route;
 mod stand_in;

@@ -426,6 +426,10 @@ impl Model {
         for (_, _, own, _) in &self.forwarded {
             prop_assert_eq!(trunk.reversal_of(*own), self.reversal_of(*own));
             prop_assert!(trunk.standing_of(*own).is_some());
+            // By DE 11 alone it is the newest that has it.
+            let newest =
+                self.forwarded.iter().rev().map(|(_, _, own, _)| *own).find(|new| new.stan == own.stan);
+            prop_assert_eq!(trunk.named_lately(own.stan), newest);
         }
         self.keeps_the_rules()
     }

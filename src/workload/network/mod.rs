@@ -430,7 +430,7 @@ impl Network {
         };
         let which = Which::ALL.into_iter().find(is_it)?;
         // More than was asked for is somebody else's.
-        let fits = response.amount.is_none_or(|amount| amount.minor <= i64::from(plan.amount));
+        let fits = response.amount.money().is_none_or(|amount| amount.minor <= i64::from(plan.amount));
         fits.then_some((place, which))
     }
 
@@ -439,7 +439,7 @@ impl Network {
         let whole = i64::from(self.plan(place).amount);
         let action = self.dialect.action_of(code);
         let in_part = action == Some(ActionCode::ApprovedPartially);
-        let amount = match response.amount {
+        let amount = match response.amount.money() {
             _ if !self.dialect.is_approval(code) => 0,
             Some(part) if in_part => part.minor,
             _ => whole,
