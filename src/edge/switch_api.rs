@@ -253,6 +253,12 @@ pub(super) fn line_json(line: &Line) -> Value {
             })
         })
         .collect();
+    let left_out: Value = line
+        .left_out
+        .by_element()
+        .map(|(element, count)| (element.to_string(), json!(count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let waiting = view.stored - view.dead;
     json!({
         "up": view.up,
@@ -276,6 +282,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "originals": view.originals,
         "originals_left_early": view.originals_shortened,
         "elements_dropped": view.dropped_elements,
+        "elements_dropped_by_number": left_out,
         "match_on": line.settings.match_on.elements().collect::<Vec<u8>>(),
         "cases": cases,
         "sockets": sockets,

@@ -23,6 +23,7 @@ use crate::iso8583::view::View;
 use super::Carried39;
 use super::CarryError;
 use super::MESSAGE_CODES;
+use super::PRIVATE;
 use super::convert;
 use super::convert::Buffers;
 use super::outcome::PURCHASE_ONLY;
@@ -162,6 +163,7 @@ impl Dialect {
             _ => None,
         };
         let mut carried = from.carried(response, self);
+        carried.left_out = self.without_place(answer.view.named());
         let part = if carried.approved { Part::of(request, response, &mut carried)? } else { None };
         let refund = request.is_some_and(|request| request.kind == TransactionKind::Refund);
         let code = match carried.action {
@@ -179,6 +181,18 @@ impl Dialect {
         header::finish(self.answer_header(asked.header), body, out);
         self.framing.finish(out, start)?;
         Ok(carried)
+    }
+}
+
+impl Dialect {
+    /// Of the elements of another dialect's answer those that have no place here: private ones, and those that this one
+    /// does not have.
+    fn without_place(&self, elements: FieldSet) -> FieldSet {
+        let mut left_out = elements.and(PRIVATE);
+        for element in elements.iter().filter(|element| self.layout.field(*element).is_none()) {
+            left_out.insert(element);
+        }
+        left_out
     }
 }
 
@@ -305,7 +319,6 @@ impl Told<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::carry::PRIVATE;
 
     #[test]
     fn no_field_is_both_the_standards_and_private() {

@@ -101,6 +101,8 @@ pub struct Carried39 {
     pub approved: bool,
     /// The outcome in our words; `None` for a code that the party's table does not have.
     pub action: Option<ActionCode>,
+    /// What else it has for which the dialect of whoever asked has no place. What is withheld is not among it.
+    pub left_out: FieldSet,
 }
 
 impl Dialect {
@@ -188,7 +190,8 @@ impl Dialect {
     /// What an answer of this dialect says, for one to whom `to` speaks.
     fn carried(&self, response: &Response, to: &Self) -> Carried39 {
         let code = response.response_code;
-        Carried39 { code, approved: self.is_approval(code), action: self.action_towards(code, to) }
+        let (approved, action) = (self.is_approval(code), self.action_towards(code, to));
+        Carried39 { code, approved, action, left_out: FieldSet::EMPTY }
     }
 }
 

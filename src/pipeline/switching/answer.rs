@@ -208,7 +208,9 @@ impl Pipeline {
         let asked = dialect.decode(&back.request, context, &mut spans).ok()?;
         let carriage = &line.carriage;
         let told = dialect.carry_answer(&asked, &line.channel.dialect, message, carriage, frame);
-        told.ok().map(|told| told.approved)
+        let told = told.ok()?;
+        asker.left_out.add(told.left_out);
+        Some(told.approved)
     }
 
     /// Tells whoever asked that nobody can be asked now (91).

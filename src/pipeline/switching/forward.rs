@@ -279,7 +279,7 @@ impl Pipeline {
         let done = match written {
             Err(error) => Tried::Done(refused(&error)),
             Ok(dropped) => {
-                state.dropped += dropped.iter().count() as u64;
+                line.left_out.add(dropped);
                 self.send(line, state, asking, carried, known, own, limit_ns, &outbox, &frame)
             }
         };

@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod cases;
 pub mod forward;
+pub mod left_out;
 pub mod outbox;
 pub mod store;
 pub mod tick;
@@ -47,6 +48,7 @@ use crate::switch::trunk::Trunk;
 
 use self::cases::Case;
 use self::cases::Cases;
+use self::left_out::LeftOut;
 use self::outbox::Outbox;
 use super::channel::ChannelSettings;
 use super::core::Pipeline;
@@ -103,7 +105,6 @@ pub(super) struct State {
     pub(super) left_open: Vec<(Sequence, Forwarded)>,
     /// The message that is written now, in clear.
     pub(super) scratch: Vec<u8>,
-    pub(super) dropped: u64,
 }
 
 /// Without what is being written.
@@ -153,6 +154,8 @@ pub struct Line {
     pub channel: Arc<ChannelSettings>,
     /// Who is signed on.
     pub station: Arc<Station>,
+    /// What it was not told, since its dialect has no place for it.
+    pub left_out: LeftOut,
     state: Mutex<State>,
     sockets: RwLock<Vec<Arc<Outbox>>>,
     /// No new requests are forwarded to it: it drains.
@@ -232,10 +235,10 @@ impl Line {
                 drained: (0, 0, 0),
                 left_open: Vec::new(),
                 scratch: Vec::new(),
-                dropped: 0,
             }),
             settings,
             carriage,
+            left_out: LeftOut::default(),
             sockets: RwLock::default(),
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),
@@ -379,7 +382,7 @@ impl Line {
             originals_shortened: state.trunk.originals().shortened(),
             counts: *state.trunk.counts(),
             cases: state.cases.counts(),
-            dropped_elements: state.dropped,
+            dropped_elements: self.left_out.total(),
         }
     }
 }
@@ -419,7 +422,7 @@ pub struct LineView {
     pub counts: crate::switch::trunk::Counts,
     /// Answers that answered nothing, by [`cases::Kind`].
     pub cases: [u64; cases::Kind::ALL.len()],
-    /// Elements that another dialect has no place for.
+    /// Elements of requests and answers to it that its dialect has no place for.
     pub dropped_elements: u64,
 }
 
