@@ -25,6 +25,8 @@ use turnpike::edge::loadtest::LoadArgs;
 use turnpike::edge::loadtest::echo;
 use turnpike::edge::loadtest::echo::EchoArgs;
 use turnpike::edge::loadtest::plan::duration;
+use turnpike::edge::matching;
+use turnpike::edge::matching::MatchArgs;
 use turnpike::edge::route_command;
 use turnpike::edge::route_command::RouteArgs;
 use turnpike::edge::simulate;
@@ -73,6 +75,8 @@ enum Verb {
     },
     /// Show messages as trees, with card data masked; find out how they are written; compare two of them.
     Decode(Box<DecodeArgs>),
+    /// Prove over a capture what a link's answers are known by, or show where that fails, and name the strongest key.
+    Match(Box<MatchArgs>),
     /// Offer traffic to a daemon, measure, and prove the money.
     Load(Box<LoadArgs>),
     /// Send every frame back as it came: the floor to measure a daemon against.
@@ -182,6 +186,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Serve { config, data_dir, seed } => commands::serve(&config, data_dir, seed.as_deref()),
         Verb::Check { config, dialect_file } => commands::check(config.as_deref(), dialect_file.as_deref()),
         Verb::Decode(arguments) => decode::run(&arguments),
+        Verb::Match(arguments) => matching::run(&arguments),
         Verb::Load(arguments) => return loadtest::run(&arguments),
         Verb::Echo(arguments) => return echo::run(&arguments),
         Verb::Simulate(arguments) => return simulate::run(&arguments),

@@ -378,6 +378,12 @@ fn a_message_is_shown_to_a_person_without_card_data() {
             // Not every message is of a type that is guessed; then it says so.
             let guessed = output(&["decode", "--guess", &hex]);
             text.extend([guessed.stdout, guessed.stderr].concat());
+            for form in
+                [&["match", "--dialect", name, &hex][..], &["match", "--json", "--dialect", name, &hex]]
+            {
+                let matched = output(form);
+                text.extend([matched.stdout, matched.stderr].concat());
+            }
             text.extend(printed(&["decode", "--diff", "--all", "--dialect", name, &hex, &hex]));
             let shown = damaged(&dialect, &message).into_iter().map(|frame| describe(&dialect, &frame));
             for text in shown.map(String::into_bytes).chain([text]) {

@@ -30,6 +30,7 @@ pub mod link;
 pub mod link_api;
 pub mod listen;
 pub mod loadtest;
+pub mod matching;
 mod metered;
 pub mod page;
 mod product_api;

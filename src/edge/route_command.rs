@@ -107,7 +107,8 @@ pub fn run(arguments: &RouteArgs) -> u8 {
     outcome.err().unwrap_or(exit::OK)
 }
 
-fn link<'c>(config: &'c Config, name: Option<&str>) -> Result<Option<&'c LinkSettings>, u8> {
+/// The link of this name; complains and returns the exit code when there is none.
+pub(super) fn link<'c>(config: &'c Config, name: Option<&str>) -> Result<Option<&'c LinkSettings>, u8> {
     let Some(name) = name else { return Ok(None) };
     let found = config.links.iter().find(|link| link.name == name);
     if found.is_none() {

@@ -6,7 +6,7 @@ use crate::iso8583::digits;
 
 /// How an input is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum Coding {
+pub(in crate::edge) enum Coding {
     /// Whatever fits: bytes that are no text are raw; text is a dump, hex, a message in characters, or base64, in this
     /// order.
     Auto,
@@ -20,7 +20,7 @@ pub(super) enum Coding {
 
 /// Why an input cannot be read. It never holds the input.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum InputError {
+pub(in crate::edge) enum InputError {
     /// There is nothing in it.
     #[error("there are no bytes in it")]
     Empty,
@@ -50,14 +50,26 @@ pub(super) enum InputError {
     },
 }
 
+impl InputError {
+    /// The same mistake so many lines further on.
+    pub(in crate::edge) fn further(self, lines: usize) -> Self {
+        match self {
+            Self::Neither { line } => Self::Neither { line: line + lines },
+            Self::NotHex { line } => Self::NotHex { line: line + lines },
+            Self::Offset { line } => Self::Offset { line: line + lines },
+            Self::Empty | Self::NotBase64 => self,
+        }
+    }
+}
+
 /// Bytes in pieces: a line of hex each, or a packet of a dump. What they are together depends on what is in them.
-pub(super) type Pieces = Vec<Vec<u8>>;
+pub(in crate::edge) type Pieces = Vec<Vec<u8>>;
 
 /// Reads an input.
 ///
 /// # Errors
 /// It is not written as `coding` says.
-pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
+pub(in crate::edge) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
     let pieces = match coding {
         Coding::Raw => vec![bytes.to_vec()],
         Coding::Base64 => vec![base64(bytes).ok_or(InputError::NotBase64)?],
@@ -81,7 +93,31 @@ pub(super) fn read(bytes: &[u8], coding: Coding) -> Result<Pieces, InputError> {
     if pieces.is_empty() { Err(InputError::Empty) } else { Ok(pieces) }
 }
 
-const fn is_text(byte: u8) -> bool {
+/// Where the beginning of a longer text can be cut, so that both sides can be read by themselves: behind its last whole
+/// line, or in front of the last line of a dump that begins a piece. `None` where there is no such place.
+pub(in crate::edge) fn cut(text: &[u8]) -> Option<usize> {
+    let begins = |line: &[u8]| dump_line(line).is_some_and(|line| line.offset == 0);
+    let first = lines(text).map(|(_, line)| line).find(|line| !line.is_empty()).unwrap_or_default();
+    let is_dump = begins(first) || lines(text).any(|(_, line)| line.starts_with(b"0x0000:"));
+    // What is behind the last line's end may be a part of a line.
+    let end = text.iter().rposition(|byte| *byte == b'\n').map(|last| last + 1)?;
+    if !is_dump {
+        return Some(end);
+    }
+    let mut start = end;
+    for line in text.get(..end - 1).unwrap_or_default().rsplit(|byte| *byte == b'\n') {
+        start -= line.len() + 1;
+        if begins(line.trim_ascii()) {
+            break;
+        }
+    }
+    // In front of a dump's first piece stands nothing that can be read.
+    let before = text.get(..start).unwrap_or_default();
+    lines(before).any(|(_, line)| begins(line)).then_some(start)
+}
+
+/// Whether a byte stands in text.
+pub(in crate::edge) const fn is_text(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
 }
 
@@ -367,6 +403,24 @@ mod tests {
         check("MDEwMMHCw8T_-w", Coding::Base64, &["30313030C1C2C3C4FFFB"]);
         check("0100", Coding::Raw, &["30313030"]);
         assert_eq!(read(&[1, 0, 0xc1], Coding::Auto), Ok(vec![vec![1, 0, 0xc1]]));
+    }
+
+    #[test]
+    fn a_longer_text_is_cut_where_both_sides_can_be_read() {
+        let dump = "0000  30 31\n0010  32\n0000  33 34\n0002\n00";
+        let tcpdump = "about\n\t0x0000:  3031\n\t0x0002:  32\nabout\n\t0x0000:  33\n";
+        for (text, at) in [
+            ("0100\n0200\n03", Some(10)),
+            ("0100\n", Some(5)),
+            ("0100", None),
+            ("", None),
+            (dump, Some(dump.find("0000  33").expect("a piece"))),
+            ("00000000: 3031 01\n00000002: 32 2\n", None),
+            (tcpdump, Some(tcpdump.rfind("\t0x0000").expect("a packet"))),
+            ("about\n\t0x0000:  3031\n", None),
+        ] {
+            assert_eq!(cut(text.as_bytes()), at, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `turnpike decode`: shows messages, finds out how they are written, and compares two of them.
 
-mod input;
+pub(super) mod input;
 
 use std::io::Read;
 use std::path::Path;
@@ -124,7 +124,7 @@ fn pieces(name: &str, bytes: std::io::Result<Vec<u8>>, coding: Coding) -> Result
 }
 
 /// A dialect that is compiled in, or one from a file.
-fn dialect(name: &str) -> Result<Dialect, u8> {
+pub(super) fn dialect(name: &str) -> Result<Dialect, u8> {
     if let Some(dialect) = Dialect::built_in(name) {
         return Ok(dialect);
     }
