@@ -447,7 +447,7 @@ impl<R> Exchanges<R> {
     }
 
     /// An entry that an answer fits but for the name that it has: DE 37 and all else that passes unchanged are that
-    /// one's. The oldest of each time limit are looked at, [`LOOKED_AT`] in all: this is for what should not happen.
+    /// one's. The oldest of each time limit are looked at, 256 in all: this is for what should not happen.
     #[must_use]
     pub fn fits_but_for_name(&self, answering: &Answering) -> Option<&Open<R>> {
         let waiting = self.lanes.iter().flat_map(|lane| {
