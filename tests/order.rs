@@ -14,14 +14,18 @@ use std::path::Path;
 
 use purchase::Books;
 use purchase::House;
+use purchase::WALLET;
 use purchase::advice;
 use purchase::presentment;
 use purchase::request;
 use purchase::reversal;
 use turnpike::authorizer::increase;
+use turnpike::domain::clearing::Presentment;
 use turnpike::domain::request::Advice;
+use turnpike::domain::request::ApprovalCode;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::ReversalRequest;
 
 /// What can happen to a purchase of 100.00: an increment of 20.00, the network's word that it approved that, a partial
@@ -178,6 +182,65 @@ fn r21_what_is_held_on_top_changes_no_order_and_posts_nothing() {
         on_top += u32::from(*held > least);
     }
     assert!(on_top > 20, "{on_top}");
+}
+
+/// DE 38 of the first request that was approved.
+fn approval(house: &House) -> Option<ApprovalCode> {
+    let views = house.shard.wallet_authorizations(WALLET).expect("the wallet");
+    let codes = views.iter().map(|view| (view.authorization.sequence, view.authorization.approval_code));
+    codes.filter(|(_, code)| *code != [0; 6]).min().map(|(_, code)| ApprovalCode(code))
+}
+
+#[test]
+fn r21_a_record_without_the_networks_id_and_a_completion_post_once_in_any_order() {
+    let first = request(1, 10_000);
+    let record = |amount| Presentment { network_reference: 0, rrn: first.key.rrn, ..presentment(amount) };
+    let completion =
+        Advice { original: reversal(9, None).original, ..advice(5, MessageClass::Financial, 11_000) };
+    // The completion names the request by DE 90 and DE 38 alone, or by the network's id.
+    let by_code = |house: &House| Advice {
+        key: MessageKey { network_reference: 0, ..completion.key },
+        approval_code: approval(house),
+        ..completion
+    };
+    let steps = [Step::Completion, Step::Clearing, Step::ClearingAgain, Step::Expiry, Step::Repeat];
+    let mut orders: Vec<Vec<Step>> = vec![Vec::new()];
+    for _ in 0..steps.len() {
+        let longer = |order: &Vec<Step>| {
+            let more = steps.into_iter().filter(|step| !order.contains(step)).collect::<Vec<_>>();
+            let order = order.clone();
+            more.into_iter().map(move |step| order.iter().copied().chain([step]).collect())
+        };
+        orders = orders.iter().flat_map(longer).collect();
+    }
+    assert_eq!(orders.len(), 120);
+    // By what the completion names the request, and whether its record has DE 38.
+    let names = [(true, true), (true, false), (false, true), (false, false)];
+    for (order, (coded, with_code)) in orders.iter().flat_map(|order| names.map(|names| (order, names))) {
+        let at = |step| order.iter().position(|other| *other == step);
+        // A completion with keys of its own that comes after the end of the hold is known by DE 38 alone.
+        if coded && !with_code && at(Step::Expiry) < at(Step::Completion) {
+            continue;
+        }
+        let mut house = House::new(&[(840, 100_000)]);
+        let _approved = house.decide(&first);
+        let approval_code = approval(&house).filter(|_| with_code);
+        for step in order {
+            house.later(1);
+            match step {
+                Step::Clearing | Step::ClearingAgain => {
+                    house.clear(&Presentment { approval_code, ..record(11_000) });
+                }
+                Step::Completion if coded => {
+                    let completion = by_code(&house);
+                    house.advise(&completion);
+                }
+                Step::Completion => house.advise(&completion),
+                other => take(&mut house, *other),
+            }
+        }
+        assert_eq!(house.books()[0], (-11_000, 0), "{order:?}, {coded}, {with_code}");
+    }
 }
 
 /// Two orders that differ by two neighbours changing places end in the same books, but for the pairs of these rows.

@@ -5,6 +5,7 @@ use crate::domain::cleared::MatchedBy;
 use crate::domain::clearing::Part;
 use crate::domain::clearing::Presentment;
 use crate::domain::event::Sequence;
+use crate::domain::party::Text;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
 use crate::domain::request::ProcessingCode;
@@ -111,7 +112,9 @@ impl Shard {
         let candidates = all.filter(|entry| entry.state.is_authorization() && !entry.is_clearing());
         let ranked = candidates.filter_map(|entry| {
             let by = self.presented_by(entry, presentment, over)?;
-            let standing = self.standing(card, entry, presentment, over);
+            let (standing, entry) = self
+                .completion_of(card, entry, presentment, over)
+                .unwrap_or_else(|| (self.standing(card, entry, presentment, over), entry));
             let same_code = presentment.approval_code.is_some_and(|code| code.0 == entry.approval_code);
             let same_amount = entry.amount == presentment.amount.minor;
             let rank = (by, standing, same_code, !entry.is_increment(), same_amount, entry.sequence);
@@ -150,6 +153,29 @@ impl Shard {
             && self.terminal_print(&presentment.terminal) == entry.terminal
             && self.merchant_print(&presentment.merchant) == entry.merchant;
         by_reference.then_some(MatchedBy::Reference)
+    }
+
+    /// What a message has posted of an authorization, as far as it can be what a record is about: it may have other keys
+    /// than the authorization by which the record is found.
+    fn completion_of(
+        &self,
+        card: &Card,
+        entry: &Authorization,
+        presentment: &Presentment,
+        over: Tolerance,
+    ) -> Option<(Standing, &Authorization)> {
+        if !matches!(entry.state, AuthorizationState::Captured | AuthorizationState::Expired) {
+            return None;
+        }
+        let closed = self.closed_of(card).map(|(_, posting)| posting);
+        let postings = closed.filter(|posting| {
+            posting.state == AuthorizationState::Posted
+                && !posting.is_clearing()
+                && (posting.sequence == entry.closed_by || posting.is_of_group(entry))
+        });
+        let standing = postings.map(|posting| (self.standing(card, posting, presentment, over), posting));
+        let found = standing.max_by_key(|(standing, posting)| (*standing, posting.sequence));
+        found.filter(|(standing, _)| matches!(standing, Standing::Posted | Standing::PostedSame))
     }
 
     fn standing(
@@ -221,8 +247,9 @@ impl Shard {
     }
 
     /// The clearing record that has posted what a message, a completion or its like, is about to post: of the same
-    /// purchase by the network's id or by DE 38, in the same direction, found by no other message, and of the same
-    /// amount or one that is near it: a purchase may be completed in several deliveries.
+    /// purchase by the network's id, by DE 38, or by DE 37, DE 41 and DE 42 of what the message is about, in the same
+    /// direction, found by no other message, and of the same amount or one that is near it: a purchase may be completed
+    /// in several deliveries.
     #[must_use]
     pub fn cleared_of_purchase(
         &self,
@@ -231,15 +258,25 @@ impl Shard {
         over: Tolerance,
     ) -> Option<&Authorization> {
         let key = &advice.key;
-        let all = self.closed_of(card).map(|(_, entry)| entry);
-        let postings = all.filter(|entry| {
+        let all = || self.closed_of(card).map(|(_, entry)| entry);
+        if !all().any(Authorization::is_clearing) {
+            return None;
+        }
+        let about = self.advised_by(card, advice);
+        let postings = all().filter(|entry| {
+            // The record may have named the purchase by these alone.
+            let by_keys = about.is_some_and(|about| {
+                !Text(entry.rrn).is_blank()
+                    && (about.rrn, about.terminal, about.merchant)
+                        == (entry.rrn, entry.terminal, entry.merchant)
+            });
             let by_reference = key.network_reference != 0 && entry.network_reference == key.network_reference;
             let apart = key.network_reference != 0 && entry.network_reference != 0 && !by_reference;
             let by_code = advice.approval_code.is_some_and(|code| code.0 == entry.approval_code);
             entry.is_clearing()
                 && entry.state == AuthorizationState::Posted
                 && entry.network == key.network.0 as u16
-                && (by_reference || by_code && !apart)
+                && (by_reference || (by_code || by_keys) && !apart)
                 && (entry.taken < 0) == advice.is_credit()
                 && entry.currency == advice.amount.currency.numeric()
                 && over.are_near(entry.amount, advice.amount.minor)
