@@ -10,7 +10,8 @@
 //! - a completion posts its own amount in place of the hold, and of the increments of its purchase;
 //! - an increment is held by itself; the reversal of what it adds to takes it along;
 //! - a partial reversal leaves its amount at the most; the advice of the end at a pump is what is held;
-//! - a credit pends until its completion posts it;
+//! - a credit pends until its completion, or its clearing record, posts it;
+//! - a clearing record posts its own amount in place of the hold, unless a completion has;
 //! - what lives for a short time only is held by nobody once that is over, but a completion posts it all the same.
 //!
 //! Where a network cannot know what is true, because no answer came in time, because two answers said different things,
@@ -97,11 +98,20 @@ pub(crate) enum Which {
     Cut,
     /// The advice of the amount at the end of what is held.
     PumpEnd,
+    /// A record of a clearing file.
+    Clearing,
 }
 
 impl Which {
-    pub(crate) const FOLLOWS: [Self; 6] =
-        [Self::Reversal, Self::Timeout, Self::Advice, Self::Completion, Self::Cut, Self::PumpEnd];
+    pub(crate) const FOLLOWS: [Self; 7] = [
+        Self::Reversal,
+        Self::Timeout,
+        Self::Advice,
+        Self::Completion,
+        Self::Cut,
+        Self::PumpEnd,
+        Self::Clearing,
+    ];
 }
 
 /// DE 39, DE 38 and DE 4 of an answer.
@@ -141,6 +151,7 @@ pub(crate) struct Exchange {
     pub(crate) completion: Option<Follow>,
     pub(crate) cut: Option<Follow>,
     pub(crate) pump_end: Option<Follow>,
+    pub(crate) clearing: Option<Follow>,
     /// Its increments.
     pub(crate) increments: Vec<u32>,
     /// What it adds to has been ended by the network.
@@ -223,6 +234,7 @@ impl Exchange {
             completion: None,
             cut: None,
             pump_end: None,
+            clearing: None,
             increments: Vec::new(),
             ended: false,
         }
@@ -237,6 +249,7 @@ impl Exchange {
             Which::Completion => self.completion.as_ref(),
             Which::Cut => self.cut.as_ref(),
             Which::PumpEnd => self.pump_end.as_ref(),
+            Which::Clearing => self.clearing.as_ref(),
         }
     }
 
@@ -248,7 +261,13 @@ impl Exchange {
             Which::Completion => &mut self.completion,
             Which::Cut => &mut self.cut,
             Which::PumpEnd => &mut self.pump_end,
+            Which::Clearing => &mut self.clearing,
         }
+    }
+
+    /// Whether a completion, or a clearing record, has been sent of it: it is posted.
+    pub(crate) const fn is_presented(&self) -> bool {
+        self.completion.is_some() || self.clearing.is_some()
     }
 
     /// Whether the network has begun to settle it by itself.
@@ -261,7 +280,8 @@ impl Exchange {
         let request = &self.request;
         let original = Some(request.named.clone());
         match which {
-            Which::Request => request.clone(),
+            // A clearing record is no message; it goes by the keys of the request.
+            Which::Request | Which::Clearing => request.clone(),
             Which::Cut => {
                 named.mti = 420;
                 Message { named, original, takes_part: false, ..request.clone() }
@@ -319,7 +339,7 @@ impl Exchange {
         if self.reversal.is_some() || self.ended {
             return Left::Nothing;
         }
-        if let Some(completion) = &self.completion {
+        if let Some(completion) = self.completion.as_ref().or(self.clearing.as_ref()) {
             let amount = completion.message.amount;
             return Left::Posted(if self.kind == Kind::Credit { -amount } else { amount });
         }
@@ -341,7 +361,7 @@ impl Exchange {
 
     /// What we ourselves approved and nobody has undone: more than there was can it never be.
     pub(crate) fn ours(&self) -> i64 {
-        let undone = self.is_settled_by_network() || self.completion.is_some() || self.pump_end.is_some();
+        let undone = self.is_settled_by_network() || self.is_presented() || self.pump_end.is_some();
         // What has expired may have been spent again.
         let ends = self.kind == Kind::Short;
         match self.left() {

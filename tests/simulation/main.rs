@@ -18,6 +18,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
 mod books;
+mod clearing;
 mod daemon;
 mod exchange;
 mod host;
@@ -43,7 +44,7 @@ use world::World;
 const SIMULATIONS: u64 = 40;
 
 /// What must have happened in a run of a few seeds: a simulation in which something never happens proves nothing of it.
-const MUST_HAPPEN: [&str; 31] = [
+const MUST_HAPPEN: [&str; 36] = [
     "approvals",
     "declines",
     "answers 91",
@@ -55,12 +56,17 @@ const MUST_HAPPEN: [&str; 31] = [
     "reversals",
     "reversals before their requests",
     "stand-ins",
+    "clearing records",
+    "clearing records of completions",
     "completions",
     "increments",
     "completions of estimates",
     "partial reversals",
     "ends at a pump",
     "late completions",
+    "records that captured",
+    "records of what a message had posted",
+    "records of what had ended",
     "holds that expired",
     "passes that the clock halted",
     "time-outs",

@@ -295,7 +295,7 @@ impl World {
     pub(crate) fn settle_by_reversal(&mut self, number: u32) {
         let advice = self.random.one_in(2);
         let exchange = self.exchange(number);
-        if exchange.reversal.is_some() || exchange.completion.is_some() || exchange.kind == Kind::Inquiry {
+        if exchange.reversal.is_some() || exchange.is_presented() || exchange.kind == Kind::Inquiry {
             return;
         }
         self.tale("reversals");
@@ -310,12 +310,17 @@ impl World {
         message.amount = amount.unwrap_or(message.amount);
         let key = (link, message.named.mti + 10, message.named.stan);
         *exchange.follow_mut(which) = Some(Follow { message, sent: 0, told: false, heard: false });
-        self.awaited.insert(key, (number, which));
+        if which != Which::Clearing {
+            self.awaited.insert(key, (number, which));
+        }
         self.after(0, 2 * S, Event::Follow { number, which });
     }
 
     /// A reversal or an advice goes out, again and again until it is acknowledged.
     pub(crate) fn send_follow(&mut self, number: u32, which: Which) {
+        if which == Which::Clearing {
+            return self.present(number);
+        }
         let Some(follow) = self.exchange(number).follow_mut(which).as_mut().filter(|follow| !follow.heard)
         else {
             return;
@@ -387,6 +392,7 @@ impl World {
             }
             (_, 0) => self.after(100 * MS, 20 * S, Event::Cancel { number }),
             (_, 1) => self.complete(number, told.amount),
+            (_, 3) => self.clear(number, told.amount),
             (_, 2) => self.cut_back(number, told.amount),
             _ => {}
         }
@@ -406,7 +412,7 @@ impl World {
     fn cut_back(&mut self, number: u32, amount: i64) {
         let fit =
             matches!(self.exchange(number).kind, Kind::Purchase | Kind::Cash | Kind::Partial | Kind::Sale);
-        if !fit || amount < 4 || !self.is_durable(number) || self.exchange(number).completion.is_some() {
+        if !fit || amount < 4 || !self.is_durable(number) || self.exchange(number).is_presented() {
             return;
         }
         let keeps = self.random.between(1, amount as u64 + amount as u64 / 4) as i64;
@@ -441,15 +447,15 @@ impl World {
         let (link, card, currency) =
             (parent.link, (parent.wallet, parent.request.pan), parent.request.currency);
         // Who was told two things may yet undo it, with what was added before.
-        let ended = parent.completion.is_some() || parent.refused;
+        let ended = parent.is_presented() || parent.refused;
         if self.calm || ended || !self.is_durable(number) {
             return;
         }
-        // Not the amount of another of its messages: a reversal may go by that.
         let of_group: Vec<u32> = self.exchange(number).increments.iter().copied().chain([number]).collect();
-        let taken: Vec<i64> = of_group.iter().map(|of| self.exchange(*of).request.amount).collect();
+        let mut amounts: Vec<i64> = of_group.iter().map(|of| self.exchange(*of).request.amount).collect();
         let amount = self.random.between(1, 4_000) as i64;
-        if taken.contains(&amount) {
+        amounts.push(amount);
+        if is_sum_of_others(&amounts) {
             return;
         }
         let named = self.name(link, 100);
@@ -493,25 +499,60 @@ impl World {
         }
     }
 
-    /// A completion that comes some time later.
+    /// A completion, or a clearing record, that comes some time later.
     pub(crate) fn complete_all(&mut self, number: u32) {
         let amount = self.exchange(number).request.amount;
-        if !self.calm && self.is_durable(number) && self.exchange(number).completion.is_none() {
+        if self.calm || !self.is_durable(number) || self.exchange(number).is_presented() {
+            return;
+        }
+        if self.random.one_in(3) {
+            self.tale("late clearing records");
+            self.begin_follow(number, Which::Clearing, true, Some(amount));
+        } else {
             self.tale("late completions");
             self.begin_follow(number, Which::Completion, true, Some(amount));
         }
     }
 
-    fn complete(&mut self, number: u32, amount: i64) {
+    /// The merchant's bank presents it, for less or for more.
+    fn clear(&mut self, number: u32, amount: i64) {
+        if self.is_fit_to_post(number, amount) {
+            let amount = self.random.between(1, amount as u64 * 5 / 4 + 1) as i64;
+            self.tale("clearing records");
+            self.begin_follow(number, Which::Clearing, true, Some(amount));
+        }
+    }
+
+    /// Whether it holds what a completion or a clearing record can be about. What a crash may still take would be
+    /// nothing that they name.
+    fn is_fit_to_post(&mut self, number: u32, amount: i64) -> bool {
         let durable = self.daemon.as_ref().map_or(0, |daemon| daemon.pipeline.durable().0);
         let exchange = self.exchange(number);
         let holds = matches!(exchange.kind, Kind::Purchase | Kind::Partial);
-        // A completion of what a crash may still take would name nothing.
-        if !holds || amount < 2 || exchange.record == 0 || exchange.record > durable {
+        holds && amount >= 2 && exchange.record != 0 && exchange.record <= durable
+    }
+
+    fn complete(&mut self, number: u32, amount: i64) {
+        if !self.is_fit_to_post(number, amount) {
             return;
         }
         let amount = self.random.between(1, amount as u64 * 5 / 4 + 1) as i64;
         self.tale("completions");
         self.begin_follow(number, Which::Completion, true, Some(amount));
+        // Some networks clear what they have completed too.
+        if self.random.one_in(3) {
+            self.tale("clearing records of completions");
+            self.begin_follow(number, Which::Clearing, true, Some(amount));
+        }
     }
+}
+
+/// Whether one of them is the sum of some of the others: a reversal may go by the amount of one of a purchase's messages,
+/// or by that of all which are open.
+fn is_sum_of_others(amounts: &[i64]) -> bool {
+    (1_u64..1 << amounts.len().min(16)).any(|some| {
+        let (of, others): (Vec<_>, Vec<_>) = (0..).zip(amounts).partition(|(at, _)| some >> at & 1 == 1);
+        let sum: i64 = of.iter().map(|(_, amount)| **amount).sum();
+        others.iter().any(|(_, amount)| **amount == sum)
+    })
 }
