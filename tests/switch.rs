@@ -883,13 +883,9 @@ fn r32_an_acknowledgement_that_takes_longer_than_it_is_waited_for_counts_all_the
     let original = harness::original(100, "000777");
     assert_eq!(network.ask(420, &purchase(&[(11, "000003"), (90, &original)])).outcome(), (430, "00"));
     let told = there.receive().expect("a reversal");
-    eventually("nobody waits for its answer", || switch(&house, "in_flight") == 0);
+    eventually("nobody waits for its answer", || switch(&house, "stored_on_their_way") == 0);
     assert_eq!(switch(&house, "stored"), 1);
     // What is of another message changes nothing.
-    let cases = |house: &House| {
-        let cases = &house.json("/v1/links/processor")["switch"]["cases"];
-        cases.as_object().map_or(0, |cases| cases.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
-    };
     reply(&mut there, &told, &[(37, "REF999999999"), (39, "00")]);
     eventually("it is a case", || cases(&house) == 1);
     assert_eq!(switch(&house, "stored"), 1);
@@ -897,6 +893,132 @@ fn r32_an_acknowledgement_that_takes_longer_than_it_is_waited_for_counts_all_the
     eventually("the queue is empty", || switch(&house, "stored") == 0);
     assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["acknowledged"], 1);
     assert_eq!(cases(&house), 1);
+    drop((network, there));
+    house.drain();
+}
+
+/// What is stored for the processor is not told again while a test lasts, and its answers are always late.
+const LATE: &str = "timeout_ms = 100\nagain_ms = 60000\nagain_max_ms = 60000";
+
+/// A reversal that the network sends of something that nobody knows, under this trace number and of this card.
+fn undoes(network: &mut Peer, stan: &str, card: &str) {
+    let (original, reference) = (harness::original(100, "000777"), format!("REF000{stan}"));
+    let reversal = purchase(&[(2, card), (11, stan), (37, &reference), (90, &original)]);
+    assert_eq!(network.ask(420, &reversal).outcome(), (430, "00"));
+}
+
+/// It has been told to the processor, and nobody waits for the answer any more.
+fn told_in_vain(house: &House, there: &mut Peer) -> Message {
+    let told = there.receive().expect("a reversal");
+    eventually("nobody waits for its answer", || switch(house, "stored_on_their_way") == 0);
+    told
+}
+
+/// How many cases there are of any kind.
+fn cases(house: &House) -> u64 {
+    let cases = &house.json("/v1/links/processor")["switch"]["cases"];
+    cases.as_object().map_or(0, |cases| cases.values().filter_map(serde_json::Value::as_u64).sum())
+}
+
+/// The stored messages: which, where they stand, and how often they were refused.
+fn listed(house: &House) -> Vec<(String, String, u64)> {
+    let list = house.json("/v1/links/processor/stored?limit=10");
+    let messages = list["messages"].as_array().expect("a list").clone();
+    let text = |one: &serde_json::Value, key: &str| one[key].as_str().expect("a text").to_owned();
+    let row = |one| (text(one, "id"), text(one, "state"), one["refusals"].as_u64().expect("a count"));
+    messages.iter().map(row).collect()
+}
+
+#[test]
+fn r32_a_late_acknowledgement_is_known_by_what_it_echoes() {
+    let weak = format!("match_on = [11, 41]\n{LATE}");
+    // The link, what the answer has not or has otherwise, and whether it is taken.
+    type Row<'r> = (&'r str, &'r Values<'r>, bool);
+    let table: [Row<'_>; 7] = [
+        (LATE, &[], true),
+        (LATE, &[(7, "")], true),
+        (LATE, &[(7, ""), (37, "")], false),
+        (LATE, &[(7, ""), (37, "REF999999999")], false),
+        (LATE, &[(7, "0101000000")], false),
+        (LATE, &[(4, "000000000001")], true),
+        (&weak, &[(7, ""), (37, "")], true),
+    ];
+    for (forward, changes, taken) in table {
+        let processor = Processor::new("iso87-ascii");
+        let (house, _directory, mut network, mut there) = processor.patient_house(forward, "");
+        undoes(&mut network, "000003", CARD);
+        let told = told_in_vain(&house, &mut there);
+        reply(&mut there, &told, &[&[(39, "00")], changes].concat());
+        if taken {
+            eventually("it is taken", || switch(&house, "stored") == 0);
+        } else {
+            eventually("it is a case", || cases(&house) == 1);
+            assert_eq!(switch(&house, "stored"), 1, "{changes:?}");
+        }
+        drop((network, there, house));
+    }
+}
+
+#[test]
+fn r32_a_late_refusal_counts_once_and_moves_nothing_that_a_person_holds() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.patient_house(LATE, "");
+    undoes(&mut network, "000003", CARD);
+    let told = told_in_vain(&house, &mut there);
+    let states = |house: &House| -> Vec<(String, u64)> {
+        listed(house).into_iter().map(|(_, state, refusals)| (state, refusals)).collect()
+    };
+    for _ in 0..5 {
+        reply(&mut there, &told, &[(39, "12")]);
+    }
+    there.echo();
+    assert_eq!(states(&house), [("waiting".to_owned(), 1)]);
+    let (id, ..) = listed(&house).remove(0);
+    let verb = |verb: &str| house.verb("POST", &format!("/v1/links/processor/stored/{id}/{verb}"), "").0;
+    assert_eq!(verb("hold"), 200);
+    reply(&mut there, &told, &[(39, "12")]);
+    there.echo();
+    assert_eq!(states(&house), [("held".to_owned(), 1)]);
+    reply(&mut there, &told, &[(39, "00")]);
+    eventually("that it is done is news all the same", || switch(&house, "stored") == 0);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r32_a_queue_of_many_cards_drains_though_every_acknowledgement_is_late() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.patient_house(LATE, "");
+    for n in 0..64 {
+        undoes(&mut network, &format!("{n:06}"), &format!("520474000000{n:04}"));
+    }
+    let told: Vec<Message> = (0..64).map(|_| there.receive().expect("a reversal")).collect();
+    eventually("nobody waits for their answers", || switch(&house, "stored_on_their_way") == 0);
+    assert_eq!(switch(&house, "stored"), 64);
+    let link = house.json("/v1/links/processor")["switch"].clone();
+    assert_eq!((&link["up"], &link["sick"]), (&true.into(), &false.into()), "only requests tell how it is");
+    assert_eq!(link["sockets"][0]["quarantined"], false);
+    for message in told {
+        reply(&mut there, &message, &[(39, "00")]);
+    }
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    assert_eq!(house.json("/v1/links/processor")["switch"]["settled"]["acknowledged"], 64);
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r30_an_answer_to_what_asks_for_no_amount_may_state_one() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, network, mut there) = processor.house("");
+    drop(network);
+    // Visa has an amount in every request.
+    let mut network = house.connect("iso87");
+    network.send(100, &purchase(&[(3, "300000"), (4, ""), (49, "")]));
+    let asked = there.receive().expect("a request");
+    assert_eq!((asked.value(4), asked.value(49)), ("", ""));
+    reply(&mut there, &asked, &[(4, "000000000000"), (49, "840"), (39, "00")]);
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "00"));
     drop((network, there));
     house.drain();
 }

@@ -7,6 +7,7 @@
 
 use crate::domain::forward::Carried;
 use crate::domain::forward::OwnKey;
+use crate::domain::money::Money;
 use crate::domain::money::Stated;
 use crate::domain::party::InstitutionId;
 use crate::domain::party::Rrn;
@@ -19,11 +20,16 @@ pub const NAMING: [u8; 5] = [7, 11, 32, 37, 41];
 /// Those that tell what was decided: DE 4 in DE 49, DE 6 in DE 51.
 const DECIDING: [u8; 4] = [4, 6, 49, 51];
 
-const TRANSMISSION: u8 = 7;
-const STAN: u8 = 11;
-const ACQUIRER: u8 = 32;
-const RRN: u8 = 37;
-const TERMINAL: u8 = 41;
+/// DE 7: when a message was sent.
+pub const TRANSMISSION: u8 = 7;
+/// DE 11: our trace number.
+pub const STAN: u8 = 11;
+/// DE 32: the acquiring institution.
+pub const ACQUIRER: u8 = 32;
+/// DE 37: the retrieval reference number.
+pub const RRN: u8 = 37;
+/// DE 41: the terminal.
+pub const TERMINAL: u8 = 41;
 
 /// Why a list of data elements is no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -177,7 +183,8 @@ impl Sent {
             acquirer: given(key.acquirer),
             rrn: Some(key.rrn).filter(|rrn| !rrn.is_blank()),
             terminal: Some(key.terminal).filter(|terminal| !terminal.is_blank()),
-            amount: Stated::of(*amount),
+            // An inquiry may have no amount and no currency.
+            amount: if *amount == Money::default() { Stated::NOTHING } else { Stated::of(*amount) },
             billing: billing.map_or(Stated::NOTHING, Stated::of),
         }
     }

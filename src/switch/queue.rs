@@ -15,6 +15,7 @@ use crate::domain::forward::Message;
 use crate::domain::forward::OwnKey;
 use crate::domain::forward::Tells;
 use crate::domain::party::Slot;
+use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
 
 use super::exchange::Spreading;
@@ -75,6 +76,8 @@ pub struct Item {
     pub attempts: u32,
     /// How often it was refused, since the start.
     pub refusals: u32,
+    /// The party has refused it since it went out last.
+    pub is_answered: bool,
     /// When it may go, by a clock that never goes back, nanoseconds.
     pub not_before_ns: u64,
 }
@@ -85,6 +88,8 @@ pub struct Queue {
     items: BTreeMap<ItemId, Item>,
     /// By the names under which the party is told them.
     named: Spreading<u64, ItemId>,
+    /// By DE 11 of those names: the latest of each.
+    by_stan: Spreading<u32, ItemId>,
     /// Of each card with stored messages, by its fingerprint: those that are not dead, the oldest first.
     cards: Spreading<u64, VecDeque<ItemId>>,
     /// Those that wait for the end of a request, by its record.
@@ -164,6 +169,7 @@ impl Queue {
         }
         let pan = item.message.carried.pan;
         self.named.insert(named(item.message.own), id);
+        self.by_stan.insert(item.message.own.stan.0, id);
         self.items.insert(id, item);
         self.consider(pan);
     }
@@ -174,12 +180,32 @@ impl Queue {
         self.named.get(&named(own)).copied()
     }
 
+    /// The latest message that the party is told with this DE 11.
+    #[must_use]
+    pub fn of_stan(&self, stan: Stan) -> Option<ItemId> {
+        self.by_stan.get(&stan.0).copied()
+    }
+
+    /// Whether it can have gone out: what waits for the end of a request, or for its card's older messages, has not,
+    /// whatever a start had to suppose.
+    #[must_use]
+    pub fn can_have_gone(&self, id: ItemId) -> bool {
+        let is_first = |pan| self.cards.get(&card(pan)).and_then(VecDeque::front) == Some(&id);
+        self.items.get(&id).is_some_and(|item| {
+            let is_next = item.place == Place::Dead || is_first(item.message.carried.pan);
+            item.attempts > 0 && item.after.is_none() && is_next
+        })
+    }
+
     /// Takes a message out.
     pub(super) fn remove(&mut self, id: ItemId) -> Option<Item> {
         let item = self.items.remove(&id)?;
-        let name = named(item.message.own);
-        if self.named.get(&name) == Some(&id) {
-            self.named.remove(&name);
+        let own = item.message.own;
+        if self.named.get(&named(own)) == Some(&id) {
+            self.named.remove(&named(own));
+        }
+        if self.by_stan.get(&own.stan.0) == Some(&id) {
+            self.by_stan.remove(&own.stan.0);
         }
         self.in_flight -= usize::from(item.place == Place::InFlight);
         self.dead -= usize::from(item.place == Place::Dead);
@@ -301,6 +327,7 @@ impl Queue {
     pub fn sent(&mut self, id: ItemId) {
         if let Some(item) = self.items.get_mut(&id) {
             item.attempts = item.attempts.saturating_add(1);
+            item.is_answered = false;
             self.set_place(id, Place::InFlight);
         }
     }
@@ -319,6 +346,7 @@ impl Queue {
         self.due.remove(&(item.not_before_ns, id));
         item.not_before_ns = not_before_ns;
         item.refusals += u32::from(refused);
+        item.is_answered |= refused;
         if item.place == Place::InFlight {
             self.set_place(id, Place::Waiting);
         } else {

@@ -403,8 +403,19 @@ impl Trunk {
     ) {
         self.counts.stored += 1;
         let (place, attempts, refusals, not_before_ns) = (Place::Waiting, 0, 0, 0);
-        let item =
-            Item { slot, since, message, about, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item = Item {
+            slot,
+            since,
+            message,
+            about,
+            after,
+            unanswered,
+            place,
+            attempts,
+            refusals,
+            is_answered: false,
+            not_before_ns,
+        };
         self.queue.add(id, item);
     }
 

@@ -16,6 +16,7 @@ use crate::domain::forward::OwnKey;
 use crate::domain::forward::Settled;
 use crate::domain::forward::Settlement;
 use crate::domain::forward::Tells;
+use crate::domain::money::Stated;
 use crate::domain::party::Slot;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::Legs;
@@ -30,7 +31,9 @@ use crate::switch::exchange::Handle;
 use crate::switch::exchange::Open;
 use crate::switch::exchange::Purpose;
 use crate::switch::matching::Answering;
+use crate::switch::matching::STAN;
 use crate::switch::matching::Sent;
+use crate::switch::matching::TRANSMISSION;
 use crate::switch::matching::difference;
 use crate::switch::matching::given;
 use crate::switch::originals::Standing;
@@ -50,8 +53,6 @@ use super::outbox::Outbox;
 use super::tick::answer_mti;
 
 const NANOS_PER_MS: u64 = 1_000_000;
-/// What answers are found by.
-const STAN: u8 = 11;
 
 impl Pipeline {
     /// Takes an answer that came on a link. False when it answers nothing that waits: then it is a case.
@@ -84,7 +85,9 @@ impl Pipeline {
             }
             Found::Nothing => {
                 let taken = self.acknowledged_late(line, &mut state, response, now);
-                if !taken {
+                if taken {
+                    from.1.silent.store(0, Ordering::Relaxed);
+                } else {
                     self.late(line, &mut state, response, now);
                 }
                 taken
@@ -259,18 +262,25 @@ impl Pipeline {
     /// An acknowledgement of a stored message that came when nobody waited for it any more. Whoever always takes longer
     /// than that would be told the same for ever. False when it is none.
     fn acknowledged_late(&self, line: &Line, state: &mut State, response: &Response, now: Now) -> bool {
-        let told = response.transmission.and_then(|transmission| {
-            let own = OwnKey { stan: response.stan, transmission };
-            let id = state.trunk.queue().of_name(own)?;
-            Some((own, id, *state.trunk.queue().get(id)?))
-        });
-        let Some((own, id, item)) = told.filter(|(_, _, item)| item.attempts > 0) else { return false };
-        let message = &item.message;
-        let sent = Sent::of(own, answer_mti(message), &message.carried);
+        let key = line.settings.match_on;
         let answering = answering(&line.channel.dialect, response);
-        let differs = difference(line.settings.match_on, &sent, &answering).is_some();
-        // A person looks at what is dead already: another refusal is no news.
-        if differs || item.place == Place::Dead && !is_taken(line, response.response_code) {
+        let queue = state.trunk.queue();
+        let echoed = answering.transmission.filter(|_| key.has(TRANSMISSION));
+        let id = match echoed {
+            Some(transmission) => queue.of_name(OwnKey { stan: response.stan, transmission }),
+            // Without DE 7, DE 37 has to say whose it is, unless the link's key takes DE 11 for enough.
+            None => queue.of_stan(response.stan).filter(|_| answering.rrn.is_some() || key.is_weak()),
+        };
+        let told = id.filter(|id| queue.can_have_gone(*id));
+        let Some((id, item)) = told.and_then(|id| Some((id, *queue.get(id)?))) else { return false };
+        let message = &item.message;
+        let sent = Sent::of(message.own, answer_mti(message), &message.carried);
+        if difference(key, &sent, &answering).is_some() {
+            return false;
+        }
+        // What a person holds or looks at stays there, and of one attempt one refusal counts.
+        let stays = item.place != Place::Waiting || item.is_answered;
+        if stays && !is_taken(line, response.response_code) {
             return false;
         }
         self.acknowledged(line, state, id, response, now);
@@ -398,8 +408,9 @@ fn is_taken(line: &Line, code: [u8; 2]) -> bool {
 /// What an answer in a party's dialect says of what it answers.
 #[must_use]
 pub fn answering(dialect: &Dialect, response: &Response) -> Answering {
-    // What else is answered is told and not asked: its answer decides nothing.
+    // What else is answered is told and not asked: its answer decides nothing, whatever amount it states.
     let decides = matches!(response.mti, 110 | 210);
+    let stated = |amount| if decides { amount } else { Stated::NOTHING };
     Answering {
         mti: response.mti,
         stan: response.stan,
@@ -407,8 +418,8 @@ pub fn answering(dialect: &Dialect, response: &Response) -> Answering {
         acquirer: given(response.acquirer),
         rrn: Some(response.rrn).filter(|rrn| !rrn.is_blank()),
         terminal: Some(response.terminal).filter(|terminal| !terminal.is_blank()),
-        amount: response.amount,
-        billing: response.billing,
+        amount: stated(response.amount),
+        billing: stated(response.billing),
         whole: decides && dialect.is_whole_approval(response.response_code),
     }
 }

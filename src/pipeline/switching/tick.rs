@@ -91,6 +91,8 @@ impl Pipeline {
                     let attempts = state.trunk.queue().get(id).map_or(1, |item| item.attempts);
                     let later = now.elapsed_ns + backoff(line.settings.again_ns, attempts);
                     state.trunk.queue_mut().again(id, later, false);
+                    // It may be acknowledged yet, and nobody waits for that: only requests tell how a party is.
+                    continue;
                 }
                 // Nothing but the first answer would be right (R5): whoever asked reverses it, or asks again.
                 Purpose::Again { .. } => {}

@@ -275,8 +275,19 @@ impl Model {
         let (slot, since, place) = (Slot::wrapping(3), self.time(), Place::Waiting);
         let (attempts, refusals, not_before_ns) = (0, 0, 0);
         let unanswered = is_unanswered && is_first;
-        let item =
-            Item { slot, since, message, about, after, unanswered, place, attempts, refusals, not_before_ns };
+        let item = Item {
+            slot,
+            since,
+            message,
+            about,
+            after,
+            unanswered,
+            place,
+            attempts,
+            refusals,
+            is_answered: false,
+            not_before_ns,
+        };
         self.items.push((id, item));
         self.counts.stored += 1;
     }
@@ -372,6 +383,7 @@ impl Model {
                     trunk.queue_mut().sent(id);
                     let item = self.at(id).expect("an item");
                     (item.place, item.attempts) = (Place::InFlight, item.attempts + 1);
+                    item.is_answered = false;
                 }
             }
             Step::Again { which, later, refused } => {
@@ -380,6 +392,7 @@ impl Model {
                 if let Some(item) = self.at(id) {
                     item.not_before_ns = later;
                     item.refusals += u32::from(refused);
+                    item.is_answered |= refused;
                     if item.place == Place::InFlight {
                         item.place = Place::Waiting;
                     }
