@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// The longest that a daemon may say nothing. A clearing file of gigabytes is looked through while it is sent.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,49 @@ pub(super) fn ask(daemon: SocketAddr, method: &str, path: &str) -> io::Result<(u
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {daemon}\r\n{length}Connection: close\r\n\r\n");
     socket.write_all(request.as_bytes())?;
     answer(&mut socket)
+}
+
+/// Begins to send a body of so many bytes. Whoever writes it reads the [`answer`] then.
+pub(super) fn begin_post(daemon: SocketAddr, path: &str, length: u64) -> io::Result<TcpStream> {
+    let mut socket = connect(daemon)?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {daemon}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes())?;
+    Ok(socket)
+}
+
+/// A status of the daemon that is no success, and what it says of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{1} ({0})")]
+pub(super) struct Refused(pub(super) u16, pub(super) String);
+
+/// The JSON of an answer.
+pub(super) fn json_of((status, body): (u16, Vec<u8>)) -> Result<Value, Refused> {
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if matches!(status, 200 | 202) {
+        return Ok(value);
+    }
+    Err(Refused(status, value["error"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// Takes what there is of a page of lines that is read in parts, behind its first `from` bytes. Returns how many bytes
+/// that was.
+pub(super) fn lines_from(
+    daemon: SocketAddr,
+    path: &str,
+    from: u64,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<u64> {
+    let mut length = 0;
+    loop {
+        let (status, body) = get(daemon, &format!("{path}?from={}", from + length))?;
+        if status != 200 || body.is_empty() {
+            return Ok(length);
+        }
+        length += body.len() as u64;
+        body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(&mut take);
+    }
 }
 
 /// Reads an answer to the end of its connection.

@@ -25,9 +25,12 @@ use crate::clearing::detect::HEAD;
 use crate::domain::clearing::Purpose;
 use crate::domain::day::Day;
 use crate::domain::party::NameId;
+use crate::edge::client::Refused;
 use crate::edge::client::answer;
-use crate::edge::client::connect;
+use crate::edge::client::begin_post;
 use crate::edge::client::get;
+use crate::edge::client::json_of;
+use crate::edge::client::lines_from;
 use crate::edge::clock;
 use crate::edge::exit;
 
@@ -72,7 +75,7 @@ pub fn post(path: &Path, daemon: SocketAddr, lines: Lines) -> u8 {
             );
             exit::UNAVAILABLE
         }
-        Err(NotSent::Refused(status, why)) => {
+        Err(NotSent::Refused(Refused(status, why))) => {
             eprintln!("{name}: {}", why.trim_end());
             if status == 422 { exit::DATA } else { exit::UNAVAILABLE }
         }
@@ -87,19 +90,21 @@ fn say(text: &dyn fmt::Display) {
 enum NotSent {
     File(io::Error),
     Daemon(io::Error),
-    Refused(u16, String),
+    Refused(Refused),
+}
+
+impl From<Refused> for NotSent {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 fn send(path: &Path, daemon: SocketAddr, lines: Lines) -> Result<Value, NotSent> {
     let mut file = File::open(path).map_err(NotSent::File)?;
     let length = file.metadata().map_err(NotSent::File)?.len();
     let explain = if lines == Lines::All { "all" } else { "exceptions" };
-    let mut socket = connect(daemon).map_err(NotSent::Daemon)?;
-    let head = format!(
-        "POST /v1/clearing?explain={explain} HTTP/1.1\r\nHost: {daemon}\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n\r\n"
-    );
-    socket.write_all(head.as_bytes()).map_err(NotSent::Daemon)?;
+    let path = format!("/v1/clearing?explain={explain}");
+    let mut socket = begin_post(daemon, &path, length).map_err(NotSent::Daemon)?;
     let (mut portion, mut left) = (vec![0; PORTION], length);
     while left > 0 {
         let most = portion.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -134,27 +139,12 @@ fn send(path: &Path, daemon: SocketAddr, lines: Lines) -> Result<Value, NotSent>
 
 /// Prints what there is of a report behind a byte, marks left out. Returns how many bytes that was.
 fn print_lines(daemon: SocketAddr, id: &str, from: u64) -> Result<u64, NotSent> {
-    let mut length = 0;
-    loop {
-        let path = format!("/v1/clearing/{id}/records?from={}", from + length);
-        let (status, body) = get(daemon, &path).map_err(NotSent::Daemon)?;
-        if status != 200 || body.is_empty() {
-            return Ok(length);
+    let print = |line: &[u8]| {
+        if !line.starts_with(b"{\"mark\"") {
+            say(&format_args!("{}\n", String::from_utf8_lossy(line)));
         }
-        length += body.len() as u64;
-        let text = String::from_utf8_lossy(&body);
-        text.lines()
-            .filter(|line| !line.starts_with("{\"mark\""))
-            .for_each(|line| say(&format_args!("{line}\n")));
-    }
-}
-
-fn json_of((status, body): (u16, Vec<u8>)) -> Result<Value, NotSent> {
-    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if matches!(status, 200 | 202) {
-        return Ok(value);
-    }
-    Err(NotSent::Refused(status, text_of(&value["error"]).to_owned()))
+    };
+    lines_from(daemon, &format!("/v1/clearing/{id}/records"), from, print).map_err(NotSent::Daemon)
 }
 
 fn text_of(value: &Value) -> &str {
