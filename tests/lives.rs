@@ -166,6 +166,21 @@ fn no_hold_is_orphaned(mut daemon: Daemon) {
 }
 
 #[test]
+fn a_daemon_that_dies_ends_the_run_with_what_there_is_of_a_report() {
+    let mut daemon = Daemon::start("async");
+    let load = daemon.load("--rate 500 --for 300s --timeout 2s").spawn().expect("the binary runs");
+    thread::sleep(Duration::from_secs(2));
+    daemon.process.kill().expect("killed");
+    daemon.process.wait().expect("ended");
+    let output = load.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(69), "{}", words(&output));
+    let report = daemon.report();
+    assert_eq!((&report["partial"], &report["valid"]), (&true.into(), &false.into()), "{report:#}");
+    assert!(report["partial_reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{report:#}");
+    assert!(report["answered"].as_u64() > Some(100), "{report:#}");
+}
+
+#[test]
 fn what_is_changed_behind_the_generators_back_is_reported() {
     let daemon = Daemon::start("async");
     let load = daemon.load("--rate 500 --for 4s").spawn().expect("the binary runs");

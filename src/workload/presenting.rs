@@ -258,8 +258,13 @@ impl Acquirer {
     /// Whether life cycles wait for a clearing file, or for what they hold to run out.
     #[must_use]
     pub fn waits_quietly(&self) -> bool {
-        let quiet = &self.quiet;
-        quiet.away > 0 || !quiet.file.records.is_empty() || !quiet.expiring.is_empty()
+        self.waits_for_clearing() || !self.quiet.expiring.is_empty()
+    }
+
+    /// Whether life cycles wait for a clearing file.
+    #[must_use]
+    pub fn waits_for_clearing(&self) -> bool {
+        self.quiet.away > 0 || !self.quiet.file.records.is_empty()
     }
 
     /// A step without a message has ended.

@@ -31,8 +31,8 @@ pub(super) enum CourierError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The daemon refuses the file.
-    #[error("the daemon refuses the clearing file ({0}): {1}")]
-    Refused(u16, String),
+    #[error("the daemon refuses the clearing file: {0}")]
+    Refused(#[from] client::Refused),
     /// It has begun to post it and has stopped.
     #[error("the daemon has stopped posting: {0}")]
     Stopped(String),
@@ -110,8 +110,8 @@ fn bring(daemon: SocketAddr, file: ClearingFile) -> Result<Brought, CourierError
         match posted {
             Ok(outcomes) => return Ok(Brought { records, outcomes, twice: tries > 1 }),
             // Another's file is being posted: nothing of this one was taken.
-            Err(CourierError::Refused(409, _)) => tries -= 1,
-            Err(error @ CourierError::Refused(422, _)) => return Err(error),
+            Err(CourierError::Refused(client::Refused(409, _))) => tries -= 1,
+            Err(error @ CourierError::Refused(client::Refused(422, _))) => return Err(error),
             Err(error) if tries >= TRIES => return Err(error),
             Err(_) => {}
         }
@@ -121,14 +121,9 @@ fn bring(daemon: SocketAddr, file: ClearingFile) -> Result<Brought, CourierError
 
 /// Posts a file. Returns its name once it is posted to its end.
 fn post(daemon: SocketAddr, bytes: &[u8]) -> Result<String, CourierError> {
-    let mut socket = client::connect(daemon)?;
-    let head = format!(
-        "POST /v1/clearing?explain=all HTTP/1.1\r\nHost: {daemon}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        bytes.len()
-    );
-    socket.write_all(head.as_bytes())?;
+    let mut socket = client::begin_post(daemon, "/v1/clearing?explain=all", bytes.len() as u64)?;
     socket.write_all(bytes)?;
-    let mut state = json_of(client::answer(&mut socket)?)?;
+    let mut state = client::json_of(client::answer(&mut socket)?)?;
     let id = state["file"].as_str().unwrap_or_default().to_owned();
     loop {
         match state["state"].as_str() {
@@ -136,40 +131,21 @@ fn post(daemon: SocketAddr, bytes: &[u8]) -> Result<String, CourierError> {
             Some("posting") => thread::sleep(LOOK),
             _ => return Err(CourierError::Stopped(state["error"].as_str().unwrap_or_default().to_owned())),
         }
-        state = json_of(client::get(daemon, &format!("/v1/clearing/{id}"))?)?;
+        state = client::json_of(client::get(daemon, &format!("/v1/clearing/{id}"))?)?;
     }
-}
-
-fn json_of((status, body): (u16, Vec<u8>)) -> Result<Value, CourierError> {
-    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if matches!(status, 200 | 202) {
-        return Ok(value);
-    }
-    Err(CourierError::Refused(status, value["error"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// What a file's report says of each of its records.
 fn outcomes(daemon: SocketAddr, id: &str, records: usize) -> Result<Vec<Option<Cleared>>, CourierError> {
     let mut found = vec![None; records];
-    let mut from = 0;
-    loop {
-        let (status, lines) = client::get(daemon, &format!("/v1/clearing/{id}/records?from={from}"))?;
-        if status != 200 {
-            return Err(CourierError::Refused(status, "its report cannot be read".to_owned()));
+    client::lines_from(daemon, &format!("/v1/clearing/{id}/records"), 0, |line| {
+        let line: Value = serde_json::from_slice(line).unwrap_or_default();
+        let place = line["record"].as_u64().and_then(|record| usize::try_from(record).ok()?.checked_sub(1));
+        if let (Some(place), Some(outcome)) = (place, line["outcome"].as_str())
+            && let Some(of_record) = found.get_mut(place)
+        {
+            *of_record = Cleared::named(outcome);
         }
-        if lines.is_empty() {
-            return Ok(found);
-        }
-        from += lines.len() as u64;
-        for line in lines.split(|byte| *byte == b'\n') {
-            let line: Value = serde_json::from_slice(line).unwrap_or_default();
-            let place =
-                line["record"].as_u64().and_then(|record| usize::try_from(record).ok()?.checked_sub(1));
-            if let (Some(place), Some(outcome)) = (place, line["outcome"].as_str())
-                && let Some(of_record) = found.get_mut(place)
-            {
-                *of_record = Cleared::named(outcome);
-            }
-        }
-    }
+    })?;
+    Ok(found)
 }

@@ -56,7 +56,7 @@ pub(super) enum Stop {
     Silent(Duration),
     /// So many connections were closed by the peer, of so many.
     Lost(usize, usize),
-    /// A clearing file is not posted, or holds have not run out in time.
+    /// A clearing file is not posted, or a hold has not run out.
     Unclear,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for Stop {
                     time.subsec_millis()
                 )
             }
-            Self::Unclear => f.write_str("life cycles wait for a clearing file that is not posted"),
+            Self::Unclear => f.write_str("a clearing file is not posted, or a hold has not run out"),
             Self::Lost(lost, of) => write!(f, "the peer closed {lost} of {of} connections"),
         }
     }
@@ -123,6 +123,8 @@ impl<'p> Driver<'p> {
     pub(super) async fn connect(plan: &'p Plan, population: Population) -> Result<Self, LoadError> {
         let dialects: Vec<Dialect> = plan.targets.iter().map(|target| target.dialect.clone()).collect();
         let mut traffic = plan.traffic.clone();
+        // Without the HTTP face nobody takes a clearing file.
+        traffic.clears &= plan.http.is_some();
         if plan.prepare && traffic.mix.has_lives() {
             return Err(LoadError::Lives);
         }
@@ -227,10 +229,12 @@ impl<'p> Driver<'p> {
     pub(super) async fn await_quiet(&mut self) {
         let wait = self.plan.timeout.max(QUIET_MIN) + self.plan.traffic.expires_after.unwrap_or_default();
         let deadline = self.now().saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
-        while self.acquirer.waits_quietly() && self.stop != Some(Stop::Unclear) {
+        while self.acquirer.waits_quietly() {
             let now = self.now();
-            if now >= deadline {
+            // What nobody brings any more is never posted.
+            if now >= deadline || self.courier.is_none() && self.acquirer.waits_for_clearing() {
                 self.stop = self.stop.or(Some(Stop::Unclear));
+                return;
             }
             self.look_after_quiet(now);
             tokio::time::sleep(Duration::from_millis(5)).await;
