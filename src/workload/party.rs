@@ -31,11 +31,11 @@ pub struct Rules {
 }
 
 /// What names a message for its repeats: card, what it is (the MTI without its repeat), DE 11, DE 32, DE 37 and DE 41.
-type Named = (u64, u16, u32, u64, [u8; 12], [u8; 8]);
+type Named = (Pan, u16, u32, u64, [u8; 12], [u8; 8]);
 /// What DE 90 names: card, class, DE 11 and, where it says so, DE 7 and DE 32.
-type Originally = (u64, u8, u32, u32, u64);
+type Originally = (Pan, u8, u32, u32, u64);
 /// What passes unchanged from end to end: card, DE 37 and DE 41.
-type Reference = (u64, [u8; 12], [u8; 8]);
+type Reference = (Pan, [u8; 12], [u8; 8]);
 
 /// What is known of one purchase: our own decision, and what was decided in our place (R4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,6 +183,13 @@ impl Book {
         referred.or_else(|| self.by_original.get(&of_original(pan, original?)?)).copied()
     }
 
+    /// Whether DE 90 names another purchase than what passes unchanged from end to end.
+    fn contradicts_itself(&self, key: &MessageKey, pan: Pan, original: Option<&OriginalData>) -> bool {
+        let referred = reference(key, pan).and_then(|reference| self.by_reference.get(&reference));
+        let named = original.and_then(|original| self.by_original.get(&of_original(pan, original)?));
+        referred.zip(named).is_some_and(|(referred, named)| referred != named)
+    }
+
     /// Takes a reversal: what it is about is given back, once; before that has come it leaves a tombstone. One of our
     /// own decision leaves what was decided in our place (R4).
     pub fn reversal(&mut self, reversal: &ReversalRequest) -> Answer {
@@ -195,6 +202,9 @@ impl Book {
         self.count("reversals");
         self.answered.insert(named, done);
         let ReversalRequest { key, pan, original, legs, .. } = reversal;
+        if self.contradicts_itself(key, *pan, original.as_ref()) {
+            self.count("reversals that name two purchases");
+        }
         let place = self.find(key, *pan, original.as_ref()).unwrap_or_else(|| {
             self.count("tombstones");
             let class = original.and_then(|original| original.class);
@@ -242,24 +252,24 @@ impl Book {
 }
 
 fn named(key: &MessageKey, pan: Pan, mti: u16) -> Named {
-    (pan.value(), mti, key.stan.0, key.acquirer.0, key.rrn.0, key.terminal.0)
+    (pan, mti, key.stan.0, key.acquirer.0, key.rrn.0, key.terminal.0)
 }
 
 /// With DE 7 and DE 32, and without.
 fn originally(key: &MessageKey, pan: Pan, class: MessageClass) -> [Originally; 4] {
     let (when, acquirer) = (key.transmission.digits(), key.acquirer.0);
     [(when, acquirer), (when, 0), (0, acquirer), (0, 0)]
-        .map(|(when, acquirer)| (pan.value(), class as u8, key.stan.0, when, acquirer))
+        .map(|(when, acquirer)| (pan, class as u8, key.stan.0, when, acquirer))
 }
 
 /// `None` where messages do not say it: then nothing is found by it.
 fn reference(key: &MessageKey, pan: Pan) -> Option<Reference> {
-    (!key.rrn.is_blank()).then_some((pan.value(), key.rrn.0, key.terminal.0))
+    (!key.rrn.is_blank()).then_some((pan, key.rrn.0, key.terminal.0))
 }
 
 fn of_original(pan: Pan, original: &OriginalData) -> Option<Originally> {
     let when = original.transmission.map_or(0, |transmission| transmission.digits());
-    Some((pan.value(), original.class? as u8, original.stan.0, when, original.acquirer.0))
+    Some((pan, original.class? as u8, original.stan.0, when, original.acquirer.0))
 }
 
 fn code(mut number: u64) -> ApprovalCode {

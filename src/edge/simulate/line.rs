@@ -29,6 +29,10 @@ use crate::workload::party::Fate;
 
 /// A sign-on that is not answered goes again after this.
 const SIGN_ON_AGAIN: Duration = Duration::from_secs(1);
+/// A peer that takes nothing for so long is left.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// So many messages may wait to leave on a socket; what comes then is lost.
+const DUE_MAX: usize = 65_536;
 /// The MTI of an answer to network management.
 const MANAGED: u16 = 810;
 
@@ -126,6 +130,9 @@ impl Line {
         let at = Instant::now() + Duration::from_millis(delay_ms.into());
         self.put.notify_one();
         let (mut due, mut later) = (self.due.borrow_mut(), self.later.borrow_mut());
+        if due.len() >= DUE_MAX {
+            return;
+        }
         let before = later.take().map(|before| (at, before, false));
         match fate {
             Fate::Sent => due.push((at, frame, false)),
@@ -215,7 +222,7 @@ async fn pass<P: Party>(party: &P, line: &Line, mut socket: TcpStream) -> io::Re
             line.sign_on(voice);
         }
         for (_, frame, ends) in line.leaving() {
-            socket.write_all(&frame).await?;
+            tokio::time::timeout(WRITE_MAX, socket.write_all(&frame)).await??;
             if ends {
                 return Ok(());
             }

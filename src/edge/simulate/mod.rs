@@ -36,6 +36,8 @@ mod line;
 mod network;
 mod place;
 
+/// A party that is silent for longer than a year does not come back.
+const SILENCE_MAX_S: u64 = 366 * 24 * 3_600;
 const EXIT_CODES: &str = "Exit codes: of a network 0 when all is settled, 99 when something stayed open, 69 when \
                           nobody was ever there, 130 when it was interrupted; of both 2 when arguments are wrong, 74 \
                           when a file or an address is not to be had.";
@@ -86,10 +88,13 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "P", default_value = "0", value_parser = share)]
     garbage: u32,
     /// After so many seconds nothing is answered any more, and a network reads and sends nothing ...
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=SILENCE_MAX_S))]
     silent_after: Option<u64>,
     /// ... for so many seconds.
-    #[arg(long, value_name = "S", default_value_t = 10, requires = "silent_after")]
+    #[arg(
+        long, value_name = "S", default_value_t = 10, requires = "silent_after",
+        value_parser = clap::value_parser!(u64).range(..=SILENCE_MAX_S),
+    )]
     silent_for: u64,
     /// Where the book is written at the end, and whenever SIGUSR1 comes: JSON.
     #[arg(long, value_name = "FILE")]
@@ -261,7 +266,8 @@ fn write_book(
         })
         .collect();
     // Whoever waits for it never sees a part.
-    let whole = file.with_extension("part");
+    let mut whole = file.as_os_str().to_owned();
+    whole.push(".part");
     std::fs::write(&whole, json!({ "counts": counts, "cards": cards }).to_string())?;
     std::fs::rename(whole, file)
 }

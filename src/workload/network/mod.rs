@@ -441,8 +441,13 @@ impl Network {
         let in_part = action == Some(ActionCode::ApprovedPartially);
         let amount = match response.amount.money() {
             _ if !self.dialect.is_approval(code) => 0,
-            Some(part) if in_part => part.minor,
-            _ => whole,
+            Some(stated) => {
+                if !in_part && stated.minor != whole {
+                    self.count("whole approvals of another amount");
+                }
+                stated.minor
+            }
+            None => whole,
         };
         let approval = response.approval_code.map_or([0; 6], |code| code.0);
         let told = Told { code, approval, amount };

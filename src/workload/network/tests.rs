@@ -221,6 +221,10 @@ fn what_leaves_does_not_print_a_card() {
     network.begin(0);
     network.tick(1_000, BEGAN, true, &mut leaving);
     assert!(leaving.len() > 10);
-    let shown = format!("{leaving:?} {network:?}");
+    for one in &leaving {
+        let (bytes, fate) = (one.frame.len(), one.fate);
+        assert_eq!(format!("{one:?}"), format!("{bytes} bytes, {fate:?} after {} ms", one.delay_ms));
+    }
+    let shown = format!("{network:?}");
     assert!(network.cards.iter().all(|pan| !shown.contains(&pan.value().to_string())), "{shown}");
 }
