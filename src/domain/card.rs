@@ -21,7 +21,7 @@ const POWERS: [u64; PAN_DIGITS_MAX + 1] = {
 /// A primary account number (DE 2). It has no `Display` and no serialization, and its `Debug` masks it.
 ///
 /// Held as its value and its number of digits: nineteen digits fit an unsigned 64-bit integer.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pan {
     value: u64,
     digits: u8,

@@ -1,5 +1,6 @@
 //! The wallets, accounts and cards that traffic is drawn for.
 
+use std::fmt;
 use std::fmt::Write;
 
 use crate::domain::action::ActionCode;
@@ -107,8 +108,8 @@ pub struct Account {
     pub number: u8,
 }
 
-/// One card.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// One card. Its number does not print.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Card {
     /// The sixteen digits of its number.
     pub(super) pan: u64,
@@ -122,6 +123,13 @@ pub struct Card {
     pub(super) status: CardStatus,
     /// What a purchase for a small amount must be answered.
     pub(super) expected: ActionCode,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, status, expected, .. } = self;
+        write!(f, "a card of account {account}, {status:?}, {expected:?}")
+    }
 }
 
 /// What is known of a card when it is added.

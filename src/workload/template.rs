@@ -92,7 +92,8 @@ impl Characters {
 }
 
 /// What differs from message to message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// It has a card number in clear, and so it does not print.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
     /// The message's number: DE 11.
     pub number: u32,
