@@ -1,8 +1,23 @@
 //! What people paste: hex in many dresses, base64, raw bytes, and what dump tools print.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use crate::iso8583::digits;
+
+/// What a command reads messages from.
+#[derive(clap::Args, Clone, Debug)]
+pub(in crate::edge) struct InputArgs {
+    /// How the input is written.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(in crate::edge) input: Coding,
+    /// Reads this file too, after the messages.
+    #[arg(long = "file", value_name = "FILE")]
+    pub(in crate::edge) files: Vec<PathBuf>,
+    /// Messages in hex or base64, dumps with offsets; `-` is standard input.
+    #[arg(value_name = "MESSAGE", required_unless_present = "files")]
+    pub(in crate::edge) messages: Vec<String>,
+}
 
 /// How an input is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

@@ -21,6 +21,7 @@ use crate::edge::commands::read_dialect;
 use crate::edge::commands::read_text;
 use crate::edge::commands::say;
 use crate::edge::decode::input::Coding;
+use crate::edge::decode::input::InputArgs;
 use crate::edge::decode::input::Pieces;
 use crate::edge::exit;
 
@@ -57,15 +58,8 @@ pub struct DecodeArgs {
     /// JSON: a document for each frame, or one of the comparison or the guesses.
     #[arg(long)]
     json: bool,
-    /// How the input is written.
-    #[arg(long, value_enum, default_value = "auto")]
-    input: Coding,
-    /// Reads this file too, after the messages.
-    #[arg(long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Messages in hex or base64, dumps with offsets; `-` is standard input.
-    #[arg(value_name = "MESSAGE", required_unless_present = "files")]
-    messages: Vec<String>,
+    #[command(flatten)]
+    from: InputArgs,
 }
 
 /// Runs `turnpike decode` and returns the exit code.
@@ -88,11 +82,11 @@ pub fn run(arguments: &DecodeArgs) -> u8 {
 /// Every input in the order of the command line.
 fn inputs(arguments: &DecodeArgs) -> Result<Vec<Pieces>, u8> {
     let mut inputs = Vec::new();
-    for (n, message) in (1..).zip(&arguments.messages) {
-        inputs.push(given(&format!("message {n}"), message, arguments.input)?);
+    for (n, message) in (1..).zip(&arguments.from.messages) {
+        inputs.push(given(&format!("message {n}"), message, arguments.from.input)?);
     }
-    for file in &arguments.files {
-        inputs.push(pieces(&file.display().to_string(), std::fs::read(file), arguments.input)?);
+    for file in &arguments.from.files {
+        inputs.push(pieces(&file.display().to_string(), std::fs::read(file), arguments.from.input)?);
     }
     Ok(inputs)
 }

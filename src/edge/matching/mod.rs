@@ -16,6 +16,7 @@ use crate::edge::commands::read_config;
 use crate::edge::commands::say;
 use crate::edge::decode;
 use crate::edge::decode::input::Coding;
+use crate::edge::decode::input::InputArgs;
 use crate::edge::dialects;
 use crate::edge::exit;
 use crate::edge::matching::capture::Capture;
@@ -46,15 +47,8 @@ pub struct MatchArgs {
     /// One JSON document.
     #[arg(long)]
     json: bool,
-    /// How the input is written.
-    #[arg(long, value_enum, default_value = "auto")]
-    input: Coding,
-    /// Reads this file too, after the messages.
-    #[arg(long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Messages in hex or base64, dumps with offsets; `-` is standard input.
-    #[arg(value_name = "MESSAGE", required_unless_present = "files")]
-    messages: Vec<String>,
+    #[command(flatten)]
+    from: InputArgs,
 }
 
 /// Runs `turnpike match` and returns the exit code: 0 when the key is unique and every answer has its request, 65 when
@@ -78,7 +72,7 @@ fn run_or(arguments: &MatchArgs) -> Result<u8, u8> {
     let inputs = inputs(arguments);
     let mut names = Vec::with_capacity(inputs.len());
     for (name, reader) in inputs {
-        read(&dialect, (names.len(), &name), reader, arguments.input, &mut pairs)?;
+        read(&dialect, (names.len(), &name), reader, arguments.from.input, &mut pairs)?;
         names.push(name);
     }
     pairs.end();
@@ -108,13 +102,13 @@ type Reader = std::io::Result<Box<dyn Read>>;
 
 /// Every input in the order of the command line, with its name.
 fn inputs(arguments: &MatchArgs) -> Vec<(String, Reader)> {
-    let given = (1..).zip(&arguments.messages).map(|(n, message)| -> (String, Reader) {
+    let given = (1..).zip(&arguments.from.messages).map(|(n, message)| -> (String, Reader) {
         match message.as_str() {
             "-" => ("standard input".to_owned(), Ok(Box::new(std::io::stdin()))),
             text => (format!("message {n}"), Ok(Box::new(Cursor::new(text.as_bytes().to_vec())))),
         }
     });
-    let files = arguments.files.iter().map(|file| -> (String, Reader) {
+    let files = arguments.from.files.iter().map(|file| -> (String, Reader) {
         let opened = std::fs::File::open(file);
         (file.display().to_string(), opened.map(|file| Box::new(file) as Box<dyn Read>))
     });

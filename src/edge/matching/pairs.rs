@@ -21,24 +21,23 @@ use crate::domain::party::Rrn;
 use crate::iso8583::spec::HIGHEST_FIELD;
 use crate::iso8583::view::View;
 use crate::pipeline::switching::answer::answering;
+use crate::switch::matching::ACQUIRER;
 use crate::switch::matching::Answering;
 use crate::switch::matching::MatchKey;
 use crate::switch::matching::NAMING;
+use crate::switch::matching::RRN;
+use crate::switch::matching::STAN;
 use crate::switch::matching::Sent;
+use crate::switch::matching::TERMINAL;
+use crate::switch::matching::TRANSMISSION;
 use crate::switch::matching::difference;
 
 /// Requests that are kept, answered ones among them.
-pub(super) const KEPT_MAX: usize = 65_536;
+const KEPT_MAX: usize = 65_536;
 /// Requests with one DE 11 and one type that are kept.
 const ONE_NAME_MAX: usize = 256;
 /// Findings that are kept; the others are counted.
 const FINDINGS_MAX: usize = 100;
-/// What every key has.
-const STAN: u8 = 11;
-const TRANSMISSION: u8 = 7;
-const ACQUIRER: u8 = 32;
-const RRN: u8 = 37;
-const TERMINAL: u8 = 41;
 
 /// Where something stands: which input, and which byte of its messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -263,8 +262,8 @@ impl<'d> Pairs<'d> {
             acquirer: answers.acquirer,
             rrn: answers.rrn,
             terminal: answers.terminal,
-            amount: answers.amount,
-            billing: answers.billing,
+            amount: named.amount,
+            billing: named.billing,
         };
         let name = (sent.answer_mti, named.stan.0);
         let prints = prints(view);
