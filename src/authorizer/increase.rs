@@ -2,7 +2,7 @@
 //!
 //! The network's message names what the terminal knows; what is cleared may be more, and is posted whatever is there
 //! (R20). Holding more keeps that money from being spent elsewhere. It never makes a request decline: where the account
-//! or a limit has room for less, less is held.
+//! has less, less is held, and nothing on top where a limit has no room for all of it.
 
 use std::ops::RangeInclusive;
 
