@@ -193,7 +193,7 @@ fn carried(criterion: &mut Criterion) {
         let (mut spans, mut other) = (Spans::default(), Spans::default());
         let (mut on, mut answer) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
         let received = asker.decode(asked, context, &mut spans).expect("a right request");
-        asker.carry_request(&received, &party, own, &carriage, &mut on).expect("it goes on");
+        asker.carry_request(&received, &party, own, &carriage, false, &mut on).expect("it goes on");
         let forwarded = party.decode(&on[party.framing().prefix_bytes()..], context, &mut other);
         let written = party.write_answer(&forwarded.expect("a right request"), &approval, &mut answer);
         written.expect("an answer that fits");
@@ -203,7 +203,8 @@ fn carried(criterion: &mut Criterion) {
         group.bench_function("on", |bencher| {
             bencher.iter(|| {
                 on.clear();
-                let dropped = asker.carry_request(black_box(&received), &party, own, &carriage, &mut on);
+                let dropped =
+                    asker.carry_request(black_box(&received), &party, own, &carriage, false, &mut on);
                 dropped.map(|_| on.len()).ok()
             });
         });

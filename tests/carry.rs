@@ -132,7 +132,7 @@ fn with<'v>(values: &Values<'v>, changes: &Values<'v>) -> Vec<(u8, &'v str)> {
 fn carried(from: &Dialect, asked: &[u8], to: &Dialect, carriage: &Carriage) -> Result<(Vec<u8>, FieldSet)> {
     let (mut spans, mut out) = (Spans::default(), BEFORE.to_vec());
     let received = read(from, asked, &mut spans);
-    let dropped = from.carry_request(&received, to, own(), carriage, &mut out);
+    let dropped = from.carry_request(&received, to, own(), carriage, false, &mut out);
     match dropped {
         Ok(dropped) => Ok((out.split_off(BEFORE.len()), dropped)),
         Err(error) => {
@@ -249,7 +249,7 @@ fn goes_on_alike(dialect: &Dialect, body: &[u8]) -> bool {
     if matches!(received.inbound, Inbound::Reject(_) | Inbound::Response(_)) {
         return false;
     }
-    let dropped = dialect.carry_request(&received, dialect, own(), &open(), &mut out);
+    let dropped = dialect.carry_request(&received, dialect, own(), &open(), false, &mut out);
     let view = &received.view;
     let dropped = dropped.unwrap_or_else(|error| panic!("{error}: {}", hex_text(body)));
     assert_eq!(dropped, view.named().without(view.fields()), "{}", hex_text(body));
@@ -563,7 +563,7 @@ fn a_damaged_message_goes_across_as_the_same_request_or_not_at_all() {
         let (mut spans, mut out) = (Spans::default(), Vec::new());
         let Ok(received) = from.decode(&body, context(), &mut spans) else { return Ok(()) };
         let Inbound::Authorization(asked) = received.inbound else { return Ok(()) };
-        if from.carry_request(&received, to, own(), &open(), &mut out).is_err() {
+        if from.carry_request(&received, to, own(), &open(), false, &mut out).is_err() {
             assert!(out.is_empty());
             return Ok(());
         }

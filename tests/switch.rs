@@ -1007,6 +1007,101 @@ fn r32_a_queue_of_many_cards_drains_though_every_acknowledgement_is_late() {
     house.drain();
 }
 
+/// A daemon with two sockets to the processor, and both of them.
+fn two_doors(processor: &Processor, forward: &str) -> (House, tempfile::TempDir, Peer, [Peer; 2]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut config = processor.settings(directory.path(), forward, "");
+    for link in &mut config.links {
+        link.dial.iter_mut().for_each(|dial| dial.sockets = 2);
+    }
+    let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+    let network = house.connect("visa");
+    let doors = [processor.accept(), processor.accept()];
+    let open = || house.json("/v1/links/processor")["switch"]["sockets"].as_array().map(Vec::len);
+    eventually("both are open", || open() == Some(2));
+    (house, directory, network, doors)
+}
+
+/// By which of two sockets a message comes.
+fn comes_by(doors: &mut [Peer; 2]) -> (usize, Message) {
+    let short = Some(Duration::from_millis(20));
+    doors.iter().for_each(|door| door.socket.set_read_timeout(short).expect("a socket"));
+    let mut byte = [0];
+    let came = |door: &Peer, byte: &mut [u8]| door.socket.peek(byte).is_ok_and(|read| read > 0);
+    let at = (0..500).find_map(|_| doors.iter().position(|door| came(door, &mut byte)));
+    let at = at.expect("a message");
+    doors[at].socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    (at, doors[at].receive().expect("a message"))
+}
+
+#[test]
+fn r31_what_was_asked_on_a_socket_that_is_gone_is_asked_again_on_another_of_one_host() {
+    for (dialect, pin) in [("iso87-ascii", ""), ("visa", ""), ("iso87-binary", "pin = \"pass\"\n")] {
+        let processor = Processor::new(dialect);
+        let forward = format!("timeout_ms = 20000\none_host = true\n{pin}");
+        let (house, _directory, mut network, mut doors) = two_doors(&processor, &forward);
+        let block: &Values<'_> =
+            if pin.is_empty() { &[] } else { &[(52, "0123456789ABCDEF"), (53, "0101010100000000")] };
+        network.send(100, &purchase(block));
+        let (at, asked) = comes_by(&mut doors);
+        doors[at].socket.shutdown(std::net::Shutdown::Both).expect("a socket");
+        let other = &mut doors[1 - at];
+        other.socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+        let again = other.receive().expect("it comes again");
+        assert_eq!((asked.mti, again.mti), (100, 101), "{dialect}");
+        assert_eq!(asked.values, again.values, "{dialect}: all of it but the MTI");
+        assert_eq!(switch(&house, "asked_again"), 1);
+        approves(&mut network, other, &again);
+        assert_eq!((switch(&house, "forwarded"), switch(&house, "answered")), (1, 1));
+        assert_eq!((switch(&house, "timed_out"), switch(&house, "stored")), (0, 0));
+        let metric = "turnpike_switch_asked_again_total{link=\"processor\"}";
+        assert_eq!(house.metric(metric), 1);
+        drop((network, doors));
+        house.drain();
+    }
+}
+
+#[test]
+fn r31_it_waits_for_a_socket_that_opens_in_time_and_goes_once_more_at_most() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, there) =
+        processor.patient_house("timeout_ms = 3000\none_host = true\nagain_ms = 100", "");
+    let mut there = there;
+    network.send(100, &purchase(&[]));
+    let asked = there.receive().expect("a request");
+    drop(there);
+    let mut there = processor.accept();
+    let again = there.receive().expect("it comes again");
+    assert_eq!((again.mti, again.value(11)), (101, asked.value(11)));
+    drop(there);
+    // What makes a host close its sockets is not sent to every one of them.
+    let mut there = processor.accept();
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    let undone = there.receive().expect("its reversal");
+    assert_eq!((undone.mti, undone.value(90)), (420, names(&asked).as_str()));
+    reply(&mut there, &undone, &[(39, "00")]);
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    assert_eq!((switch(&house, "asked_again"), switch(&house, "timed_out")), (1, 1));
+    drop((network, there));
+    house.drain();
+}
+
+#[test]
+fn r31_sockets_that_end_at_nobody_knows_how_many_hosts_are_asked_nothing_twice() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut doors) = two_doors(&processor, "timeout_ms = 500");
+    network.send(100, &purchase(&[]));
+    let (at, asked) = comes_by(&mut doors);
+    doors[at].socket.shutdown(std::net::Shutdown::Both).expect("a socket");
+    assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+    let other = &mut doors[1 - at];
+    other.socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    let undone = other.receive().expect("its reversal");
+    assert_eq!((undone.mti, undone.value(90)), (420, names(&asked).as_str()));
+    assert_eq!(switch(&house, "asked_again"), 0);
+    drop((network, doors, house));
+}
+
 #[test]
 fn r30_an_answer_to_what_asks_for_no_amount_may_state_one() {
     let processor = Processor::new("iso87-ascii");

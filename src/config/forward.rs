@@ -31,6 +31,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
         per_second: 0,
         again_ns: (1_000 * NANOS_PER_MS, 60_000 * NANOS_PER_MS),
         refusals_max: 3,
+        one_host: false,
         match_on: MatchKey::STRONG,
         bounds: Bounds { stored_max: 1_000_000, originals_max: 262_144, reversal_window_s: 7 * 86_400 },
     };
@@ -51,6 +52,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> ForwardSettings {
         per_second: config::integer_or(&section, "per_second", 0..=1_000_000, 0),
         again_ns: (ms("again_ms", 1..=600_000, 1_000), ms("again_max_ms", 1..=86_400_000, 60_000)),
         refusals_max: config::integer_or(&section, "refusals_max", 1..=1_000_000, 3),
+        one_host: section.flag_or("one_host", false),
         match_on: match_on(&section),
         bounds: Bounds {
             stored_max: count("stored_max", 1..=100_000_000, 1_000_000),
@@ -126,14 +128,15 @@ mod tests {
         assert_eq!((plain.party.timeout_ns, plain.party.margin_ns), (3_000_000_000, 250_000_000));
         assert_eq!((plain.party.in_flight, plain.party.sick_after, plain.party.window), ((4_096, 16), 8, 64));
         assert_eq!(plain.party.again_ns, (1_000_000_000, 60_000_000_000));
-        assert_eq!((plain.party.per_second, plain.party.refusals_max), (0, 3));
+        assert_eq!((plain.party.per_second, plain.party.refusals_max, plain.party.one_host), (0, 3, false));
         assert_eq!(plain.carriage, Carriage { pin: Carry::Refuse, mac: Carry::Refuse, mappings: Vec::new() });
         assert_eq!(plain.party.bounds.reversal_window_s, 604_800);
         assert_eq!((plain.party.match_on, plain.party.match_on.is_named()), (MatchKey::STRONG, false));
         let listens = "[links.there]\ndialect = \"visa\"\nlisten = \"127.0.0.1:9000\"\n";
         assert_eq!(Config::from_toml("f.toml", listens).expect("a right file").links[0].forward, plain);
         let text = "timeout_ms = 400\nmargin_ms = 0\nin_flight_max = 8\nsick_after = 2\nprobe_ms = 5\nwindow = 1\n\
-            per_second = 10\nagain_ms = 100\nagain_max_ms = 100\nrefusals_max = 1\npin = \"pass\"\nmac = \"drop\"\n\
+            per_second = 10\nagain_ms = 100\nagain_max_ms = 100\nrefusals_max = 1\n\
+            one_host = true\npin = \"pass\"\nmac = \"drop\"\n\
             map = [\"48:112\", \"55:55\"]\nstored_max = 1\noriginals_max = 2\nreversal_window_s = 3\n\
             match_on = [41, 7, 11]\n";
         let bounds = Bounds { stored_max: 1, originals_max: 2, reversal_window_s: 3 };
@@ -148,6 +151,7 @@ mod tests {
             per_second: 10,
             again_ns: (100_000_000, 100_000_000),
             refusals_max: 1,
+            one_host: true,
             match_on: MatchKey::of(&[7, 11, 41]).expect("a key"),
             bounds,
         };

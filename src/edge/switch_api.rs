@@ -281,6 +281,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "settled": settled,
         "originals": view.originals,
         "originals_left_early": view.originals_shortened,
+        "asked_again": view.asked_again,
         "elements_dropped": view.dropped_elements,
         "elements_dropped_by_number": left_out,
         "match_on": line.settings.match_on.elements().collect::<Vec<u8>>(),

@@ -32,6 +32,7 @@ impl Page {
             each(|view| view.originals_shortened.to_string()),
         );
         self.counter("turnpike_switch_forwarded_total", each(|view| view.counts.forwarded.to_string()));
+        self.counter("turnpike_switch_asked_again_total", each(|view| view.asked_again.to_string()));
         self.counter("turnpike_switch_answered_total", each(|view| view.counts.answered.to_string()));
         self.counter("turnpike_switch_timed_out_total", each(|view| view.counts.timed_out.to_string()));
         self.counter(

@@ -155,8 +155,8 @@ impl Shard {
         by_reference.then_some(MatchedBy::Reference)
     }
 
-    /// What a message has posted of an authorization, as far as it can be what a record is about: it may have other keys
-    /// than the authorization by which the record is found.
+    /// What a message has posted of an authorization, as far as it can be what a record is about: it may have other
+    /// keys than the authorization by which the record is found.
     fn completion_of(
         &self,
         card: &Card,

@@ -361,6 +361,18 @@ impl<R> Exchanges<R> {
         place.open.as_mut().filter(|_| place.generation == handle.generation)
     }
 
+    /// All that wait, of each time limit the one first whose deadline is.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, &Open<R>)> {
+        self.lanes.iter().flat_map(|lane| {
+            let entry = |at: u32| Some((at, self.places.get(at as usize)?));
+            let entries = core::iter::successors(entry(lane.first), move |(_, place)| entry(place.next));
+            entries.filter_map(|(at, place)| {
+                let handle = Handle { place: at, generation: place.generation };
+                place.open.as_ref().map(|open| (handle, open))
+            })
+        })
+    }
+
     /// What waits that came with this fingerprint.
     #[must_use]
     pub fn of_source(&self, source: u64) -> Option<Handle> {
@@ -450,11 +462,7 @@ impl<R> Exchanges<R> {
     /// one's. The oldest of each time limit are looked at, 256 in all: this is for what should not happen.
     #[must_use]
     pub fn fits_but_for_name(&self, answering: &Answering) -> Option<&Open<R>> {
-        let waiting = self.lanes.iter().flat_map(|lane| {
-            let place = |at: u32| self.places.get(at as usize);
-            core::iter::successors(place(lane.first), move |entry| place(entry.next))
-        });
-        let mut open = waiting.take(LOOKED_AT).filter_map(|entry| entry.open.as_ref());
+        let mut open = self.iter().map(|(_, open)| open).take(LOOKED_AT);
         open.find(|open| open.own.stan != answering.stan && fits_but_for_name(&open.sent(), answering))
     }
 }

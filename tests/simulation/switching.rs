@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use turnpike::config::Config;
 use turnpike::crypto::keys::Keys;
@@ -79,7 +80,7 @@ const CURRENCY: u16 = 840;
 const REST_LIMIT: u64 = 20 * 60 * S;
 
 /// What must have happened in a run of some seeds.
-pub(crate) const MUST_HAPPEN: [&str; 19] = [
+pub(crate) const MUST_HAPPEN: [&str; 20] = [
     "approvals",
     "declines",
     "answers 91",
@@ -99,6 +100,7 @@ pub(crate) const MUST_HAPPEN: [&str; 19] = [
     "starts from a snapshot",
     "snapshots",
     "purchases that the second host holds",
+    "requests asked again on another socket",
 ];
 
 #[derive(Clone, Debug)]
@@ -169,6 +171,7 @@ pub(crate) struct World {
 fn config(dialects: &[&str; NETWORKS + HOSTS], random: &mut Random) -> Config {
     let forward = "timeout_ms = 2000\nagain_ms = 500\nagain_max_ms = 4000\nsick_after = 4\nprobe_ms = 500\n";
     let window = random.between(1, 9);
+    let one_host = random.one_in(2);
     let link = |name: &str, dialect: &str, more: &str| {
         format!("[links.{name}]\ndialect = \"{dialect}\"\nanswer_deadline_ms = 4000\n{more}\n")
     };
@@ -178,7 +181,7 @@ fn config(dialects: &[&str; NETWORKS + HOSTS], random: &mut Random) -> Config {
     }
     for (n, dialect) in dialects[NETWORKS..].iter().enumerate() {
         let more = format!(
-            "connect = [\"127.0.0.1:{}\"]\n[links.host-{n}.forward]\n{forward}window = {window}\n",
+            "connect = [\"127.0.0.1:{}\"]\n[links.host-{n}.forward]\n{forward}window = {window}\none_host = {one_host}\n",
             8_200 + n
         );
         text += &link(&format!("host-{n}"), dialect, &more);
@@ -451,11 +454,19 @@ impl World {
         self.drive();
     }
 
+    /// It ends with the daemon.
+    fn count_asked_again(&mut self) {
+        let lines = self.node.iter().flat_map(|node| node.board.lines());
+        let asked: u64 = lines.map(|line| line.asked_again.load(Ordering::Relaxed)).sum();
+        *self.tales.entry("requests asked again on another socket").or_default() += asked;
+    }
+
     fn kill(&mut self) {
         if self.calm {
             return;
         }
         self.after(5 * S, 40 * S, Event::Kill);
+        self.count_asked_again();
         if self.node.take().is_none() {
             return;
         }
@@ -849,6 +860,7 @@ impl World {
             second += u64::from(held[1] > 0);
         }
         *self.tales.entry("purchases that the second host holds").or_default() += second;
+        self.count_asked_again();
         let Some(node) = &self.node else { return };
         for line in node.board.lines() {
             let view = line.view(self.clock());

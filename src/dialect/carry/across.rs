@@ -95,7 +95,7 @@ impl Dialect {
         &self,
         asked: &Received<'_>,
         to: &Self,
-        own: OwnKey,
+        (mti, own): (u16, OwnKey),
         left_out: FieldSet,
         mappings: &[(u8, u8)],
         out: &mut Vec<u8>,
@@ -110,7 +110,7 @@ impl Dialect {
         let advice = matches!(view.mti(), 120 | 121 | 220 | 221);
         to.framed(0, to.station.unwrap_or(0), out, |out| -> Result<(), CarryError> {
             let fields = plan.fields.without(left_out);
-            let mut builder = Builder::begin(&to.layout, out, view.mti(), fields, Bitmaps::AS_NEEDED);
+            let mut builder = Builder::begin(&to.layout, out, mti, fields, Bitmaps::AS_NEEDED);
             let mut buffers = Buffers::new();
             for into in fields.iter() {
                 let field = plan.source(into);

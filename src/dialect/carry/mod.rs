@@ -130,8 +130,8 @@ impl Dialect {
         }
     }
 
-    /// Appends the whole frame of a request that goes on to a party that speaks `to`, under a name of ours. Gives back
-    /// the fields that are left out.
+    /// Appends the whole frame of a request that goes on to a party that speaks `to`, under a name of ours; with
+    /// `repeat` as 0101 or 0201, whatever it came as (R31). Gives back the fields that are left out.
     ///
     /// # Errors
     /// It has what does not go on, or loses its meaning.
@@ -141,6 +141,7 @@ impl Dialect {
         to: &Self,
         own: OwnKey,
         carriage: &Carriage,
+        repeat: bool,
         out: &mut Vec<u8>,
     ) -> Result<FieldSet, CarryError> {
         let has = asked.view.fields();
@@ -152,10 +153,12 @@ impl Dialect {
             return Err(CarryError::Mac);
         }
         let dropped = if carriage.mac == Carry::Drop { codes } else { FieldSet::EMPTY };
+        let mti = asked.view.mti();
+        let named = (if repeat { mti | 1 } else { mti }, own);
         if self.writes_like(to) {
-            self.request_alike(asked, to, own, dropped, out)
+            self.request_alike(asked, to, named, dropped, out)
         } else {
-            self.request_across(asked, to, own, dropped, &carriage.mappings, out)
+            self.request_across(asked, to, named, dropped, &carriage.mappings, out)
         }
     }
 

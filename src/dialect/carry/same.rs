@@ -30,7 +30,7 @@ impl Dialect {
         &self,
         asked: &Received<'_>,
         to: &Self,
-        own: OwnKey,
+        (mti, own): (u16, OwnKey),
         dropped: FieldSet,
         out: &mut Vec<u8>,
     ) -> Result<FieldSet, CarryError> {
@@ -40,11 +40,12 @@ impl Dialect {
                 let spec = self.layout.field(field);
                 spec.is_some_and(|spec| value::overwrite_number(spec.encoding, own_number(own, field), room))
             };
-            if dropped.is_empty() && append_renamed(view, own_bytes, out) {
+            let is_as_it_came = dropped.is_empty() && mti == view.mti();
+            if is_as_it_came && append_renamed(view, own_bytes, out) {
                 return Ok(());
             }
             let fields = view.fields().without(dropped).or(NAMES);
-            let mut builder = Builder::begin(&to.layout, out, view.mti(), fields, view.bitmaps());
+            let mut builder = Builder::begin(&to.layout, out, mti, fields, view.bitmaps());
             let written = builder.echo(view, fields, NAMES, |field, builder| write_own(own, field, builder));
             written.map_err(|(field, error)| CarryError::Field { field, error })?;
             builder.finish();

@@ -275,7 +275,7 @@ impl Pipeline {
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
         let (settings, to) = (&asking.settings.dialect, &line.channel.dialect);
-        let written = settings.carry_request(asking.message, to, own, &line.carriage, &mut frame);
+        let written = settings.carry_request(asking.message, to, own, &line.carriage, false, &mut frame);
         let done = match written {
             Err(error) => Tried::Done(refused(&error)),
             Ok(dropped) => {
@@ -346,7 +346,7 @@ impl Pipeline {
             source: Some(print_of(carried)),
             sent_ns: now.elapsed_ns,
             deadline_ns,
-            way: Way { there: Arc::clone(outbox), back: Some(way_back(asking)) },
+            way: Way { there: Arc::clone(outbox), back: Some(way_back(asking)), again: false },
         };
         // There is a place, and its name is free: both were looked at.
         let opened = state.exchanges.open(open, limit_ns);

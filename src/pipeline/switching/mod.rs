@@ -7,6 +7,7 @@
 //! their own, taken last. A forwarded message is handed to the socket of the party within the turn of the socket that
 //! it came on, and so is its answer back.
 
+mod again;
 pub mod answer;
 pub mod cases;
 pub mod forward;
@@ -80,6 +81,8 @@ pub struct Way {
     pub there: Arc<Outbox>,
     /// Whoever asked; `None` for a stored message.
     pub back: Option<Return>,
+    /// It was asked again when its first socket was gone.
+    pub again: bool,
 }
 
 /// What changes under a line's lock.
@@ -163,6 +166,10 @@ pub struct Line {
     /// Stored messages stay where they are.
     pub paused: AtomicBool,
     sick: AtomicBool,
+    /// Requests that were asked again on another socket.
+    pub asked_again: AtomicU64,
+    /// A socket is gone, and what was asked on it may be asked again.
+    has_lost: AtomicBool,
     /// Something was forwarded to it or stored for it: networks that only ask need not be looked at.
     used: AtomicBool,
 }
@@ -243,6 +250,8 @@ impl Line {
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             sick: AtomicBool::new(false),
+            asked_again: AtomicU64::new(0),
+            has_lost: AtomicBool::new(false),
             used: AtomicBool::new(used),
         }
     }
@@ -277,6 +286,8 @@ impl Line {
             }
             !gone
         });
+        // Only now, since what finds its socket open until then is asked again too.
+        self.has_lost.store(self.settings.one_host, Ordering::Release);
     }
 
     /// The sockets that are open.
@@ -382,6 +393,7 @@ impl Line {
             originals_shortened: state.trunk.originals().shortened(),
             counts: *state.trunk.counts(),
             cases: state.cases.counts(),
+            asked_again: self.asked_again.load(Ordering::Relaxed),
             dropped_elements: self.left_out.total(),
         }
     }
@@ -422,6 +434,8 @@ pub struct LineView {
     pub counts: crate::switch::trunk::Counts,
     /// Answers that answered nothing, by [`cases::Kind`].
     pub cases: [u64; cases::Kind::ALL.len()],
+    /// Requests that were asked again on another socket.
+    pub asked_again: u64,
     /// Elements of requests and answers to it that its dialect has no place for.
     pub dropped_elements: u64,
 }

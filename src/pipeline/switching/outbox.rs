@@ -170,6 +170,12 @@ impl Outbox {
         self.parked.store(0, Ordering::Release);
     }
 
+    /// Whether the socket is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Has its task close it.
     pub fn condemn(&self) {
         self.condemned.store(true, Ordering::Release);

@@ -68,6 +68,7 @@ impl Pipeline {
     pub fn tick_switch(&self, board: &Switchboard, now: Now) {
         for line in board.lines() {
             self.reverse_left(&mut line.lock(), line.id, now);
+            self.ask_again(board, line, now);
             while self.give_up(board, line, now) {}
             self.watch_sockets(line, now);
             if !line.paused.load(Ordering::Acquire) {
@@ -218,7 +219,7 @@ impl Pipeline {
             source: None,
             sent_ns: now.elapsed_ns,
             deadline_ns,
-            way: Way { there: outbox, back: None },
+            way: Way { there: outbox, back: None, again: false },
         };
         if state.exchanges.open(open, limit_ns).is_err() {
             state.trunk.queue_mut().again(id, now.elapsed_ns + SOON_NS, false);
