@@ -1126,6 +1126,7 @@ fn original_of(tells: &Tells) -> Option<OriginalData> {
     match tells {
         Tells::Reversal { original, as_received, .. } => original.as_ref().map(seen).or(*as_received),
         Tells::Advice { original, .. } => original.as_ref().map(seen),
+        Tells::CardEnded { .. } => None,
     }
 }
 

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config;
+use crate::config::card_file;
 use crate::config::dial::DialSettings;
 use crate::config::forward;
 use crate::config::forward::ForwardSettings;
@@ -16,6 +17,7 @@ use crate::dialect::Dialect;
 use crate::dialect::framing;
 use crate::iso8583::frame::Framing;
 use crate::settings::Section;
+use crate::switch::card_file::CardFile;
 
 const NAME_BYTES_MAX: usize = 32;
 
@@ -36,6 +38,8 @@ pub struct LinkSettings {
     pub dial: Option<DialSettings>,
     /// How it is treated as a party that requests are forwarded to.
     pub forward: ForwardSettings,
+    /// Its network's file of cards that may not be used.
+    pub card_file: Option<CardFile>,
     /// How its messages are told apart in a stream, when that differs from what the dialect says. Its limit is
     /// [`Self::max_frame_bytes`].
     pub framing: Option<Framing>,
@@ -98,6 +102,7 @@ impl LinkSettings {
             listen,
             dial,
             forward: forward::read(section.section("forward")),
+            card_file: card_file::read(section.section("card_file")),
             framing: section.section("framing").map(|section| read_framing(section)),
             max_frame_bytes: config::integer_or(section, "max_frame_bytes", 64..=65_535, 4_096),
             allow: peers::read(section, "allow"),

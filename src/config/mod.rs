@@ -4,6 +4,7 @@
 //! bounds, unknown keys, and what does not fit together across keys. Reading files, and so the dialects of links, is
 //! the edge's part; [`Config::finding`] gives it the places of what it finds there.
 
+pub mod card_file;
 pub mod clearing;
 pub mod dial;
 pub mod forward;

@@ -88,15 +88,16 @@ fn no_link(section: &Section<'_>, key: &str, name: &str, links: &[LinkSettings])
     section.report_at(key, format!("there is no link `{name}`; there are {}", known.join(", ")));
 }
 
+/// `iin`.
+pub(super) fn iins(section: &Section<'_>) -> Vec<IinRange> {
+    let mistake = "no beginning of a card number such as \"4\" or \"520000-529999\"";
+    list(section, "iin", mistake, IinRange::from_text)
+}
+
 fn read_conditions(section: &Section<'_>, links: &[LinkSettings]) -> Conditions {
     let before = section.mistakes();
     let conditions = Conditions {
-        iins: list(
-            section,
-            "iin",
-            "no beginning of a card number such as \"4\" or \"520000-529999\"",
-            IinRange::from_text,
-        ),
+        iins: iins(section),
         transactions: transactions(section, "transaction"),
         mccs: if section.has("mcc") { mccs(section) } else { Vec::new() },
         amounts: read_amounts(section),

@@ -4,6 +4,7 @@
 //! in its place. Track data, CVV2 and PIN blocks have no place here (R32).
 
 use super::action::ActionCode;
+use super::card::CardStatus;
 use super::card::Pan;
 use super::event::Sequence;
 use super::money::Money;
@@ -95,6 +96,11 @@ pub enum Tells {
         approval_code: Option<ApprovalCode>,
         /// DE 90 as the party saw what it is about.
         original: Option<Original>,
+    },
+    /// A card of ours is lost, stolen or closed: its network is to approve nothing with it in our place (0302, R32).
+    CardEnded {
+        /// Which of the three.
+        status: CardStatus,
     },
 }
 

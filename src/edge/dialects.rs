@@ -8,14 +8,21 @@ use crate::dialect::Dialect;
 use crate::dialect::MessageHeader;
 use crate::dialect::answer::WriteError;
 use crate::dialect::network::OwnRequest;
+use crate::domain::card::CardStatus;
+use crate::domain::card::Pan;
+use crate::domain::forward::OwnKey;
+use crate::domain::party::Rrn;
 use crate::domain::request::NetworkManagement;
 use crate::domain::request::Scope;
 use crate::domain::request::Stan;
+use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
+use crate::domain::time::TransmissionTime;
 use crate::edge::text;
 use crate::edge::text::FileError;
 use crate::link::state::SignOn;
 use crate::settings::Finding;
+use crate::switch::card_file::CardFile;
 
 /// A dialect from its file.
 ///
@@ -61,6 +68,19 @@ pub fn of_link(config: &Config, link: &LinkSettings) -> Result<Dialect, Vec<Find
     if findings.is_empty() { Ok(dialect) } else { Err(findings) }
 }
 
+/// The records of a network's file of cards that its dialect cannot write.
+fn unwritable(file: &CardFile, dialect: &Dialect) -> Vec<(CardStatus, WriteError)> {
+    let own = OwnKey { stan: Stan(1), transmission: TransmissionTime::default() };
+    let (rrn, expiry) = (Rrn::from_ascii(b"000000000001"), Expiry::new(2_912));
+    let statuses = file.records.iter().map(|(status, _)| *status);
+    let failed = statuses.filter_map(|status| {
+        let elements = file.elements(status, own, rrn, expiry, Timestamp(0))?;
+        let pan = Pan::from_value(4_000_000_000_000_002, 16).ok()?;
+        Some((status, dialect.write_card_file(pan, &elements, false, &mut Vec::new()).err()?))
+    });
+    failed.collect()
+}
+
 /// What a link wants to send and its dialect cannot write, with the link's key that asks for it.
 fn misfits(link: &LinkSettings, dialect: &Dialect) -> Vec<(&'static str, String)> {
     let ours = link.session.sign_on != SignOn::Peer;
@@ -72,6 +92,11 @@ fn misfits(link: &LinkSettings, dialect: &Dialect) -> Vec<(&'static str, String)
         let message =
             format!("`match_on` has DE {element}, and the dialect has not: no answer could agree in it");
         misfits.push(("forward", message));
+    }
+    for (status, error) in link.card_file.iter().flat_map(|file| unwritable(file, dialect)) {
+        let message =
+            format!("the dialect cannot write the record of a card that is {}: {error}", status.name());
+        misfits.push(("card_file", message));
     }
     for &scope in &link.session.scopes {
         for what in [NetworkManagement::SignOn, NetworkManagement::SignOff] {

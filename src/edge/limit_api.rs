@@ -35,6 +35,7 @@ use crate::edge::zones;
 use crate::ledger::view::CardView;
 use crate::pipeline::limits::name_of;
 use crate::pipeline::seeding::NotSet;
+use crate::pipeline::switching::card_file::Told;
 
 /// The routes. Those of limits and controls are the same under a card and under a wallet.
 pub(super) fn routes() -> Router<Arc<Face>> {
@@ -93,9 +94,24 @@ async fn card(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Respon
         Ok(card) => card,
         Err(response) => return *response,
     };
-    face.pipeline
-        .card(card)
-        .map_or_else(|| not_there("card"), |view| Json(card_json(&face, &view)).into_response())
+    let Some(view) = face.pipeline.card(card) else { return not_there("card") };
+    let mut shown = card_json(&face, &view);
+    if let Ok(told) = face.pipeline.told_of_card(card) {
+        shown["networks_told"] = told.iter().map(told_json).collect();
+    }
+    Json(shown).into_response()
+}
+
+/// What a network was told of a card, and its 0312 (R32).
+fn told_json(told: &Told) -> Value {
+    let code = told.said.map(|(code, _)| String::from_utf8_lossy(&code).into_owned());
+    json!({
+        "link": told.link,
+        "status": told.status.name(),
+        "state": told.state,
+        "response_code": code,
+        "answered_at": told.said.map(|(_, at)| at.to_string()),
+    })
 }
 
 async fn wallet_cards(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Response {
@@ -121,7 +137,8 @@ fn card_json(face: &Face, view: &CardView) -> Value {
     })
 }
 
-/// `POST /v1/cards/{card}/status` with `{"status": "frozen"}`.
+/// `POST /v1/cards/{card}/status` with `{"status": "frozen"}`. Where the card's network wants to know of that, the
+/// message to it is on disk too before this is answered.
 async fn set_status(
     State(face): State<Arc<Face>>,
     Path(text): Path<String>,
@@ -136,10 +153,17 @@ async fn set_status(
         return error(StatusCode::BAD_REQUEST, format!("`status` must be one of {names}"));
     };
     match face.pipeline.set_card_status(card, status, clock::now()) {
-        Ok(sequence) => {
-            let done = json!({ "card": card.0, "status": status.name(), "sequence": sequence.0 });
-            api::when_durable(&face, sequence, done).await
-        }
+        Ok(sequence) => match face.pipeline.tell_card_ended(card, status, clock::now()) {
+            Ok(told) => {
+                let last = told.as_ref().map_or(sequence, |(stored, _)| sequence.max(*stored));
+                let network = told.map(|(_, link)| link);
+                let done = json!({
+                    "card": card.0, "status": status.name(), "sequence": sequence.0, "network_told": network
+                });
+                api::when_durable(&face, last, done).await
+            }
+            Err(refused) => refusal(refused),
+        },
         Err(refused) => refusal(refused),
     }
 }

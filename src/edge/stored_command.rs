@@ -148,6 +148,19 @@ fn message_text(message: &Value) -> String {
         Some(record) => format!(", after request {record}"),
         None => String::new(),
     };
+    if let Some(status) = message["card_status"].as_str() {
+        return format!(
+            "{} {} {} of {}, which is {status}: STAN {}, since {}, {} attempts, {} refused",
+            of("id"),
+            of("state"),
+            of("what"),
+            of("card"),
+            of("stan"),
+            of("since"),
+            message["attempts"],
+            message["refusals"],
+        );
+    }
     format!(
         "{} {} {} of {}: {} minor units of {}, STAN {} for {}, RRN {}, since {}, {} attempts, {} refused{waits}",
         of("id"),

@@ -17,11 +17,12 @@ use crate::switch::trunk::Trunk;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The switch of these links, in the order of the configuration. `None` when nothing is routed away and nothing is left
-/// of an earlier life in which something was.
+/// The switch of these links, in the order of the configuration. `None` when nothing is routed away, no network is told
+/// of cards, and nothing is left of an earlier life in which something was.
 #[must_use]
 pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) -> Option<Switchboard> {
-    if config.routes.is_empty() && trunks.is_empty() {
+    let tells = config.links.iter().any(|link| link.card_file.is_some());
+    if config.routes.is_empty() && trunks.is_empty() && !tells {
         return None;
     }
     let lines = config.links.iter().zip(links).map(|(link, runtime)| {
@@ -35,6 +36,7 @@ pub fn board(config: &Config, links: &[Arc<LinkRuntime>], mut trunks: Trunks) ->
             Arc::clone(&runtime.station),
             trunk,
         )
+        .with_card_file(link.card_file.clone())
     });
     let lines = lines.collect();
     let others = trunks.into_iter().map(|(name, trunk)| (NameId(name), trunk)).collect::<Vec<_>>();

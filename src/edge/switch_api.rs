@@ -131,12 +131,29 @@ fn id_of(text: &str) -> Result<ItemId, Refused> {
     Ok(ItemId { stored, advice })
 }
 
+/// What a network is told of a card: it has no amount and is about no message.
+fn card_file_json(id: ItemId, item: &Item, status: &str) -> Value {
+    json!({
+        "id": text_of(id),
+        "what": "card-file",
+        "card_status": status,
+        "state": item.place.name(),
+        "since": item.since.to_string(),
+        "attempts": item.attempts,
+        "refusals": item.refusals,
+        "card": item.message.carried.pan.masked().to_string(),
+        "stan": format!("{:06}", item.message.own.stan.0),
+        "rrn": item.message.carried.key.rrn.to_string(),
+    })
+}
+
 fn item_json(id: ItemId, item: &Item) -> Value {
     let carried = &item.message.carried;
     let what = match item.message.tells {
         Tells::Reversal { replacement: None, .. } => "reversal",
         Tells::Reversal { .. } => "partial-reversal",
         Tells::Advice { .. } => "advice",
+        Tells::CardEnded { status } => return card_file_json(id, item, status.name()),
     };
     json!({
         "id": text_of(id),

@@ -2,6 +2,7 @@
 
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
+use crate::domain::card::CardStatus;
 use crate::domain::card::PanSeal;
 use crate::domain::card::SealNonce;
 use crate::domain::card::SealedPan;
@@ -58,7 +59,9 @@ mod tells {
     pub(super) const REPLACEMENT_BILLING: u16 = 1 << 10;
     pub(super) const EXCHANGE: u16 = 1 << 11;
     pub(super) const OURS: u16 = 1 << 12;
-    pub(super) const ALL: u16 = (1 << 13) - 1;
+    /// Two bits: a card that is lost (1), stolen (2) or closed (3); zero for anything else.
+    pub(super) const CARD_ENDED_SHIFT: u16 = 13;
+    pub(super) const ALL: u16 = (1 << 15) - 1;
 }
 
 /// How a forwarded request ended, as its byte says.
@@ -228,6 +231,11 @@ impl Told {
                 let flags = tells::ADVICE | flag(approved, tells::APPROVED);
                 Self { flags, approval_code, original, ..Self::default() }
             }
+            Tells::CardEnded { status } => {
+                let ended = [CardStatus::Lost, CardStatus::Stolen, CardStatus::Closed];
+                let code = (1..).zip(ended).find(|(_, other)| *other == status).map_or(0, |(code, _)| code);
+                Self { flags: code << tells::CARD_ENDED_SHIFT, ..Self::default() }
+            }
         };
         told.flags |= flag(told.approval_code.is_some(), tells::APPROVAL_CODE);
         if let Some(original) = told.original {
@@ -304,12 +312,19 @@ impl Told {
             }),
             false => None,
         };
-        let tells = match has(tells::ADVICE) {
-            false => {
+        let ended = match flags >> tells::CARD_ENDED_SHIFT & 0b11 {
+            0 => None,
+            1 => Some(CardStatus::Lost),
+            2 => Some(CardStatus::Stolen),
+            _ => Some(CardStatus::Closed),
+        };
+        let tells = match (ended, has(tells::ADVICE)) {
+            (Some(status), _) => Tells::CardEnded { status },
+            (None, false) => {
                 let legs = if has(tells::OURS) { Legs::Ours } else { Legs::Both };
                 Tells::Reversal { replacement, legs, approval_code, original, as_received }
             }
-            true => Tells::Advice { approved: has(tells::APPROVED), approval_code, original },
+            (None, true) => Tells::Advice { approved: has(tells::APPROVED), approval_code, original },
         };
         // A flag about something that is not there would be lost when the record is written again.
         match Self::of(&tells).flags == flags & !tells::EXCHANGE {

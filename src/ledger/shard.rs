@@ -216,10 +216,16 @@ impl Card {
         (self.pan, self.pan_digits)
     }
 
+    /// Its number, which cannot print: for a network that must be told of the card.
+    #[must_use]
+    pub fn pan(&self) -> Option<Pan> {
+        Pan::from_value(self.pan, self.pan_digits).ok()
+    }
+
     /// First six and last four digits.
     #[must_use]
     pub fn masked(&self) -> MaskedPan {
-        Pan::from_value(self.pan, self.pan_digits).map_or(MaskedPan::new(0, 0, 0), Pan::masked)
+        self.pan().map_or(MaskedPan::new(0, 0, 0), Pan::masked)
     }
 
     /// Whether this is the card of a number: the whole number is compared (R34).

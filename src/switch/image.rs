@@ -3,6 +3,7 @@
 //! Little-endian, in the order of the fields; optional parts follow a byte that says whether they are there.
 
 use crate::domain::action::ActionCode;
+use crate::domain::card::CardStatus;
 use crate::domain::card::Pan;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
@@ -49,6 +50,8 @@ const REVERSAL: u8 = 0;
 const DECLINE: u8 = 1;
 const APPROVAL: u8 = 2;
 const REVERSAL_OF_OURS: u8 = 3;
+/// And from here on a card that has ended: its status.
+const CARD_ENDED: u8 = 16;
 
 /// Beside how a request ended.
 const ADVISED: u8 = 1 << 7;
@@ -309,6 +312,11 @@ impl Put<'_> {
                 self.option(approval_code, code);
                 self.option(original, Self::original);
             }
+            Tells::CardEnded { status } => {
+                self.u8(CARD_ENDED + status as u8);
+                self.option(None, code);
+                self.option(None, Self::original);
+            }
         }
     }
 
@@ -499,7 +507,10 @@ impl Take<'_> {
                 })?,
             }),
             DECLINE | APPROVAL => Ok(Tells::Advice { approved: kind == APPROVAL, approval_code, original }),
-            _ => Err(ImageError("what a stored message tells")),
+            _ => match kind.checked_sub(CARD_ENDED).and_then(CardStatus::from_code) {
+                Some(status) => Ok(Tells::CardEnded { status }),
+                None => Err(ImageError("what a stored message tells")),
+            },
         }
     }
 

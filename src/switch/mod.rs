@@ -5,6 +5,7 @@
 //! Everything here is a value: time comes as an argument, and what is to be done comes out. What must outlast a crash
 //! is in [`trunk::Trunk`], which changes by events only, live and in recovery.
 
+pub mod card_file;
 pub mod exchange;
 pub mod image;
 pub mod matching;

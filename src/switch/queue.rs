@@ -186,6 +186,13 @@ impl Queue {
         self.by_stan.get(&stan.0).copied()
     }
 
+    /// What is stored about a card and not dead, the oldest first.
+    pub fn about(&self, pan: Pan) -> impl Iterator<Item = (ItemId, &Item)> {
+        let line = self.cards.get(&card(pan)).into_iter().flatten();
+        let items = line.filter_map(|id| Some((*id, self.items.get(id)?)));
+        items.filter(move |(_, item)| item.message.carried.pan == pan)
+    }
+
     /// Whether it can have gone out: what waits for the end of a request, or for its card's older messages, has not,
     /// whatever a start had to suppose.
     #[must_use]

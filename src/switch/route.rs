@@ -150,6 +150,15 @@ impl IinRange {
     }
 }
 
+impl IinRange {
+    /// Whether a card's number begins so.
+    #[must_use]
+    pub const fn holds(&self, pan: Pan) -> bool {
+        let number = leading(pan.value(), pan.digits());
+        self.low <= number && number <= self.high
+    }
+}
+
 impl fmt::Display for IinRange {
     /// As it is written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

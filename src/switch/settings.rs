@@ -25,8 +25,8 @@ pub struct PartySettings {
     pub again_ns: (u64, u64),
     /// Refusals after which a stored message is dead.
     pub refusals_max: u32,
-    /// Its sockets end at one host, which knows a repeat for what it is: what was asked on a socket that is gone is asked
-    /// again on another (R31).
+    /// Its sockets end at one host, which knows a repeat for what it is: what was asked on a socket that is gone is
+    /// asked again on another (R31).
     pub one_host: bool,
     /// What its answers are known by.
     pub match_on: MatchKey,

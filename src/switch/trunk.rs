@@ -357,6 +357,11 @@ impl Trunk {
     fn store(&mut self, sequence: Sequence, time: Timestamp, event: &Stored) {
         self.last_stan = Some(event.message.own.stan);
         let Message { carried, tells, .. } = &event.message;
+        if let Tells::CardEnded { .. } = tells {
+            let id = ItemId { stored: sequence, advice: false };
+            self.add(id, (time, event.slot), event.message, None, None, false);
+            return;
+        }
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
         for print in told_prints(carried, tells) {
             self.originals.note(Memo::Told, sequence, now_s, print);
@@ -364,6 +369,7 @@ impl Trunk {
         let (original, as_received) = match tells {
             Tells::Reversal { original, as_received, .. } => (*original, as_received.as_ref()),
             Tells::Advice { original, .. } => (*original, None),
+            Tells::CardEnded { .. } => (None, None),
         };
         if original.is_none() {
             self.originals.note(Memo::Subject, sequence, now_s, print_of_subject(carried, as_received));
@@ -474,6 +480,7 @@ pub fn told_prints(carried: &Carried, tells: &Tells) -> [u64; 2] {
         Tells::Advice { approved: true, .. } => 20,
         Tells::Advice { approved: false, .. }
         | Tells::Reversal { legs: Legs::Ours, replacement: None, .. } => 30,
+        Tells::CardEnded { .. } => 60,
         Tells::Reversal { replacement: None, .. } => 40,
         Tells::Reversal { .. } => 50,
     };

@@ -11,6 +11,7 @@ use crate::journal::events::money;
 use crate::journal::events::slot;
 use crate::journal::events::transmission;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
@@ -140,7 +141,8 @@ fn tells() -> impl Strategy<Value = Tells> {
     );
     let advice = (any::<bool>(), approval_code(), proptest::option::of(original()))
         .prop_map(|(approved, approval_code, original)| Tells::Advice { approved, approval_code, original });
-    prop_oneof![reversal, advice]
+    let ended = prop_oneof![Just(CardStatus::Lost), Just(CardStatus::Stolen), Just(CardStatus::Closed)];
+    prop_oneof![4 => reversal, 4 => advice, 1 => ended.prop_map(|status| Tells::CardEnded { status })]
 }
 
 fn stored() -> impl Strategy<Value = Event> {

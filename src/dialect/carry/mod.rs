@@ -5,6 +5,7 @@
 //! ones only where the configuration maps them. What is stored for a party goes in the domain's words (`stored`).
 
 mod across;
+mod card_file;
 mod convert;
 mod outcome;
 mod same;

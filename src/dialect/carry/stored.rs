@@ -5,6 +5,8 @@ use crate::dialect::Mapping;
 use crate::dialect::advice::TIMED_OUT_ISO87;
 use crate::dialect::advice::TIMED_OUT_MASTERCARD;
 use crate::dialect::answer::WriteError;
+use crate::dialect::carry::card_file::CARD_FILE_UPDATE;
+use crate::dialect::carry::card_file::FILE_NAME;
 use crate::dialect::lifecycle::AMOUNT;
 use crate::dialect::lifecycle::REPLACEMENT_AMOUNTS;
 use crate::dialect::mastercard;
@@ -30,6 +32,7 @@ use crate::iso8583::spec::FieldSet;
 use crate::iso8583::subfields::Form;
 use crate::iso8583::value;
 use crate::iso8583::value::Value;
+use crate::iso8583::value::ValueError;
 
 /// All that a stored message can have.
 const FIELDS: [u8; 27] =
@@ -76,7 +79,8 @@ impl Dialect {
     /// only where that is known, and the id only to a dialect of the same network: others do not know it.
     ///
     /// # Errors
-    /// It does not fit the frame, or a field without which it would tell something else; nothing was appended.
+    /// It does not fit the frame, or a field without which it would tell something else; or a card has ended, which
+    /// goes into a file that only the link knows ([`Self::write_card_file`]). Nothing was appended.
     pub fn write_stored(
         &self,
         message: &Message,
@@ -84,6 +88,9 @@ impl Dialect {
         repeat: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
+        if let Tells::CardEnded { .. } = message.tells {
+            return Err(WriteError::Field { field: FILE_NAME, error: ValueError::UnknownField });
+        }
         let stored = Stored { dialect: self, source, message };
         self.framed(0, self.station.unwrap_or(0), out, |out| stored.append(repeat, out))
     }
@@ -101,6 +108,7 @@ impl Stored<'_> {
             (Tells::Reversal { .. }, _) => 420,
             (Tells::Advice { .. }, MessageClass::Authorization) => 120,
             (Tells::Advice { .. }, MessageClass::Financial) => 220,
+            (Tells::CardEnded { .. }, _) => CARD_FILE_UPDATE,
         };
         mti + u16::from(repeat)
     }
@@ -193,7 +201,10 @@ impl Stored<'_> {
 
     fn approval_code(&self) -> Option<Content> {
         let (Tells::Reversal { approval_code, .. } | Tells::Advice { approval_code, .. }) =
-            &self.message.tells;
+            &self.message.tells
+        else {
+            return None;
+        };
         approval_code.map(|code| Content::Text(latin(&code.0)))
     }
 
@@ -204,6 +215,7 @@ impl Stored<'_> {
                 Some(Content::Text(latin(&self.dialect.response_code(ActionCode::Approved))))
             }
             Tells::Advice { .. } => Some(Content::Text(latin(&self.dialect.plain_decline()))),
+            Tells::CardEnded { .. } => None,
             Tells::Reversal { legs, .. } => {
                 let reason = match (self.dialect.mapping, legs) {
                     (Mapping::Mastercard, _) if self.replacement().is_some() => MASTERCARD_IN_PART.to_owned(),
@@ -225,7 +237,7 @@ impl Stored<'_> {
     fn replacement(&self) -> Option<Replacement> {
         match &self.message.tells {
             Tells::Reversal { replacement, .. } => *replacement,
-            Tells::Advice { .. } => None,
+            Tells::Advice { .. } | Tells::CardEnded { .. } => None,
         }
     }
 

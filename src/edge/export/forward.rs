@@ -72,6 +72,7 @@ impl Row {
                 self.flag(Column::Approved, approved);
                 self.approval_code(approval_code);
             }
+            Tells::CardEnded { status } => self.text(Column::Status, status.name()),
         }
     }
 

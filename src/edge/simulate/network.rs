@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 
 use crate::dialect::inbound::Inbound;
 use crate::dialect::inbound::Received;
+use crate::domain::action::ActionCode;
 use crate::edge::clock;
 use crate::edge::exit;
 use crate::edge::simulate::Called;
@@ -23,6 +24,7 @@ use crate::edge::simulate::place::Place;
 use crate::edge::simulate::write_book;
 use crate::workload::network::Leaving;
 use crate::workload::network::Network;
+use crate::workload::party::Fate;
 
 /// How often it looks what is due, at least.
 const LOOK_MS: u64 = 5;
@@ -84,9 +86,18 @@ impl Party for Web {
         true
     }
 
-    fn hears(&self, message: &Received<'_>, _body: &[u8], _line: &Line) {
-        if let Inbound::Response(response) = &message.inbound {
-            self.network.borrow_mut().hears(response, self.now_ms());
+    fn hears(&self, message: &Received<'_>, _body: &[u8], line: &Line) {
+        match &message.inbound {
+            Inbound::Response(response) => self.network.borrow_mut().hears(response, self.now_ms()),
+            // An issuer tells it of a card that may not be used any more: it takes that into its file.
+            Inbound::Unsupported { mti: 302 | 303 } if self.voice.silent_until().is_none() => {
+                let mut frame = Vec::new();
+                if self.voice.dialect.write_refusal(message, ActionCode::Approved, &mut frame).is_ok() {
+                    self.network.borrow_mut().is_told_of_card();
+                    line.put(frame, Fate::Sent, 0);
+                }
+            }
+            _ => {}
         }
     }
 

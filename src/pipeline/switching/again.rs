@@ -26,7 +26,7 @@ use super::outbox::Outbox;
 const STEP: usize = 64;
 
 impl Pipeline {
-    /// Asks again what was asked on sockets of this line that are gone. Without a socket that takes it, it waits for one.
+    /// Asks again what was asked on sockets of this line that are gone. Without a socket that takes it, it waits.
     pub(super) fn ask_again(&self, board: &Switchboard, line: &Line, now: Now) {
         while line.has_lost.swap(false, Ordering::AcqRel) {
             let mut state = line.lock();

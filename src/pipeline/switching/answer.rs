@@ -291,7 +291,9 @@ impl Pipeline {
     fn acknowledged(&self, line: &Line, state: &mut State, id: ItemId, response: &Response, now: Now) {
         let Some(item) = state.trunk.queue().get(id).copied() else { return };
         let settings = &line.settings;
-        let settlement = if is_taken(line, response.response_code) {
+        let taken = is_taken(line, response.response_code);
+        state.said.note(&item, response.response_code, taken, now);
+        let settlement = if taken {
             let (second, before, count) = (now.wall.seconds(), state.drained.0, state.drained.1);
             state.drained = if second == before {
                 (second, count + 1, state.drained.2)

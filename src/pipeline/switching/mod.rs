@@ -9,6 +9,7 @@
 
 mod again;
 pub mod answer;
+pub mod card_file;
 pub mod cases;
 pub mod forward;
 pub mod left_out;
@@ -38,6 +39,7 @@ use crate::domain::party::NameId;
 use crate::domain::time::Now;
 use crate::domain::time::Timestamp;
 use crate::link::state::SocketId;
+use crate::switch::card_file::CardFile;
 use crate::switch::exchange::Exchanges;
 use crate::switch::exchange::Open;
 use crate::switch::queue::Item;
@@ -47,6 +49,7 @@ use crate::switch::route::Table;
 use crate::switch::settings::PartySettings;
 use crate::switch::trunk::Trunk;
 
+use self::card_file::AllSaid;
 use self::cases::Case;
 use self::cases::Cases;
 use self::left_out::LeftOut;
@@ -106,6 +109,8 @@ pub(super) struct State {
     pub(super) drained: (u64, u32, u32),
     /// What a start has found open and is not reversed yet, the oldest last.
     pub(super) left_open: Vec<(Sequence, Forwarded)>,
+    /// What the network has said about cards of ours.
+    pub(super) said: AllSaid,
     /// The message that is written now, in clear.
     pub(super) scratch: Vec<u8>,
 }
@@ -153,6 +158,8 @@ pub struct Line {
     pub settings: PartySettings,
     /// What goes along to it, and what does not.
     pub carriage: Carriage,
+    /// Its network's file of cards that may not be used.
+    pub card_file: Option<CardFile>,
     /// How its messages are read and written.
     pub channel: Arc<ChannelSettings>,
     /// Who is signed on.
@@ -241,10 +248,12 @@ impl Line {
                 pace: (0, 0),
                 drained: (0, 0, 0),
                 left_open: Vec::new(),
+                said: AllSaid::default(),
                 scratch: Vec::new(),
             }),
             settings,
             carriage,
+            card_file: None,
             left_out: LeftOut::default(),
             sockets: RwLock::default(),
             draining: AtomicBool::new(false),
@@ -254,6 +263,12 @@ impl Line {
             has_lost: AtomicBool::new(false),
             used: AtomicBool::new(used),
         }
+    }
+
+    /// The same, which is told of cards that may not be used any more.
+    #[must_use]
+    pub fn with_card_file(self, card_file: Option<CardFile>) -> Self {
+        Self { card_file, ..self }
     }
 
     /// Something is forwarded to it or stored for it from now on.

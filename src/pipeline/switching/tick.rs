@@ -194,14 +194,18 @@ impl Pipeline {
         let repeat = item.attempts > 0;
         let source = board.index_of(item.message.carried.key.link).and_then(|index| board.line(index));
         let source = source.map(|source| &source.channel.dialect);
-        let written = line.channel.dialect.write_stored(&item.message, source, repeat, &mut frame);
+        let dialect = &line.channel.dialect;
+        let written = match item.message.tells {
+            Tells::CardEnded { status } => line.write_card_ended(status, &item, repeat, &mut frame),
+            _ => dialect.write_stored(&item.message, source, repeat, &mut frame).is_ok(),
+        };
         let limit_ns = line.settings.timeout_ns;
         let deadline_ns = now.elapsed_ns + limit_ns;
         // What a crash could take back is not told to anybody.
         let record = if self.policy.reply == Reply::Fsync { id.stored } else { Sequence(0) };
-        let goes = written.is_ok() && outbox.put(&frame, record, deadline_ns, self.durable(), now);
+        let goes = written && outbox.put(&frame, record, deadline_ns, self.durable(), now);
         state.scratch = frame;
-        if written.is_err() {
+        if !written {
             // The party's dialect cannot say it: a person has to look at it.
             let _stays = self.settle(line, state, id, &item, Settlement::DeadLetter, now);
             return true;
@@ -336,5 +340,6 @@ pub(super) const fn answer_mti(message: &Message) -> u16 {
         (Tells::Reversal { .. }, _) => 430,
         (Tells::Advice { .. }, MessageClass::Authorization) => 130,
         (Tells::Advice { .. }, MessageClass::Financial) => 230,
+        (Tells::CardEnded { .. }, _) => 312,
     }
 }

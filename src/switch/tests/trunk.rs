@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::domain::action::ActionCode;
+use crate::domain::card::CardStatus;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Carried;
@@ -48,6 +49,7 @@ pub(crate) enum Step {
     Forward { card: u8, minor: i64, billed: bool, again: Option<usize> },
     Conclude { which: usize, end: u8 },
     Store { card: u8, about: Option<usize>, is_advice: bool, names_it: bool },
+    CardEnds { card: u8 },
     Settle { which: usize, settlement: usize },
     Send,
     Again { which: usize, later: u64, refused: bool },
@@ -63,6 +65,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         4 => store.prop_map(|(card, about, is_advice, names_it)| {
             Step::Store { card, about, is_advice, names_it }
         }),
+        1 => (0..CARDS).prop_map(|card| Step::CardEnds { card }),
         4 => (any::<usize>(), 0..Settlement::ALL.len())
             .prop_map(|(which, settlement)| Step::Settle { which, settlement }),
         4 => Just(Step::Send),
@@ -159,6 +162,12 @@ impl Model {
                 let exchange = about.map(|(exchange, _)| *exchange).or(ended);
                 let message = Message { own: own(next, 3), carried, tells };
                 Event::Stored(Stored { slot, to, exchange, message })
+            }
+            Step::CardEnds { card } => {
+                let ended = [CardStatus::Lost, CardStatus::Stolen, CardStatus::Closed];
+                let tells = Tells::CardEnded { status: ended[usize::from(card) % ended.len()] };
+                let message = Message { own: own(next, 3), carried: carried(card, next, card), tells };
+                Event::Stored(Stored { slot, to, exchange: None, message })
             }
             Step::Settle { which, settlement } => {
                 let ItemId { stored, advice } = self.item(which);
@@ -269,7 +278,7 @@ impl Model {
     ) {
         let original = match message.tells {
             Tells::Reversal { original, .. } => original,
-            Tells::Advice { .. } => None,
+            Tells::Advice { .. } | Tells::CardEnded { .. } => None,
         };
         let is_first = original.is_some_and(|original| self.reversal_of(original.key).is_none());
         let (slot, since, place) = (Slot::wrapping(3), self.time(), Place::Waiting);

@@ -229,6 +229,11 @@ impl Network {
         *self.happened.entry(what).or_default() += 1;
     }
 
+    /// An issuer has told it of a card that may not be used any more.
+    pub fn is_told_of_card(&mut self) {
+        self.count("cards told to be lost, stolen or closed");
+    }
+
     fn purchase(&mut self, place: u32) -> &mut Purchase {
         &mut self.purchases[place as usize]
     }
