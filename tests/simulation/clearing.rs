@@ -1,5 +1,5 @@
-//! Clearing records of purchases (R20): they come to the daemon beside all messages, one by one, and again until they are
-//! on disk, sometimes once more after that.
+//! Clearing records of purchases (R20): they come to the daemon beside all messages, one by one, and again until they
+//! are on disk, sometimes once more after that.
 
 use turnpike::domain::card::Pan;
 use turnpike::domain::cleared::Clearance;

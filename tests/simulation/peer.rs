@@ -547,8 +547,8 @@ impl World {
     }
 }
 
-/// Whether one of them is the sum of some of the others: a reversal may go by the amount of one of a purchase's messages,
-/// or by that of all which are open.
+/// Whether one of them is the sum of some of the others: a reversal may go by the amount of one of a purchase's
+/// messages, or by that of all which are open.
 fn is_sum_of_others(amounts: &[i64]) -> bool {
     (1_u64..1 << amounts.len().min(16)).any(|some| {
         let (of, others): (Vec<_>, Vec<_>) = (0..).zip(amounts).partition(|(at, _)| some >> at & 1 == 1);

@@ -181,7 +181,8 @@ fn config(dialects: &[&str; NETWORKS + HOSTS], random: &mut Random) -> Config {
     }
     for (n, dialect) in dialects[NETWORKS..].iter().enumerate() {
         let more = format!(
-            "connect = [\"127.0.0.1:{}\"]\n[links.host-{n}.forward]\n{forward}window = {window}\none_host = {one_host}\n",
+            "connect = [\"127.0.0.1:{}\"]\n[links.host-{n}.forward]\n{forward}window = {window}\n\
+             one_host = {one_host}\n",
             8_200 + n
         );
         text += &link(&format!("host-{n}"), dialect, &more);
