@@ -970,6 +970,8 @@ fn r32_a_late_refusal_counts_once_and_moves_nothing_that_a_person_holds() {
     };
     for _ in 0..5 {
         reply(&mut there, &told, &[(39, "12")]);
+        // Nor does one that cannot decide put off the next attempt for as long as it says so.
+        reply(&mut there, &told, &[(39, "91")]);
     }
     there.echo();
     assert_eq!(states(&house), [("waiting".to_owned(), 1)]);
@@ -983,6 +985,37 @@ fn r32_a_late_refusal_counts_once_and_moves_nothing_that_a_person_holds() {
     eventually("that it is done is news all the same", || switch(&house, "stored") == 0);
     drop((network, there));
     house.drain();
+}
+
+#[test]
+fn a_party_that_takes_what_it_is_told_and_decides_nothing_is_sick_all_the_same() {
+    let processor = Processor::new("iso87-ascii");
+    let forward = "timeout_ms = 150\nagain_ms = 50\nsick_after = 4\nprobe_ms = 60000";
+    let (house, _directory, mut network, mut there) = processor.patient_house(forward, "");
+    let telling = std::thread::spawn(move || {
+        let mut told = 0;
+        while let Some(message) = there.receive() {
+            if message.mti == 420 {
+                told += 1;
+                reply(&mut there, &message, &[(39, "00")]);
+            }
+        }
+        told
+    });
+    let mut asked = 0;
+    while house.json("/v1/links/processor")["switch"]["sick"] != true {
+        let (stan, reference) = (format!("{asked:06}"), format!("REF000{asked:06}"));
+        network.send(100, &purchase(&[(11, &stan), (37, &reference)]));
+        assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
+        asked += 1;
+        assert!(asked <= 4, "four in a row are enough");
+        eventually("its reversal is told", || switch(&house, "stored") == 0);
+    }
+    assert_eq!(asked, 4);
+    let sockets = house.json("/v1/links/processor")["switch"]["sockets"].clone();
+    assert_eq!((&sockets[0]["answered"], &sockets[0]["unanswered_in_a_row"]), (&0.into(), &4.into()));
+    drop((network, house));
+    assert_eq!(telling.join().expect("it ends"), 4);
 }
 
 #[test]

@@ -7,9 +7,11 @@ use crate::config::routing;
 use crate::domain::card::CardStatus;
 use crate::settings::Section;
 use crate::switch::card_file::CardFile;
+use crate::switch::card_file::EXPIRY;
+use crate::switch::card_file::UNTIL;
 
 /// Elements that are ours to say: the card, the names of the message, and what the other keys say.
-const OURS: [u8; 6] = [1, 2, 7, 11, 91, 101];
+const OURS: [u8; 8] = [1, 2, 7, 11, 37, 39, 91, 101];
 const FILE_NAME_MAX: usize = 17;
 
 /// What stands there; `None` where nothing does.
@@ -49,6 +51,10 @@ fn record(section: &Section<'_>) -> BTreeMap<u8, Box<str>> {
         let element = key.parse::<u8>().ok().filter(|element| (2..=128).contains(element));
         match (element.filter(|element| !OURS.contains(element)), section.text(&key)) {
             (Some(element), Some(text)) => {
+                if text.replace(UNTIL, "").replace(EXPIRY, "").contains(['{', '}']) {
+                    section
+                        .report_at(&key, format!("in braces stand {UNTIL} and {EXPIRY}, and nothing else"));
+                }
                 record.insert(element, text.into());
             }
             (None, _) => section.report_at(
@@ -99,6 +105,11 @@ mod tests {
                 "is no data element that is yours",
             ),
             (&format!("{right}lost = {{ \"127\" = 5 }}"), "127"),
+            (&format!("{right}lost = {{ \"37\" = \"000000000001\" }}"), "is no data element that is yours"),
+            (
+                &format!("{right}lost = {{ \"120\" = \"{{untill}}\" }}"),
+                "in braces stand {until} and {expiry}",
+            ),
             (&format!("{right}lost = {{}}\nfrozen = {{}}"), "frozen"),
         ];
         for (text, words) in table {

@@ -1,5 +1,6 @@
 //! The admin face over HTTP/1.1: JSON, and text for metrics. Nothing here decides.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -51,6 +52,7 @@ use crate::ledger::view::AuthorizationView;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::past::Standing;
 use crate::pipeline::seeding::NotSet;
+use crate::pipeline::switching::card_file::Telling;
 
 /// How often a verb that waits for the disk looks at it.
 const DURABLE_POLL: Duration = Duration::from_micros(200);
@@ -219,7 +221,7 @@ async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Resp
 }
 
 /// `PUT /v1/wallets/{wallet}/status` with `{"status": "frozen"}`: effective for the next message, and acknowledged
-/// once it is on disk.
+/// once it is on disk. Networks that want to know of closed cards are told of those of a closed wallet.
 async fn set_status(
     State(face): State<Arc<Face>>,
     Path(text): Path<String>,
@@ -234,14 +236,34 @@ async fn set_status(
         let error = format!("`status` must be one of {}", names.join(", "));
         return (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
     };
-    match face.pipeline.set_wallet_status(wallet, status, clock::now()) {
-        Ok(sequence) => {
+    let set = face.pipeline.set_wallet_status(wallet, status, clock::now()).and_then(|sequence| {
+        let told = match status {
+            WalletStatus::Closed => face.pipeline.tell_wallet_closed(wallet, clock::now())?,
+            WalletStatus::Active | WalletStatus::Frozen => Vec::new(),
+        };
+        Ok((sequence, told))
+    });
+    match set {
+        Ok((sequence, told)) => {
             let done = json!({ "wallet": wallet.0, "status": status.name(), "sequence": sequence.0 });
-            when_durable(&face, sequence, done).await
+            when_told(&face, sequence, told, done).await
         }
         Err(NotSet::NotThere(_)) => no_such_wallet(wallet),
         Err(NotSet::Ended(_) | NotSet::Full(_) | NotSet::Unavailable) => unavailable(),
     }
+}
+
+/// Answers once a status is on disk, and what networks are told of it (R32).
+pub(super) async fn when_told(
+    face: &Face,
+    sequence: Sequence,
+    told: Vec<Telling>,
+    mut done: Value,
+) -> Response {
+    let last = told.iter().map(|(stored, _)| *stored).fold(sequence, Sequence::max);
+    let links: BTreeSet<String> = told.into_iter().map(|(_, link)| link.into()).collect();
+    done["networks_told"] = links.into_iter().collect();
+    when_durable(face, last, done).await
 }
 
 /// Answers once a record is on disk (R1).

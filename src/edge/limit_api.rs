@@ -137,8 +137,8 @@ fn card_json(face: &Face, view: &CardView) -> Value {
     })
 }
 
-/// `POST /v1/cards/{card}/status` with `{"status": "frozen"}`. Where the card's network wants to know of that, the
-/// message to it is on disk too before this is answered.
+/// `POST /v1/cards/{card}/status` with `{"status": "frozen"}`. Where the card's networks want to know of that,
+/// the messages to them are on disk too before this is answered.
 async fn set_status(
     State(face): State<Arc<Face>>,
     Path(text): Path<String>,
@@ -152,18 +152,11 @@ async fn set_status(
         let names = CardStatus::ALL.map(|(_, name)| name).join(", ");
         return error(StatusCode::BAD_REQUEST, format!("`status` must be one of {names}"));
     };
-    match face.pipeline.set_card_status(card, status, clock::now()) {
-        Ok(sequence) => match face.pipeline.tell_card_ended(card, status, clock::now()) {
-            Ok(told) => {
-                let last = told.as_ref().map_or(sequence, |(stored, _)| sequence.max(*stored));
-                let network = told.map(|(_, link)| link);
-                let done = json!({
-                    "card": card.0, "status": status.name(), "sequence": sequence.0, "network_told": network
-                });
-                api::when_durable(&face, last, done).await
-            }
-            Err(refused) => refusal(refused),
-        },
+    match face.pipeline.set_card_status_and_tell(card, status, clock::now()) {
+        Ok((sequence, told)) => {
+            let done = json!({ "card": card.0, "status": status.name(), "sequence": sequence.0 });
+            api::when_told(&face, sequence, told, done).await
+        }
         Err(refused) => refusal(refused),
     }
 }

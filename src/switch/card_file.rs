@@ -63,7 +63,6 @@ impl CardFile {
             (91, self.code.to_string()),
             (101, self.name.to_string()),
         ]);
-        elements.extend(expiry.clone().map(|expiry| (14, expiry)));
         let last = since.plus_ms(u64::from(self.days) * DAY_MS).civil();
         let until = format!("{:02}{:02}{:02}", last.year.rem_euclid(100), last.month, last.day);
         elements.extend(record.iter().map(|(element, text)| {

@@ -76,7 +76,7 @@ pub struct Item {
     pub attempts: u32,
     /// How often it was refused, since the start.
     pub refusals: u32,
-    /// The party has refused it since it went out last.
+    /// The party has answered it since it went out last, and not taken it.
     pub is_answered: bool,
     /// When it may go, by a clock that never goes back, nanoseconds.
     pub not_before_ns: u64,
@@ -339,6 +339,13 @@ impl Queue {
         }
     }
 
+    /// The party has answered, and not taken it.
+    pub fn is_answered(&mut self, id: ItemId) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.is_answered = true;
+        }
+    }
+
     /// After a start nobody knows what went out before: whatever is stored goes as a repeat.
     pub fn recovered(&mut self) {
         for item in self.items.values_mut() {
@@ -353,7 +360,6 @@ impl Queue {
         self.due.remove(&(item.not_before_ns, id));
         item.not_before_ns = not_before_ns;
         item.refusals += u32::from(refused);
-        item.is_answered |= refused;
         if item.place == Place::InFlight {
             self.set_place(id, Place::Waiting);
         } else {

@@ -20,7 +20,6 @@ use super::Line;
 use super::State;
 use super::Switchboard;
 use super::Way;
-use super::outbox::Outbox;
 
 /// Requests that are asked again under one hold of a line's lock.
 const STEP: usize = 64;
@@ -28,57 +27,63 @@ const STEP: usize = 64;
 impl Pipeline {
     /// Asks again what was asked on sockets of this line that are gone. Without a socket that takes it, it waits.
     pub(super) fn ask_again(&self, board: &Switchboard, line: &Line, now: Now) {
-        while line.has_lost.swap(false, Ordering::AcqRel) {
-            let mut state = line.lock();
-            let state = &mut *state;
-            let lost =
-                |open: &Open<Way>| open.way.there.is_closed() && !open.way.again && open.way.back.is_some();
+        if !line.has_lost.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let lost =
+            |open: &Open<Way>| open.way.there.is_closed() && !open.way.again && open.way.back.is_some();
+        let orphans: Vec<Handle> = {
+            let state = line.lock();
             let orphans = state.exchanges.iter().filter(|(_, open)| lost(open));
-            let orphans: Vec<Handle> = orphans.map(|(handle, _)| handle).take(STEP).collect();
-            for &handle in &orphans {
-                let Some(outbox) = line.pick(state).filter(|_| line.station.serves()) else {
+            orphans.map(|(handle, _)| handle).collect()
+        };
+        // Between two steps others have the line; a handle to what has ended since names nothing.
+        for step in orphans.chunks(STEP) {
+            let mut state = line.lock();
+            for &handle in step {
+                if !self.ask_again_on(board, line, &mut state, handle, now) {
                     line.has_lost.store(true, Ordering::Release);
                     return;
-                };
-                self.ask_again_on(board, line, state, handle, &outbox, now);
-            }
-            if orphans.len() == STEP {
-                line.has_lost.store(true, Ordering::Release);
+                }
             }
         }
     }
 
+    /// False when no socket takes it now.
     fn ask_again_on(
         &self,
         board: &Switchboard,
         line: &Line,
         state: &mut State,
         handle: Handle,
-        outbox: &Arc<Outbox>,
         now: Now,
-    ) {
+    ) -> bool {
+        let Some(outbox) = line.pick(state).filter(|_| line.station.serves()) else { return false };
         let latency_ns = state.latency_ns;
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
+        let mut goes = true;
         if let Some(open) = state.exchanges.get_mut(handle) {
-            open.way.again = true;
             let in_time = open.deadline_ns.saturating_sub(now.elapsed_ns) > latency_ns;
             // With `fsync` the first may have waited for its record, and nothing leaves before that.
             let record = match (self.policy.reply, open.purpose) {
                 (Reply::Fsync, Purpose::Request(record) | Purpose::Again { record, .. }) => record,
                 _ => Sequence(0),
             };
-            if in_time
-                && write(board, line, open, &mut frame)
-                && outbox.put(&frame, record, open.deadline_ns, self.durable(), now)
-            {
-                open.way.there = Arc::clone(outbox);
-                open.sent_ns = now.elapsed_ns;
-                outbox.asked.fetch_add(1, Ordering::Relaxed);
-                line.asked_again.fetch_add(1, Ordering::Relaxed);
+            if in_time && write(board, line, open, &mut frame) {
+                goes = outbox.put(&frame, record, open.deadline_ns, self.durable(), now);
+                if goes {
+                    open.way.there = Arc::clone(&outbox);
+                    open.sent_ns = now.elapsed_ns;
+                    outbox.asked.fetch_add(1, Ordering::Relaxed);
+                    line.asked_again.fetch_add(1, Ordering::Relaxed);
+                }
             }
+            // What comes too late, or cannot be written, is not tried again either.
+            open.way.again = goes;
         }
         state.scratch = frame;
+        goes
     }
 }
 

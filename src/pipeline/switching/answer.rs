@@ -69,8 +69,6 @@ impl Pipeline {
         let mut state = line.lock();
         match state.exchanges.find(&answering, line.settings.match_on) {
             Found::Answer(handle) => {
-                from.1.answered.fetch_add(1, Ordering::Relaxed);
-                from.1.silent.store(0, Ordering::Relaxed);
                 self.taken(board, line, &mut state, handle, message, response, now);
                 true
             }
@@ -85,9 +83,7 @@ impl Pipeline {
             }
             Found::Nothing => {
                 let taken = self.acknowledged_late(line, &mut state, response, now);
-                if taken {
-                    from.1.silent.store(0, Ordering::Relaxed);
-                } else {
+                if !taken {
                     self.late(line, &mut state, response, now);
                 }
                 taken
@@ -106,8 +102,12 @@ impl Pipeline {
         now: Now,
     ) {
         let Some(open) = state.exchanges.end(handle) else { return };
-        let took_ns = now.elapsed_ns.saturating_sub(open.sent_ns);
-        line.is_well(state, took_ns);
+        // Only requests tell how a party is: one that decides nothing may yet acknowledge what it is told.
+        if !matches!(open.purpose, Purpose::Item(_)) {
+            open.way.there.answered.fetch_add(1, Ordering::Relaxed);
+            open.way.there.silent.store(0, Ordering::Relaxed);
+            line.is_well(state, now.elapsed_ns.saturating_sub(open.sent_ns));
+        }
         match open.purpose {
             Purpose::Request(exchange) => {
                 if !self.answer_came(board, line, state, &open, exchange, message, response, now) {
@@ -278,7 +278,7 @@ impl Pipeline {
         if difference(key, &sent, &answering).is_some() {
             return false;
         }
-        // What a person holds or looks at stays there, and of one attempt one refusal counts.
+        // What a person holds or looks at stays there, and of one attempt one answer counts.
         let stays = item.place != Place::Waiting || item.is_answered;
         if stays && !is_taken(line, response.response_code) {
             return false;
@@ -313,6 +313,9 @@ impl Pipeline {
             _ => {
                 let refused = settlement.is_none() && is_refusal(line, response.response_code);
                 state.trunk.queue_mut().again(id, later, refused);
+                if settlement.is_none() {
+                    state.trunk.queue_mut().is_answered(id);
+                }
             }
         }
     }

@@ -101,6 +101,10 @@ impl Outbox {
             return false;
         }
         let mut gathered = self.gathered.lock();
+        // It may have closed since: what comes after that would stay here, and count as sent.
+        if self.is_closed() {
+            return false;
+        }
         // Nothing overtakes what waits.
         if gathered.parked.is_empty() && record <= durable {
             gathered.ready.extend_from_slice(frame);

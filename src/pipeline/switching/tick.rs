@@ -99,7 +99,9 @@ impl Pipeline {
                 Purpose::Again { .. } => {}
                 Purpose::Request(exchange) => {
                     if !self.timed_out(board, line, state, &open, exchange, reversal, now) {
-                        state.wait_on(Open { deadline_ns: now.elapsed_ns + SOON_NS, ..open });
+                        // Its time is over all the same: it is not asked again.
+                        let way = Way { again: true, ..open.way };
+                        state.wait_on(Open { deadline_ns: now.elapsed_ns + SOON_NS, way, ..open });
                         return false;
                     }
                 }
@@ -188,6 +190,15 @@ impl Pipeline {
             state.trunk.queue_mut().again(id, now.elapsed_ns + SOON_NS, false);
             return true;
         }
+        let elements = match item.message.tells {
+            Tells::CardEnded { status } => line.card_elements(status, &item),
+            _ => None,
+        };
+        if elements.is_none() && matches!(item.message.tells, Tells::CardEnded { .. }) {
+            // Nobody says any more what is told of it: it waits for whoever writes the configuration.
+            state.trunk.queue_mut().again(id, now.elapsed_ns + line.settings.again_ns.1, false);
+            return true;
+        }
         let Some(outbox) = line.pick(state) else { return false };
         let mut frame = core::mem::take(&mut state.scratch);
         frame.clear();
@@ -195,17 +206,19 @@ impl Pipeline {
         let source = board.index_of(item.message.carried.key.link).and_then(|index| board.line(index));
         let source = source.map(|source| &source.channel.dialect);
         let dialect = &line.channel.dialect;
-        let written = match item.message.tells {
-            Tells::CardEnded { status } => line.write_card_ended(status, &item, repeat, &mut frame),
-            _ => dialect.write_stored(&item.message, source, repeat, &mut frame).is_ok(),
+        let written = match elements {
+            Some(elements) => {
+                dialect.write_card_file(item.message.carried.pan, &elements, repeat, &mut frame)
+            }
+            None => dialect.write_stored(&item.message, source, repeat, &mut frame),
         };
         let limit_ns = line.settings.timeout_ns;
         let deadline_ns = now.elapsed_ns + limit_ns;
         // What a crash could take back is not told to anybody.
         let record = if self.policy.reply == Reply::Fsync { id.stored } else { Sequence(0) };
-        let goes = written && outbox.put(&frame, record, deadline_ns, self.durable(), now);
+        let goes = written.is_ok() && outbox.put(&frame, record, deadline_ns, self.durable(), now);
         state.scratch = frame;
-        if !written {
+        if written.is_err() {
             // The party's dialect cannot say it: a person has to look at it.
             let _stays = self.settle(line, state, id, &item, Settlement::DeadLetter, now);
             return true;

@@ -401,7 +401,6 @@ impl Model {
                 if let Some(item) = self.at(id) {
                     item.not_before_ns = later;
                     item.refusals += u32::from(refused);
-                    item.is_answered |= refused;
                     if item.place == Place::InFlight {
                         item.place = Place::Waiting;
                     }
