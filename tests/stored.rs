@@ -96,6 +96,8 @@ fn what_waits_is_listed_held_released_and_taken_out() {
         let said = of_link(&[verb]);
         assert!(said.starts_with(words), "{verb}: {said}");
     }
+    assert!(of_link(&["pace", "100"]).starts_with("down, serving, stored messages are sent: 2 stored"));
+    assert_eq!(house.json("/v1/links/processor")["switch"]["stored_per_second_max"], 100);
     assert_eq!(of_link(&["cases"]), "");
     drop(network);
     house.drain();
@@ -106,7 +108,16 @@ fn what_cannot_be_done_is_refused_in_words() {
     let directory = tempfile::tempdir().expect("a directory");
     let house = house(&directory);
     let http = house.daemon().admin;
-    let table: [(SocketAddr, &[&str], i32, &str); 8] = [
+    for query in ["", "?per_second=", "?per_second=x", "?per_second=-1", "?per_second=1000001"] {
+        let (status, answer) = house.verb("POST", &format!("/v1/links/processor/queue/pace{query}"), "");
+        assert_eq!(status, 400, "{query}");
+        assert!(
+            answer["error"].as_str().is_some_and(|error| error.contains("`per_second` from 0")),
+            "{answer}"
+        );
+    }
+    let table: [(SocketAddr, &[&str], i32, &str); 9] = [
+        (http, &["--link", "processor", "pace", "1000001"], 2, "1000001"),
         (http, &["--link", "processor", "purge", "77"], 65, "no such message is stored"),
         (http, &["--link", "processor", "hold", "x y"], 65, "\"x y\" names no stored message"),
         (http, &["--link", "processor", "hold", "../../livez?"], 65, "names no stored message"),

@@ -506,21 +506,58 @@ fn a_party_that_says_nothing_takes_nothing_from_the_others() {
         assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
     }
     assert_eq!((switch(&house, "in_flight"), switch(&house, "forwarded")), (32, 32));
+    let page = house.json("/v1/links/processor")["switch"].clone();
+    let socket = &page["sockets"][0];
+    assert_eq!([&socket["asked"], &socket["in_flight"]], [32, 32], "{page}");
+    assert_eq!((&socket["answered"], &socket["answered_permille"]), (&0.into(), &serde_json::Value::Null));
+    assert!(socket["oldest_in_flight_us"].as_u64() > Some(0), "{page}");
+    assert!((1..=600).contains(&page["in_flight_ends_within_ms"].as_u64().unwrap_or(0)), "{page}");
     assert_eq!(network.ask(100, &with(PURCHASE, &[(11, "000900")])).outcome(), (110, "00"), "ours is ours");
     for _ in 0..32 {
         assert_eq!(network.receive().expect("an answer").outcome(), (110, "91"));
     }
     assert_eq!(house.json("/v1/links/processor")["switch"]["sick"], true);
     assert!(switch(&house, "in_flight_allowed") < 8, "it gets less to do");
+    let page = house.json("/v1/links/processor")["switch"].clone();
+    let socket = &page["sockets"][0];
+    assert_eq!([&socket["in_flight"], &socket["answered_permille"]], [0, 0], "{page}");
     assert_eq!(network.ask(100, &purchase(&[(11, "000901")])).outcome(), (110, "91"), "and nothing for now");
     drop((network, there));
     house.drain();
 }
 
 #[test]
+fn stored_messages_go_at_the_pace_that_an_operator_sets() {
+    let processor = Processor::new("iso87-ascii");
+    let (house, _directory, mut network, mut there) = processor.house("");
+    let verb = |verb: &str| house.verb("POST", &format!("/v1/links/processor/queue/{verb}"), "").0;
+    assert_eq!((verb("pause"), verb("pace?per_second=2")), (200, 200));
+    for n in 0..5 {
+        undoes(&mut network, &format!("{n:06}"), &format!("520474000000{n:04}"));
+    }
+    assert_eq!(verb("resume"), 200);
+    let mut first = None;
+    for _ in 0..5 {
+        let told = there.receive().expect("a reversal");
+        first.get_or_insert_with(std::time::Instant::now);
+        reply(&mut there, &told, &[(39, "00")]);
+    }
+    // Five at two a second begin two more seconds at least, the first of which may end at once.
+    let took = first.map(|first| first.elapsed());
+    assert!(took > Some(Duration::from_millis(900)), "{took:?}");
+    eventually("the queue is empty", || switch(&house, "stored") == 0);
+    drop((network, there, house));
+}
+
+#[test]
 fn a_message_that_comes_back_does_not_go_round() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, mut there) = processor.house("");
+    let routes = house.json("/v1/routes");
+    let expected = serde_json::json!([{
+        "name": "processor", "takes": "iin 520474", "to": "processor; without an answer it is declined",
+    }]);
+    assert_eq!((&routes["rows"], &routes["version"]), (&expected, &1.into()), "{routes}");
     network.send(100, &purchase(&[]));
     let asked = there.receive().expect("a request");
     let back: Vec<(u8, &str)> = asked.values.iter().map(|(field, value)| (*field, value.as_str())).collect();

@@ -38,6 +38,7 @@ mod products;
 pub mod reserve;
 mod room;
 pub mod route_command;
+mod route_texts;
 pub mod seeding;
 pub mod simulate;
 pub mod snapshots;

@@ -1,6 +1,5 @@
 //! `turnpike route`: which row of the routing table takes a message and why, or the table itself.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -19,20 +18,16 @@ use crate::edge::commands::say;
 use crate::edge::decode;
 use crate::edge::dialects;
 use crate::edge::exit;
+use crate::edge::route_texts::RouteTexts;
 use crate::iso8583::frame::Kind;
 use crate::iso8583::view::Spans;
 use crate::switch::route::Asked;
-use crate::switch::route::Conditions;
 use crate::switch::route::Explanation;
-use crate::switch::route::Group;
 use crate::switch::route::IinRange;
 use crate::switch::route::Judged;
-use crate::switch::route::LinkIndex;
 use crate::switch::route::Row;
 use crate::switch::route::Said;
-use crate::switch::route::Strategy;
 use crate::switch::route::Table;
-use crate::switch::route::Target;
 
 /// Digits of a card number that are shown.
 const SHOWN: usize = 6;
@@ -128,8 +123,8 @@ fn list(config: &Config, link: Option<&LinkSettings>) {
         from.is_none_or(|from| sources.is_empty() || sources.contains(&from))
     };
     for row in table.rows().iter().filter(taking) {
-        let conditions = conditions_text(config, &row.conditions);
-        say(format!("{}: {conditions} -> {}", row.name, target_text(config, &row.target)));
+        let conditions = told(config).conditions(&row.conditions);
+        say(format!("{}: {conditions} -> {}", row.name, told(config).target(&row.target)));
     }
     say("whatever no row takes: ledger");
 }
@@ -278,7 +273,7 @@ fn unsaid(table: &Table, judged: &Judged, said: &Said) -> Vec<&'static str> {
 
 fn target_of(config: &Config, judged: &Judged) -> String {
     let row = row(config.routes.table(), &judged.row);
-    row.map_or_else(String::new, |row| target_text(config, &row.target))
+    row.map_or_else(String::new, |row| told(config).target(&row.target))
 }
 
 fn row<'t>(table: &'t Table, name: &str) -> Option<&'t Row> {
@@ -286,7 +281,7 @@ fn row<'t>(table: &'t Table, name: &str) -> Option<&'t Row> {
 }
 
 fn row_text(config: &Config, table: &Table, judged: &Judged) -> String {
-    row(table, &judged.row).map_or_else(String::new, |row| conditions_text(config, &row.conditions))
+    row(table, &judged.row).map_or_else(String::new, |row| told(config).conditions(&row.conditions))
 }
 
 fn strength_text(judged: &Judged) -> String {
@@ -322,67 +317,11 @@ fn said_text(config: &Config, said: &Said) -> String {
     });
     parts.extend(mcc.map(|mcc| format!("merchant category {mcc:04}")));
     parts.extend(country.map(|country| format!("country {country:03}")));
-    parts.extend(source.map(|source| format!("from `{}`", name_of(config, source))));
+    parts.extend(source.map(|source| format!("from `{}`", told(config).name_of(source))));
     if parts.is_empty() { "whatever else they say".to_owned() } else { parts.join(", ") }
 }
 
-fn name_of(config: &Config, id: NameId) -> &str {
-    let link = config.links.iter().find(|link| NameId::of(&link.name) == id);
-    link.map_or("", |link| link.name.as_str())
-}
-
-/// Conditions as they are written.
-fn conditions_text(config: &Config, of: &Conditions) -> String {
-    let range = |(from, to): &(u16, u16)| match from == to {
-        true => format!("{from:04}"),
-        false => format!("{from:04}-{to:04}"),
-    };
-    let sources: BTreeSet<&str> = of.sources.iter().map(|source| name_of(config, *source)).collect();
-    let lists = [
-        ("iin", of.iins.iter().map(ToString::to_string).collect()),
-        ("transaction", of.transactions.iter().map(|transaction| format!("{transaction:02}")).collect()),
-        ("mcc", of.mccs.iter().map(range).collect()),
-        ("amount", of.amounts.into_iter().map(amounts_text).collect()),
-        ("currency", of.currencies.iter().map(ToString::to_string).collect()),
-        ("country", of.countries.iter().map(|country| format!("{country:03}")).collect()),
-        ("from", sources.into_iter().map(str::to_owned).collect()),
-    ];
-    let told = |(name, values): (&str, Vec<String>)| {
-        (!values.is_empty()).then(|| format!("{name} {}", values.join(" or ")))
-    };
-    lists.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
-}
-
-fn amounts_text((from, to): (i64, i64)) -> String {
-    match (from, to) {
-        (from, i64::MAX) => format!("from {from}"),
-        (0, to) => format!("up to {to}"),
-        (from, to) => format!("{from} to {to}"),
-    }
-}
-
-fn target_text(config: &Config, target: &Target) -> String {
-    let Group { members, strategy, stand_in } = match target {
-        Target::Ledger => return "ledger".to_owned(),
-        Target::Group(group) => group,
-    };
-    let name = |index: LinkIndex| {
-        config.links.get(usize::from(index.0)).map_or("", |link| link.name.as_str()).to_owned()
-    };
-    let (joined, words) = match strategy {
-        Strategy::Failover => (", else ", ""),
-        Strategy::RoundRobin => (", ", " by turns"),
-        Strategy::Weighted => (", ", " by weight"),
-    };
-    let names = members.iter().map(|member| match strategy {
-        Strategy::Weighted => format!("{} ({})", name(member.link), member.weight),
-        _ => name(member.link),
-    });
-    let mut text = names.collect::<Vec<_>>().join(joined);
-    text += words;
-    let rules = stand_in.and_then(|rules| config.routes.table().stand_in(rules));
-    match rules {
-        Some(rules) => text + &format!("; without an answer `stand_in.{}` decides", rules.name),
-        None => text + "; without an answer it is declined",
-    }
+fn told(config: &Config) -> RouteTexts<'_> {
+    let names = config.links.iter().map(|link| link.name.as_str()).collect();
+    RouteTexts { names, table: config.routes.table() }
 }

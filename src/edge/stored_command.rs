@@ -48,6 +48,12 @@ enum StoredVerb {
     Pause,
     /// Send stored messages again.
     Resume,
+    /// Send so many a second at most, until the next start.
+    Pace {
+        /// Zero is no limit.
+        #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+        per_second: u32,
+    },
     /// Forward nothing new to the link; what is open ends, and what is stored goes.
     Drain,
     /// Forward to it again.
@@ -82,6 +88,7 @@ pub fn run(arguments: &StoredArgs) -> u8 {
         StoredVerb::Purge { id } => settle(id, "purge"),
         StoredVerb::Pause => queue("pause"),
         StoredVerb::Resume => queue("resume"),
+        StoredVerb::Pace { per_second } => queue(&format!("pace?per_second={per_second}")),
         StoredVerb::Drain => queue("drain"),
         StoredVerb::Serve => queue("serve"),
         StoredVerb::Cases => ask(arguments.http, "GET", &at("cases")).map(|answer| {

@@ -22,23 +22,29 @@ use crate::config::Config;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Settlement;
 use crate::domain::forward::Tells;
+use crate::domain::time::Now;
 use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::clock;
+use crate::edge::route_texts::RouteTexts;
 use crate::edge::text;
 use crate::pipeline::switching::Line;
 use crate::pipeline::switching::LineView;
 use crate::pipeline::switching::Switchboard;
+use crate::pipeline::switching::WaitingThere;
 use crate::pipeline::switching::cases::Case;
 use crate::pipeline::switching::cases::Kind;
+use crate::pipeline::switching::outbox::Outbox;
 use crate::pipeline::switching::tick::NotDone;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
-use crate::switch::route::LinkIndex;
+use crate::switch::route::Row;
 
 /// Stored messages on a page unless it asks for fewer.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1_000;
+/// The most that `per_second` may be, as in the configuration.
+const PACE_MAX: u32 = 1_000_000;
 
 pub(super) fn routes() -> Router<Arc<Face>> {
     Router::new()
@@ -203,20 +209,38 @@ fn settle_one(face: &Face, name: &str, id: &str, verb: &str) -> Result<(Sequence
     Ok((sequence, json!({ "id": text_of(id), "settlement": settlement.name(), "sequence": sequence.0 })))
 }
 
-/// `POST /v1/links/{link}/queue/pause|resume|drain|serve`: whether stored messages go, and whether anything new does.
-async fn queue(State(face): State<Arc<Face>>, Path((name, verb)): Path<(String, String)>) -> Response {
+/// `POST /v1/links/{link}/queue/pause|resume|pace|drain|serve`: whether stored messages go and how many a second, and
+/// whether anything new does.
+async fn queue(
+    State(face): State<Arc<Face>>,
+    Path((name, verb)): Path<(String, String)>,
+    Query(queries): Queries,
+) -> Response {
     answer(line(&face, &name).and_then(|line| {
         match verb.as_str() {
+            "pace" => line.per_second.store(pace_of(&queries)?, Ordering::Release),
             "pause" => line.paused.store(true, Ordering::Release),
             "resume" => line.paused.store(false, Ordering::Release),
             "drain" => line.draining.store(true, Ordering::Release),
             "serve" => line.draining.store(false, Ordering::Release),
             _ => {
-                return Err(refused(StatusCode::NOT_FOUND, "the verbs are pause, resume, drain and serve"));
+                return Err(refused(
+                    StatusCode::NOT_FOUND,
+                    "the verbs are pause, resume, pace, drain and serve",
+                ));
             }
         }
         Ok(line_json(line))
     }))
+}
+
+/// `?per_second=N`: zero is no limit.
+fn pace_of(queries: &BTreeMap<String, String>) -> Result<u32, Refused> {
+    let given = queries.get("per_second").and_then(|given| given.parse().ok());
+    given.filter(|pace| *pace <= PACE_MAX).ok_or_else(|| {
+        let words = format!("say `per_second` from 0, which is no limit, to {PACE_MAX}");
+        refused(StatusCode::BAD_REQUEST, words)
+    })
 }
 
 /// `GET /v1/links/{link}/cases`: answers that answered nothing, the newest last.
@@ -242,6 +266,28 @@ fn case_json(case: &Case) -> Value {
     })
 }
 
+/// Of each socket: what was asked on it, and what came of that.
+fn sockets_json(line: &Line, now: Now) -> Vec<Value> {
+    let sockets = line.waiting_by_socket(now);
+    let one = |(outbox, waiting): &(Arc<Outbox>, WaitingThere)| {
+        let [asked, answered, silent] =
+            [&outbox.asked, &outbox.answered, &outbox.silent].map(|count| count.load(Ordering::Relaxed));
+        // Of what was asked and does not wait any more.
+        let share = (answered * 1_000).checked_div(asked.saturating_sub(waiting.requests));
+        json!({
+            "socket": outbox.socket.0,
+            "asked": asked,
+            "answered": answered,
+            "answered_permille": share,
+            "in_flight": waiting.requests,
+            "oldest_in_flight_us": waiting.oldest_ns / 1_000,
+            "unanswered_in_a_row": silent,
+            "quarantined": outbox.quarantined.load(Ordering::Relaxed),
+        })
+    };
+    sockets.iter().map(one).collect()
+}
+
 /// What the switch shows of a link.
 pub(super) fn line_json(line: &Line) -> Value {
     let now = clock::now();
@@ -257,19 +303,6 @@ pub(super) fn line_json(line: &Line) -> Value {
         .map(|(kind, name)| ((*name).to_owned(), json!(cases[*kind as usize])))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let sockets: Vec<Value> = line
-        .sockets()
-        .iter()
-        .map(|outbox| {
-            json!({
-                "socket": outbox.socket.0,
-                "asked": outbox.asked.load(Ordering::Relaxed),
-                "answered": outbox.answered.load(Ordering::Relaxed),
-                "unanswered_in_a_row": outbox.silent.load(Ordering::Relaxed),
-                "quarantined": outbox.quarantined.load(Ordering::Relaxed),
-            })
-        })
-        .collect();
     let left_out: Value = line
         .left_out
         .by_element()
@@ -284,6 +317,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "paused": view.paused,
         "in_flight": view.in_flight,
         "in_flight_allowed": view.allowed,
+        "in_flight_ends_within_ms": view.ends_in_ns.div_ceil(1_000_000),
         "oldest_in_flight_us": view.oldest_ns / 1_000,
         "latency_us": view.latency_ns / 1_000,
         "forwarded": counts.forwarded,
@@ -294,6 +328,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "stored": view.stored,
         "stored_on_their_way": view.sending,
         "stored_dead": view.dead,
+        "stored_per_second_max": line.per_second.load(Ordering::Acquire),
         "stored_empty_in_s": if view.per_second > 0 { Some(waiting as u64 / u64::from(view.per_second)) } else { None },
         "settled": settled,
         "originals": view.originals,
@@ -303,7 +338,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "elements_dropped_by_number": left_out,
         "match_on": line.settings.match_on.elements().collect::<Vec<u8>>(),
         "cases": cases,
-        "sockets": sockets,
+        "sockets": sockets_json(line, now),
     })
 }
 
@@ -312,15 +347,20 @@ pub(super) fn line_of(face: &Face, name: &str) -> Option<Value> {
     line(face, name).ok().map(line_json)
 }
 
-/// `GET /v1/routes`.
+/// `GET /v1/routes`: the rows in force, in words.
 async fn table(State(face): State<Arc<Face>>) -> Response {
     answer(board(&face).map(|board| {
-        let name =
-            |index: LinkIndex| board.line(index).map_or_else(String::new, |line| line.name.to_string());
-        {
-            let _ = name;
-            json!({ "version": board.version() })
-        }
+        let (version, table) = (board.version(), board.table());
+        let names = board.lines().iter().map(|line| &*line.name).collect();
+        let told = RouteTexts { names, table: &table };
+        let row = |row: &Row| {
+            json!({
+                "name": row.name,
+                "takes": told.conditions(&row.conditions),
+                "to": told.target(&row.target),
+            })
+        };
+        json!({ "version": version, "rows": table.rows().iter().map(row).collect::<Vec<Value>>() })
     }))
 }
 

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -42,6 +43,7 @@ use crate::link::state::SocketId;
 use crate::switch::card_file::CardFile;
 use crate::switch::exchange::Exchanges;
 use crate::switch::exchange::Open;
+use crate::switch::exchange::Purpose;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::route::LinkIndex;
@@ -172,6 +174,8 @@ pub struct Line {
     pub draining: AtomicBool,
     /// Stored messages stay where they are.
     pub paused: AtomicBool,
+    /// So many of them go in a second at most; zero is no limit.
+    pub per_second: AtomicU32,
     sick: AtomicBool,
     /// Requests that were asked again on another socket.
     pub asked_again: AtomicU64,
@@ -258,6 +262,7 @@ impl Line {
             sockets: RwLock::default(),
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            per_second: AtomicU32::new(settings.per_second),
             sick: AtomicBool::new(false),
             asked_again: AtomicU64::new(0),
             has_lost: AtomicBool::new(false),
@@ -380,6 +385,25 @@ impl Line {
         state.trunk.queue().after(id).take(most).map(|(id, item)| (*id, *item)).collect()
     }
 
+    /// The sockets that are open, and what waits for an answer on each.
+    #[must_use]
+    pub fn waiting_by_socket(&self, now: Now) -> Vec<(Arc<Outbox>, WaitingThere)> {
+        let mut sockets: Vec<_> =
+            self.sockets().into_iter().map(|outbox| (outbox, WaitingThere::default())).collect();
+        let places: HashMap<SocketId, usize> =
+            sockets.iter().enumerate().map(|(place, (outbox, _))| (outbox.socket, place)).collect();
+        let state = self.lock();
+        let requests = state.exchanges.iter().filter(|(_, open)| !matches!(open.purpose, Purpose::Item(_)));
+        for (_, open) in requests {
+            let place = places.get(&open.way.there.socket).and_then(|place| sockets.get_mut(*place));
+            if let Some((_, waiting)) = place {
+                waiting.requests += 1;
+                waiting.oldest_ns = waiting.oldest_ns.max(now.elapsed_ns.saturating_sub(open.sent_ns));
+            }
+        }
+        sockets
+    }
+
     /// The newest answers that answered nothing, newest last.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
@@ -399,6 +423,7 @@ impl Line {
             in_flight: state.exchanges.len(),
             allowed: state.allowed(),
             oldest_ns: state.exchanges.oldest_ns(now.elapsed_ns),
+            ends_in_ns: state.exchanges.ends_in_ns(now.elapsed_ns),
             latency_ns: state.latency_ns,
             stored: queue.len(),
             sending: queue.in_flight(),
@@ -412,6 +437,15 @@ impl Line {
             dropped_elements: self.left_out.total(),
         }
     }
+}
+
+/// What waits for an answer on one socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WaitingThere {
+    /// Requests that were asked on it.
+    pub requests: u64,
+    /// For how long the oldest of them has waited, nanoseconds.
+    pub oldest_ns: u64,
 }
 
 /// What is shown of a line.
@@ -431,6 +465,8 @@ pub struct LineView {
     pub allowed: usize,
     /// For how long the oldest has waited, nanoseconds.
     pub oldest_ns: u64,
+    /// When all of them have ended, answered or not, nanoseconds from now.
+    pub ends_in_ns: u64,
     /// Smoothed time from asked to answered, nanoseconds.
     pub latency_ns: u64,
     /// Stored messages, dead ones among them.

@@ -336,7 +336,7 @@ fn stand_in<'t>(table: &'t Table, carried: &Carried) -> Option<&'t Rules> {
 
 /// Whether one more stored message may go in this second.
 fn may_go(line: &Line, state: &mut State, now: Now) -> bool {
-    let most = line.settings.per_second;
+    let most = line.per_second.load(Ordering::Acquire);
     if most == 0 {
         return true;
     }
