@@ -114,7 +114,11 @@ fn r32_the_network_of_a_lost_card_is_told_until_it_has_answered() {
             (&"stolen".into(), &Json::Null),
             "{known}"
         );
-        let news = hears(&mut network);
+        let mut news = hears(&mut network);
+        // It may have been told of the first once more before its answer was read.
+        while news.value(11) == first.value(11) {
+            news = hears(&mut network);
+        }
         assert_eq!((news.mti, news.value(120), news.value(73)), (302, "53", ""), "{link}");
         reply(&mut network, &news, "00");
         eventually("it has taken that", || told(&house)[0]["state"] == "taken");
@@ -142,13 +146,16 @@ fn r32_what_a_network_was_not_told_is_told_after_a_start_and_what_it_refuses_wai
     let config = harness::config_with(copy.path(), &settings("visa", RECORDS));
     let house = House::start(&config, Some(&seed(SEED))).expect("a start");
     let mut network = house.connect("visa");
-    network.echo();
-    for _ in 0..2 {
+    // Twice is enough, unless an answer came so late that it was taken for one to the next attempt.
+    let mut refused = 0;
+    while stored(&house, "visa")[0]["state"] != "dead" {
         let message = hears(&mut network);
         assert_eq!((message.mti, message.value(120)), (303, "4C4F5354"));
         reply(&mut network, &message, "25");
+        refused += 1;
+        std::thread::sleep(std::time::Duration::from_millis(30));
     }
-    eventually("it is dead", || stored(&house, "visa")[0]["state"] == "dead");
+    assert!(refused >= 2, "{refused}");
     let known = told(&house);
     assert_eq!((&known[0]["state"], &known[0]["response_code"]), (&"dead".into(), &"25".into()));
     let purchase = network.ask(100, harness::PURCHASE);

@@ -535,16 +535,14 @@ fn stored_messages_go_at_the_pace_that_an_operator_sets() {
     for n in 0..5 {
         undoes(&mut network, &format!("{n:06}"), &format!("520474000000{n:04}"));
     }
+    let began = std::time::Instant::now();
     assert_eq!(verb("resume"), 200);
-    let mut first = None;
     for _ in 0..5 {
         let told = there.receive().expect("a reversal");
-        first.get_or_insert_with(std::time::Instant::now);
         reply(&mut there, &told, &[(39, "00")]);
     }
-    // Five at two a second begin two more seconds at least, the first of which may end at once.
-    let took = first.map(|first| first.elapsed());
-    assert!(took > Some(Duration::from_millis(900)), "{took:?}");
+    // Five at two a second reach into a third one, and the second is a whole one.
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
     eventually("the queue is empty", || switch(&house, "stored") == 0);
     drop((network, there, house));
 }
@@ -1032,7 +1030,7 @@ fn a_party_that_takes_what_it_is_told_and_decides_nothing_is_sick_all_the_same()
     let telling = std::thread::spawn(move || {
         let mut told = 0;
         while let Some(message) = there.receive() {
-            if message.mti == 420 {
+            if matches!(message.mti, 420 | 421) {
                 told += 1;
                 reply(&mut there, &message, &[(39, "00")]);
             }
@@ -1052,7 +1050,7 @@ fn a_party_that_takes_what_it_is_told_and_decides_nothing_is_sick_all_the_same()
     let sockets = house.json("/v1/links/processor")["switch"]["sockets"].clone();
     assert_eq!((&sockets[0]["answered"], &sockets[0]["unanswered_in_a_row"]), (&0.into(), &4.into()));
     drop((network, house));
-    assert_eq!(telling.join().expect("it ends"), 4);
+    assert!(telling.join().expect("it ends") >= 4);
 }
 
 #[test]
