@@ -128,6 +128,7 @@ impl Pair {
             "[admin]\nlisten = \"{http}\"\n[daemon]\nshards = 16\n[ledger]\nwallets_max = 1000\ncards_max = 1000\n\
              authorizations_max = 40000\n[journal]\nreply = \"fsync\"\nsegment_mib = 4\nspare_segments = 1\n\
              max_unsynced_ms = 60000\n[links.visa]\ndialect = \"visa\"\nlisten = \"{link}\"\n\
+             answer_deadline_ms = 60000\n\
              [links.issuer]\ndialect = \"{dialect}\"\nconnect = [\"{there}\"]\nconnect_sockets = 4\n\
              connect_again_ms = 10\nconnect_again_max_ms = 50\npartial_frame_ms = 300\n\
              [links.issuer.forward]\ntimeout_ms = {timeout_ms}\nagain_ms = 50\nagain_max_ms = 200\nsick_after = 1000\n\

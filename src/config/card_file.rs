@@ -29,8 +29,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> Option<CardFile> {
     if code.len() != 1 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         section.report_at("code", "DE 91 is one letter or digit; 1 adds a record");
     }
-    let statuses = [CardStatus::Lost, CardStatus::Stolen, CardStatus::Closed];
-    let records: Vec<_> = statuses
+    let records: Vec<_> = CardStatus::ENDED
         .into_iter()
         .filter_map(|status| Some((status, record(&section.section(status.name())?))))
         .collect();

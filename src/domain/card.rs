@@ -219,6 +219,9 @@ impl CardStatus {
         (Self::Closed, "closed"),
     ];
 
+    /// Those that are for good: such a card is never used again.
+    pub const ENDED: [Self; 3] = [Self::Lost, Self::Stolen, Self::Closed];
+
     /// The status of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -232,8 +232,10 @@ impl Told {
                 Self { flags, approval_code, original, ..Self::default() }
             }
             Tells::CardEnded { status } => {
-                let ended = [CardStatus::Lost, CardStatus::Stolen, CardStatus::Closed];
-                let code = (1..).zip(ended).find(|(_, other)| *other == status).map_or(0, |(code, _)| code);
+                let code = (1..)
+                    .zip(CardStatus::ENDED)
+                    .find(|(_, other)| *other == status)
+                    .map_or(0, |(code, _)| code);
                 Self { flags: code << tells::CARD_ENDED_SHIFT, ..Self::default() }
             }
         };
@@ -312,12 +314,8 @@ impl Told {
             }),
             false => None,
         };
-        let ended = match flags >> tells::CARD_ENDED_SHIFT & 0b11 {
-            0 => None,
-            1 => Some(CardStatus::Lost),
-            2 => Some(CardStatus::Stolen),
-            _ => Some(CardStatus::Closed),
-        };
+        let code = usize::from(flags >> tells::CARD_ENDED_SHIFT & 0b11);
+        let ended = code.checked_sub(1).and_then(|at| CardStatus::ENDED.get(at)).copied();
         let tells = match (ended, has(tells::ADVICE)) {
             (Some(status), _) => Tells::CardEnded { status },
             (None, false) => {

@@ -37,9 +37,8 @@ impl Pipeline {
         let slot = Slot::of_card(card);
         self.set(slot, now, |shard| {
             let before = shard.card_by_reference(card).ok_or(NotSet::NotThere("card"))?.status;
-            let ended = matches!(before, CardStatus::Lost | CardStatus::Stolen | CardStatus::Closed);
-            let usable = matches!(status, CardStatus::Active | CardStatus::Frozen);
-            if ended && usable || before == CardStatus::Closed && status != CardStatus::Closed {
+            let [ended, ends] = [before, status].map(|of| CardStatus::ENDED.contains(&of));
+            if ended && !ends || before == CardStatus::Closed && status != CardStatus::Closed {
                 return Err(NotSet::Ended(before));
             }
             let set = Event::CardStatusSet(CardStatusSet { slot, card, status });

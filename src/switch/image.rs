@@ -529,20 +529,7 @@ impl Take<'_> {
         let unanswered = self.u8()? != 0;
         let (own, carried) = (self.own()?, self.carried()?);
         let message = Message { own, carried, tells: self.tells()? };
-        let (attempts, refusals, not_before_ns) = (0, 0, 0);
-        let item = Item {
-            slot,
-            since,
-            message,
-            about,
-            after,
-            unanswered,
-            place,
-            attempts,
-            refusals,
-            is_answered: false,
-            not_before_ns,
-        };
+        let item = Item { about, after, unanswered, place, ..Item::new(slot, since, message) };
         Ok((ItemId { stored, advice }, item))
     }
 

@@ -82,6 +82,26 @@ pub struct Item {
     pub not_before_ns: u64,
 }
 
+impl Item {
+    /// A message that waits and has not been sent, about no request that is known.
+    #[must_use]
+    pub const fn new(slot: Slot, since: Timestamp, message: Message) -> Self {
+        Self {
+            slot,
+            since,
+            message,
+            about: None,
+            after: None,
+            unanswered: false,
+            place: Place::Waiting,
+            attempts: 0,
+            refusals: 0,
+            is_answered: false,
+            not_before_ns: 0,
+        }
+    }
+}
+
 /// The stored messages of one link.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {

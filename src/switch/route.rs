@@ -148,9 +148,7 @@ impl IinRange {
             digits,
         })
     }
-}
 
-impl IinRange {
     /// Whether a card's number begins so.
     #[must_use]
     pub const fn holds(&self, pan: Pan) -> bool {

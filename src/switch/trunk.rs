@@ -357,20 +357,20 @@ impl Trunk {
     fn store(&mut self, sequence: Sequence, time: Timestamp, event: &Stored) {
         self.last_stan = Some(event.message.own.stan);
         let Message { carried, tells, .. } = &event.message;
-        if let Tells::CardEnded { .. } = tells {
-            let id = ItemId { stored: sequence, advice: false };
-            self.add(id, (time, event.slot), event.message, None, None, false);
-            return;
-        }
+        let id = ItemId { stored: sequence, advice: false };
+        let (original, as_received) = match tells {
+            Tells::Reversal { original, as_received, .. } => (*original, as_received.as_ref()),
+            Tells::Advice { original, .. } => (*original, None),
+            // It is about no message, so that nothing has to be remembered for another.
+            Tells::CardEnded { .. } => {
+                self.add(id, (time, event.slot), event.message, None, None, false);
+                return;
+            }
+        };
         let now_s = u32::try_from(time.seconds()).unwrap_or(u32::MAX);
         for print in told_prints(carried, tells) {
             self.originals.note(Memo::Told, sequence, now_s, print);
         }
-        let (original, as_received) = match tells {
-            Tells::Reversal { original, as_received, .. } => (*original, as_received.as_ref()),
-            Tells::Advice { original, .. } => (*original, None),
-            Tells::CardEnded { .. } => (None, None),
-        };
         if original.is_none() {
             self.originals.note(Memo::Subject, sequence, now_s, print_of_subject(carried, as_received));
         }
@@ -388,7 +388,6 @@ impl Trunk {
             known.reversed |= matches!(tells, Tells::Reversal { replacement: None, legs: Legs::Both, .. });
         }
         let after = event.exchange.filter(|exchange| self.open.contains_key(&exchange.0));
-        let id = ItemId { stored: sequence, advice: false };
         let unanswered = match *tells {
             Tells::Reversal { original: Some(original), .. } if after.is_some() => {
                 self.is_first(original.key, id)
@@ -408,20 +407,7 @@ impl Trunk {
         unanswered: bool,
     ) {
         self.counts.stored += 1;
-        let (place, attempts, refusals, not_before_ns) = (Place::Waiting, 0, 0, 0);
-        let item = Item {
-            slot,
-            since,
-            message,
-            about,
-            after,
-            unanswered,
-            place,
-            attempts,
-            refusals,
-            is_answered: false,
-            not_before_ns,
-        };
+        let item = Item { about, after, unanswered, ..Item::new(slot, since, message) };
         self.queue.add(id, item);
     }
 

@@ -139,8 +139,7 @@ impl Pipeline {
     pub fn tell_wallet_closed(&self, wallet: WalletId, now: Now) -> Result<Vec<Telling>, NotSet> {
         let cards = self.wallet_cards(wallet).ok_or(NotSet::NotThere("wallet"))?;
         let mut told = Vec::new();
-        for view in cards.iter().filter(|view| matches!(view.status, CardStatus::Active | CardStatus::Frozen))
-        {
+        for view in cards.iter().filter(|view| !CardStatus::ENDED.contains(&view.status)) {
             let pan = self.number_of(view.card)?.0;
             let _one_at_a_time = self.switchboard().map(|board| board.guard(pan));
             told.extend(self.tell_card_ended(view.card, CardStatus::Closed, now)?);

@@ -164,8 +164,7 @@ impl Model {
                 Event::Stored(Stored { slot, to, exchange, message })
             }
             Step::CardEnds { card } => {
-                let ended = [CardStatus::Lost, CardStatus::Stolen, CardStatus::Closed];
-                let tells = Tells::CardEnded { status: ended[usize::from(card) % ended.len()] };
+                let tells = Tells::CardEnded { status: CardStatus::ENDED[usize::from(card) % 3] };
                 let message = Message { own: own(next, 3), carried: carried(card, next, card), tells };
                 Event::Stored(Stored { slot, to, exchange: None, message })
             }
@@ -281,22 +280,9 @@ impl Model {
             Tells::Advice { .. } | Tells::CardEnded { .. } => None,
         };
         let is_first = original.is_some_and(|original| self.reversal_of(original.key).is_none());
-        let (slot, since, place) = (Slot::wrapping(3), self.time(), Place::Waiting);
-        let (attempts, refusals, not_before_ns) = (0, 0, 0);
+        let (slot, since) = (Slot::wrapping(3), self.time());
         let unanswered = is_unanswered && is_first;
-        let item = Item {
-            slot,
-            since,
-            message,
-            about,
-            after,
-            unanswered,
-            place,
-            attempts,
-            refusals,
-            is_answered: false,
-            not_before_ns,
-        };
+        let item = Item { about, after, unanswered, ..Item::new(slot, since, message) };
         self.items.push((id, item));
         self.counts.stored += 1;
     }
