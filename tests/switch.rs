@@ -527,6 +527,48 @@ fn a_party_that_says_nothing_takes_nothing_from_the_others() {
 }
 
 #[test]
+fn stored_messages_that_nobody_acknowledges_keep_no_request_from_its_answer() {
+    let processor = Processor::new("iso87-ascii");
+    let forward = "timeout_ms = 20000\nin_flight_max = 4\nin_flight_min = 4\nwindow = 64";
+    let (house, _directory, mut network, mut there) = processor.patient_house(forward, "");
+    for n in 0..20 {
+        undoes(&mut network, &format!("{n:06}"), &format!("520474000000{n:04}"));
+    }
+    (0..20).for_each(|_| assert_eq!(there.receive().expect("a reversal").mti, 420));
+    assert_eq!((switch(&house, "stored_on_their_way"), switch(&house, "in_flight")), (20, 0));
+    let _asked = approved(&mut network, &mut there, &[(11, "000100")]);
+    drop((network, there, house));
+}
+
+#[test]
+fn a_party_that_was_slow_is_asked_one_request_at_a_time_until_it_is_not() {
+    let processor = Processor::new("iso87-ascii");
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut config = processor.settings(directory.path(), "timeout_ms = 20000", "");
+    // What comes on this link is given up after 750 ms.
+    let hasty = config.links.iter_mut().find(|link| link.name == "iso87").expect("a link");
+    hasty.answer_deadline_ms = 1_000;
+    let house = House::start(&config, Some(&seed(SEED))).expect("a start");
+    let (mut patient, mut hasty, mut there) =
+        (house.connect("visa"), house.connect("iso87"), processor.accept());
+    is_up(&house);
+    patient.send(100, &purchase(&[(11, "000001")]));
+    let asked = there.receive().expect("a request");
+    std::thread::sleep(Duration::from_millis(900));
+    approves(&mut patient, &mut there, &asked);
+    assert!(switch(&house, "latency_us") > 800_000);
+    // The first goes all the same, and the second is answered at once while the first waits.
+    hasty.send(100, &purchase(&[(11, "000002"), (37, "REF000000002")]));
+    let asked = there.receive().expect("a request");
+    hasty.send(100, &purchase(&[(11, "000003"), (37, "REF000000003")]));
+    let refused = hasty.receive().expect("an answer");
+    assert_eq!((refused.value(11), refused.outcome()), ("000003", (110, "91")));
+    approves(&mut hasty, &mut there, &asked);
+    assert_eq!(switch(&house, "forwarded"), 2);
+    drop((patient, hasty, there, house));
+}
+
+#[test]
 fn stored_messages_go_at_the_pace_that_an_operator_sets() {
     let processor = Processor::new("iso87-ascii");
     let (house, _directory, mut network, mut there) = processor.house("");

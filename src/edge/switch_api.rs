@@ -22,7 +22,6 @@ use crate::config::Config;
 use crate::domain::event::Sequence;
 use crate::domain::forward::Settlement;
 use crate::domain::forward::Tells;
-use crate::domain::time::Now;
 use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::clock;
@@ -31,11 +30,10 @@ use crate::edge::text;
 use crate::pipeline::switching::Line;
 use crate::pipeline::switching::LineView;
 use crate::pipeline::switching::Switchboard;
-use crate::pipeline::switching::WaitingThere;
 use crate::pipeline::switching::cases::Case;
 use crate::pipeline::switching::cases::Kind;
-use crate::pipeline::switching::outbox::Outbox;
 use crate::pipeline::switching::tick::NotDone;
+use crate::pipeline::switching::waiting::WaitingThere;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::route::Row;
@@ -266,32 +264,29 @@ fn case_json(case: &Case) -> Value {
     })
 }
 
-/// Of each socket: what was asked on it, and what came of that.
-fn sockets_json(line: &Line, now: Now) -> Vec<Value> {
-    let sockets = line.waiting_by_socket(now);
-    let one = |(outbox, waiting): &(Arc<Outbox>, WaitingThere)| {
-        let [asked, answered, silent] =
-            [&outbox.asked, &outbox.answered, &outbox.silent].map(|count| count.load(Ordering::Relaxed));
-        // Of what was asked and does not wait any more.
-        let share = (answered * 1_000).checked_div(asked.saturating_sub(waiting.requests));
-        json!({
-            "socket": outbox.socket.0,
-            "asked": asked,
-            "answered": answered,
-            "answered_permille": share,
-            "in_flight": waiting.requests,
-            "oldest_in_flight_us": waiting.oldest_ns / 1_000,
-            "unanswered_in_a_row": silent,
-            "quarantined": outbox.quarantined.load(Ordering::Relaxed),
-        })
-    };
-    sockets.iter().map(one).collect()
+/// What was asked on a socket, and what came of that.
+fn socket_json(waiting: &WaitingThere) -> Value {
+    let outbox = &waiting.outbox;
+    let [asked, answered, silent] =
+        [&outbox.asked, &outbox.answered, &outbox.silent].map(|count| count.load(Ordering::Relaxed));
+    // Of what was asked and does not wait any more.
+    let share = (answered * 1_000).checked_div(asked.saturating_sub(waiting.requests));
+    json!({
+        "socket": outbox.socket.0,
+        "asked": asked,
+        "answered": answered,
+        "answered_permille": share,
+        "in_flight": waiting.requests,
+        "oldest_in_flight_us": waiting.oldest_ns / 1_000,
+        "unanswered_in_a_row": silent,
+        "quarantined": outbox.quarantined.load(Ordering::Relaxed),
+    })
 }
 
 /// What the switch shows of a link.
 pub(super) fn line_json(line: &Line) -> Value {
     let now = clock::now();
-    let view = line.view(now);
+    let (view, waiting) = (line.view(now), line.waiting(now));
     let LineView { counts, cases, .. } = view;
     let settled: Value = Settlement::ALL
         .iter()
@@ -309,7 +304,8 @@ pub(super) fn line_json(line: &Line) -> Value {
         .map(|(element, count)| (element.to_string(), json!(count)))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let waiting = view.stored - view.dead;
+    // As fast as they went last.
+    let empty_in_s = ((view.stored - view.dead) as u64).checked_div(u64::from(view.per_second));
     json!({
         "up": view.up,
         "sick": view.sick,
@@ -317,7 +313,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "paused": view.paused,
         "in_flight": view.in_flight,
         "in_flight_allowed": view.allowed,
-        "in_flight_ends_within_ms": view.ends_in_ns.div_ceil(1_000_000),
+        "in_flight_ends_within_ms": waiting.ends_in_ns.div_ceil(1_000_000),
         "oldest_in_flight_us": view.oldest_ns / 1_000,
         "latency_us": view.latency_ns / 1_000,
         "forwarded": counts.forwarded,
@@ -329,7 +325,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "stored_on_their_way": view.sending,
         "stored_dead": view.dead,
         "stored_per_second_max": line.per_second.load(Ordering::Acquire),
-        "stored_empty_in_s": if view.per_second > 0 { Some(waiting as u64 / u64::from(view.per_second)) } else { None },
+        "stored_empty_in_s": empty_in_s,
         "settled": settled,
         "originals": view.originals,
         "originals_left_early": view.originals_shortened,
@@ -338,7 +334,7 @@ pub(super) fn line_json(line: &Line) -> Value {
         "elements_dropped_by_number": left_out,
         "match_on": line.settings.match_on.elements().collect::<Vec<u8>>(),
         "cases": cases,
-        "sockets": sockets_json(line, now),
+        "sockets": waiting.sockets.iter().map(socket_json).collect::<Vec<Value>>(),
     })
 }
 

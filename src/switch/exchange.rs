@@ -445,13 +445,6 @@ impl<R> Exchanges<R> {
         firsts.map(|open| now_ns.saturating_sub(open.sent_ns)).max().unwrap_or(0)
     }
 
-    /// Nanoseconds until the last of them is given up, if none is answered.
-    #[must_use]
-    pub fn ends_in_ns(&self, now_ns: u64) -> u64 {
-        let lasts = self.lanes.iter().filter_map(|lane| self.places.get(lane.last as usize)?.open.as_ref());
-        lasts.map(|open| open.deadline_ns.saturating_sub(now_ns)).max().unwrap_or(0)
-    }
-
     /// What an answer answers, for a party whose answers are known by this key.
     #[must_use]
     pub fn find(&self, answering: &Answering, key: MatchKey) -> Found {

@@ -259,9 +259,11 @@ impl Pipeline {
             return Tried::Next;
         }
         let limit_ns = limit(line, asking);
-        // What cannot be answered in time is not asked (R3).
-        let left_ns = limit_ns.saturating_sub(now.since(asking.received));
-        if state.exchanges.len() >= state.allowed() || left_ns <= state.latency_ns {
+        // What cannot be answered in time is not asked (R3). One at a time is all the same: nothing else would find out
+        // that the party is faster by now, or that it may have more.
+        let (left_ns, requests) = (limit_ns.saturating_sub(now.since(asking.received)), state.requests());
+        let too_late = left_ns == 0 || requests > 0 && left_ns <= state.latency_ns;
+        if requests >= state.allowed() || too_late {
             return Tried::Next;
         }
         if line.is_sick() {

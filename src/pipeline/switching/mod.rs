@@ -16,6 +16,7 @@ pub mod left_out;
 pub mod outbox;
 pub mod store;
 pub mod tick;
+pub mod waiting;
 pub mod way;
 
 use std::collections::HashMap;
@@ -43,7 +44,6 @@ use crate::link::state::SocketId;
 use crate::switch::card_file::CardFile;
 use crate::switch::exchange::Exchanges;
 use crate::switch::exchange::Open;
-use crate::switch::exchange::Purpose;
 use crate::switch::queue::Item;
 use crate::switch::queue::ItemId;
 use crate::switch::route::LinkIndex;
@@ -139,6 +139,11 @@ impl State {
     /// How many requests may be in flight now.
     pub(super) fn allowed(&self) -> usize {
         usize::try_from(self.allowed_parts / PART).unwrap_or(usize::MAX)
+    }
+
+    /// How many requests are. Stored messages have places of their own: they keep no request from its answer.
+    pub(super) fn requests(&self) -> usize {
+        self.exchanges.len().saturating_sub(self.trunk.queue().in_flight())
     }
 
     /// Goes on waiting for what was taken out, until its deadline: the journal did not take how it ended.
@@ -385,25 +390,6 @@ impl Line {
         state.trunk.queue().after(id).take(most).map(|(id, item)| (*id, *item)).collect()
     }
 
-    /// The sockets that are open, and what waits for an answer on each.
-    #[must_use]
-    pub fn waiting_by_socket(&self, now: Now) -> Vec<(Arc<Outbox>, WaitingThere)> {
-        let mut sockets: Vec<_> =
-            self.sockets().into_iter().map(|outbox| (outbox, WaitingThere::default())).collect();
-        let places: HashMap<SocketId, usize> =
-            sockets.iter().enumerate().map(|(place, (outbox, _))| (outbox.socket, place)).collect();
-        let state = self.lock();
-        let requests = state.exchanges.iter().filter(|(_, open)| !matches!(open.purpose, Purpose::Item(_)));
-        for (_, open) in requests {
-            let place = places.get(&open.way.there.socket).and_then(|place| sockets.get_mut(*place));
-            if let Some((_, waiting)) = place {
-                waiting.requests += 1;
-                waiting.oldest_ns = waiting.oldest_ns.max(now.elapsed_ns.saturating_sub(open.sent_ns));
-            }
-        }
-        sockets
-    }
-
     /// The newest answers that answered nothing, newest last.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
@@ -420,10 +406,9 @@ impl Line {
             sick: self.is_sick(),
             draining: self.draining.load(Ordering::Acquire),
             paused: self.paused.load(Ordering::Acquire),
-            in_flight: state.exchanges.len(),
+            in_flight: state.requests(),
             allowed: state.allowed(),
             oldest_ns: state.exchanges.oldest_ns(now.elapsed_ns),
-            ends_in_ns: state.exchanges.ends_in_ns(now.elapsed_ns),
             latency_ns: state.latency_ns,
             stored: queue.len(),
             sending: queue.in_flight(),
@@ -437,15 +422,6 @@ impl Line {
             dropped_elements: self.left_out.total(),
         }
     }
-}
-
-/// What waits for an answer on one socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct WaitingThere {
-    /// Requests that were asked on it.
-    pub requests: u64,
-    /// For how long the oldest of them has waited, nanoseconds.
-    pub oldest_ns: u64,
 }
 
 /// What is shown of a line.
@@ -465,8 +441,6 @@ pub struct LineView {
     pub allowed: usize,
     /// For how long the oldest has waited, nanoseconds.
     pub oldest_ns: u64,
-    /// When all of them have ended, answered or not, nanoseconds from now.
-    pub ends_in_ns: u64,
     /// Smoothed time from asked to answered, nanoseconds.
     pub latency_ns: u64,
     /// Stored messages, dead ones among them.
