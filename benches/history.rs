@@ -22,8 +22,10 @@ use rustix::time::clock_gettime;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::fee::CodeAndCharge;
 use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Slot;
+use turnpike::domain::request::ProcessingCode;
 use turnpike::edge::disk::Disk;
 use turnpike::history::entry::Day;
 use turnpike::history::entry::Entry;
@@ -90,7 +92,7 @@ fn entry(number: u64, entries: u64) -> (Day, Entry) {
             b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[usize::from(code[n]) % 36]
         }),
         network: [0x1234, 0x9876][part(12, 2) as usize],
-        processing_code: [0, 0, 0, 10_000, 200_000][part(13, 5) as usize],
+        coded: CodeAndCharge::new(ProcessingCode([0, 0, 0, 10_000, 200_000][part(13, 5) as usize]), None),
         amount: amount as i64,
         taken: if reversed { 0 } else { amount as i64 },
         answered: amount as i64,

@@ -90,6 +90,7 @@ fn purchase(number: u64) -> Event {
         action: ActionCode::Approved,
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         effect: Effect::Hold(1250),
+        charge: None,
         increment: false,
         posted_before: 100_000,
         held_before: 1250,

@@ -500,6 +500,7 @@ impl Books {
             sets: Sequence(0),
             action: ActionCode::Approved,
             effect,
+            charge: None,
             configuration: 1,
             hold_until_s: u32::MAX,
             decided_after_us: 0,

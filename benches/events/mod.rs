@@ -102,6 +102,7 @@ pub(crate) fn hold(wallet: WalletId, card: CardRef, key: MessageKey) -> Event {
         action: ActionCode::Approved,
         approval_code: Some(ApprovalCode(*b"ABC123")),
         effect: Effect::Hold(1500),
+        charge: None,
         increment: false,
         posted_before: 0,
         held_before: 0,

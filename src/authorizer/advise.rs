@@ -9,6 +9,7 @@ use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Noted;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Charge;
 use crate::domain::money::part_of;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
@@ -16,6 +17,7 @@ use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
 use crate::ledger::advise::completes;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::authorization::AuthorizationState;
@@ -45,6 +47,8 @@ struct Change {
     increment: bool,
     /// It ends what is open, which makes the room that its own posting needs.
     ends: bool,
+    /// What is charged on top of the effect.
+    charge: Option<Charge>,
 }
 
 impl Change {
@@ -57,6 +61,7 @@ impl Change {
             cleared: false,
             increment: false,
             ends: false,
+            charge: None,
         }
     }
 }
@@ -127,6 +132,7 @@ impl Authorizer {
             sets: change.sets,
             action: change.action,
             effect: change.effect,
+            charge: change.charge,
             increment: change.increment,
             configuration: self.configuration,
             hold_until_s: if lives { self.expiry.until_s(&Terms::of_advice(advice), now) } else { 0 },
@@ -197,14 +203,55 @@ impl Authorizer {
             (MessageClass::Authorization, true) => Effect::Pend(amount),
             (MessageClass::Financial, true) => Effect::Post(-amount),
         };
+        let charge =
+            if advice.is_credit() { None } else { charge_of(advice, shard, card, account, known, increment) };
         Change {
             sets,
             effect,
             account: account.number,
             increment,
             ends,
+            charge,
             ..Change::none(ActionCode::Approved)
         }
+    }
+}
+
+/// What an advice is charged by that takes from an account: what the authorization that it is about was told, or else
+/// what its card's product says now.
+fn charge_of(
+    advice: &Advice,
+    shard: &Shard,
+    card: &Card,
+    account: &Account,
+    known: Option<&Authorization>,
+    increment: bool,
+) -> Option<Charge> {
+    let known = known.filter(|known| known.account == account.number);
+    if let Some(known) = known {
+        return if completes(known, advice.class) { charge_of_posting(known) } else { known.coded.charge() };
+    }
+    let Advice { key, processing_code: code, amount, .. } = advice;
+    let by_rules = || {
+        let usage = Usage::of(key, *code, amount.currency, advice.channel, advice.mcc, advice.country);
+        shard.charge_for(card, &usage, account.currency)
+    };
+    if !increment {
+        return by_rules();
+    }
+    let open = shard.incremented_by(card, key, amount.currency, *code);
+    let open = open.filter(|open| open.account == account.number);
+    open.map_or_else(by_rules, |open| open.coded.charge()).map(Charge::rest)
+}
+
+/// What the posting of an authorization is charged by. Once it was captured, what comes after it is a further part; an
+/// increment alone stands for its whole purchase.
+pub(super) fn charge_of_posting(known: &Authorization) -> Option<Charge> {
+    let charge = known.coded.charge();
+    match known.state {
+        AuthorizationState::Captured => charge.map(Charge::rest),
+        _ if known.is_increment() => charge.map(Charge::whole),
+        _ => charge,
     }
 }
 

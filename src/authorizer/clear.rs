@@ -18,6 +18,7 @@ use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
 
 use super::Authorizer;
+use super::advise::charge_of_posting;
 use super::takes;
 
 /// What is to be done about a clearing record.
@@ -109,7 +110,16 @@ impl Authorizer {
             Some(_) => Vec::new(),
             None => shard.near_misses(card, presentment, self.clearing_tolerance),
         };
+        let by_rules = |event: &Cleared| shard.charge_for(card, &event.usage(), target.amount.currency);
+        let event = self.cleared(presentment, slot, Some(card), outcome, &target);
         let event = Cleared {
+            charge: match found {
+                _ if !outcome.posts() || presentment.function.is_credit() => None,
+                Some(found) if found.authorization.account == target.account => {
+                    charge_of_posting(found.authorization)
+                }
+                _ => by_rules(&event),
+            },
             matches: found.map_or(Sequence(0), |found| found.authorization.sequence),
             by: found.map_or(MatchedBy::Nothing, |found| found.by),
             posted: match found {
@@ -119,7 +129,7 @@ impl Authorizer {
                 }
                 _ => 0,
             },
-            ..self.cleared(presentment, slot, Some(card), outcome, &target)
+            ..event
         };
         Clearing::New(event, Explanation { matched, near })
     }
@@ -155,6 +165,7 @@ impl Authorizer {
             matches: Sequence(0),
             posted: target.amount.minor,
             posted_in: target.amount.currency,
+            charge: None,
             configuration: self.configuration,
         }
     }

@@ -11,6 +11,7 @@ use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Facts;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Charge;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
@@ -44,15 +45,17 @@ struct Outcome {
     account: Option<Account>,
     /// It adds to an open authorization (R17).
     increment: bool,
+    /// What is charged on top of the effect.
+    charge: Option<Charge>,
 }
 
 impl Outcome {
     const fn approve(action: ActionCode, effect: Effect, account: Account) -> Self {
-        Self { action, effect, account: Some(account), increment: false }
+        Self { action, effect, account: Some(account), increment: false, charge: None }
     }
 
     const fn decline(action: ActionCode, account: Option<Account>) -> Self {
-        Self { action, effect: Effect::None, account, increment: false }
+        Self { action, effect: Effect::None, account, increment: false, charge: None }
     }
 }
 
@@ -110,6 +113,7 @@ impl Authorizer {
             action: outcome.action,
             approval_code,
             effect: outcome.effect,
+            charge: outcome.charge,
             increment: outcome.increment,
             posted_before: account.map_or(0, |account| account.posted),
             held_before: account.map_or(0, |account| account.held),
@@ -240,18 +244,20 @@ impl Authorizer {
                 more = 0;
             }
         }
-        let available = account.available();
+        let charge = charge_of(request, shard, card, &account, increment);
+        let available = shard.affordable(card, charge, &account);
         // Nothing is always there: what only extends an authorization takes nothing.
         if asked <= available.max(0) {
             let held = asked.saturating_add(more).min(available).max(asked);
-            return Outcome { increment, ..Outcome::approve(ActionCode::Approved, take(held), account) };
+            let approved = Outcome::approve(ActionCode::Approved, take(held), account);
+            return Outcome { increment, charge, ..approved };
         }
         let takes_part = request.partial_supported && !request.merchant_initiated;
         let partially = takes_part && request.kind.is_divisible() && available > 0;
         let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
         if in_transaction.is_some_and(|part| part.amount.minor > 0) {
             let approved = Outcome::approve(ActionCode::ApprovedPartially, take(available), account);
-            return Outcome { increment, ..approved };
+            return Outcome { increment, charge, ..approved };
         }
         Outcome::decline(ActionCode::InsufficientFunds, Some(account))
     }
@@ -266,6 +272,25 @@ fn adds(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
 fn adds_to_open(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> bool {
     let (currency, code) = (request.amount.currency, request.processing_code);
     shard.incremented_by(card, &request.key, currency, code).is_some()
+}
+
+/// What a request that takes from an account is charged by. What is added to a purchase costs what that one costs, but
+/// for its flat part: that is the beginning's, whichever of them came first.
+fn charge_of(
+    request: &AuthorizationRequest,
+    shard: &Shard,
+    card: &Card,
+    account: &Account,
+    increment: bool,
+) -> Option<Charge> {
+    let by_rules = || shard.charge_for(card, &request.usage(), account.currency);
+    if !increment {
+        return by_rules();
+    }
+    let (currency, code) = (request.amount.currency, request.processing_code);
+    let open = shard.incremented_by(card, &request.key, currency, code);
+    let open = open.filter(|open| open.account == account.number);
+    open.map_or_else(by_rules, |open| open.coded.charge()).map(Charge::rest)
 }
 
 fn slot_of(request: &AuthorizationRequest, shard: &Shard, card: Option<&Card>) -> Slot {
@@ -347,7 +372,7 @@ fn first_answer(first: &First<'_>, request: &AuthorizationRequest, shard: &Shard
 }
 
 fn of_authorization(first: &Authorization, request: &AuthorizationRequest, shard: &Shard) -> Option<Answer> {
-    let same = first.processing_code == request.processing_code.0
+    let same = first.coded.processing_code() == request.processing_code
         && first.amount == request.amount.minor
         && first.currency == request.amount.currency.numeric();
     if !same {

@@ -10,6 +10,7 @@ use super::clearing::Arn;
 use super::clearing::Function;
 use super::clearing::Part;
 use super::event::Sequence;
+use super::fee::Charge;
 use super::money::Currency;
 use super::money::Money;
 use super::party::InstitutionId;
@@ -177,6 +178,8 @@ pub struct Cleared {
     pub posted: i64,
     /// In which currency that is.
     pub posted_in: Currency,
+    /// What is charged for it on top.
+    pub charge: Option<Charge>,
     /// The configuration it was handled under.
     pub configuration: u32,
 }

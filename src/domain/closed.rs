@@ -2,6 +2,7 @@
 
 use super::action::ActionCode;
 use super::event::Sequence;
+use super::fee::CodeAndCharge;
 use super::money::Currency;
 use super::product::ProductNumber;
 
@@ -31,8 +32,8 @@ pub struct Closed {
     pub terminal: u32,
     /// The ledger's fingerprint of DE 42.
     pub merchant: u32,
-    /// DE 3.
-    pub processing_code: u32,
+    /// DE 3, and what is charged.
+    pub coded: CodeAndCharge,
     /// When it was closed, or brought back last; seconds since 1970.
     pub changed_s: u32,
     /// When its hold would have ended, seconds since 1970; zero for none.

@@ -15,6 +15,8 @@ use super::cleared::FilePosted;
 use super::closed::Closed;
 use super::closed::Counted;
 use super::control::Control;
+use super::fee::Charge;
+use super::fee::Fee;
 use super::forward::Concluded;
 use super::forward::Forwarded;
 use super::forward::Settled;
@@ -180,6 +182,19 @@ pub struct LimitSet {
     pub limit: Option<Limit>,
 }
 
+/// A fee of a product was set or removed. It is charged for what comes after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FeeSet {
+    /// The slot.
+    pub slot: Slot,
+    /// Whose fee.
+    pub product: ProductNumber,
+    /// Which one.
+    pub number: Number,
+    /// What it is from now on; `None` when it was removed.
+    pub fee: Option<Fee>,
+}
+
 /// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CardProductSet {
@@ -288,6 +303,8 @@ pub struct Decided {
     pub approval_code: Option<ApprovalCode>,
     /// What it does to the account.
     pub effect: Effect,
+    /// What is charged for it on top.
+    pub charge: Option<Charge>,
     /// It adds to an open authorization, whose time to live it extends to its own (R17).
     pub increment: bool,
     /// The account's posted balance before.
@@ -381,6 +398,8 @@ pub struct Advised {
     pub action: ActionCode,
     /// What the authorization holds, has posted or pends from now on.
     pub effect: Effect,
+    /// What is charged for it on top.
+    pub charge: Option<Charge>,
     /// It adds to an open authorization, whose time to live it extends to its own (R17).
     pub increment: bool,
     /// The configuration it was handled under.
@@ -499,6 +518,8 @@ pub enum Event {
     ZoneSet(ZoneSet),
     /// A card was put into a product.
     CardProductSet(CardProductSet),
+    /// A fee of a product was set or removed.
+    FeeSet(FeeSet),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -536,6 +557,7 @@ impl Event {
             Self::Settled(event) => Some(event.slot),
             Self::ZoneSet(event) => Some(event.slot),
             Self::CardProductSet(event) => Some(event.slot),
+            Self::FeeSet(event) => Some(event.slot),
         }
     }
 

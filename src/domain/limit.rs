@@ -395,8 +395,14 @@ impl fmt::Display for Limit {
             Measure::Count => f.write_str("count")?,
             Measure::Amount(currency) => write!(f, "amount {currency}")?,
         }
-        write!(f, " at most {} by {}", self.max, self.window)?;
-        let Filter { channels, kinds, mcc, country, currency, merchant } = &self.filter;
+        write!(f, " at most {} by {}{}", self.max, self.window, self.filter)
+    }
+}
+
+impl fmt::Display for Filter {
+    /// A word with a space before it for each thing that is asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { channels, kinds, mcc, country, currency, merchant } = self;
         if channels.0 != 0 {
             write!(f, " channel={}", channels.names().collect::<Vec<_>>().join(","))?;
         }

@@ -12,6 +12,7 @@ pub mod closed;
 pub mod control;
 pub mod day;
 pub mod event;
+pub mod fee;
 pub mod forward;
 pub mod limit;
 pub mod money;

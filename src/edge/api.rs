@@ -249,7 +249,7 @@ async fn set_status(
             when_told(&face, sequence, told, done).await
         }
         Err(NotSet::NotThere(_)) => no_such_wallet(wallet),
-        Err(NotSet::Ended(_) | NotSet::Full(_) | NotSet::Unavailable) => unavailable(),
+        Err(NotSet::Ended(_) | NotSet::Full(_) | NotSet::Spent(_) | NotSet::Unavailable) => unavailable(),
     }
 }
 
@@ -319,6 +319,7 @@ pub(super) fn authorization_json(view: &AuthorizationView) -> Value {
         "amount": authorization.amount,
         "currency": currency.to_string(),
         "taken": authorization.taken,
+        "fee": view.fee,
         "account": authorization.account,
         "account_currency": view.account_currency.to_string(),
         "stan": (!authorization.is_clearing()).then(|| format!("{:06}", authorization.stan)),
@@ -371,6 +372,7 @@ fn totals_json(totals: &Totals) -> Value {
         "funding": totals.funding.to_string(),
         "settlement": totals.settlement.to_string(),
         "suspense": totals.suspense.to_string(),
+        "fees": totals.fees.to_string(),
         "held": totals.held.to_string(),
         "sum": totals.sum().to_string(),
     })

@@ -12,6 +12,7 @@ use crate::edge::keys;
 use crate::journal::inspect::inspect as inspect_journal;
 use crate::journal::recover::Opener;
 use crate::journal::segment;
+use crate::ledger::shard::Totals;
 use crate::recovery::verify::Verified;
 use crate::recovery::verify::verify as verify_all;
 
@@ -81,16 +82,11 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
         say(format!("torn tail    {torn}"));
     }
     for totals in rebuilt.books.totals() {
-        say(format!(
-            "currency {}  wallets {}  funding {}  settlement {}  suspense {}  held {}  sum {}",
-            totals.currency,
-            totals.wallets,
-            totals.funding,
-            totals.settlement,
-            totals.suspense,
-            totals.held,
-            totals.sum()
-        ));
+        let Totals { currency, wallets, funding, settlement, suspense, fees, held } = totals;
+        let accounts =
+            format!("funding {funding}  settlement {settlement}  suspense {suspense}  fees {fees}");
+        let sum = totals.sum();
+        say(format!("currency {currency}  wallets {wallets}  {accounts}  held {held}  sum {sum}"));
     }
     say(format!("state hash   {}", rebuilt.books.state_hash()));
     match rebuilt.books.audit() {

@@ -170,6 +170,9 @@ pub(super) fn refusal(refused: NotSet) -> Response {
         NotSet::Full(setting) => {
             error(StatusCode::SERVICE_UNAVAILABLE, format!("the table is full; raise `ledger.{setting}`"))
         }
+        NotSet::Spent(what) => {
+            error(StatusCode::CONFLICT, format!("there were so many {what} that no other can be named"))
+        }
         NotSet::Unavailable => api::unavailable(),
     }
 }

@@ -31,23 +31,23 @@ use crate::ledger::limits::LimitView;
 use crate::ledger::products::RuleView;
 
 /// The keys of an object that is being read; each is taken once.
-struct Keys {
+pub(super) struct Keys {
     rest: Map<String, Value>,
 }
 
 impl Keys {
-    fn of(body: Value) -> Result<Self, String> {
+    pub(super) fn of(body: Value) -> Result<Self, String> {
         match body {
             Value::Object(rest) => Ok(Self { rest }),
             _ => Err("an object is expected".to_owned()),
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.rest.remove(key)
     }
 
-    fn text(&mut self, key: &str) -> Result<Option<String>, String> {
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, String> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -55,11 +55,11 @@ impl Keys {
         }
     }
 
-    fn required(&mut self, key: &str) -> Result<String, String> {
+    pub(super) fn required(&mut self, key: &str) -> Result<String, String> {
         self.text(key)?.ok_or_else(|| format!("`{key}` is missing"))
     }
 
-    fn integer(&mut self, key: &str) -> Result<Option<i64>, String> {
+    pub(super) fn integer(&mut self, key: &str) -> Result<Option<i64>, String> {
         let wrong = || format!("`{key}` must be a whole number");
         self.take(key).map(|value| value.as_i64().ok_or_else(wrong)).transpose()
     }
@@ -73,7 +73,7 @@ impl Keys {
         texts.map(Some).ok_or_else(wrong)
     }
 
-    fn finish(self) -> Result<(), String> {
+    pub(super) fn finish(self) -> Result<(), String> {
         self.rest.keys().next().map_or(Ok(()), |key| Err(format!("`{}` is not known", key.escape_default())))
     }
 }
@@ -171,7 +171,7 @@ fn in_zone(
     }
 }
 
-fn filter(keys: &mut Keys) -> Result<Filter, String> {
+pub(super) fn filter(keys: &mut Keys) -> Result<Filter, String> {
     let mut filter = Filter::ALL;
     if let Some(names) = keys.list("channels")? {
         filter.channels = channels(&names)?;
@@ -282,12 +282,12 @@ fn three_digits(text: &str) -> Option<u16> {
     if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-fn currency(text: &str, key: &str) -> Result<Currency, String> {
+pub(super) fn currency(text: &str, key: &str) -> Result<Currency, String> {
     let found = three_digits(text).and_then(Currency::new);
     found.ok_or_else(|| format!("`{key}` must be an ISO 4217 code of three digits such as 840"))
 }
 
-fn country(text: &str) -> Result<u16, String> {
+pub(super) fn country(text: &str) -> Result<u16, String> {
     let found = three_digits(text).filter(|country| *country != 0);
     found.ok_or_else(|| "a country is an ISO 3166 code of three digits such as 840".to_owned())
 }
@@ -342,7 +342,14 @@ fn definition(limit: &Limit, zone: Option<ZoneName>) -> Value {
         (Window::Sliding(seconds), None) => _ = put("seconds", json!(seconds)),
         _ => {}
     }
-    let Filter { channels, kinds, mcc, country, currency, merchant } = limit.filter;
+    put_filter(&limit.filter, &mut object);
+    Value::Object(object)
+}
+
+/// What uses are meant, as [`filter`] reads it.
+pub(super) fn put_filter(filter: &Filter, object: &mut Map<String, Value>) {
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    let Filter { channels, kinds, mcc, country, currency, merchant } = *filter;
     if channels.0 != 0 {
         put("channels", channels.names().collect());
     }
@@ -362,7 +369,6 @@ fn definition(limit: &Limit, zone: Option<ZoneName>) -> Value {
     if merchant.0 != 0 {
         put("merchant_fingerprint", json!(merchant.to_string()));
     }
-    Value::Object(object)
 }
 
 /// A control, and what it is locked to.

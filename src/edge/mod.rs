@@ -18,6 +18,7 @@ pub mod disk;
 pub mod exit;
 pub mod expiry;
 pub mod export;
+mod fee_json;
 mod histogram;
 pub mod history;
 mod history_api;

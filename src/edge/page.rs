@@ -139,6 +139,7 @@ impl Page {
                 ("funding", totals.funding),
                 ("settlement", totals.settlement),
                 ("suspense", totals.suspense),
+                ("fees", totals.fees),
             ];
             let currency = totals.currency;
             sides.map(|(side, sum)| (format!("currency=\"{currency}\",side=\"{side}\""), sum.to_string()))

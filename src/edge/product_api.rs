@@ -1,4 +1,4 @@
-//! Products on the HTTP face, with the limits and controls of their cards and wallets.
+//! Products on the HTTP face, with the limits, controls and fees of their cards and wallets.
 
 use std::sync::Arc;
 
@@ -18,11 +18,13 @@ use crate::config::products::ProductSettings;
 use crate::domain::control::Aspect;
 use crate::domain::control::Control;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Fee;
 use crate::domain::limit::Number;
 use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::api::error;
 use crate::edge::clock;
+use crate::edge::fee_json;
 use crate::edge::limit_api;
 use crate::edge::limit_json;
 use crate::edge::limit_json::Asked;
@@ -37,6 +39,8 @@ pub(super) fn routes() -> Router<Arc<Face>> {
         .route("/v1/products/{product}/limits/{number}", put(set_limit).delete(remove_limit))
         .route("/v1/products/{product}/controls", get(controls))
         .route("/v1/products/{product}/controls/{number}", put(set_control).delete(remove_control))
+        .route("/v1/products/{product}/fees", get(fees))
+        .route("/v1/products/{product}/fees/{number}", put(set_fee).delete(remove_fee))
 }
 
 /// A product by its name, or the answer that there is none.
@@ -81,6 +85,16 @@ async fn controls(State(face): State<Arc<Face>>, Path(name): Path<String>) -> Re
     let list: Vec<Value> =
         controls.iter().map(|(number, control)| limit_json::plain_control_json(*number, control)).collect();
     Json(json!({ "product": product.name, "controls": list })).into_response()
+}
+
+async fn fees(State(face): State<Arc<Face>>, Path(name): Path<String>) -> Response {
+    let product = match product_of(&face, &name) {
+        Ok(product) => product,
+        Err(response) => return *response,
+    };
+    let fees = face.pipeline.product_fees(product.number);
+    let list: Vec<Value> = fees.iter().map(|(number, fee)| fee_json::fee_json(*number, fee)).collect();
+    Json(json!({ "product": product.name, "fees": list })).into_response()
 }
 
 type Place = Path<(String, String)>;
@@ -144,6 +158,26 @@ async fn put_control(face: &Face, place: &(String, String), control: Option<Cont
     };
     let set = face.pipeline.set_product_control(product.number, number, control, clock::now());
     acknowledge(face, product, number, control.is_some(), set).await
+}
+
+async fn set_fee(State(face): State<Arc<Face>>, Path(place): Place, Json(body): Json<Value>) -> Response {
+    match fee_json::fee_of(body) {
+        Ok(fee) => put_fee(&face, &place, Some(fee)).await,
+        Err(words) => error(StatusCode::BAD_REQUEST, words),
+    }
+}
+
+async fn remove_fee(State(face): State<Arc<Face>>, Path(place): Place) -> Response {
+    put_fee(&face, &place, None).await
+}
+
+async fn put_fee(face: &Face, place: &(String, String), fee: Option<Fee>) -> Response {
+    let (product, number) = match place_of(face, place) {
+        Ok(found) => found,
+        Err(response) => return *response,
+    };
+    let set = face.pipeline.set_product_fee(product.number, number, fee, clock::now());
+    acknowledge(face, product, number, fee.is_some(), set).await
 }
 
 /// Answers a verb once its records are on disk, or says why it was not done.

@@ -6,6 +6,7 @@ use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
 use crate::domain::closed::Counted;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Currency;
 use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
@@ -95,7 +96,7 @@ impl Entry {
             of.merchant.into(),
             number_of_code(of.approval_code),
             of.network.into(),
-            of.processing_code.into(),
+            of.coded.bits().into(),
             ordered(of.amount),
             difference(of.amount, of.taken),
             difference(of.amount, of.answered),
@@ -132,7 +133,7 @@ impl Entry {
             card: NONE,
             approval_code: code_of_number(row[APPROVAL_CODE])?,
             network: short(NETWORK)?,
-            processing_code: narrow(PROCESSING_CODE)?,
+            coded: CodeAndCharge::from_bits(narrow(CODED)?)?,
             amount,
             taken: amount.wrapping_sub(undo_zigzag(row[TAKEN])),
             answered: amount.wrapping_sub(undo_zigzag(row[ANSWERED])),
@@ -216,7 +217,8 @@ pub(super) const TERMINAL: usize = 9;
 pub(super) const MERCHANT: usize = 10;
 pub(super) const APPROVAL_CODE: usize = 11;
 pub(super) const NETWORK: usize = 12;
-const PROCESSING_CODE: usize = 13;
+/// DE 3, and what is charged.
+const CODED: usize = 13;
 /// In the order of the amounts, negative ones first.
 pub(super) const AMOUNT: usize = 14;
 /// As its difference to the amount, which is mostly zero or the amount itself; the next one too.

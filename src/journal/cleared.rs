@@ -12,6 +12,7 @@ use crate::domain::clearing::Part;
 use crate::domain::clearing::Purpose;
 use crate::domain::clearing::Usage;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Charge;
 use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::party::Text;
@@ -27,7 +28,10 @@ const BILLING: u8 = 1 << 1;
 const APPROVAL_CODE: u8 = 1 << 2;
 const REVERSAL: u8 = 1 << 3;
 const SECOND: u8 = 1 << 4;
-const ALL: u8 = (1 << 5) - 1;
+/// From the second layout on.
+const CHARGE: u8 = 1 << 5;
+const ALL: u8 = (1 << 6) - 1;
+const ALL_OF_FIRST: u8 = (1 << 5) - 1;
 
 const fn flag(condition: bool, bit: u8) -> u8 {
     if condition { bit } else { 0 }
@@ -39,7 +43,8 @@ pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.billing.is_some(), BILLING)
         | flag(event.approval_code.is_some(), APPROVAL_CODE)
         | flag(function.reversal, REVERSAL)
-        | flag(function.usage == Usage::Second, SECOND);
+        | flag(function.usage == Usage::Second, SECOND)
+        | flag(event.charge.is_some(), CHARGE);
     let mut put = begin(Kind::Cleared, Some(event.slot), time, out);
     put.u8(flags);
     put.card(event.card);
@@ -68,13 +73,16 @@ pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECOR
     if let Some(billing) = event.billing {
         put.money(billing);
     }
+    if let Some(charge) = event.charge {
+        put.u16(charge.code());
+    }
     put.finish()
 }
 
-pub(super) fn take_cleared(slot: Slot, take: &mut Take<'_>) -> Result<Cleared, RecordError> {
+pub(super) fn take_cleared(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Cleared, RecordError> {
     let flags = take.u8()?;
     let has = |bit| flags & bit != 0;
-    if flags & !ALL != 0 {
+    if flags & !(if version == 1 { ALL_OF_FIRST } else { ALL }) != 0 {
         return Err(RecordError::Field("flags"));
     }
     let (card, account, network) = (take.card(has(UNKNOWN_CARD))?, take.u16()?, NameId(take.u32()?));
@@ -106,6 +114,7 @@ pub(super) fn take_cleared(slot: Slot, take: &mut Take<'_>) -> Result<Cleared, R
         matches: Sequence(take.u64()?),
         posted: take.i64()?,
         posted_in: take.currency()?,
+        charge: None,
         configuration: take.u32()?,
     };
     if has(APPROVAL_CODE) {
@@ -113,6 +122,9 @@ pub(super) fn take_cleared(slot: Slot, take: &mut Take<'_>) -> Result<Cleared, R
     }
     if has(BILLING) {
         event.billing = Some(take.money()?);
+    }
+    if has(CHARGE) {
+        event.charge = Some(Charge::from_code(take.u16()?).ok_or(RecordError::Field("charge"))?);
     }
     Ok(event)
 }

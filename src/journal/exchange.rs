@@ -9,6 +9,7 @@ use crate::domain::event::Facts;
 use crate::domain::event::Noted;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -80,7 +81,7 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
     put.u64(event.wallet.0);
     put.u16(event.account);
     put.key(&event.key);
-    put.u32(event.processing_code.0);
+    put.u32(CodeAndCharge::new(event.processing_code, event.charge).bits());
     put.u16(event.mcc);
     put.u16(event.country);
     put.u16(event.entry_mode);
@@ -120,6 +121,7 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
     if flags & !known != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
         return Err(RecordError::Field("flags"));
     }
+    let coded;
     let mut event = Decided {
         slot,
         card: take.card(has(decided::UNKNOWN_CARD))?,
@@ -128,7 +130,10 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         key: take.key()?,
         class: if has(decided::FINANCIAL) { MessageClass::Financial } else { MessageClass::Authorization },
         repeat: has(decided::REPEAT),
-        processing_code: ProcessingCode(take.u32()?),
+        processing_code: {
+            coded = take.coded(version > 3)?;
+            coded.processing_code()
+        },
         mcc: take.u16()?,
         country: take.u16()?,
         entry_mode: take.u16()?,
@@ -145,6 +150,7 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         approval_code: None,
         billing: None,
         effect: Effect::None,
+        charge: coded.charge(),
         increment: has(decided::INCREMENT),
         overdraft: 0,
     };
@@ -307,7 +313,7 @@ mod advised {
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
     /// What each layout knows.
-    pub(super) const ALL: [u16; 3] = [(1 << 9) - 1, (1 << 12) - 1, (1 << 13) - 1];
+    pub(super) const ALL: [u16; 4] = [(1 << 9) - 1, (1 << 12) - 1, (1 << 13) - 1, (1 << 13) - 1];
 }
 
 pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
@@ -331,7 +337,7 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     put.card(event.card);
     put.u16(event.account);
     put.key(&event.key);
-    put.u32(event.processing_code.0);
+    put.u32(CodeAndCharge::new(event.processing_code, event.charge).bits());
     put.money(event.amount);
     put.u16(event.reason);
     put.u64(event.sets.0);
@@ -351,7 +357,8 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     put.finish()
 }
 
-/// Reads any layout: the first did not know where and how the card was used, the second no increments.
+/// Reads any layout: the first did not know where and how the card was used, the second no increments, the third no
+/// fees.
 pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Advised, RecordError> {
     let flags = take.u16()?;
     let has = |bit| flags & bit != 0;
@@ -362,7 +369,7 @@ pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
     }
     let card = take.card(has(advised::UNKNOWN_CARD))?;
     let (account, key) = (take.u16()?, take.key()?);
-    let (processing_code, amount) = (ProcessingCode(take.u32()?), take.money()?);
+    let (coded, amount) = (take.coded(version > 3)?, take.money()?);
     let (reason, sets) = (take.u16()?, Sequence(take.u64()?));
     let action = ActionCode::from_code(take.u8()?).ok_or(RecordError::Field("action code"))?;
     let moved = take.i64()?;
@@ -380,13 +387,14 @@ pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         key,
         class: if has(advised::FINANCIAL) { MessageClass::Financial } else { MessageClass::Authorization },
         repeat: has(advised::REPEAT),
-        processing_code,
+        processing_code: coded.processing_code(),
         amount,
         approved: has(advised::APPROVED),
         reason,
         sets,
         action,
         effect,
+        charge: coded.charge(),
         increment: has(advised::INCREMENT),
         channel: channel(flags >> advised::CHANNEL_SHIFT)?,
         configuration: take.u32()?,

@@ -3,6 +3,7 @@
 use crate::domain::card::CardIdentity;
 use crate::domain::card::CardRef;
 use crate::domain::card::MaskedPan;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
 use crate::domain::party::InstitutionId;
@@ -188,6 +189,13 @@ impl<'a> Take<'a> {
             0 => Ok(TransmissionTime::default()),
             digits => TransmissionTime::new(digits).ok_or(RecordError::Field("transmission time")),
         }
+    }
+
+    /// DE 3, and from some layout on what is charged.
+    #[inline(always)]
+    pub(crate) fn coded(&mut self, charges: bool) -> Result<CodeAndCharge, RecordError> {
+        let coded = CodeAndCharge::from_bits(self.u32()?).ok_or(RecordError::Field("charge"))?;
+        if charges || coded.charge().is_none() { Ok(coded) } else { Err(RecordError::Field("charge")) }
     }
 
     #[inline(always)]

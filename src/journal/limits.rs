@@ -81,7 +81,10 @@ fn put_limit(put: &mut Put<'_>, limit: &Limit) {
     let (window, length) = limit.window.parts();
     put.u8(window);
     put.u32(length);
-    let filter = &limit.filter;
+    put_filter(put, &limit.filter);
+}
+
+pub(super) fn put_filter(put: &mut Put<'_>, filter: &Filter) {
     put.u8(filter.channels.0);
     put.u8(filter.kinds.0);
     put.u16(filter.country);
@@ -95,18 +98,30 @@ fn put_limit(put: &mut Put<'_>, limit: &Limit) {
     }
 }
 
-fn take_limit(take: &mut Take<'_>) -> Result<Limit, RecordError> {
-    let currency = |number| match number {
+/// A currency that may be none.
+fn currency(number: u16) -> Result<Option<Currency>, RecordError> {
+    match number {
         NO_CURRENCY => Ok(None),
         number => Currency::new(number).map(Some).ok_or(RecordError::Field("currency")),
-    };
+    }
+}
+
+fn take_limit(take: &mut Take<'_>) -> Result<Limit, RecordError> {
     let measure = currency(take.u16()?)?.map_or(Measure::Count, Measure::Amount);
     let max = take.i64()?;
     let (window, length) = (take.u8()?, take.u32()?);
     let window = Window::from_parts(window, length).ok_or(RecordError::Field("window"))?;
-    let (channels, kinds) = (take.u8()?, take.u8()?);
-    if channels & !Channels::MASK != 0 || kinds & !Kinds::MASK != 0 || max < 0 {
+    let filter = take_filter(take)?;
+    if max < 0 {
         return Err(RecordError::Field("limit"));
+    }
+    Ok(Limit { measure, max, window, filter })
+}
+
+pub(super) fn take_filter(take: &mut Take<'_>) -> Result<Filter, RecordError> {
+    let (channels, kinds) = (take.u8()?, take.u8()?);
+    if channels & !Channels::MASK != 0 || kinds & !Kinds::MASK != 0 {
+        return Err(RecordError::Field("filter"));
     }
     let mut filter = Filter {
         channels: Channels(channels),
@@ -124,7 +139,7 @@ fn take_limit(take: &mut Take<'_>) -> Result<Limit, RecordError> {
         let (first, last) = (take.u16()?, take.u16()?);
         *place = MccRange::new(first, last).ok_or(RecordError::Field("category codes"))?;
     }
-    Ok(Limit { measure, max, window, filter })
+    Ok(filter)
 }
 
 pub(super) fn put_control_set(

@@ -24,6 +24,7 @@ pub mod writer;
 
 mod cleared;
 mod exchange;
+mod fees;
 mod field;
 mod forward;
 mod limits;

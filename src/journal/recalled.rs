@@ -24,8 +24,8 @@ pub(super) fn put_recalled(event: &Recalled, time: Timestamp, out: &mut [u8; REC
     for amount in [of.amount, of.taken, of.answered] {
         put.i64(amount);
     }
-    let Closed { stan, transmission, terminal, merchant, processing_code, .. } = *of;
-    for number in [stan, transmission, terminal, merchant, processing_code, of.changed_s, of.hold_until_s] {
+    let Closed { stan, transmission, terminal, merchant, coded, .. } = *of;
+    for number in [stan, transmission, terminal, merchant, coded.bits(), of.changed_s, of.hold_until_s] {
         put.u32(number);
     }
     for number in [of.network, of.currency, of.account] {
@@ -63,7 +63,7 @@ pub(super) fn take_recalled(slot: Slot, version: u8, take: &mut Take<'_>) -> Res
         transmission: take.u32()?,
         terminal: take.u32()?,
         merchant: take.u32()?,
-        processing_code: take.u32()?,
+        coded: take.coded(version > 2)?,
         changed_s: take.u32()?,
         hold_until_s: take.u32()?,
         network: take.u16()?,

@@ -38,6 +38,7 @@ use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
 use crate::journal::cleared;
 use crate::journal::exchange;
+use crate::journal::fees;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::forward;
@@ -103,11 +104,13 @@ pub enum Kind {
     Stored = 22,
     /// [`Event::Settled`].
     Settled = 23,
+    /// [`Event::FeeSet`].
+    FeeSet = 24,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 23] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -131,6 +134,7 @@ impl Kind {
         (Self::Concluded, "concluded"),
         (Self::Stored, "stored"),
         (Self::Settled, "settled"),
+        (Self::FeeSet, "fee-set"),
     ];
 
     /// The kind of an event.
@@ -160,6 +164,7 @@ impl Kind {
             Event::Concluded(_) => Self::Concluded,
             Event::Stored(_) => Self::Stored,
             Event::Settled(_) => Self::Settled,
+            Event::FeeSet(_) => Self::FeeSet,
         }
     }
 
@@ -173,14 +178,18 @@ impl Kind {
     /// The layout that is written now; older ones stay readable.
     const fn version(self) -> u8 {
         match self {
-            // The second says which requests are increments, the third how the card was used.
-            Self::Decided => 3,
-            // The second says where and how the card was used, the third which advices are of increments.
-            Self::Advised => 3,
+            // The second says which requests are increments, the third how the card was used, the fourth what is
+            // charged.
+            Self::Decided => 4,
+            // The second says where and how the card was used, the third which advices are of increments, the fourth
+            // what is charged.
+            Self::Advised => 4,
+            // The second says what is charged.
+            Self::Cleared => 2,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
-            // The second says what limits had counted.
-            Self::Recalled => 2,
+            // The second says what limits had counted, the third what is charged.
+            Self::Recalled => 3,
             _ => FIRST_VERSION,
         }
     }
@@ -212,6 +221,7 @@ impl Kind {
             21 => Some(Self::Concluded),
             22 => Some(Self::Stored),
             23 => Some(Self::Settled),
+            24 => Some(Self::FeeSet),
             _ => None,
         }
     }
@@ -310,6 +320,7 @@ pub fn encode(
             forward::put_stored(event, time, place, seal, out)
         }
         Event::Settled(event) => forward::put_settled(event, time, out),
+        Event::FeeSet(set) => fees::put_fee_set(set, time, out),
     }
 }
 
@@ -367,7 +378,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::CardStatusSet => Event::CardStatusSet(take_card_status(slot?, &mut take)?),
         Kind::LimitSet => Event::LimitSet(limits::take_limit_set(slot?, &mut take)?),
         Kind::ControlSet => Event::ControlSet(limits::take_control_set(slot?, &mut take)?),
-        Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, &mut take)?),
+        Kind::Cleared => Event::Cleared(cleared::take_cleared(slot?, frame.version, &mut take)?),
         Kind::FilePosted => Event::FilePosted(cleared::take_file_posted(slot?, &mut take)?),
         Kind::Recalled => Event::Recalled(recalled::take_recalled(slot?, frame.version, &mut take)?),
         Kind::ZoneSet => Event::ZoneSet(limits::take_zone_set(slot?, &mut take)?),
@@ -376,6 +387,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Concluded => Event::Concluded(forward::take_concluded(slot?, &mut take)?),
         Kind::Stored => Event::Stored(forward::take_stored(slot?, &mut take, place, opener)?),
         Kind::Settled => Event::Settled(forward::take_settled(slot?, &mut take)?),
+        Kind::FeeSet => Event::FeeSet(fees::take_fee_set(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

@@ -3,6 +3,7 @@
 use crate::domain::event::Advised;
 use crate::domain::event::Effect;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
@@ -71,7 +72,7 @@ impl Shard {
                 time,
                 &event.key,
                 event.amount,
-                event.processing_code.0,
+                CodeAndCharge::new(event.processing_code, event.charge),
                 event.class as u8 | if event.increment { Authorization::INCREMENT } else { 0 },
                 state_after(event.effect),
             )
@@ -146,21 +147,25 @@ impl Shard {
         }
         // What it took goes back first, so that an amount that only grows by a little can't overflow.
         let back = entry.taken.checked_neg().ok_or(ApplyError::Overflow)?;
+        let fee_back = -self.fee_of(&entry);
+        let coded = CodeAndCharge::new(entry.coded.processing_code(), event.charge);
+        let fee = self.fee_on(entry.card, &Authorization { state, coded, ..entry }, taken);
         let before = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
-        let freed = moved(before, entry.state, back)?;
+        let freed = moved(before, entry.state, back, fee_back)?;
         let target = if event.account == entry.account {
             freed
         } else {
             *self.account_mut(wallet, event.account).ok_or(ApplyError::NoSuchAccount)?
         };
-        let after = moved(target, state, taken)?;
-        self.settle(wallet, freed, entry.state, back);
-        self.settle(wallet, after, state, taken);
+        let after = moved(target, state, taken, fee)?;
+        self.settle(wallet, freed, entry.state, back, fee_back);
+        self.settle(wallet, after, state, taken, fee);
         let (taken_now, usage) = (Money::new(taken, after.currency), || event.usage());
         self.recount_outcome(position, state, taken_now, usage, (sequence, time))?;
         let place = self.authorizations.at_mut(position);
         place.state = state;
         place.taken = taken;
+        place.coded = coded;
         place.account = event.account;
         place.hold_until_s = place.hold_until_s.max(event.hold_until_s);
         place.legs = place.legs.with(LegState::NETWORK_APPROVED);

@@ -12,6 +12,7 @@ use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
@@ -114,6 +115,7 @@ impl Shard {
             Event::Recalled(recalled) => self.recall(sequence, time, recalled)?,
             Event::ZoneSet(set) => self.limits.zones.set(set)?,
             Event::CardProductSet(set) => self.set_card_product(set)?,
+            Event::FeeSet(set) => self.fees.set(set)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);
@@ -243,7 +245,7 @@ impl Shard {
                 time,
                 &event.key,
                 event.amount,
-                event.processing_code.0,
+                CodeAndCharge::new(event.processing_code, event.charge),
                 event.class as u8 | if event.increment { Authorization::INCREMENT } else { 0 },
                 state,
             )
@@ -270,7 +272,8 @@ impl Shard {
     ) -> Result<(), ApplyError> {
         let wallet = self.cards.at(card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
-        let after = moved(account, entry.state, entry.taken)?;
+        let fee = self.fee_on(card, &entry, entry.taken);
+        let after = moved(account, entry.state, entry.taken, fee)?;
         let watched = self.watches(self.cards.at(card));
         if watched && !self.makes_room_to_count(card) {
             return Err(ApplyError::Full("counted"));
@@ -281,7 +284,7 @@ impl Shard {
             self.link_closed(slot, card, entry, time)
         };
         linked.ok_or(ApplyError::Full("authorizations"))?;
-        self.settle(wallet, after, entry.state, entry.taken);
+        self.settle(wallet, after, entry.state, entry.taken, fee);
         if watched {
             self.count(&Authorization { card, ..entry }, account.currency, &counts(), time)?;
         }
@@ -289,17 +292,25 @@ impl Shard {
     }
 
     /// Writes an account back after [`moved`], and the shard's totals with it.
-    pub(super) fn settle(&mut self, wallet: u32, account: Account, state: AuthorizationState, amount: i64) {
+    pub(super) fn settle(
+        &mut self,
+        wallet: u32,
+        account: Account,
+        state: AuthorizationState,
+        amount: i64,
+        fee: i64,
+    ) {
         if let Some(place) = self.account_mut(wallet, account.number) {
             *place = account;
         }
-        let amount = i128::from(amount);
+        let (amount, fee) = (i128::from(amount), i128::from(fee));
         let totals = self.totals_mut(account.currency);
         match state {
-            AuthorizationState::Held => totals.held += amount,
+            AuthorizationState::Held => totals.held += amount + fee,
             AuthorizationState::Posted => {
-                totals.wallets -= amount;
+                totals.wallets -= amount + fee;
                 totals.settlement += amount;
+                totals.fees += fee;
             }
             _ => {}
         }
@@ -312,7 +323,7 @@ impl Shard {
         time: Timestamp,
         key: &MessageKey,
         amount: crate::domain::money::Money,
-        processing_code: u32,
+        coded: CodeAndCharge,
         class: u8,
         state: AuthorizationState,
     ) -> Authorization {
@@ -327,7 +338,7 @@ impl Shard {
             merchant: self.merchant_bits(key),
             network: network_bits(key),
             amount: amount.minor,
-            processing_code,
+            coded,
             changed_s: time.seconds() as u32,
             currency: amount.currency.numeric(),
             class,
@@ -395,12 +406,15 @@ pub(super) const fn state_after(effect: Effect) -> AuthorizationState {
     }
 }
 
-/// An account after an authorization in this state took an amount from it; a negative amount gives back.
+/// An account after an authorization in this state took an amount from it and what is charged for it; negative amounts
+/// give back.
 pub(super) fn moved(
     mut account: Account,
     state: AuthorizationState,
     amount: i64,
+    fee: i64,
 ) -> Result<Account, ApplyError> {
+    let amount = amount.checked_add(fee).ok_or(ApplyError::Overflow)?;
     match state {
         AuthorizationState::Held => {
             account.held = account.held.checked_add(amount).ok_or(ApplyError::Overflow)?;

@@ -81,7 +81,7 @@ impl Shard {
                 let open = cards.flat_map(|card| self.open_of(card)).map(|(_, entry)| entry);
                 let of_account = open
                     .filter(|e| e.state == AuthorizationState::Held && e.account == account.number)
-                    .map(|entry| entry.taken);
+                    .map(|entry| entry.taken.saturating_add(self.fee_of(entry)));
                 let (mut count, mut sum) = (0, 0_i64);
                 of_account.for_each(|taken| (count, sum) = (count + 1, sum.saturating_add(taken)));
                 holds.open += count;
@@ -346,6 +346,7 @@ mod tests {
                 sets: Sequence(0),
                 action: ActionCode::Approved,
                 effect: Effect::Hold(5_000),
+                charge: None,
                 configuration: 1,
                 hold_until_s: u32::MAX,
                 decided_after_us: 0,

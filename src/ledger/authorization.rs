@@ -24,6 +24,7 @@
 use crate::domain::action::ActionCode;
 use crate::domain::closed::Closed;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
 
@@ -169,8 +170,8 @@ pub struct Authorization {
     pub approval_code: [u8; 6],
     /// The source network, the low half of its name's number.
     pub network: u16,
-    /// DE 3.
-    pub processing_code: u32,
+    /// DE 3, and what is charged on top of what it takes.
+    pub coded: CodeAndCharge,
 
     /// DE 4, minor units.
     pub amount: i64,
@@ -227,7 +228,7 @@ impl Authorization {
         taken: 0,
         answered: 0,
         closed_by: Sequence(0),
-        processing_code: 0,
+        coded: CodeAndCharge::NONE,
         changed_s: 0,
         hold_until_s: 0,
         closed_previous: NONE,
@@ -318,7 +319,7 @@ impl Authorization {
             transmission: self.transmission,
             terminal: self.terminal,
             merchant: self.merchant,
-            processing_code: self.processing_code,
+            coded: self.coded,
             changed_s: self.changed_s,
             hold_until_s: self.hold_until_s,
             network: self.network,
@@ -352,7 +353,7 @@ impl Authorization {
             transmission: of.transmission,
             terminal: of.terminal,
             merchant: of.merchant,
-            processing_code: of.processing_code,
+            coded: of.coded,
             changed_s: of.changed_s,
             hold_until_s: of.hold_until_s,
             network: of.network,

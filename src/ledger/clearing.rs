@@ -11,6 +11,8 @@ use crate::domain::cleared::Cleared;
 use crate::domain::cleared::RecordKey;
 use crate::domain::clearing::Presentment;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Charge;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::time::Timestamp;
 
 use super::apply::ApplyError;
@@ -154,8 +156,9 @@ impl Shard {
         let wallet = self.cards.at(entry.card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let taken = entry.taken.checked_add(more).ok_or(ApplyError::Overflow)?;
-        let after = moved(account, entry.state, more)?;
-        self.settle(wallet, after, entry.state, more);
+        let fee = self.fee_on(entry.card, &entry, taken) - self.fee_of(&entry);
+        let after = moved(account, entry.state, more, fee)?;
+        self.settle(wallet, after, entry.state, more, fee);
         self.authorizations.at_mut(position).taken = taken;
         Ok(())
     }
@@ -180,7 +183,7 @@ impl Shard {
             merchant: self.merchant_print(&event.merchant),
             approval_code: event.approval_code.map_or([0; 6], |code| code.0),
             network: event.network.0 as u16,
-            processing_code: event.processing_code().0,
+            coded: CodeAndCharge::new(event.processing_code(), event.charge),
             amount: event.amount.minor,
             currency: event.amount.currency.numeric(),
             account: event.account,
@@ -216,14 +219,21 @@ impl Shard {
         Ok(left)
     }
 
-    /// Leaves less of what an open authorization takes.
+    /// Leaves less of what an open authorization takes. What a purchase is charged once goes with its first part.
     fn give_back_part(&mut self, position: u32, part: i64) -> Result<(), ApplyError> {
         let entry = *self.authorizations.at(position);
+        let charge = entry.coded.charge().map(Charge::rest);
+        let left = Authorization {
+            taken: entry.taken - part,
+            coded: CodeAndCharge::new(entry.coded.processing_code(), charge),
+            ..entry
+        };
         let wallet = self.cards.at(entry.card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
-        let after = moved(account, entry.state, -part)?;
-        self.settle(wallet, after, entry.state, -part);
-        self.authorizations.at_mut(position).taken = entry.taken - part;
+        let fee = self.fee_of(&left) - self.fee_of(&entry);
+        let after = moved(account, entry.state, -part, fee)?;
+        self.settle(wallet, after, entry.state, -part, fee);
+        *self.authorizations.at_mut(position) = left;
         Ok(())
     }
 }

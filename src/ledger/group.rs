@@ -37,7 +37,7 @@ impl Shard {
             is_named(entry, key)
                 && entry.merchant == merchant
                 && entry.currency == currency.numeric()
-                && ProcessingCode(entry.processing_code).transaction_type() == code.transaction_type()
+                && entry.coded.processing_code().transaction_type() == code.transaction_type()
         })
     }
 

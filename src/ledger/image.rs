@@ -8,11 +8,13 @@
 //! ```text
 //! shard part   slots u16, currencies u16, with a bit of it most limits of a product u16
 //!   currency   number u16, wallets i128, funding i128, settlement i128, held i128
+//!     with a bit of the number of currencies: fees i128
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
-//!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`
+//!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`; with the
+//!     one that says fees: those of products, see `fees`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
@@ -58,6 +60,9 @@ pub(super) const FILED: u16 = 1 << 15;
 pub(super) const ZONED: u16 = 1 << 14;
 /// Marks the number of currencies where slots have rules of products.
 pub(super) const RULED: u16 = 1 << 13;
+
+/// Marks the number of currencies where slots have fees, or fees were charged.
+pub(super) const CHARGED: u16 = 1 << 12;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
@@ -130,7 +135,8 @@ impl Shard {
             | Event::Seeded(_)
             | Event::Noted(_)
             | Event::FilePosted(_)
-            | Event::ZoneSet(_) => None,
+            | Event::ZoneSet(_)
+            | Event::FeeSet(_) => None,
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => None,
         };
         if let Some(wallet) = wallet {
@@ -158,7 +164,9 @@ impl Shard {
         let filed = if self.filed.is_empty() { 0 } else { FILED };
         let zoned = if self.limits.zones.is_empty() { 0 } else { ZONED };
         let ruled = if self.limits.rules.is_empty() { 0 } else { RULED };
-        put(out, (self.totals.len() as u16 | filed | zoned | ruled).to_le_bytes());
+        let any_fees = !self.fees.is_empty() || self.totals.iter().any(|totals| totals.fees != 0);
+        let charged = if any_fees { CHARGED } else { 0 };
+        put(out, (self.totals.len() as u16 | filed | zoned | ruled | charged).to_le_bytes());
         if ruled != 0 {
             put(out, (self.limits.rules.most() as u16).to_le_bytes());
         }
@@ -166,6 +174,9 @@ impl Shard {
             put(out, totals.currency.numeric().to_le_bytes());
             for amount in [totals.wallets, totals.funding, totals.settlement, totals.held] {
                 put(out, amount.to_le_bytes());
+            }
+            if charged != 0 {
+                put(out, totals.fees.to_le_bytes());
             }
         }
         for (index, slot) in self.slots.iter().enumerate() {
@@ -185,6 +196,9 @@ impl Shard {
             }
             if ruled != 0 {
                 self.limits.rules.put(number, out);
+            }
+            if charged != 0 {
+                self.fees.put(number, out);
             }
         }
     }
@@ -270,9 +284,8 @@ fn put_authorization(entry: &Authorization, out: &mut Vec<u8>) {
     for amount in [entry.amount, entry.taken, entry.answered] {
         put(out, amount.to_le_bytes());
     }
-    let Authorization { stan, transmission, terminal, merchant, processing_code, .. } = *entry;
-    for number in
-        [stan, transmission, terminal, merchant, processing_code, entry.changed_s, entry.hold_until_s]
+    let Authorization { stan, transmission, terminal, merchant, coded, .. } = *entry;
+    for number in [stan, transmission, terminal, merchant, coded.bits(), entry.changed_s, entry.hold_until_s]
     {
         put(out, number.to_le_bytes());
     }

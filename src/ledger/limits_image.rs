@@ -183,7 +183,10 @@ fn put_limit(limit: &Limit, out: &mut Vec<u8>) {
     let (window, length) = limit.window.parts();
     put(out, [window]);
     put(out, length.to_le_bytes());
-    let filter = &limit.filter;
+    put_filter(&limit.filter, out);
+}
+
+pub(super) fn put_filter(filter: &Filter, out: &mut Vec<u8>) {
     put(out, [filter.channels.0, filter.kinds.0]);
     put(out, filter.country.to_le_bytes());
     put(out, filter.currency.map_or(NO_CURRENCY, Currency::numeric).to_le_bytes());
@@ -231,15 +234,23 @@ fn take_subject(take: &mut Take<'_>) -> Result<(Subject, Option<Number>), ImageE
     Ok((subject, Some(number)))
 }
 
-fn take_limit(take: &mut Take<'_>) -> Result<Limit, ImageError> {
-    let currency = |number| match number {
+/// A currency that may be none.
+fn currency(number: u16) -> Result<Option<Currency>, ImageError> {
+    match number {
         NO_CURRENCY => Ok(None),
         number => Currency::new(number).map(Some).ok_or(ImageError::Value("currency")),
-    };
+    }
+}
+
+fn take_limit(take: &mut Take<'_>) -> Result<Limit, ImageError> {
     let measure = currency(take.u16()?)?.map_or(Measure::Count, Measure::Amount);
     let max = take.i64()?;
     let (window, length) = (take.u8()?, take.u32()?);
     let window = Window::from_parts(window, length).ok_or(ImageError::Value("window"))?;
+    Ok(Limit { measure, max, window, filter: take_filter(take)? })
+}
+
+pub(super) fn take_filter(take: &mut Take<'_>) -> Result<Filter, ImageError> {
     let (channels, kinds) = (Channels(take.u8()?), Kinds(take.u8()?));
     let (country, of_currency) = (take.u16()?, currency(take.u16()?)?);
     let merchant = MerchantPrint(take.u64()?);
@@ -247,7 +258,7 @@ fn take_limit(take: &mut Take<'_>) -> Result<Limit, ImageError> {
     for range in &mut filter.mcc {
         *range = MccRange { first: take.u16()?, last: take.u16()? };
     }
-    Ok(Limit { measure, max, window, filter })
+    Ok(filter)
 }
 
 fn take_counter(take: &mut Take<'_>) -> Result<(Counter, Sliding), ImageError> {

@@ -19,6 +19,7 @@ mod counting;
 pub mod departed;
 pub mod directory;
 mod expire;
+pub mod fees;
 pub mod group;
 pub mod image;
 pub mod index;

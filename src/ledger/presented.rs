@@ -8,7 +8,6 @@ use crate::domain::event::Sequence;
 use crate::domain::party::Text;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
-use crate::domain::request::ProcessingCode;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
@@ -340,5 +339,5 @@ impl Shard {
 
 /// Whether an authorization gives money to the cardholder.
 const fn is_credit(entry: &Authorization) -> bool {
-    ProcessingCode(entry.processing_code).kind().is_credit()
+    entry.coded.processing_code().kind().is_credit()
 }

@@ -9,6 +9,7 @@ use crate::domain::card::ServiceCode;
 use crate::domain::card::Verification;
 use crate::domain::event::CardOpened;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -25,6 +26,7 @@ use super::books::sum_totals;
 use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
+use super::image::CHARGED;
 use super::image::FILED;
 use super::image::LIMITED;
 use super::image::RULED;
@@ -83,7 +85,8 @@ impl Restoring {
         let (slots, currencies) = (take.u16()?, take.u16()?);
         let (filed, zoned) = (currencies & FILED != 0, currencies & ZONED != 0);
         let ruled = currencies & RULED != 0;
-        let currencies = currencies & !FILED & !ZONED & !RULED;
+        let charged = currencies & CHARGED != 0;
+        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED);
         if ruled {
             let _most = take.u16()?;
         }
@@ -92,16 +95,21 @@ impl Restoring {
             let currency = take.currency()?;
             let [wallets, funding, settlement, held] =
                 [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
-            let suspense = -(wallets + funding + settlement);
-            noted.push(Totals { currency, wallets, funding, settlement, suspense, held });
+            let fees = if charged { take.i128()? } else { 0 };
+            let suspense = -(wallets + funding + settlement + fees);
+            noted.push(Totals { currency, wallets, funding, settlement, suspense, fees, held });
         }
         let mut found = Vec::new();
         for _ in 0..slots {
             let slot = Slot::new(take.u16()?).ok_or(ImageError::Value("slot"))?;
             let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
             if found.is_empty() {
-                // A funding account belongs to no slot. It stands where the first of them does.
-                noted.iter().for_each(|totals| shard.totals_mut(totals.currency).funding += totals.funding);
+                // Funding and fees belong to no slot. They stand where the first of them does.
+                for totals in &noted {
+                    let of_shard = shard.totals_mut(totals.currency);
+                    of_shard.funding += totals.funding;
+                    of_shard.fees += totals.fees;
+                }
             }
             shard.applied = shard.applied.max(cut);
             take_slot(&mut take, shard, slot)?;
@@ -113,6 +121,9 @@ impl Restoring {
             }
             if ruled {
                 shard.limits.rules.take(&mut take, slot)?;
+            }
+            if charged {
+                shard.fees.take(&mut take, slot)?;
             }
             found.push(slot);
         }
@@ -185,7 +196,7 @@ impl Restoring {
                 shard.append_closed(usize::from(slot - shard.first_slot), *position);
             }
             for totals in &mut shard.totals {
-                totals.settlement = -(totals.wallets + totals.funding + totals.suspense);
+                totals.settlement = -(totals.wallets + totals.funding + totals.suspense + totals.fees);
             }
         }
         let found = self.books.totals();
@@ -374,7 +385,7 @@ fn take_authorization(take: &mut Take<'_>) -> Result<Authorization, ImageError> 
         transmission: take.u32()?,
         terminal: take.u32()?,
         merchant: take.u32()?,
-        processing_code: take.u32()?,
+        coded: CodeAndCharge::from_bits(take.u32()?).ok_or(ImageError::Value("charge"))?,
         changed_s: take.u32()?,
         hold_until_s: take.u32()?,
         network: take.u16()?,

@@ -3,6 +3,7 @@
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Reversed;
 use crate::domain::event::Sequence;
+use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Money;
 use crate::domain::money::part_of;
 use crate::domain::request::Legs;
@@ -113,8 +114,9 @@ impl Shard {
         let wallet = self.cards.at(entry.card).wallet;
         let account = *self.account_mut(wallet, entry.account).ok_or(ApplyError::NoSuchAccount)?;
         let change = keeps.checked_sub(entry.taken).ok_or(ApplyError::Overflow)?;
-        let after = moved(account, entry.state, change)?;
-        self.settle(wallet, after, entry.state, change);
+        let fee = self.fee_on(entry.card, &entry, keeps) - self.fee_of(&entry);
+        let after = moved(account, entry.state, change, fee)?;
+        self.settle(wallet, after, entry.state, change, fee);
         self.recount(position, Money::new(keeps, account.currency));
         Ok(())
     }
@@ -151,7 +153,7 @@ impl Shard {
                 time,
                 &event.key,
                 event.amount,
-                event.processing_code.0,
+                CodeAndCharge::new(event.processing_code, None),
                 REVERSAL_CLASS,
                 AuthorizationState::Cut,
             )
@@ -202,14 +204,14 @@ impl Shard {
     ) -> Result<(), ApplyError> {
         let named = Named::by(&event.key, event.original.as_ref());
         let state = AuthorizationState::Tombstone;
-        let processing_code = event.processing_code.0;
+        let coded = CodeAndCharge::new(event.processing_code, None);
         let entry = Authorization {
             stan: named.stan,
             transmission: named.transmission,
             acquirer: named.acquirer,
             taken: event.keeps.unwrap_or(0),
             legs: if event.keeps.is_some() { LegState::CUT } else { undone_by(event.legs) },
-            ..self.entry(sequence, time, &event.key, event.amount, processing_code, named.class, state)
+            ..self.entry(sequence, time, &event.key, event.amount, coded, named.class, state)
         };
         let position = self.place(event.slot, card, entry).ok_or(ApplyError::Full("authorizations"))?;
         self.close(event.slot, position, sequence, time);

@@ -20,6 +20,7 @@ use crate::domain::time::Timestamp;
 use super::answers::Answers;
 use super::authorization::Authorization;
 use super::departed::Departures;
+use super::fees::Fees;
 use super::image::Copying;
 use super::index::Index;
 use super::limits::Limits;
@@ -261,7 +262,9 @@ pub struct Totals {
     pub settlement: i128,
     /// The suspense account: what was cleared and no wallet could take.
     pub suspense: i128,
-    /// Held by open authorizations.
+    /// The fee account: what cardholders were charged.
+    pub fees: i128,
+    /// Held by open authorizations, what is charged for them among it.
     pub held: i128,
 }
 
@@ -269,7 +272,7 @@ impl Totals {
     /// The sum of all postings: zero, or money was made or lost.
     #[must_use]
     pub const fn sum(&self) -> i128 {
-        self.wallets + self.funding + self.settlement + self.suspense
+        self.wallets + self.funding + self.settlement + self.suspense + self.fees
     }
 
     /// Adds another shard's totals of the same currency.
@@ -278,6 +281,7 @@ impl Totals {
         self.funding += other.funding;
         self.settlement += other.settlement;
         self.suspense += other.suspense;
+        self.fees += other.fees;
         self.held += other.held;
     }
 }
@@ -311,6 +315,7 @@ pub struct Shard {
     pub(super) messages: Index,
     pub(super) limits: Limits,
     pub(super) filed: Filed,
+    pub(super) fees: Fees,
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
@@ -351,6 +356,7 @@ impl Shard {
             answers,
             limits: Limits::with_capacity(capacity.limits, capacity.counted, seed),
             filed: Filed::default(),
+            fees: Fees::default(),
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),

@@ -50,7 +50,9 @@ impl StateHash {
             let mut hasher = Xxh3::new();
             hasher.update(&[0]);
             hasher.update(&total.currency.numeric().to_le_bytes());
-            for value in [total.wallets, total.funding, total.settlement, total.suspense, total.held] {
+            let fees = Some(total.fees).filter(|fees| *fees != 0);
+            let others = [total.wallets, total.funding, total.settlement, total.suspense, total.held];
+            for value in others.into_iter().chain(fees) {
                 hasher.update(&value.to_le_bytes());
             }
             self.0 = self.0.wrapping_add(hasher.digest128());
@@ -63,7 +65,7 @@ impl StateHash {
 fn named(entry: &Authorization) -> [u64; 9] {
     let [first, second] = [&entry.rrn[..6], &entry.rrn[6..]].map(padded);
     let codes =
-        u64::from(entry.processing_code) << 32 | u64::from(entry.currency) << 16 | u64::from(entry.account);
+        u64::from(entry.coded.bits()) << 32 | u64::from(entry.currency) << 16 | u64::from(entry.account);
     [
         entry.network_reference,
         entry.acquirer,
@@ -136,6 +138,7 @@ impl Shard {
         }
         self.limits.hash_into(&mut hash);
         self.hash_filed(&mut hash);
+        self.fees.hash_into(&mut hash);
         hash
     }
 }

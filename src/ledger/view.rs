@@ -28,6 +28,8 @@ pub struct AuthorizationView {
     pub card: CardRef,
     /// The currency of the account that it holds or posted from.
     pub account_currency: Currency,
+    /// What is charged for it now, in the same currency.
+    pub fee: i64,
 }
 
 /// A card as it is shown.
@@ -128,6 +130,7 @@ impl Shard {
                     authorization: *authorization,
                     card: card.reference,
                     account_currency,
+                    fee: self.fee_of(authorization),
                 });
             }
         }
@@ -144,12 +147,14 @@ impl Shard {
     /// An authorization of a card that has left memory, as it is shown.
     #[must_use]
     pub fn older_view(&self, card: CardRef, authorization: &Authorization) -> AuthorizationView {
-        let known = self.card_by_reference(card);
+        let known = self.card_position(card);
         let account = known.and_then(|known| {
-            self.accounts_of(known.wallet).find(|account| account.number == authorization.account)
+            let wallet = self.cards.at(known).wallet;
+            self.accounts_of(wallet).find(|account| account.number == authorization.account)
         });
         let account_currency = account.map_or(Currency::default(), |account| account.currency);
-        AuthorizationView { authorization: *authorization, card, account_currency }
+        let fee = known.map_or(0, |known| self.fee_on(known, authorization, authorization.taken));
+        AuthorizationView { authorization: *authorization, card, account_currency, fee }
     }
 
     /// A card; `None` when it is not here.

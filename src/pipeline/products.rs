@@ -1,4 +1,4 @@
-//! Products: which cards are of them, and their limits and controls, which every slot has.
+//! Products: which cards are of them, and their limits, controls and fees, which every slot has.
 //!
 //! A rule is set slot by slot, the first one first, and acknowledged once all have it on disk. Where a crash comes
 //! between, the next start gives the others what the first slot has.
@@ -8,8 +8,10 @@ use crate::domain::card::Pan;
 use crate::domain::control::Control;
 use crate::domain::event::ControlSet;
 use crate::domain::event::Event;
+use crate::domain::event::FeeSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Fee;
 use crate::domain::limit::Limit;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
@@ -46,6 +48,7 @@ struct Wanted {
     product: ProductNumber,
     limits: Vec<(RuleView, Option<ZoneTable>)>,
     controls: Vec<(Number, Control)>,
+    fees: Vec<(Number, Fee)>,
 }
 
 impl Pipeline {
@@ -117,6 +120,30 @@ impl Pipeline {
         })
     }
 
+    /// Sets a fee of a product's cards, or removes it.
+    ///
+    /// # Errors
+    /// Why nothing was done, or, where the journal fails on the way, not all.
+    pub fn set_product_fee(
+        &self,
+        product: ProductNumber,
+        number: Number,
+        fee: Option<Fee>,
+        now: Now,
+    ) -> Result<Sequence, NotSet> {
+        if fee.is_none() && !self.product_fees(product).iter().any(|(known, _)| *known == number) {
+            return Err(NotSet::NotThere("fee"));
+        }
+        self.in_every_slot(now, |shard, slot, events| {
+            // All slots have the same ones, so that it is the first that refuses, before anything was set.
+            if fee.is_some_and(|fee| !shard.has_room_for_tariff(slot, &fee.tariff)) {
+                return Err(NotSet::Spent("tariffs"));
+            }
+            events.push(Event::FeeSet(FeeSet { slot, product, number, fee }));
+            Ok(())
+        })
+    }
+
     /// Journals and applies what each slot is to have, one after the other.
     fn in_every_slot(
         &self,
@@ -158,6 +185,7 @@ impl Pipeline {
             let mut shard = shard.lock();
             for slot in shard.slots() {
                 let mut known = shard.limits().ruled_products(slot);
+                known.extend(shard.charging_products(slot));
                 known.extend(wanted.iter().filter(|of| !of.is_empty()).map(|of| of.product));
                 known.sort_unstable();
                 known.dedup();
@@ -186,6 +214,12 @@ impl Pipeline {
         self.lock(FIRST).limits().product_controls_of(FIRST, product).to_vec()
     }
 
+    /// The fees of a product in the order of their numbers.
+    #[must_use]
+    pub fn product_fees(&self, product: ProductNumber) -> Vec<(Number, Fee)> {
+        self.lock(FIRST).product_fees_of(FIRST, product).collect()
+    }
+
     /// The limits of its product that count a card, with what counts against them; `None` when there is no such card.
     #[must_use]
     pub fn product_limits_of(&self, card: CardRef, now: Timestamp) -> Option<Vec<LimitView>> {
@@ -202,12 +236,13 @@ fn wanted(first: &Shard, product: ProductNumber) -> Wanted {
         product,
         limits: views.into_iter().map(|view| (view, table(&view))).collect(),
         controls: limits.product_controls_of(FIRST, product).to_vec(),
+        fees: first.product_fees_of(FIRST, product).collect(),
     }
 }
 
 impl Wanted {
     fn is_empty(&self) -> bool {
-        self.limits.is_empty() && self.controls.is_empty()
+        self.limits.is_empty() && self.controls.is_empty() && self.fees.is_empty()
     }
 
     /// What a slot is to be told so that it has the same.
@@ -215,6 +250,7 @@ impl Wanted {
         let product = self.product;
         let (limits, controls) =
             (shard.limits().rules_of(slot, product), shard.limits().product_controls_of(slot, product));
+        let fees: Vec<(Number, Fee)> = shard.product_fees_of(slot, product).collect();
         let mut events = Vec::new();
         for number in (1..=Number::MAX).filter_map(Number::new) {
             let wanted = self.limits.iter().find(|(view, _)| view.number == number);
@@ -229,6 +265,12 @@ impl Wanted {
             let wanted = self.controls.iter().find(|(of, _)| *of == number);
             if wanted != controls.iter().find(|(of, _)| *of == number) {
                 events.push(control_event(slot, product, number, wanted.map(|(_, control)| *control)));
+            }
+            let fee_of =
+                |fees: &[(Number, Fee)]| fees.iter().find(|(of, _)| *of == number).map(|(_, fee)| *fee);
+            let fee = fee_of(&self.fees);
+            if fee != fee_of(&fees) {
+                events.push(Event::FeeSet(FeeSet { slot, product, number, fee }));
             }
         }
         events

@@ -166,6 +166,8 @@ pub enum NotSet {
     Ended(CardStatus),
     /// A table is full: raise the setting of this name.
     Full(&'static str),
+    /// So many of these were told that there are no more numbers for others.
+    Spent(&'static str),
     /// The journal fails or is past its bounds.
     Unavailable,
 }

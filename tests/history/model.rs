@@ -7,10 +7,13 @@ use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::closed::Counted;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::fee::Charge;
+use turnpike::domain::fee::CodeAndCharge;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::Slot;
 use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::ApprovalCode;
+use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
 use turnpike::history::entry::Day;
 use turnpike::history::entry::Entry;
@@ -130,7 +133,10 @@ impl Journal {
             card: NONE,
             approval_code: random.of(&CODES),
             network: random.of(&[1, 7, u16::MAX]),
-            processing_code: random.of(&[0, 200_000, 999_999]),
+            coded: CodeAndCharge::new(
+                ProcessingCode(random.of(&[0, 200_000, 999_999])),
+                Charge::from_code(random.of(&[0, 1, 4_095])),
+            ),
             amount,
             taken: random.of(&[0, amount, i64::MIN]),
             answered: random.of(&[0, amount, i64::MAX]),

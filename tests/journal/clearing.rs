@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::journal::events::approval_code;
 use crate::journal::events::card;
+use crate::journal::events::charge;
 use crate::journal::events::key;
 use crate::journal::events::money;
 use crate::journal::events::slot;
@@ -49,11 +50,11 @@ fn cleared() -> impl Strategy<Value = Event> {
         Arn::new(*first).expect("digits")
     });
     let who = (slot(), card(), any::<u16>(), key(), function(), part(), arn);
-    let amounts = (money(), proptest::option::of(money()), approval_code(), any::<u16>());
+    let amounts = (money(), proptest::option::of(money()), approval_code(), any::<u16>(), charge());
     let outcome = (0..Clearance::ALL.len(), 0..MatchedBy::ALL.len(), any::<u64>(), money(), any::<u32>());
     (who, amounts, outcome).prop_map(|(who, amounts, outcome)| {
         let (slot, card, account, key, function, part, arn) = who;
-        let (amount, billing, approval_code, mcc) = amounts;
+        let (amount, billing, approval_code, mcc, charge) = amounts;
         let (outcome, by, matches, posted, configuration) = outcome;
         Event::Cleared(Cleared {
             slot,
@@ -77,6 +78,7 @@ fn cleared() -> impl Strategy<Value = Event> {
             matches: Sequence(matches),
             posted: posted.minor,
             posted_in: posted.currency,
+            charge,
             configuration,
         })
     })

@@ -34,6 +34,8 @@ use turnpike::domain::event::Seeded;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::event::Unanswered;
 use turnpike::domain::event::WalletStatusSet;
+use turnpike::domain::fee::Charge;
+use turnpike::domain::fee::CodeAndCharge;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -116,6 +118,7 @@ pub(crate) fn purchase(number: u64) -> Event {
         action: ActionCode::Approved,
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         effect: Effect::Hold(1250),
+        charge: None,
         increment: false,
         posted_before: 100_000,
         held_before: 1250,
@@ -132,6 +135,7 @@ pub(crate) fn largest() -> Event {
     Event::Decided(Decided {
         billing: Some(Money::new(1300, currency(978))),
         effect: Effect::Hold(1000),
+        charge: Charge::new(Charge::TARIFFS_MAX).map(Charge::rest),
         overdraft: 50_000,
         ..decided
     })
@@ -224,12 +228,12 @@ fn decided() -> impl Strategy<Value = Event> {
     ];
     let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
     let overdraft = prop_oneof![Just(0), any::<i64>()];
-    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>(), channel());
+    let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>(), channel(), charge());
     (who, what, outcome, state).prop_map(|(who, what, outcome, state)| {
         let (slot, card, wallet, account, key, class, repeat) = who;
         let (processing_code, [mcc, country, entry_mode], amount, billing, (presented, facts)) = what;
         let (action, approval_code, effect, billed) = outcome;
-        let ([posted_before, held_before], overdraft, numbers, increment, channel) = state;
+        let ([posted_before, held_before], overdraft, numbers, increment, channel, charge) = state;
         let [configuration, hold_until_s, decided_after_us] = numbers;
         // Often the effect is what was billed, as it is in life.
         let minor = billing.unwrap_or(amount).minor;
@@ -258,6 +262,7 @@ fn decided() -> impl Strategy<Value = Event> {
             action: ActionCode::ALL[action].0,
             approval_code,
             effect,
+            charge,
             increment,
             posted_before,
             held_before,
@@ -349,8 +354,8 @@ fn advised() -> impl Strategy<Value = Event> {
         any::<i64>().prop_map(Effect::Pend),
     ];
     let outcome = (any::<u64>(), 0..ActionCode::ALL.len(), effect, any::<[u32; 3]>());
-    let place = (any::<u16>(), any::<u16>(), channel());
-    (who, what, outcome, place).prop_map(|(who, what, outcome, (mcc, country, channel))| {
+    let place = (any::<u16>(), any::<u16>(), channel(), charge());
+    (who, what, outcome, place).prop_map(|(who, what, outcome, (mcc, country, channel, charge))| {
         let (slot, card, account, key, class, [repeat, approved, increment]) = who;
         let (processing_code, amount, billing, approval_code, reason) = what;
         let (sets, action, effect, [configuration, hold_until_s, decided_after_us]) = outcome;
@@ -373,12 +378,18 @@ fn advised() -> impl Strategy<Value = Event> {
             sets: Sequence(sets),
             action: ActionCode::ALL[action].0,
             effect,
+            charge,
             increment,
             configuration,
             hold_until_s,
             decided_after_us,
         })
     })
+}
+
+pub(crate) fn charge() -> impl Strategy<Value = Option<Charge>> {
+    let codes = prop_oneof![Just(0), 0..4_096_u16];
+    codes.prop_map(Charge::from_code)
 }
 
 pub(crate) fn channel() -> impl Strategy<Value = Channel> {
@@ -408,10 +419,19 @@ fn counted() -> impl Strategy<Value = Counted> {
 
 fn recalled() -> impl Strategy<Value = Event> {
     let amounts = (any::<[i64; 3]>(), any::<[u16; 3]>(), 0..ActionCode::ALL.len());
-    (slot(), any::<[u64; 5]>(), any::<[u32; 7]>(), amounts, any::<[u8; 3]>(), any::<([u8; 12], [u8; 6])>())
-        .prop_map(|(slot, wide, narrow, (amounts, short, action), [class, state, legs], texts)| {
+    let coded = (0..1_000_000_u32, charge())
+        .prop_map(|(code, charge)| CodeAndCharge::new(ProcessingCode(code), charge));
+    (
+        slot(),
+        any::<[u64; 5]>(),
+        (any::<[u32; 6]>(), coded),
+        amounts,
+        any::<[u8; 3]>(),
+        any::<([u8; 12], [u8; 6])>(),
+    )
+        .prop_map(|(slot, wide, (narrow, coded), (amounts, short, action), [class, state, legs], texts)| {
             let [card, sequence, closed_by, network_reference, acquirer] = wide;
-            let [stan, transmission, terminal, merchant, processing_code, changed_s, hold_until_s] = narrow;
+            let [stan, transmission, terminal, merchant, changed_s, hold_until_s] = narrow;
             let ([amount, taken, answered], [network, currency, account]) = (amounts, short);
             let (rrn, approval_code) = texts;
             let closed = Closed {
@@ -426,7 +446,7 @@ fn recalled() -> impl Strategy<Value = Event> {
                 transmission,
                 terminal,
                 merchant,
-                processing_code,
+                coded,
                 changed_s,
                 hold_until_s,
                 network,

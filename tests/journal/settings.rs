@@ -17,11 +17,16 @@ use turnpike::domain::event::Advised;
 use turnpike::domain::event::CardProductSet;
 use turnpike::domain::event::CardStatusSet;
 use turnpike::domain::event::ControlSet;
+use turnpike::domain::event::Decided;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
+use turnpike::domain::event::FeeSet;
 use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::event::ZoneSet;
+use turnpike::domain::fee::Charge;
+use turnpike::domain::fee::Fee;
+use turnpike::domain::fee::Tariff;
 use turnpike::domain::limit::Filter;
 use turnpike::domain::limit::LIMIT_MCC_MAX;
 use turnpike::domain::limit::Limit;
@@ -48,7 +53,7 @@ use turnpike::journal::record::decode;
 
 /// A status of a card, a limit or a control, with everything that they can hold.
 pub(crate) fn any_setting() -> impl Strategy<Value = Event> {
-    prop_oneof![card_status_set(), limit_set(), control_set(), zone_set(), card_product_set()]
+    prop_oneof![card_status_set(), limit_set(), control_set(), zone_set(), card_product_set(), fee_set()]
 }
 
 fn any_currency() -> impl Strategy<Value = Currency> {
@@ -126,11 +131,21 @@ fn limit_set() -> impl Strategy<Value = Event> {
         (1..=Window::SLIDING_MAX_S / 60).prop_map(|minutes| Window::Sliding(minutes * 60)),
     ];
     let measure = prop_oneof![Just(Measure::Count), any_currency().prop_map(Measure::Amount)];
+    let limit = (measure, 0..=i64::MAX, window, filter()).prop_map(|(measure, max, window, filter)| Limit {
+        measure,
+        max,
+        window,
+        filter,
+    });
+    (slot(), subject(), number(), proptest::option::of(limit))
+        .prop_map(|(slot, subject, number, limit)| Event::LimitSet(LimitSet { slot, subject, number, limit }))
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
     let sets = (0..=Channels::MASK, 0..=Kinds::MASK);
     let mcc = proptest::collection::vec(range(), 0..=LIMIT_MCC_MAX);
     let place = (any::<u16>(), proptest::option::of(any_currency()), any::<u64>());
-    let limit = (measure, 0..=i64::MAX, window, sets, mcc, place).prop_map(|parts| {
-        let (measure, max, window, (channels, kinds), ranges, (country, currency, merchant)) = parts;
+    (sets, mcc, place).prop_map(|((channels, kinds), ranges, (country, currency, merchant))| {
         let mut filter = Filter {
             channels: Channels(channels),
             kinds: Kinds(kinds),
@@ -140,10 +155,21 @@ fn limit_set() -> impl Strategy<Value = Event> {
             ..Filter::ALL
         };
         filter.mcc[..ranges.len()].copy_from_slice(&ranges);
-        Limit { measure, max, window, filter }
+        filter
+    })
+}
+
+fn fee_set() -> impl Strategy<Value = Event> {
+    let amounts = proptest::array::uniform3(0..=Tariff::MOST_MAX);
+    let tariff = (amounts, 0..=Tariff::BASIS_POINTS_MAX).prop_map(|([flat, one, other], share)| {
+        Tariff::new(flat, share, one.min(other), one.max(other)).expect("a tariff")
     });
-    (slot(), subject(), number(), proptest::option::of(limit))
-        .prop_map(|(slot, subject, number, limit)| Event::LimitSet(LimitSet { slot, subject, number, limit }))
+    let fee = (any_currency(), any::<u16>(), any::<bool>(), filter(), tariff).prop_map(
+        |(currency, outside, converted, filter, tariff)| Fee { currency, outside, converted, filter, tariff },
+    );
+    let product = (1..=ProductNumber::MAX).prop_map(|number| ProductNumber::new(number).expect("a number"));
+    (slot(), product, number(), proptest::option::of(fee))
+        .prop_map(|(slot, product, number, fee)| Event::FeeSet(FeeSet { slot, product, number, fee }))
 }
 
 fn control_set() -> impl Strategy<Value = Event> {
@@ -197,6 +223,7 @@ fn older_layouts_do_not_know_how_a_card_was_used() {
         sets: Sequence(5),
         action: ActionCode::Approved,
         effect: Effect::Hold(7),
+        charge: None,
         increment: false,
         configuration: 9,
         hold_until_s: 10,
@@ -204,6 +231,14 @@ fn older_layouts_do_not_know_how_a_card_was_used() {
     };
     let placed = Advised { mcc: 5411, country: 276, channel: Channel::Atm, ..told };
     assert_eq!(read(&bytes_of(&Event::Advised(placed), NOW)), Ok(Event::Advised(placed)));
+    // What is charged is said from the fourth layout on, beside DE 3.
+    let charge = Charge::new(3).map(Charge::rest);
+    for event in [Event::Decided(Decided { charge, ..chip }), Event::Advised(Advised { charge, ..placed })] {
+        let mut bytes = bytes_of(&event, NOW);
+        assert_eq!(read(&bytes), Ok(event));
+        bytes[3] = 3;
+        assert_eq!(read(&bytes), Err(RecordError::Field("charge")));
+    }
     // It says whether it is of an increment from the third on.
     let added = Advised { increment: true, ..placed };
     let mut bytes = bytes_of(&Event::Advised(added), NOW);

@@ -104,6 +104,10 @@ columns! {
     Effect = "effect";
     /// How much of it, minor units of the account.
     EffectAmount = "effect_amount";
+    /// What is charged on top: the number of the tariff in its slot.
+    Tariff = "tariff";
+    /// The purchase was charged the flat part of its tariff before.
+    TariffRest = "tariff_rest";
     /// The account's posted balance before.
     PostedBefore = "posted_before";
     /// What it had held before.
@@ -140,6 +144,8 @@ columns! {
     Product = "product";
     /// Whether each card or each wallet of the product has the limit.
     Per = "per";
+    /// A fee of a product, as one line.
+    Fee = "fee";
     /// A time zone's number in its slot, as limits name it.
     Zone = "zone";
     /// Its name.

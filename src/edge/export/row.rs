@@ -18,6 +18,7 @@ use crate::domain::event::ControlSet;
 use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
+use crate::domain::event::FeeSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Noted;
 use crate::domain::event::Reversed;
@@ -25,6 +26,7 @@ use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
 use crate::domain::event::ZoneSet;
+use crate::domain::fee::Charge;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::money::Money;
@@ -82,6 +84,7 @@ impl Row {
                 row.number(Column::Card, event.card.0);
                 row.unless_zero(Column::Product, event.product.map_or(0, |product| product.get().into()));
             }
+            Event::FeeSet(event) => row.fee_set(event),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),
@@ -187,6 +190,7 @@ impl Row {
         self.text(Column::MatchedBy, event.by.name());
         self.unless_zero(Column::Matches, event.matches.0);
         self.number(Column::EffectAmount, event.posted);
+        self.charge(event.charge);
         self.text(Column::Configuration, format!("{:08x}", event.configuration));
     }
 
@@ -248,6 +252,20 @@ impl Row {
         }
     }
 
+    fn fee_set(&mut self, event: &FeeSet) {
+        self.subject(Subject::EachCard(event.product), event.number);
+        if let Some(fee) = event.fee {
+            self.text(Column::Fee, fee.to_string());
+        }
+    }
+
+    fn charge(&mut self, charge: Option<Charge>) {
+        if let Some(charge) = charge {
+            self.number(Column::Tariff, charge.tariff());
+            self.flag(Column::TariffRest, charge.is_rest());
+        }
+    }
+
     fn account_funded(&mut self, event: &AccountFunded) {
         let AccountFunded { slot: _, wallet, account, currency, amount, overdraft } = event;
         self.number(Column::Wallet, wallet.0);
@@ -289,6 +307,7 @@ impl Row {
         self.text(Column::Action, event.action.name());
         self.approval_code(event.approval_code);
         self.effect(event.effect, event.hold_until_s);
+        self.charge(event.charge);
         self.number(Column::PostedBefore, event.posted_before);
         self.number(Column::HeldBefore, event.held_before);
         self.number(Column::Overdraft, event.overdraft);
@@ -341,6 +360,7 @@ impl Row {
         self.unless_zero(Column::Sets, event.sets.0);
         self.text(Column::Action, event.action.name());
         self.effect(event.effect, event.hold_until_s);
+        self.charge(event.charge);
         self.handled(event.configuration, event.decided_after_us);
     }
 
