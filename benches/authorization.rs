@@ -122,6 +122,7 @@ fn populate(pipeline: &Pipeline, wallets: u64) {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         };
         open(pipeline, || pipeline.open_card(&card, NOW));
     }

@@ -518,6 +518,7 @@ impl Peer {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         };
         let _opened = pipeline.open_card(&card, now);
         self.remember(pipeline);

@@ -154,6 +154,7 @@ impl House {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         };
         assert_eq!(self.pipeline.open_account(&account, Now::by(START)), Opened::New);
         assert_eq!(self.pipeline.open_card(&card, Now::by(START)), Opened::New);

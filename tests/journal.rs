@@ -9,6 +9,7 @@ mod journal {
     pub(crate) mod forward;
     #[path = "../memory/mod.rs"]
     pub(crate) mod memory;
+    pub(crate) mod moved;
     pub(crate) mod records;
     pub(crate) mod settings;
     pub(crate) mod writing;

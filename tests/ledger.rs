@@ -272,6 +272,7 @@ impl History {
                     service_code: ServiceCode(201),
                     status,
                     verification: Verification::None,
+                    key: None,
                 }));
                 self.limit_for_ever(slot, Subject::Card(reference));
                 self.model.cards.insert(pan.value(), naive::ModelCard { wallet: wallet.0, status, expiry });

@@ -403,6 +403,7 @@ impl Books {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         };
         let mut books = Self { shard, card, sequence: 0 };
         books.apply(0, &Event::AccountFunded(funded));

@@ -229,7 +229,8 @@ fn no_label_takes_its_value_from_a_peer() {
                     tables.contains(&value)
                 }
                 "outcome" => value == "repeated" || Clearance::ALL.iter().any(|(_, known)| *known == value),
-                "side" => ["wallets", "funding", "settlement", "suspense", "fees"].contains(&value),
+                "side" => ["wallets", "funding", "settlement", "suspense", "fees", "transit", "adjustments"]
+                    .contains(&value),
                 "currency" => ["840", "978"].contains(&value),
                 "settlement" => Settlement::ALL.iter().any(|(_, known)| *known == value),
                 "case" => Case::ALL.iter().any(|(_, known)| *known == value),

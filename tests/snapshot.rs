@@ -211,6 +211,7 @@ impl Traffic {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         };
         assert_eq!(pipeline.open_card(&card, self.now), Opened::New);
         self.cards.push(number);

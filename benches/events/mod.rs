@@ -56,6 +56,7 @@ pub(crate) fn opened(n: u64, card: CardRef) -> Event {
         service_code: ServiceCode(201),
         status: CardStatus::Active,
         verification: Verification::None,
+        key: None,
     })
 }
 

@@ -118,6 +118,7 @@ fn populate(pipeline: &Pipeline, bounds: Bounds) {
             service_code: ServiceCode(201),
             status,
             verification,
+            key: None,
         };
         assert_eq!(pipeline.open_account(&account, NOW), Opened::New);
         assert_eq!(pipeline.open_card(&card, NOW), Opened::New);

@@ -10,6 +10,7 @@ pub mod clear;
 pub mod decide;
 pub mod expiry;
 pub mod increase;
+pub mod moving;
 pub mod needs;
 pub mod reverse;
 

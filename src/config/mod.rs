@@ -20,6 +20,7 @@ pub mod seed;
 pub mod session;
 pub mod snapshots;
 pub mod tcp;
+pub mod wallets;
 
 use core::net::SocketAddr;
 
@@ -35,6 +36,7 @@ use crate::config::process::AdminSettings;
 use crate::config::process::DaemonSettings;
 use crate::config::products::ProductSettings;
 use crate::config::snapshots::SnapshotSettings;
+use crate::config::wallets::WalletSettings;
 use crate::domain::card::Verification;
 use crate::domain::party::NameId;
 use crate::settings::Document;
@@ -51,6 +53,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// `[ledger]`: how much there is room for, and how long what is remembered.
     pub ledger: LedgerSettings,
+    /// `[wallets]`: what the verbs of wallets are bounded by.
+    pub wallets: WalletSettings,
     /// `[clearing]`: how clearing files are posted.
     pub clearing: ClearingSettings,
     /// `[lifecycle]` and `[expiry.NAME]`: how authorizations end.
@@ -94,6 +98,7 @@ impl Config {
         let mut config = Self {
             daemon: DaemonSettings::read(root.section("daemon")),
             admin: AdminSettings::read(root.section("admin")),
+            wallets: WalletSettings::read(root.section("wallets")),
             clearing: ClearingSettings::read(&root),
             lifecycle: LifecycleSettings::read(&root, ledger.hold_days),
             ledger,

@@ -16,7 +16,7 @@ use super::closed::Closed;
 use super::closed::Counted;
 use super::control::Control;
 use super::fee::Charge;
-use super::fee::Fee;
+use super::fee::FeeSet;
 use super::forward::Concluded;
 use super::forward::Forwarded;
 use super::forward::Settled;
@@ -26,6 +26,9 @@ use super::limit::Number;
 use super::limit::Subject;
 use super::money::Currency;
 use super::money::Money;
+use super::moved::CallerKey;
+use super::moved::Moved;
+use super::moved::Sides;
 use super::party::NameId;
 use super::party::Slot;
 use super::party::WalletId;
@@ -128,6 +131,8 @@ pub struct CardOpened {
     pub status: CardStatus,
     /// What its product asks for (R28).
     pub verification: Verification,
+    /// The caller's name for it, where a verb opened it.
+    pub key: Option<CallerKey>,
 }
 
 /// An account was opened and funded: a posting between the funding account and the wallet (R22).
@@ -180,19 +185,6 @@ pub struct LimitSet {
     pub number: Number,
     /// What it is from now on; `None` when it was removed.
     pub limit: Option<Limit>,
-}
-
-/// A fee of a product was set or removed. It is charged for what comes after it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FeeSet {
-    /// The slot.
-    pub slot: Slot,
-    /// Whose fee.
-    pub product: ProductNumber,
-    /// Which one.
-    pub number: Number,
-    /// What it is from now on; `None` when it was removed.
-    pub fee: Option<Fee>,
 }
 
 /// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
@@ -520,6 +512,8 @@ pub enum Event {
     CardProductSet(CardProductSet),
     /// A fee of a product was set or removed.
     FeeSet(FeeSet),
+    /// Money was moved by a verb.
+    Moved(Moved),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -531,9 +525,10 @@ pub enum Event {
 }
 
 impl Event {
-    /// The slot it belongs to; `None` when it touches every slot or none.
+    /// The slot it belongs to; `None` when it touches every slot or none. Of money that was moved that of the
+    /// caller's key; [`Event::other_slots`] are the others.
     #[must_use]
-    pub const fn slot(&self) -> Option<Slot> {
+    pub fn slot(&self) -> Option<Slot> {
         match self {
             Self::Configured(_) | Self::Seeded(_) => None,
             Self::CardOpened(event) => Some(event.slot),
@@ -558,6 +553,28 @@ impl Event {
             Self::ZoneSet(event) => Some(event.slot),
             Self::CardProductSet(event) => Some(event.slot),
             Self::FeeSet(event) => Some(event.slot),
+            Self::Moved(event) => Some(event.key.slot()),
+        }
+    }
+
+    /// Further slots that it belongs to.
+    #[must_use]
+    pub fn other_slots(&self) -> [Option<Slot>; 2] {
+        match self {
+            Self::Moved(event) => event.others(),
+            _ => [None; 2],
+        }
+    }
+
+    /// The part of it that is about slots which a test lets pass; `None` when nothing is.
+    #[must_use]
+    pub fn within(&self, is_due: impl Fn(Slot) -> bool) -> Option<Self> {
+        match self {
+            Self::Moved(event) => {
+                let part = event.within(is_due);
+                (part.sides != Sides::NONE).then_some(Self::Moved(part))
+            }
+            other => is_due(other.slot().unwrap_or_default()).then_some(*other),
         }
     }
 

@@ -7,7 +7,10 @@
 use std::fmt;
 
 use super::limit::Filter;
+use super::limit::Number;
 use super::money::Currency;
+use super::party::Slot;
+use super::product::ProductNumber;
 use super::request::ProcessingCode;
 use super::usage::Usage;
 
@@ -96,6 +99,19 @@ impl Fee {
             && (!self.converted || usage.currency != account)
             && self.filter.fits(usage)
     }
+}
+
+/// A fee of a product was set or removed. It is charged for what comes after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FeeSet {
+    /// The slot.
+    pub slot: Slot,
+    /// Whose fee.
+    pub product: ProductNumber,
+    /// Which one.
+    pub number: Number,
+    /// What it is from now on; `None` when it was removed.
+    pub fee: Option<Fee>,
 }
 
 impl fmt::Display for Fee {

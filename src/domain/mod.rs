@@ -16,6 +16,7 @@ pub mod fee;
 pub mod forward;
 pub mod limit;
 pub mod money;
+pub mod moved;
 pub mod party;
 pub mod product;
 pub mod request;

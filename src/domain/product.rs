@@ -66,12 +66,36 @@ impl PanRange {
         self.digits == other.digits && self.first <= other.last && other.first <= self.last
     }
 
+    /// A card number of so many digits that begins with one of it, its last digit the check digit (Luhn). Which one, a
+    /// draw says: other draws give other numbers. `None` where the beginnings leave no room.
+    #[must_use]
+    pub fn number(&self, draw: u128, digits: u8) -> Option<Pan> {
+        let free = digits.checked_sub(self.digits + 1)?;
+        let span = u128::from(self.last - self.first) + 1;
+        let begins = self.first + (draw % span) as u64;
+        let unit = 10_u64.checked_pow(free.into())?;
+        let body = begins.checked_mul(unit)? + (draw / span % u128::from(unit)) as u64;
+        let value = body.checked_mul(10)? + check_digit(body);
+        Pan::from_value(value, digits).ok()
+    }
+
     /// Whether a card number begins with it.
     fn has(&self, pan: Pan) -> bool {
         let behind = u32::from(pan.digits().saturating_sub(self.digits));
         let begins = 10_u64.checked_pow(behind).map_or(0, |unit| pan.value() / unit);
         pan.digits() >= self.digits && (self.first..=self.last).contains(&begins)
     }
+}
+
+/// The digit behind these that makes the whole pass the check (Luhn, ISO/IEC 7812-1).
+fn check_digit(body: u64) -> u64 {
+    let (mut rest, mut sum, mut doubles) = (body, 0, true);
+    while rest > 0 {
+        let digit = rest % 10 * if doubles { 2 } else { 1 };
+        sum += digit / 10 + digit % 10;
+        (rest, doubles) = (rest / 10, !doubles);
+    }
+    (10 - sum % 10) % 10
 }
 
 impl fmt::Display for PanRange {
@@ -129,6 +153,28 @@ mod tests {
         for none in ["", "4-", "41-4", "5-4", "4111111111111", "41x", "+4", "4 ", "41-42-43"] {
             assert_eq!(PanRange::of_text(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_number_is_drawn_from_a_range_and_has_its_check_digit() {
+        for (text, digits) in
+            [("411111", 16), ("411111-411119", 16), ("4", 13), ("520474", 19), ("34-37", 15)]
+        {
+            let range = PanRange::of_text(text).expect("a range");
+            for draw in (0..200_u128).map(|n| n * n * 0x9E37_79B9_7F4A_7C15) {
+                let pan = range.number(draw, digits).expect("room");
+                assert!(range.has(pan) && pan.digits() == digits, "{text}");
+                let text = format!("{:0width$}", pan.value(), width = usize::from(digits));
+                let sum = text.bytes().rev().enumerate().fold(0, |sum, (at, byte)| {
+                    let digit = u32::from(byte - b'0') * if at % 2 == 1 { 2 } else { 1 };
+                    sum + digit / 10 + digit % 10
+                });
+                assert_eq!(sum % 10, 0, "the check digit");
+            }
+        }
+        let range = PanRange::of_text("411111111111").expect("a range");
+        assert_eq!([12, 13].map(|digits| range.number(7, digits).is_some()), [false, true]);
+        assert_eq!(check_digit(411_111_111_111_111), 1);
     }
 
     #[test]

@@ -24,11 +24,14 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::config::products::ProductSettings;
+use crate::domain::card::Verification;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::party::Text;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
+use crate::domain::product::PanRange;
+use crate::domain::product::Products;
 use crate::domain::request::ApprovalCode;
 use crate::domain::time::Timestamp;
 use crate::edge::clearing;
@@ -44,6 +47,7 @@ use crate::edge::snapshots::NotMade;
 use crate::edge::snapshots::Snapshots;
 use crate::edge::switch_api;
 use crate::edge::telemetry::Telemetry;
+use crate::edge::verbs;
 use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Totals;
@@ -55,7 +59,20 @@ use crate::pipeline::seeding::NotSet;
 use crate::pipeline::switching::card_file::Telling;
 
 /// How often a verb that waits for the disk looks at it.
-const DURABLE_POLL: Duration = Duration::from_micros(200);
+pub(super) const DURABLE_POLL: Duration = Duration::from_micros(200);
+
+/// What cards are issued by.
+#[derive(Debug)]
+pub struct Issuing {
+    /// Where numbers begin that are drawn, and how many digits they have.
+    pub ranges: Vec<PanRange>,
+    /// How many digits such a number has.
+    pub digits: u8,
+    /// What a card asks to be verified (R28).
+    pub verification: Verification,
+    /// Which product a number is of.
+    pub products: Products,
+}
 
 /// What the face shows.
 pub struct Face {
@@ -75,6 +92,8 @@ pub struct Face {
     pub configuration: OnceLock<PathBuf>,
     /// What keeps the history, if there is to be one.
     pub history: OnceLock<Keeper>,
+    /// What cards are issued by, once the start is complete.
+    pub issuing: OnceLock<Issuing>,
     /// The products of the configuration, once their cards are known.
     pub products: OnceLock<Vec<ProductSettings>>,
     /// The state hash that was computed last, and of which sequence it is.
@@ -94,6 +113,7 @@ impl Face {
             clearing: OnceLock::new(),
             configuration: OnceLock::new(),
             history: OnceLock::new(),
+            issuing: OnceLock::new(),
             products: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
@@ -128,6 +148,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/links/{link}/sign-off", post(link_api::sign_off))
         .route("/v1/history", get(history_api::search))
         .merge(limit_api::routes())
+        .merge(verbs::routes())
         .merge(switch_api::routes())
         .merge(clearing::routes())
         .with_state(face)
@@ -373,6 +394,8 @@ fn totals_json(totals: &Totals) -> Value {
         "settlement": totals.settlement.to_string(),
         "suspense": totals.suspense.to_string(),
         "fees": totals.fees.to_string(),
+        "transit": totals.transit.to_string(),
+        "adjustments": totals.adjustments.to_string(),
         "held": totals.held.to_string(),
         "sum": totals.sum().to_string(),
     })

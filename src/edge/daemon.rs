@@ -209,13 +209,9 @@ impl Daemon {
             let room = history::Settings::noted_per_shard(books.layout.shards());
             books.note_departures(room, room);
         }
-        let pipeline = Arc::new(Pipeline::new(
-            books,
-            writer.start(),
-            authorizer,
-            Arc::clone(&keys),
-            start::policy(config),
-        ));
+        let policy = start::policy(config);
+        let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
+        let pipeline = Arc::new(pipeline.with_verbs(config.wallets.bounds));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) = listen::spawn_workers(config.daemon.worker_threads, config.daemon.busy_poll)
             .map_err(StartError::Thread)?;
@@ -285,6 +281,7 @@ impl Daemon {
         zones::renew(&surroundings.pipeline).await;
         products::settle(&surroundings.pipeline, &config.products).await;
         let _ = self.face.products.set(config.products.clone());
+        let _ = self.face.issuing.set(start::issuing(config));
         // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
         self.admin = admin.local_addr().unwrap_or(config.admin.listen);

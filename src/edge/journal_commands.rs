@@ -82,11 +82,7 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
         say(format!("torn tail    {torn}"));
     }
     for totals in rebuilt.books.totals() {
-        let Totals { currency, wallets, funding, settlement, suspense, fees, held } = totals;
-        let accounts =
-            format!("funding {funding}  settlement {settlement}  suspense {suspense}  fees {fees}");
-        let sum = totals.sum();
-        say(format!("currency {currency}  wallets {wallets}  {accounts}  held {held}  sum {sum}"));
+        say(sums_of(&totals));
     }
     say(format!("state hash   {}", rebuilt.books.state_hash()));
     match rebuilt.books.audit() {
@@ -99,4 +95,16 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
             exit::DATA
         }
     }
+}
+
+/// What a currency's accounts add up to, on one line.
+fn sums_of(totals: &Totals) -> String {
+    let Totals { currency, wallets, funding, settlement, suspense, fees, transit, adjustments, held } =
+        totals;
+    let accounts = format!("funding {funding}  settlement {settlement}  suspense {suspense}  fees {fees}");
+    let sum = totals.sum();
+    format!(
+        "currency {currency}  wallets {wallets}  {accounts}  transit {transit}  adjustments {adjustments}  \
+         held {held}  sum {sum}"
+    )
 }

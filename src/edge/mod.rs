@@ -51,4 +51,5 @@ mod switch_page;
 pub mod tcp;
 pub mod telemetry;
 pub mod text;
+mod verbs;
 pub mod zones;

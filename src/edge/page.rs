@@ -140,6 +140,8 @@ impl Page {
                 ("settlement", totals.settlement),
                 ("suspense", totals.suspense),
                 ("fees", totals.fees),
+                ("transit", totals.transit),
+                ("adjustments", totals.adjustments),
             ];
             let currency = totals.currency;
             sides.map(|(side, sum)| (format!("currency=\"{currency}\",side=\"{side}\""), sum.to_string()))

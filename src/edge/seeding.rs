@@ -107,6 +107,7 @@ pub async fn load(
             service_code: card.service_code,
             status: card.status,
             verification,
+            key: None,
         };
         until_open(pipeline, file, card.wallet.0, || pipeline.open_card(&new, now)).await?;
     }

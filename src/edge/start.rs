@@ -5,9 +5,11 @@ use std::time::Instant;
 use crate::authorizer::Authorizer;
 use crate::authorizer::approval_code::ApprovalCodes;
 use crate::config::Config;
+use crate::config::products::products;
 use crate::crypto::keys::Keys;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::edge::api::Issuing;
 use crate::edge::clock;
 use crate::edge::crew::Threads;
 use crate::edge::daemon::StartError;
@@ -103,6 +105,16 @@ pub(super) fn authorizer(config: &Config, keys: &Keys) -> Authorizer {
         credits: config.lifecycle.credits,
         clearing_tolerance: config.clearing.tolerance,
         configuration: config.checksum() as u32,
+    }
+}
+
+/// What cards are issued by.
+pub(super) fn issuing(config: &Config) -> Issuing {
+    Issuing {
+        ranges: config.wallets.card_ranges.clone(),
+        digits: config.wallets.card_digits,
+        verification: config.verification,
+        products: products(&config.products),
     }
 }
 

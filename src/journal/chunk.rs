@@ -31,6 +31,8 @@ pub const CHUNK_BYTES: usize = 32 << 20;
 pub enum Route {
     /// To this part.
     To(usize),
+    /// To this part and to others.
+    ToSome(usize, [Option<usize>; 2]),
     /// To every part.
     ToAll,
 }
@@ -122,6 +124,12 @@ impl Chunk {
         Place { file: &self.file, offset }.record(self.sequence(entry), error)
     }
 
+    fn send(&mut self, part: usize, entry: Entry) {
+        if let Some(part) = self.parts.get_mut(part) {
+            part.push(entry);
+        }
+    }
+
     fn clear(&mut self) {
         self.records = 0;
         self.batches.clear();
@@ -153,9 +161,13 @@ impl Chunk {
                 bytes: frame.length as u16,
             };
             match route(&frame, sequence) {
-                Route::To(part) => {
-                    if let Some(part) = self.parts.get_mut(part) {
-                        part.push(entry);
+                Route::To(part) => self.send(part, entry),
+                Route::ToSome(first, [second, third]) => {
+                    self.send(first, entry);
+                    let second = second.filter(|second| *second != first);
+                    let third = third.filter(|third| *third != first && Some(*third) != second);
+                    for other in [second, third].into_iter().flatten() {
+                        self.send(other, entry);
                     }
                 }
                 Route::ToAll => self.parts.iter_mut().for_each(|part| part.push(entry)),

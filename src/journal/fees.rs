@@ -1,7 +1,7 @@
 //! Records of the fees of products: [`FeeSet`].
 
-use crate::domain::event::FeeSet;
 use crate::domain::fee::Fee;
+use crate::domain::fee::FeeSet;
 use crate::domain::fee::Tariff;
 use crate::domain::limit::Number;
 use crate::domain::party::Slot;

@@ -28,5 +28,6 @@ mod fees;
 mod field;
 mod forward;
 mod limits;
+mod moved;
 mod recalled;
 mod walk;

@@ -6,7 +6,8 @@
 //! 3  version  u8    of the kind's layout
 //! 4  slot     u16   0xFFFF when it touches every slot or none
 //! 6  time     u64   nanoseconds since 1970
-//! 14 body           by kind and version; integers little-endian, optional parts last, told by flags
+//! 14 body           by kind and version, of `Moved` first two more slots u16; integers little-endian, optional parts
+//!                   last, told by flags
 //! ```
 //!
 //! A layout never changes once it was written: a new one gets a new version, and the old one stays readable. Card
@@ -43,6 +44,7 @@ use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::forward;
 use crate::journal::limits;
+use crate::journal::moved;
 use crate::journal::recalled;
 
 /// The most bytes that a record takes.
@@ -50,7 +52,7 @@ pub const RECORD_BYTES_MAX: usize = 256;
 /// Bytes before the body.
 pub const FRAME_BYTES: usize = 14;
 /// The slot of a record that touches every slot or none.
-const NO_SLOT: u16 = 0xFFFF;
+pub(super) const NO_SLOT: u16 = 0xFFFF;
 /// The layout that most kinds have had from the beginning.
 const FIRST_VERSION: u8 = 1;
 
@@ -106,11 +108,13 @@ pub enum Kind {
     Settled = 23,
     /// [`Event::FeeSet`].
     FeeSet = 24,
+    /// [`Event::Moved`].
+    Moved = 25,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -135,6 +139,7 @@ impl Kind {
         (Self::Stored, "stored"),
         (Self::Settled, "settled"),
         (Self::FeeSet, "fee-set"),
+        (Self::Moved, "moved"),
     ];
 
     /// The kind of an event.
@@ -165,6 +170,7 @@ impl Kind {
             Event::Stored(_) => Self::Stored,
             Event::Settled(_) => Self::Settled,
             Event::FeeSet(_) => Self::FeeSet,
+            Event::Moved(_) => Self::Moved,
         }
     }
 
@@ -186,6 +192,8 @@ impl Kind {
             Self::Advised => 4,
             // The second says what is charged.
             Self::Cleared => 2,
+            // The second has the caller's key.
+            Self::CardOpened => 2,
             // The second says whose decision is undone, and why; the third how much of what.
             Self::Reversed => 3,
             // The second says what limits had counted, the third what is charged.
@@ -222,6 +230,7 @@ impl Kind {
             22 => Some(Self::Stored),
             23 => Some(Self::Settled),
             24 => Some(Self::FeeSet),
+            25 => Some(Self::Moved),
             _ => None,
         }
     }
@@ -265,6 +274,8 @@ pub struct Frame {
     pub version: u8,
     /// `None` when it touches every slot or none.
     pub slot: Option<Slot>,
+    /// Further slots that it touches.
+    pub others: [Option<Slot>; 2],
     /// When it was appended.
     pub time: Timestamp,
 }
@@ -321,6 +332,7 @@ pub fn encode(
         }
         Event::Settled(event) => forward::put_settled(event, time, out),
         Event::FeeSet(set) => fees::put_fee_set(set, time, out),
+        Event::Moved(event) => moved::put_moved(event, time, out),
     }
 }
 
@@ -338,11 +350,16 @@ pub fn frame(bytes: &[u8]) -> Result<Frame, RecordError> {
         return Err(RecordError::Length);
     }
     let kind = Kind::from_code(kind).ok_or(RecordError::Kind(kind))?;
-    let slot = match slot {
-        NO_SLOT => None,
-        number => Some(Slot::new(number).ok_or(RecordError::Field("slot"))?),
+    let slot_of = |number| match number {
+        NO_SLOT => Ok(None),
+        number => Slot::new(number).map(Some).ok_or(RecordError::Field("slot")),
     };
-    Ok(Frame { length, kind, version, slot, time })
+    let slot = slot_of(slot)?;
+    let others = match kind {
+        Kind::Moved => [slot_of(take.u16()?)?, slot_of(take.u16()?)?],
+        _ => [None; 2],
+    };
+    Ok(Frame { length, kind, version, slot, others, time })
 }
 
 /// Reads the first record in `bytes`: its frame and its event. `place` is where it stands in the journal.
@@ -360,7 +377,9 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
     let event = match frame.kind {
         Kind::Decided => Event::Decided(exchange::take_decided(slot?, frame.version, &mut take)?),
         Kind::Reversed => Event::Reversed(exchange::take_reversed(slot?, frame.version, &mut take)?),
-        Kind::CardOpened => Event::CardOpened(take_card_opened(slot?, &mut take, place, opener)?),
+        Kind::CardOpened => {
+            Event::CardOpened(take_card_opened(slot?, frame.version, &mut take, (place, opener))?)
+        }
         Kind::AccountFunded => Event::AccountFunded(take_account_funded(slot?, &mut take)?),
         Kind::Configured => Event::Configured(take_configured(&mut take)?),
         Kind::Seeded => Event::Seeded(take_seeded(&mut take)?),
@@ -388,6 +407,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Stored => Event::Stored(forward::take_stored(slot?, &mut take, place, opener)?),
         Kind::Settled => Event::Settled(forward::take_settled(slot?, &mut take)?),
         Kind::FeeSet => Event::FeeSet(fees::take_fee_set(slot?, &mut take)?),
+        Kind::Moved => Event::Moved(moved::take_moved(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))
@@ -424,14 +444,18 @@ fn put_card_opened(
     put.u16(event.service_code.0);
     put.u8(event.status as u8);
     put.u8(event.verification as u8);
+    put.u8(u8::from(event.key.is_some()));
+    if let Some(key) = &event.key {
+        moved::put_key(&mut put, key);
+    }
     put.finish()
 }
 
 fn take_card_opened(
     slot: Slot,
+    version: u8,
     take: &mut Take<'_>,
-    place: SealNonce,
-    opener: &dyn PanSeal,
+    (place, opener): (SealNonce, &dyn PanSeal),
 ) -> Result<CardOpened, RecordError> {
     let (wallet, card) = (WalletId(take.u64()?), CardRef(take.u64()?));
     let sealed = SealedPan(take.bytes()?);
@@ -439,8 +463,13 @@ fn take_card_opened(
     let service_code = ServiceCode(take.u16()?);
     let status = CardStatus::from_code(take.u8()?).ok_or(RecordError::Field("card status"))?;
     let verification = Verification::from_code(take.u8()?).ok_or(RecordError::Field("verification"))?;
+    let key = match if version == 1 { 0 } else { take.u8()? } {
+        0 => None,
+        1 => Some(moved::take_key(take)?),
+        _ => return Err(RecordError::Field("flags")),
+    };
     let pan = opener.open(&sealed, place, card).ok_or(RecordError::Seal)?;
-    Ok(CardOpened { slot, wallet, card, pan, expiry, service_code, status, verification })
+    Ok(CardOpened { slot, wallet, card, pan, expiry, service_code, status, verification, key })
 }
 
 fn put_account_funded(event: &AccountFunded, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {

@@ -46,6 +46,9 @@ pub enum ApplyError {
     /// The reversal names an authorization that is not there or not open.
     #[error("it reverses an authorization that is not open")]
     NoSuchAuthorization,
+    /// The event gives back a payment that is not kept.
+    #[error("it gives back a payment that is not kept")]
+    NoSuchPayment,
     /// The event names a time zone that was not told, or tells one under another's number.
     #[error("it names a time zone that is not the one of its number")]
     NoSuchZone,
@@ -116,12 +119,13 @@ impl Shard {
             Event::ZoneSet(set) => self.limits.zones.set(set)?,
             Event::CardProductSet(set) => self.set_card_product(set)?,
             Event::FeeSet(set) => self.fees.set(set)?,
+            Event::Moved(event) => self.moved(sequence, time, event)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);
             }
         }
-        if let Some(slot) = event.slot() {
+        for slot in self.slots_changed_by(event).into_iter().flatten() {
             self.drop_overdue(slot, time);
         }
         self.applied = sequence;
@@ -172,6 +176,11 @@ impl Shard {
         self.card_index.insert(hash_u64(event.card.0, self.seed), position);
         let at = self.slot_of(event.slot);
         self.slots[at].cards += 1;
+        if let Some(key) = &event.key {
+            let (sequence, time) = self.applying;
+            self.remember_key(event.slot, key, sequence);
+            self.drop_kept(event.slot, time.seconds() as u32);
+        }
         Ok(Location { slot: event.slot, card: position })
     }
 

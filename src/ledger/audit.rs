@@ -316,6 +316,7 @@ mod tests {
                 service_code: ServiceCode(201),
                 status: CardStatus::Active,
                 verification: Verification::None,
+                key: None,
             }),
         ];
         for (number, window) in [(1, Window::Lifetime), (2, Window::Sliding(3_600))] {

@@ -124,7 +124,14 @@ impl Books {
             }
             return Ok(());
         };
-        let shard = &mut self.shards[self.layout.shard_of(slot)];
+        let first = self.layout.shard_of(slot);
+        let [second, third] = event.other_slots().map(|other| other.map(|slot| self.layout.shard_of(slot)));
+        let second = second.filter(|second| *second != first);
+        let third = third.filter(|third| *third != first && Some(*third) != second);
+        for other in [second, third].into_iter().flatten() {
+            self.shards[other].apply(sequence, time, event).map_err(misfit)?;
+        }
+        let shard = &mut self.shards[first];
         let applied = shard.apply(sequence, time, event).map_err(misfit)?;
         if let (Some(location), Event::CardOpened(opened)) = (applied.opened, event) {
             shard.enter(&self.directory, opened, location).map_err(misfit)?;
@@ -185,7 +192,13 @@ impl Books {
     /// # Errors
     /// The first thing that does not hold, in words.
     pub fn audit(&self) -> Result<(), String> {
-        self.shards.iter().try_for_each(Shard::audit)
+        self.shards.iter().try_for_each(Shard::audit)?;
+        match self.totals().iter().find(|totals| totals.transit != 0) {
+            Some(Totals { currency, transit, .. }) => {
+                Err(format!("currency {currency}: {transit} has left a wallet and reached none"))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::event::FeeSet;
 use crate::domain::fee::Charge;
 use crate::domain::fee::Fee;
+use crate::domain::fee::FeeSet;
 use crate::domain::fee::Tariff;
 use crate::domain::limit::Number;
 use crate::domain::money::Currency;

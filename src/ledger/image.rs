@@ -8,13 +8,13 @@
 //! ```text
 //! shard part   slots u16, currencies u16, with a bit of it most limits of a product u16
 //!   currency   number u16, wallets i128, funding i128, settlement i128, held i128
-//!     with a bit of the number of currencies: fees i128
+//!     with a bit of the number of currencies: fees i128; with another: transit i128, adjustments i128
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
 //!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`; with the
-//!     one that says fees: those of products, see `fees`
+//!     one that says fees: those of products, see `fees`; with that of transit: keys and payments, see `kept`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
@@ -63,6 +63,9 @@ pub(super) const RULED: u16 = 1 << 13;
 
 /// Marks the number of currencies where slots have fees, or fees were charged.
 pub(super) const CHARGED: u16 = 1 << 12;
+
+/// Marks the number of currencies where verbs have left something.
+pub(super) const MOVED: u16 = 1 << 11;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
@@ -131,6 +134,11 @@ impl Shard {
             Event::Cleared(event) => self.wallet_by_card(event.card),
             Event::Recalled(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::CardProductSet(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
+            Event::Moved(event) => {
+                let [from, to] = self.wallets_of_moved(event);
+                from.into_iter().for_each(|wallet| self.preserve(wallet));
+                to
+            }
             Event::Configured(_)
             | Event::Seeded(_)
             | Event::Noted(_)
@@ -166,7 +174,10 @@ impl Shard {
         let ruled = if self.limits.rules.is_empty() { 0 } else { RULED };
         let any_fees = !self.fees.is_empty() || self.totals.iter().any(|totals| totals.fees != 0);
         let charged = if any_fees { CHARGED } else { 0 };
-        put(out, (self.totals.len() as u16 | filed | zoned | ruled | charged).to_le_bytes());
+        let any_moved = self.kept.iter().any(|kept| !kept.is_empty())
+            || self.totals.iter().any(|totals| totals.transit != 0 || totals.adjustments != 0);
+        let moved = if any_moved { MOVED } else { 0 };
+        put(out, (self.totals.len() as u16 | filed | zoned | ruled | charged | moved).to_le_bytes());
         if ruled != 0 {
             put(out, (self.limits.rules.most() as u16).to_le_bytes());
         }
@@ -177,6 +188,10 @@ impl Shard {
             }
             if charged != 0 {
                 put(out, totals.fees.to_le_bytes());
+            }
+            if moved != 0 {
+                put(out, totals.transit.to_le_bytes());
+                put(out, totals.adjustments.to_le_bytes());
             }
         }
         for (index, slot) in self.slots.iter().enumerate() {
@@ -199,6 +214,9 @@ impl Shard {
             }
             if charged != 0 {
                 self.fees.put(number, out);
+            }
+            if moved != 0 {
+                self.kept[index].put(out);
             }
         }
     }

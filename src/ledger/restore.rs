@@ -29,6 +29,7 @@ use super::directory::PanHash;
 use super::image::CHARGED;
 use super::image::FILED;
 use super::image::LIMITED;
+use super::image::MOVED;
 use super::image::RULED;
 use super::image::ZONED;
 use super::limits_image::count_limits;
@@ -86,7 +87,8 @@ impl Restoring {
         let (filed, zoned) = (currencies & FILED != 0, currencies & ZONED != 0);
         let ruled = currencies & RULED != 0;
         let charged = currencies & CHARGED != 0;
-        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED);
+        let moved = currencies & MOVED != 0;
+        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED | MOVED);
         if ruled {
             let _most = take.u16()?;
         }
@@ -96,19 +98,32 @@ impl Restoring {
             let [wallets, funding, settlement, held] =
                 [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
             let fees = if charged { take.i128()? } else { 0 };
-            let suspense = -(wallets + funding + settlement + fees);
-            noted.push(Totals { currency, wallets, funding, settlement, suspense, fees, held });
+            let [transit, adjustments] = if moved { [take.i128()?, take.i128()?] } else { [0, 0] };
+            let of_image = Totals {
+                currency,
+                wallets,
+                funding,
+                settlement,
+                suspense: 0,
+                fees,
+                transit,
+                adjustments,
+                held,
+            };
+            noted.push(Totals { suspense: -of_image.sum(), ..of_image });
         }
         let mut found = Vec::new();
         for _ in 0..slots {
             let slot = Slot::new(take.u16()?).ok_or(ImageError::Value("slot"))?;
             let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
             if found.is_empty() {
-                // Funding and fees belong to no slot. They stand where the first of them does.
+                // These belong to no slot. They stand where the first of them does.
                 for totals in &noted {
                     let of_shard = shard.totals_mut(totals.currency);
                     of_shard.funding += totals.funding;
                     of_shard.fees += totals.fees;
+                    of_shard.transit += totals.transit;
+                    of_shard.adjustments += totals.adjustments;
                 }
             }
             shard.applied = shard.applied.max(cut);
@@ -124,6 +139,10 @@ impl Restoring {
             }
             if charged {
                 shard.fees.take(&mut take, slot)?;
+            }
+            if moved {
+                let at = shard.slot_of(slot);
+                shard.kept[at].take(&mut take)?;
             }
             found.push(slot);
         }
@@ -196,7 +215,8 @@ impl Restoring {
                 shard.append_closed(usize::from(slot - shard.first_slot), *position);
             }
             for totals in &mut shard.totals {
-                totals.settlement = -(totals.wallets + totals.funding + totals.suspense + totals.fees);
+                totals.settlement = 0;
+                totals.settlement = -totals.sum();
             }
         }
         let found = self.books.totals();
@@ -319,6 +339,7 @@ fn take_card(take: &mut Take<'_>, slot: Slot, wallet: u32) -> Result<(Card, Pan)
         service_code: ServiceCode(take.u16()?),
         status: CardStatus::from_code(take.u8()?).ok_or(ImageError::Value("card status"))?,
         verification: Verification::from_code(take.u8()?).ok_or(ImageError::Value("verification"))?,
+        key: None,
     };
     let product = match take.u8()? {
         0 => None,

@@ -23,6 +23,7 @@ use super::departed::Departures;
 use super::fees::Fees;
 use super::image::Copying;
 use super::index::Index;
+use super::kept::Kept;
 use super::limits::Limits;
 use super::slab::NONE;
 use super::slab::Slab;
@@ -264,6 +265,10 @@ pub struct Totals {
     pub suspense: i128,
     /// The fee account: what cardholders were charged.
     pub fees: i128,
+    /// What has left a wallet of one slot for a wallet of another, less what has arrived here: zero over all slots.
+    pub transit: i128,
+    /// The adjustment account: what was put into wallets and taken out by somebody's word.
+    pub adjustments: i128,
     /// Held by open authorizations, what is charged for them among it.
     pub held: i128,
 }
@@ -272,7 +277,14 @@ impl Totals {
     /// The sum of all postings: zero, or money was made or lost.
     #[must_use]
     pub const fn sum(&self) -> i128 {
-        self.wallets + self.funding + self.settlement + self.suspense + self.fees
+        self.wallets + self.others()
+    }
+
+    /// Posted on everything but wallets.
+    #[must_use]
+    pub const fn others(&self) -> i128 {
+        let Self { funding, settlement, suspense, fees, transit, adjustments, .. } = *self;
+        funding + settlement + suspense + fees + transit + adjustments
     }
 
     /// Adds another shard's totals of the same currency.
@@ -282,6 +294,8 @@ impl Totals {
         self.settlement += other.settlement;
         self.suspense += other.suspense;
         self.fees += other.fees;
+        self.transit += other.transit;
+        self.adjustments += other.adjustments;
         self.held += other.held;
     }
 }
@@ -316,6 +330,8 @@ pub struct Shard {
     pub(super) limits: Limits,
     pub(super) filed: Filed,
     pub(super) fees: Fees,
+    /// What verbs have left, by slot.
+    pub(super) kept: Box<[Kept]>,
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
@@ -357,6 +373,7 @@ impl Shard {
             limits: Limits::with_capacity(capacity.limits, capacity.counted, seed),
             filed: Filed::default(),
             fees: Fees::default(),
+            kept: vec![Kept::default(); usize::from(slots)].into_boxed_slice(),
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),
@@ -369,6 +386,13 @@ impl Shard {
 
     pub(super) fn slot_of(&self, slot: Slot) -> usize {
         usize::from(slot.number() - self.first_slot)
+    }
+
+    /// Whether a slot is one of its own.
+    #[must_use]
+    pub const fn holds(&self, slot: Slot) -> bool {
+        let number = slot.number();
+        number >= self.first_slot && ((number - self.first_slot) as usize) < self.slots.len()
     }
 
     /// The card at a position that the directory proposed, if it is the card of this number (R34).

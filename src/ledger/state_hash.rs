@@ -50,10 +50,15 @@ impl StateHash {
             let mut hasher = Xxh3::new();
             hasher.update(&[0]);
             hasher.update(&total.currency.numeric().to_le_bytes());
-            let fees = Some(total.fees).filter(|fees| *fees != 0);
-            let others = [total.wallets, total.funding, total.settlement, total.suspense, total.held];
-            for value in others.into_iter().chain(fees) {
+            for value in [total.wallets, total.funding, total.settlement, total.suspense, total.held] {
                 hasher.update(&value.to_le_bytes());
+            }
+            // Accounts that many ledgers never use are in the hash once they are used.
+            for (tag, value) in [(1, total.fees), (2, total.transit), (3, total.adjustments)] {
+                if value != 0 {
+                    hasher.update(&[tag]);
+                    hasher.update(&value.to_le_bytes());
+                }
             }
             self.0 = self.0.wrapping_add(hasher.digest128());
         }
@@ -139,6 +144,9 @@ impl Shard {
         self.limits.hash_into(&mut hash);
         self.hash_filed(&mut hash);
         self.fees.hash_into(&mut hash);
+        for (slot, kept) in (self.first_slot..).zip(&self.kept) {
+            kept.hash_into(slot, &mut hash);
+        }
         hash
     }
 }

@@ -16,6 +16,7 @@ use parking_lot::MutexGuard;
 use crate::authorizer::Authorizer;
 use crate::authorizer::Decision;
 use crate::authorizer::advise::slot_of_note;
+use crate::authorizer::moving::Bounds;
 use crate::crypto::keys::Keys;
 use crate::domain::action::ActionCode;
 use crate::domain::answer::Answer;
@@ -51,6 +52,7 @@ use super::expiry::Expiring;
 use super::gate::Policy;
 use super::gate::Reply;
 use super::gate::Wait;
+use super::moving::Verbs;
 use super::past::Memory;
 use super::recall::Told;
 use super::recall::is_about_nothing;
@@ -77,6 +79,8 @@ pub struct Pipeline {
     pub(super) past: OnceLock<Arc<dyn Memory>>,
     /// Messages for which the history is looked at.
     pub(super) desk: Desk,
+    /// What verbs are bounded by.
+    pub(super) verbs: Verbs,
     /// Where what is not ours goes, once there are routes.
     pub(super) switchboard: OnceLock<Arc<Switchboard>>,
 }
@@ -147,6 +151,7 @@ impl Pipeline {
         let (last, none) = (start.last.0, || AtomicU64::new(0));
         Self {
             layout,
+            verbs: Verbs::new(Bounds::default(), shards.iter()),
             shards: shards.into_iter().map(|shard| CachePadded::new(Mutex::new(shard))).collect(),
             directory,
             opening: Mutex::new(()),
@@ -173,6 +178,19 @@ impl Pipeline {
             desk: Desk::default(),
             switchboard: OnceLock::new(),
         }
+    }
+
+    /// The same with other bounds of verbs.
+    #[must_use]
+    pub fn with_verbs(mut self, bounds: Bounds) -> Self {
+        self.verbs.rebound(bounds);
+        self
+    }
+
+    /// What verbs are bounded by, and how much of it is used.
+    #[must_use]
+    pub const fn verbs(&self) -> &Verbs {
+        &self.verbs
     }
 
     /// The policy in force.

@@ -10,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
 use crate::domain::money::Currency;
+use crate::domain::moved::CallerKey;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
@@ -47,6 +48,8 @@ pub struct NewCard {
     pub status: CardStatus,
     /// What its product asks for (R28).
     pub verification: Verification,
+    /// The caller's name for it, where a verb asks for it.
+    pub key: Option<CallerKey>,
 }
 
 /// What came of opening something.
@@ -120,8 +123,11 @@ impl Pipeline {
             service_code: card.service_code,
             status: card.status,
             verification: card.verification,
+            key: card.key,
         });
+        let before = shard.kept_counts();
         let Some((_, applied)) = self.commit(&mut shard, &event, now) else { return Opened::Later };
+        self.verbs.count(before, shard.kept_counts());
         match applied.opened.map(|location| self.directory.insert(hash, location)) {
             Some(Ok(())) => Opened::New,
             _ => Opened::Full("cards_max"),
@@ -154,6 +160,32 @@ impl Pipeline {
         drop(shard);
         self.wake_writer();
         committed.map(|(sequence, _)| sequence).ok_or(NotSet::Unavailable)
+    }
+}
+
+impl Pipeline {
+    /// Closes a wallet whose accounts are at zero and hold nothing. `None` where one is not.
+    ///
+    /// # Errors
+    /// There is no such wallet, or the journal takes nothing now.
+    pub fn close_wallet(&self, wallet: WalletId, now: Now) -> Result<Option<Sequence>, NotSet> {
+        if !self.admits(now) {
+            return Err(NotSet::Unavailable);
+        }
+        let slot = Slot::of_wallet(wallet);
+        let mut shard = self.lock(slot);
+        let accounts = shard.wallet_accounts(wallet).ok_or(NotSet::NotThere("wallet"))?;
+        if shard.wallet_status(wallet) == Some(WalletStatus::Closed) {
+            return Ok(Some(shard.applied()));
+        }
+        if accounts.iter().any(|account| account.posted != 0 || account.held != 0) {
+            return Ok(None);
+        }
+        let event = Event::WalletStatusSet(WalletStatusSet { slot, wallet, status: WalletStatus::Closed });
+        let committed = self.commit(&mut shard, &event, now);
+        drop(shard);
+        self.wake_writer();
+        committed.map(|(sequence, _)| Some(sequence)).ok_or(NotSet::Unavailable)
     }
 }
 

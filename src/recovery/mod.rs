@@ -409,14 +409,14 @@ impl Replay {
             return;
         }
         // What touches every slot happens at a start, never while a snapshot is made: all slots have it, or none.
+        let stamps = &self.stamps;
+        let Some(due) = event.within(|slot| sequence > stamps[usize::from(slot.number())]) else { return };
+        self.applied += 1;
+        self.misfit = self.books.apply(sequence, time, &due).err();
         let slot = event.slot().unwrap_or_default();
-        if sequence > self.stamps[usize::from(slot.number())] {
-            self.applied += 1;
-            self.misfit = self.books.apply(sequence, time, event).err();
-            let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
-            if !shard.departed().is_empty() {
-                let _nothing_missing = shard.fetch_departed(&mut self.departed);
-            }
+        let shard = &mut self.books.shards[self.books.layout.shard_of(slot)];
+        if !shard.departed().is_empty() {
+            let _nothing_missing = shard.fetch_departed(&mut self.departed);
         }
     }
 

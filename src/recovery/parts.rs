@@ -9,6 +9,7 @@ use crate::domain::event::Configured;
 use crate::domain::event::Event;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::party::Slot;
 use crate::domain::time::Timestamp;
 use crate::journal::chunk::Chunk;
 use crate::journal::chunk::Chunks;
@@ -88,7 +89,11 @@ impl<'b> Sorting<'b> {
             }
             _ => {}
         }
-        Route::To(self.layout.shard_of(slot))
+        let shard_of = |slot: Slot| self.layout.shard_of(slot);
+        match frame.others {
+            [None, None] => Route::To(shard_of(slot)),
+            others => Route::ToSome(shard_of(slot), others.map(|other| other.map(shard_of))),
+        }
     }
 }
 
@@ -171,12 +176,15 @@ impl Part {
                 continue;
             }
             // What touches every slot happens at a start, never while a snapshot is made: all slots have it, or none.
-            // It is counted once.
-            let slot = event.slot();
-            if sequence > common.stamps[usize::from(slot.unwrap_or_default().number())] {
-                self.applied += u64::from(slot.is_some() || number == 0);
+            let is_due = |slot: Slot| sequence > common.stamps[usize::from(slot.number())];
+            let is_everywhere = event.slot().is_none();
+            let is_here = |slot: Slot| is_everywhere || shard.holds(slot);
+            if let Some(due) = event.within(|slot| is_due(slot) && is_here(slot)) {
+                // It is counted once, and so is what has several sides.
+                let counts = event.slot().map_or(number == 0, |slot| shard.holds(slot) || !is_due(slot));
+                self.applied += u64::from(counts);
                 let has_room = sequence < common.read.full_from;
-                let applied = apply(shard, directory, has_room, sequence, time, &event);
+                let applied = apply(shard, directory, has_room, sequence, time, &due);
                 self.misfit = applied.err().map(|cause| Misfit { sequence, cause });
             }
         }

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use crate::journal::clearing::any_clearing;
 use crate::journal::forward::any_forward;
 use crate::journal::memory::Memory;
+use crate::journal::moved::any_moved;
+use crate::journal::moved::caller_key;
 use crate::journal::settings::any_setting;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::action::ActionCode;
@@ -152,6 +154,7 @@ pub(crate) fn card_opened(number: u64) -> Event {
         service_code: ServiceCode(201),
         status: CardStatus::Active,
         verification: Verification::None,
+        key: None,
     })
 }
 
@@ -482,9 +485,13 @@ fn noted() -> impl Strategy<Value = Event> {
 pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     let opened =
         (slot(), any::<[u64; 2]>(), 8..20_u8, any::<u64>(), (0..100_u16, 1..13_u16), 0..1000_u16, 0..5_u8)
-            .prop_flat_map(|fields| (Just(fields), any::<bool>()))
+            .prop_flat_map(|fields| (Just(fields), any::<bool>(), proptest::option::of(caller_key())))
             .prop_map(
-                |((slot, [wallet, card], digits, value, (year, month), service_code, status), required)| {
+                |(
+                    (slot, [wallet, card], digits, value, (year, month), service_code, status),
+                    required,
+                    key,
+                )| {
                     Event::CardOpened(CardOpened {
                         slot,
                         wallet: WalletId(wallet),
@@ -495,6 +502,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
                         service_code: ServiceCode(service_code),
                         status: CardStatus::from_code(status).expect("a status"),
                         verification: if required { Verification::Required } else { Verification::None },
+                        key,
                     })
                 },
             );
@@ -524,7 +532,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting(), 2 => any_clearing(), 4 => any_forward()
+        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved()
     ]
 }
 

@@ -243,6 +243,7 @@ impl House {
             service_code: ServiceCode(201),
             status: CardStatus::Active,
             verification: Verification::None,
+            key: None,
         }));
         house
     }

@@ -70,6 +70,7 @@ pub(crate) fn open(pipeline: &Pipeline, now: Now, mut sync: impl FnMut()) {
             service_code: ServiceCode(201),
             status: if number == FROZEN { CardStatus::Frozen } else { CardStatus::Active },
             verification: Verification::None,
+            key: None,
         };
         assert_eq!(pipeline.open_card(&card, now), Opened::New);
         sync();

@@ -184,6 +184,20 @@ columns! {
     Stored = "stored";
     /// What became of a stored message.
     Settlement = "settlement";
+    /// What a verb did: fund, withdraw, transfer and so on.
+    Verb = "verb";
+    /// The wallet that money went to.
+    ToWallet = "to_wallet";
+    /// Its account.
+    ToAccount = "to_account";
+    /// What of a movement went to the fee account, or came from it.
+    FeeAmount = "fee_amount";
+    /// The record of the payment that a refund gives back.
+    Refunds = "refunds";
+    /// Why, in the caller's words.
+    Words = "words";
+    /// Stands for the caller's name of a verb.
+    CallerKey = "caller_key";
     /// Of a limit or a control of a card or a wallet: 1 to 16.
     Number = "number";
     /// The limit that was set; absent when it was removed.

@@ -18,7 +18,6 @@ use crate::domain::event::ControlSet;
 use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
-use crate::domain::event::FeeSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Noted;
 use crate::domain::event::Reversed;
@@ -27,9 +26,12 @@ use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
 use crate::domain::event::ZoneSet;
 use crate::domain::fee::Charge;
+use crate::domain::fee::FeeSet;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::money::Money;
+use crate::domain::moved::CallerKey;
+use crate::domain::moved::Moved;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
@@ -85,6 +87,7 @@ impl Row {
                 row.unless_zero(Column::Product, event.product.map_or(0, |product| product.get().into()));
             }
             Event::FeeSet(event) => row.fee_set(event),
+            Event::Moved(event) => row.moved(event),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),
@@ -195,7 +198,8 @@ impl Row {
     }
 
     fn card_opened(&mut self, event: &CardOpened) {
-        let CardOpened { slot: _, wallet, card, pan, expiry, service_code, status, verification } = event;
+        let CardOpened { slot: _, wallet, card, pan, expiry, service_code, status, verification, key } =
+            event;
         self.number(Column::Wallet, wallet.0);
         self.number(Column::Card, card.0);
         self.text(Column::Pan, pan.masked().to_string());
@@ -207,6 +211,9 @@ impl Row {
             Verification::Required => "required",
         };
         self.text(Column::Verification, verification);
+        if let Some(key) = key {
+            self.caller_key(key);
+        }
     }
 
     fn card_status(&mut self, event: &CardStatusSet) {
@@ -257,6 +264,31 @@ impl Row {
         if let Some(fee) = event.fee {
             self.text(Column::Fee, fee.to_string());
         }
+    }
+
+    fn moved(&mut self, event: &Moved) {
+        self.text(Column::Verb, event.verb.name());
+        for (side, [wallet, account]) in [
+            (event.from, [Column::Wallet, Column::Account]),
+            (event.to, [Column::ToWallet, Column::ToAccount]),
+        ] {
+            if let Some(side) = side {
+                self.number(wallet, side.wallet.0);
+                self.number(account, side.account);
+            }
+        }
+        self.money([Column::Amount, Column::Currency], Money::new(event.amount, event.currency));
+        if event.fee != 0 {
+            self.number(Column::FeeAmount, event.fee);
+        }
+        self.unless_zero(Column::Refunds, event.about.0);
+        self.given(Column::Words, &event.reason.to_string());
+        self.caller_key(&event.key);
+        self.text(Column::Configuration, format!("{:08x}", event.configuration));
+    }
+
+    fn caller_key(&mut self, key: &CallerKey) {
+        self.text(Column::CallerKey, format!("{:032x}", key.print));
     }
 
     fn charge(&mut self, charge: Option<Charge>) {

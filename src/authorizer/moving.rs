@@ -1,0 +1,253 @@
+//! The decision about what a verb is to move: the checks in order of precedence, each with one refusal.
+
+use crate::domain::event::Sequence;
+use crate::domain::money::Currency;
+use crate::domain::moved::CallerKey;
+use crate::domain::moved::Moved;
+use crate::domain::moved::Reason;
+use crate::domain::moved::Side;
+use crate::domain::moved::Sides;
+use crate::domain::moved::Verb;
+use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
+use crate::domain::time::Timestamp;
+use crate::ledger::kept::Payment;
+use crate::ledger::shard::Account;
+use crate::ledger::shard::Shard;
+
+use super::Authorizer;
+use super::takes;
+
+/// What verbs are bounded by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// How long a caller's key is remembered, and how old one may be, seconds.
+    pub key_window_s: u32,
+    /// How many callers' keys are remembered at most.
+    pub keys_max: u64,
+    /// How long a payment can be refunded, seconds.
+    pub refund_window_s: u32,
+    /// How many payments that can be refunded are remembered at most.
+    pub payments_max: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            key_window_s: 86_400,
+            keys_max: 1_000_000,
+            refund_window_s: 30 * 86_400,
+            payments_max: 1_000_000,
+        }
+    }
+}
+
+/// A wallet that a verb names, and its account, if it names one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Party {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// The account's number; else it is the first one in the currency.
+    pub account: Option<u16>,
+}
+
+/// What a verb asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Which verb.
+    pub verb: Verb,
+    /// The caller's name for it.
+    pub key: CallerKey,
+    /// Who gives; `None` for the funding or the adjustment account.
+    pub from: Option<Party>,
+    /// Who gets. Of a refund it is the payer, whom the payment names.
+    pub to: Option<Party>,
+    /// In which currency.
+    pub currency: Currency,
+    /// What is given, minor units. Of a refund what the payer gets.
+    pub amount: i64,
+    /// What of it the fee account gets.
+    pub fee: i64,
+    /// Of a refund its payment.
+    pub about: Sequence,
+    /// A refund gives the same part of the fee back to the merchant.
+    pub returns_fee: bool,
+    /// Of a payment how long it can be refunded, seconds since 1970.
+    pub refundable_until_s: u32,
+    /// In the caller's words.
+    pub reason: Reason,
+}
+
+impl Order {
+    /// The slots that it is about: those of who gives, of who gets, and of the caller's key.
+    #[must_use]
+    pub fn slots(&self) -> [Option<Slot>; 3] {
+        let slot_of = |party: Option<Party>| party.map(|party| Slot::of_wallet(party.wallet));
+        [slot_of(self.from), slot_of(self.to), Some(self.key.slot())]
+    }
+}
+
+/// Why a verb was refused. Nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The key stands for something else (R10).
+    #[error("this key was used for something else, by record {}", .0.0)]
+    KeyReused(Sequence),
+    /// The amount is zero or negative, or the fee more than the amount.
+    #[error("an amount is above zero, and a fee is not negative and less than it")]
+    InvalidAmount,
+    /// There is no such wallet.
+    #[error("there is no wallet {}", .0.0)]
+    NoSuchWallet(WalletId),
+    /// The wallet has no such account in that currency.
+    #[error("wallet {wallet} has no such account in currency {currency}", wallet = .0.0, currency = .1)]
+    NoSuchAccount(WalletId, Currency),
+    /// Both sides are the same account.
+    #[error("it would go from an account to itself")]
+    ToItself,
+    /// The wallet may not be used, or takes nothing any more.
+    #[error("wallet {wallet} is {status}", wallet = .0.0, status = .1.name())]
+    WalletStatus(WalletId, WalletStatus),
+    /// There is no such payment, or it can be refunded no more.
+    #[error("there is no payment {} of this merchant that can be refunded", .0.0)]
+    NoSuchPayment(Sequence),
+    /// More would be given back than was paid.
+    #[error("of this payment {0} is left to be refunded")]
+    RefundTooLarge(i64),
+    /// The account has less available.
+    #[error("wallet {wallet} has {available} available", wallet = .0.0, available = .1)]
+    InsufficientFunds(WalletId, i64),
+    /// A balance would be further from zero than balances may be.
+    #[error("the balance of wallet {} would leave its range", .0.0)]
+    OutOfRange(WalletId),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moving {
+    /// Journal and apply the event.
+    New(Moved),
+    /// It was done before, by this record.
+    Again(Sequence),
+}
+
+impl Authorizer {
+    /// Decides what a verb asks for. `shard_of` has the shards of [`Order::slots`].
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn move_money<'s>(
+        &self,
+        order: &Order,
+        now: Timestamp,
+        shard_of: &dyn Fn(Slot) -> Option<&'s Shard>,
+    ) -> Result<Moving, Refusal> {
+        let kept = shard_of(order.key.slot());
+        if let Some(done) = kept.and_then(|shard| shard.done_under(order.key.slot(), order.key.print)) {
+            let same = done.body == order.key.body;
+            return if same {
+                Ok(Moving::Again(done.sequence))
+            } else {
+                Err(Refusal::KeyReused(done.sequence))
+            };
+        }
+        if order.amount <= 0 || order.fee < 0 || order.fee >= order.amount {
+            return Err(Refusal::InvalidAmount);
+        }
+        let (amount, fee, to) = match order.verb {
+            Verb::Refund => refunded(order, now, shard_of)?,
+            _ => (order.amount, order.fee, order.to),
+        };
+        let account_of = |party: Party| {
+            let nobody = Refusal::NoSuchWallet(party.wallet);
+            let shard = shard_of(Slot::of_wallet(party.wallet)).ok_or(nobody)?;
+            let status = shard.wallet_status(party.wallet).ok_or(nobody)?;
+            let found = shard.account_for_verb(party.wallet, party.account, order.currency);
+            let account = found.ok_or(Refusal::NoSuchAccount(party.wallet, order.currency))?;
+            Ok((party.wallet, status, *account))
+        };
+        let from = order.from.map(account_of).transpose()?;
+        let to = to.map(account_of).transpose()?;
+        let side = |(wallet, _, account): Owned| Side { wallet, account: account.number };
+        let sides = (from.map(side), to.map(side));
+        if sides.0 == sides.1 {
+            return Err(Refusal::ToItself);
+        }
+        if let Some(from) = &from {
+            may_leave(order.verb, from, amount)?;
+        }
+        if let Some(to) = &to {
+            may_arrive(to, amount - fee)?;
+        }
+        Ok(Moving::New(Moved {
+            verb: order.verb,
+            key: order.key,
+            from: sides.0,
+            to: sides.1,
+            currency: order.currency,
+            amount,
+            fee,
+            about: order.about,
+            refundable_until_s: order.refundable_until_s,
+            reason: order.reason,
+            configuration: self.configuration,
+            sides: Sides::ALL,
+        }))
+    }
+}
+
+/// An account with its wallet and that one's status.
+type Owned = (WalletId, WalletStatus, Account);
+
+/// Whether an amount may leave an account. A word of the house moves what its owner may not, and below zero.
+fn may_leave(verb: Verb, (wallet, status, account): &Owned, amount: i64) -> Result<(), Refusal> {
+    let by_word = verb == Verb::Adjustment;
+    if *status == WalletStatus::Closed || *status != WalletStatus::Active && !by_word {
+        return Err(Refusal::WalletStatus(*wallet, *status));
+    }
+    if !by_word && account.available() < amount {
+        return Err(Refusal::InsufficientFunds(*wallet, account.available()));
+    }
+    if takes(account, amount) { Ok(()) } else { Err(Refusal::OutOfRange(*wallet)) }
+}
+
+/// Whether an amount may come into an account: all but a closed wallet keep what comes.
+fn may_arrive((wallet, status, account): &Owned, amount: i64) -> Result<(), Refusal> {
+    if *status == WalletStatus::Closed {
+        return Err(Refusal::WalletStatus(*wallet, *status));
+    }
+    if takes(account, amount) { Ok(()) } else { Err(Refusal::OutOfRange(*wallet)) }
+}
+
+/// What leaves the merchant with a refund, what of it comes from the fee account (as a negative fee), and who gets it.
+fn refunded<'s>(
+    order: &Order,
+    now: Timestamp,
+    shard_of: &dyn Fn(Slot) -> Option<&'s Shard>,
+) -> Result<(i64, i64, Option<Party>), Refusal> {
+    let payment = order.from.and_then(|merchant| {
+        let slot = Slot::of_wallet(merchant.wallet);
+        let payment = shard_of(slot)?.payment(slot, order.about)?;
+        let right = payment.payee.wallet == merchant.wallet
+            && u64::from(payment.until_s) >= now.seconds()
+            && payment.currency == order.currency;
+        right.then_some(payment)
+    });
+    let Some(payment) = payment else { return Err(Refusal::NoSuchPayment(order.about)) };
+    let left = payment.amount - payment.refunded;
+    if order.amount > left {
+        return Err(Refusal::RefundTooLarge(left));
+    }
+    let fee_back = if order.returns_fee { fee_back(payment, order.amount) } else { 0 };
+    let Side { wallet, account } = payment.payer;
+    Ok((order.amount - fee_back, -fee_back, Some(Party { wallet, account: Some(account) })))
+}
+
+/// The part of a payment's fee that goes back with a refund: of all that is refunded together the same part as of the
+/// payment, rounded down, less what went back before; so that a whole refund in parts gives back the whole fee.
+fn fee_back(payment: &Payment, amount: i64) -> i64 {
+    let refunded = i128::from(payment.refunded) + i128::from(amount);
+    let part = i128::from(payment.fee) * refunded / i128::from(payment.amount.max(1));
+    i64::try_from(part).unwrap_or(payment.fee).saturating_sub(payment.fee_refunded).max(0)
+}

@@ -1,0 +1,199 @@
+//! Bodies of verbs: read strictly into types. What is wrong is told by its place, never by what stood there, which may
+//! be a card number.
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::Deserializer;
+use serde::de::Error as _;
+use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::domain::money::Currency;
+use crate::domain::moved::CallerKey;
+use crate::domain::moved::Reason;
+use crate::domain::party::Text;
+use crate::edge::verbs::problem::Problem;
+
+/// Most bytes of a body.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// Most characters of a caller's key.
+pub(super) const KEY_CHARACTERS_MAX: usize = 64;
+
+/// A currency as ISO 4217 writes it in digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Iso4217(pub(super) Currency);
+
+impl<'de> Deserialize<'de> for Iso4217 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(from)?;
+        let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if digits { text.parse().ok() } else { None };
+        number.and_then(Currency::new).map(Self).ok_or_else(|| D::Error::custom("no currency"))
+    }
+}
+
+/// The caller's name for a verb (R10).
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) key: CallerKey,
+    pub(super) created_s: u64,
+}
+
+impl Named {
+    /// `what` stands for everything else that is asked for.
+    pub(super) fn new(key: &str, created: &str, what: &str) -> Result<Self, Problem> {
+        let fits = !key.is_empty()
+            && key.len() <= KEY_CHARACTERS_MAX
+            && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            let words = format!("`key` has 1 to {KEY_CHARACTERS_MAX} printable characters without spaces");
+            return Err(Problem::malformed(words));
+        }
+        let created: Result<jiff::Timestamp, _> = created.parse();
+        let seconds = created.ok().and_then(|time| u64::try_from(time.as_second()).ok());
+        let created_s = seconds.ok_or_else(|| {
+            Problem::malformed("`created` is when the key was made, as in 2026-11-29T18:00:00Z")
+        })?;
+        let key = CallerKey { print: xxh3_128(key.as_bytes()), body: xxh3_64(what.as_bytes()), until_s: 0 };
+        Ok(Self { key, created_s })
+    }
+}
+
+/// Why, in the caller's words.
+pub(super) fn reason(text: Option<&str>) -> Result<Reason, Problem> {
+    let text = text.unwrap_or_default();
+    let fits = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if fits {
+        Ok(Text::from_ascii(text.as_bytes()))
+    } else {
+        Err(Problem::malformed("`reason` has up to 32 printable characters of ASCII"))
+    }
+}
+
+/// Reads a body.
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    read_text(body)
+}
+
+/// Reads one object.
+pub(super) fn read_text<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(text).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let words = error.to_string();
+        // A name of ours, and a name that cannot be a number, may be told.
+        let named = words.split('`').nth(1).filter(|name| {
+            let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            name.len() <= 32 && name.bytes().all(is_name)
+        });
+        let what = match named {
+            Some(name) if words.starts_with("unknown field") => format!("`{name}` is not known"),
+            Some(name) if words.starts_with("missing field") => format!("`{name}` is missing"),
+            Some(name) if words.starts_with("duplicate field") => format!("`{name}` is there twice"),
+            _ if error.is_data() => {
+                "a value of another kind is expected; amounts are whole numbers of minor \
+                                     units below 2^63, currencies ISO 4217 in three digits as a text"
+                    .to_owned()
+            }
+            _ => "this is no JSON object".to_owned(),
+        };
+        Problem::malformed(format!("{what} ({place})"))
+    })
+}
+
+pub(super) fn too_large() -> Problem {
+    let words = format!("a body has at most {BODY_BYTES_MAX} bytes; send large numbers of transfers in bulk");
+    Problem::new("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, words)
+}
+
+/// `{"accounts": [{"currency": "840"}]}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Open {
+    pub(super) accounts: Vec<OpenAccount>,
+}
+
+/// An account of a new wallet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OpenAccount {
+    pub(super) currency: Iso4217,
+    #[serde(default)]
+    pub(super) overdraft: i64,
+}
+
+/// Of `fund`, `withdraw` and `adjust`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Move {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) currency: Iso4217,
+    pub(super) account: Option<u16>,
+    pub(super) amount: i64,
+    pub(super) reason: Option<String>,
+}
+
+/// A transfer, or with a fee a payment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transfer {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) from: u64,
+    pub(super) from_account: Option<u16>,
+    pub(super) to: u64,
+    pub(super) to_account: Option<u16>,
+    pub(super) currency: Iso4217,
+    pub(super) amount: i64,
+    pub(super) reason: Option<String>,
+}
+
+/// A payment to a merchant.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pay {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) from: u64,
+    pub(super) from_account: Option<u16>,
+    pub(super) merchant: u64,
+    pub(super) merchant_account: Option<u16>,
+    pub(super) currency: Iso4217,
+    pub(super) amount: i64,
+    #[serde(default)]
+    pub(super) fee: i64,
+    pub(super) reason: Option<String>,
+}
+
+/// What a merchant gives back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refund {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) currency: Iso4217,
+    pub(super) amount: i64,
+    #[serde(default)]
+    pub(super) returns_fee: bool,
+    pub(super) reason: Option<String>,
+}
+
+/// Many transfers at once.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Batch {
+    pub(super) transfers: Vec<Transfer>,
+}
+
+/// A card to be issued, or one that takes another's place. Its number, where there is one, is not shown.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issue {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) pan: Option<String>,
+    pub(super) expiry: String,
+    pub(super) service_code: Option<String>,
+}

@@ -1,0 +1,214 @@
+//! Verbs that move money, under the locks of the shards that they change (R10).
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use crate::authorizer::moving::Bounds;
+use crate::authorizer::moving::Moving;
+use crate::authorizer::moving::Order;
+use crate::authorizer::moving::Party;
+use crate::authorizer::moving::Refusal;
+use crate::domain::event::Event;
+use crate::domain::event::Sequence;
+use crate::domain::moved::Verb;
+use crate::domain::party::Slot;
+use crate::domain::time::Now;
+use crate::ledger::kept::Payment;
+use crate::ledger::shard::Shard;
+
+use super::core::Pipeline;
+
+/// How far a caller's clock may be ahead of ours, seconds.
+pub const AHEAD_MAX_S: u64 = 300;
+
+/// The bounds, and how much of them is used.
+#[derive(Debug)]
+pub struct Verbs {
+    bounds: Bounds,
+    keys: AtomicU64,
+    payments: AtomicU64,
+}
+
+impl Verbs {
+    /// With what the shards keep already.
+    pub(super) fn new<'s>(bounds: Bounds, shards: impl Iterator<Item = &'s Shard>) -> Self {
+        let [keys, payments] =
+            shards.map(Shard::kept_counts).fold([0, 0], |all, one| [all[0] + one[0], all[1] + one[1]]);
+        Self { bounds, keys: AtomicU64::new(keys), payments: AtomicU64::new(payments) }
+    }
+
+    pub(super) const fn rebound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// What a shard keeps has changed.
+    pub(super) fn count(&self, before: [u64; 2], after: [u64; 2]) {
+        for ((before, after), count) in before.into_iter().zip(after).zip([&self.keys, &self.payments]) {
+            count.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// How many callers' keys, and how many payments that can be refunded, are remembered.
+    #[must_use]
+    pub fn kept(&self) -> [u64; 2] {
+        [&self.keys, &self.payments].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// What came of a verb.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// Its record, on which the answer waits (R1).
+    pub sequence: Sequence,
+    /// It was done before: nothing has changed now.
+    pub again: bool,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotMoved {
+    /// The books say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The caller's key is older than keys are remembered, so that nobody knows whether it was used (R10).
+    #[error("the key is older than {0} s, so that nobody knows whether it was used")]
+    KeyExpired(u32),
+    /// The caller's key is of a time to come.
+    #[error("the key is of a time to come")]
+    KeyOfTheFuture,
+    /// As many of these are remembered as may be.
+    #[error("as many {0} are remembered as may be")]
+    Full(&'static str),
+    /// The journal fails, is past its bounds, or has no room.
+    #[error("the journal takes nothing now; try again, and look at /readyz")]
+    Unavailable,
+}
+
+/// The shards of some slots, locked, the lower first.
+struct Locked<'p> {
+    pipeline: &'p Pipeline,
+    guards: [Option<(usize, MutexGuard<'p, Shard>)>; 3],
+}
+
+impl<'p> Locked<'p> {
+    fn new(pipeline: &'p Pipeline, slots: [Option<Slot>; 3]) -> Self {
+        let mut shards = slots.map(|slot| slot.map(|slot| pipeline.layout.shard_of(slot)));
+        shards.sort_unstable();
+        let mut last = None;
+        let guards = shards.map(|shard| {
+            let shard = shard.filter(|shard| last != Some(*shard))?;
+            last = Some(shard);
+            Some((shard, pipeline.shards[shard].lock()))
+        });
+        Self { pipeline, guards }
+    }
+
+    fn of(&self, slot: Slot) -> Option<&Shard> {
+        let shard = self.pipeline.layout.shard_of(slot);
+        self.guards.iter().flatten().find(|(number, _)| *number == shard).map(|(_, guard)| &**guard)
+    }
+}
+
+impl Pipeline {
+    /// Does what a verb asks for. `created_s` is when the caller made its key, seconds since 1970.
+    ///
+    /// # Errors
+    /// Why nothing was done; the answer to that waits for nothing.
+    pub fn move_money(&self, order: &Order, created_s: u64, now: Now) -> Result<Carried, NotMoved> {
+        let mut order = *order;
+        order.key.until_s = self.key_until_s(created_s);
+        if order.verb == Verb::Payment {
+            let until = now.wall.seconds() + u64::from(self.verbs.bounds.refund_window_s);
+            order.refundable_until_s = u32::try_from(until).unwrap_or(u32::MAX);
+        }
+        if order.verb == Verb::Refund {
+            // Who gets it, the payment says; it is looked at again once both are locked.
+            let merchant = order.from.map(|merchant| Slot::of_wallet(merchant.wallet));
+            let payer =
+                merchant.and_then(|slot| self.payment(slot, order.about)).map(|payment| payment.payer);
+            order.to = payer.map(|side| Party { wallet: side.wallet, account: Some(side.account) });
+        }
+        let mut locked = Locked::new(self, order.slots());
+        let event = match self.authorizer.move_money(&order, now.wall, &|slot| locked.of(slot))? {
+            Moving::Again(sequence) => return Ok(Carried { sequence, again: true }),
+            Moving::New(event) => event,
+        };
+        self.admit_verb(&order, created_s, &locked, now)?;
+        let event = Event::Moved(event);
+        let (sequence, time) = self.append(&event, now).ok_or(NotMoved::Unavailable)?;
+        for (_, shard) in locked.guards.iter_mut().flatten() {
+            // As with any record: what was decided has been checked against this very state under these locks.
+            let before = shard.kept_counts();
+            if let Err(error) = shard.apply(sequence, time, &event) {
+                debug_assert!(false, "record {} was decided but does not apply: {error}", sequence.0);
+                self.fail();
+                return Err(NotMoved::Unavailable);
+            }
+            self.verbs.count(before, shard.kept_counts());
+        }
+        drop(locked);
+        self.wake_writer();
+        Ok(Carried { sequence, again: false })
+    }
+
+    /// A merchant's payment that may be given back.
+    #[must_use]
+    pub fn payment(&self, slot: Slot, payment: Sequence) -> Option<Payment> {
+        self.lock(slot).payment(slot, payment).copied()
+    }
+
+    fn admit_verb(
+        &self,
+        order: &Order,
+        created_s: u64,
+        locked: &Locked<'_>,
+        now: Now,
+    ) -> Result<(), NotMoved> {
+        let forgets = |slot: Option<Slot>, which: usize| {
+            let shard = slot.and_then(|slot| Some((slot, locked.of(slot)?)));
+            shard.is_some_and(|(slot, shard)| shard.forgets_next(slot, now.wall.seconds() as u32)[which])
+        };
+        let [_, merchant, key] = order.slots();
+        let payments = self.verbs.payments.load(Ordering::Relaxed);
+        if order.verb == Verb::Payment && payments >= self.verbs.bounds.payments_max && !forgets(merchant, 1)
+        {
+            return Err(NotMoved::Full("payments"));
+        }
+        self.admit_key(created_s, || forgets(key, 0), now)
+    }
+
+    /// How long a caller's key is remembered that was made then, seconds since 1970.
+    pub(super) fn key_until_s(&self, created_s: u64) -> u32 {
+        let until = created_s.saturating_add(u64::from(self.verbs.bounds.key_window_s) + AHEAD_MAX_S);
+        u32::try_from(until).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a key that is not known may be used (R10), and the journal takes something. Where as many are kept as
+    /// may be, it may if its slot lets go of another one for it.
+    pub(super) fn admit_key(
+        &self,
+        created_s: u64,
+        forgets: impl FnOnce() -> bool,
+        now: Now,
+    ) -> Result<(), NotMoved> {
+        let bounds = &self.verbs.bounds;
+        if created_s.saturating_add(bounds.key_window_s.into()) < now.wall.seconds() {
+            return Err(NotMoved::KeyExpired(bounds.key_window_s));
+        }
+        if created_s > now.wall.seconds() + AHEAD_MAX_S {
+            return Err(NotMoved::KeyOfTheFuture);
+        }
+        if self.verbs.keys.load(Ordering::Relaxed) >= bounds.keys_max && !forgets() {
+            return Err(NotMoved::Full("keys"));
+        }
+        if self.admits(now) { Ok(()) } else { Err(NotMoved::Unavailable) }
+    }
+}
