@@ -93,7 +93,16 @@ impl Authorizer {
             return suspend(Clearance::CurrencyNotHeld);
         };
         let outcome = outcome(presentment, found.as_ref());
-        if !fits(shard, card, &target) {
+        let posted = match found {
+            _ if outcome.posts() => target.amount.minor,
+            Some(found) if outcome == Clearance::AlreadyPosted => difference(found.authorization, &target),
+            Some(found) if shard.returns_part(card, presentment, &found, self.clearing_tolerance) => {
+                part_returned(found.authorization, &target)
+            }
+            _ => 0,
+        };
+        // What is given back was taken once, and can be refused no more.
+        if posted != 0 && outcome != Clearance::Returned && !fits(shard, card, &target) {
             return suspend(Clearance::AmountOutOfRange);
         }
         // The end of a hold makes room on its card for what it posts.
@@ -112,13 +121,7 @@ impl Authorizer {
         let event = Cleared {
             matches: found.map_or(Sequence(0), |found| found.authorization.sequence),
             by: found.map_or(MatchedBy::Nothing, |found| found.by),
-            posted: match found {
-                _ if outcome.posts() => target.amount.minor,
-                Some(found) if outcome == Clearance::AlreadyPosted => {
-                    difference(found.authorization, &target)
-                }
-                _ => 0,
-            },
+            posted,
             ..self.cleared(presentment, slot, Some(card), outcome, &target)
         };
         Clearing::New(event, Explanation { matched, near })
@@ -177,8 +180,16 @@ fn difference(posted: &Authorization, target: &Target) -> i64 {
     if at_once { target.amount.minor.saturating_sub(posted.taken) } else { 0 }
 }
 
-/// Where a record is posted: to the account that was authorized, if that is in one of the record's currencies; else to
-/// the wallet's first in the cardholder's currency, or in that of the transaction (R11). `None` when it has neither.
+/// How much a reversal gives back of what a message has posted of more than its presentment; zero for all of
+/// it.
+fn part_returned(posted: &Authorization, target: &Target) -> i64 {
+    let less = target.amount.minor.saturating_abs() < posted.taken.saturating_abs();
+    if less && target.account == posted.account { target.amount.minor } else { 0 }
+}
+
+/// Where a record is posted: to the account that was authorized, if that is in one of the record's
+/// currencies; else to the wallet's first in the cardholder's currency, or in that of the transaction (R11).
+/// `None` when it has neither, but for what was posted before, where nothing more is to be posted (R14).
 fn target(
     presentment: &Presentment,
     shard: &Shard,
@@ -196,8 +207,13 @@ fn target(
             shard.account_in(card, amount.currency).map(|account| (account.number, amount))
         })
     };
-    let (account, amount) = authorized.or_else(first)?;
-    Some(Target { account, amount: signed(presentment, amount) })
+    if let Some((account, amount)) = authorized.or_else(first) {
+        return Some(Target { account, amount: signed(presentment, amount) });
+    }
+    // What is posted already needs no account that takes it.
+    let posted = found.filter(|found| found.posted)?.authorization;
+    let amount = Money::new(posted.taken, shard.account_currency(posted)?);
+    Some(Target { account: posted.account, amount })
 }
 
 /// What leaves the account.
