@@ -53,6 +53,7 @@ fn the_commented_file_holds_the_defaults() {
     assert_eq!(written.daemon, defaults.daemon);
     assert_eq!(written.admin, defaults.admin);
     assert_eq!(written.ledger, defaults.ledger);
+    assert_eq!(written.wallets, defaults.wallets);
     assert_eq!(written.journal, defaults.journal);
     assert_eq!(written.history, defaults.history);
     assert_eq!(written.verification, defaults.verification);

@@ -25,6 +25,7 @@ use harness::with;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::cleared::Clearance;
 use turnpike::domain::forward::Settlement;
+use turnpike::domain::moved::Verb;
 use turnpike::domain::request::NetworkManagement;
 use turnpike::pipeline::notice::Reason;
 use turnpike::pipeline::switching::cases::Kind as Case;
@@ -226,9 +227,13 @@ fn no_label_takes_its_value_from_a_peer() {
                 "stage" => ["decided", "durable", "written"].contains(&value),
                 "table" => {
                     let tables = ["wallets", "cards", "authorizations", "limits", "controls", "counted"];
-                    tables.contains(&value)
+                    tables.contains(&value) || ["keys", "payments"].contains(&value)
                 }
-                "outcome" => value == "repeated" || Clearance::ALL.iter().any(|(_, known)| *known == value),
+                "verb" => Verb::ALL.iter().any(|(_, known)| *known == value),
+                "outcome" => {
+                    ["repeated", "done", "again", "refused"].contains(&value)
+                        || Clearance::ALL.iter().any(|(_, known)| *known == value)
+                }
                 "side" => ["wallets", "funding", "settlement", "suspense", "fees", "transit", "adjustments"]
                     .contains(&value),
                 "currency" => ["840", "978"].contains(&value),

@@ -18,6 +18,7 @@ use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::clear::Clearing;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::clearing::Arn;
+use turnpike::domain::clearing::Function;
 use turnpike::domain::clearing::Part;
 use turnpike::domain::clearing::Presentment;
 use turnpike::domain::event::Event;
@@ -471,4 +472,135 @@ fn r18_parts_of_a_hold_count_what_they_take_and_no_more() {
             assert_eq!(uses(&house), *counted, "after part {n} of {amounts:?}");
         }
     }
+}
+
+#[test]
+fn r14_a_record_after_what_a_message_has_posted_of_it_posts_nothing() {
+    let posting = |amount| AuthorizationRequest { class: POSTS, ..request(1, amount) };
+    // A part of it was approved.
+    let mut house = House::new(&[(840, 4_000)]);
+    house.decide(&AuthorizationRequest { partial_supported: true, ..posting(10_000) });
+    house.clear(&presentment(4_000));
+    assert_eq!(house.books()[0], (-4_000, 0));
+    // A part of it was reversed.
+    let mut house = dollars();
+    house.decide(&posting(10_000));
+    house.reverse(&reversal_of_posting(3, Some(5_000)));
+    house.clear(&presentment(5_000));
+    assert_eq!(house.books()[0], (-5_000, 0));
+    // An advice has set another amount.
+    let mut house = dollars();
+    house.decide(&posting(10_000));
+    house.advise(&advice(1, POSTS, 15_000));
+    house.clear(&presentment(15_000));
+    assert_eq!(house.books()[0], (-15_000, 0));
+    // The wallet has none of the record's currencies.
+    let mut house = dollars();
+    house.decide(&AuthorizationRequest {
+        amount: money(1_500_000, 392),
+        billing: Some(usd(10_000)),
+        ..posting(10_000)
+    });
+    house.clear(&Presentment { amount: money(1_500_000, 392), ..presentment(0) });
+    assert_eq!(house.books()[0], (-10_000, 0));
+    assert_eq!(house.shard.suspended().count(), 0);
+    // The record says less than the completion, and the hold that both are about was reversed.
+    let mut house = dollars();
+    house.decide(&request(1, 10_000));
+    house.reverse(&reversal(3, None));
+    house.advise(&advice(5, POSTS, 10_000));
+    house.clear(&Presentment { network_reference: 0, rrn: key(1).rrn, ..presentment(10_000) });
+    assert_eq!(house.books()[0], (-10_000, 0));
+}
+
+#[test]
+fn r14_a_completion_and_its_record_are_undone_alike_whichever_came_first() {
+    let completion = advice(5, POSTS, 10_000);
+    // By DE 90 alone: the record has named the request by the network's id.
+    let by_original = Advice {
+        key: MessageKey { network_reference: 0, ..completion.key },
+        original: reversal(9, None).original,
+        ..completion
+    };
+    let of_completion = |replacement| ReversalRequest {
+        key: completion.key,
+        amount: usd(10_000),
+        original: None,
+        ..reversal(5, replacement)
+    };
+    let after = |completion: &Advice, record_first: bool, then: &dyn Fn(&mut House)| {
+        let mut house = dollars();
+        house.decide(&request(1, 10_000));
+        for clears in [record_first, !record_first] {
+            if clears { house.clear(&presentment(10_000)) } else { house.advise(completion) }
+        }
+        assert_eq!(house.books()[0], (-10_000, 0));
+        then(&mut house);
+        house.books()[0]
+    };
+    type Then<'t> = &'t dyn Fn(&mut House);
+    let table: [(Then<'_>, (i64, i64)); 5] = [
+        (&|house| house.reverse(&of_completion(None)), (0, 0)),
+        (&|house| house.reverse(&of_completion(Some(7_000))), (-7_000, 0)),
+        // What names the purchase alone is about the request, and gives no posting back.
+        (&|house| house.reverse(&reversal_of_all(6, 10_000, None)), (-10_000, 0)),
+        // It was posted: it is not held as well.
+        (&|house| house.advise(&advice(1, HOLDS, 10_000)), (-10_000, 0)),
+        (&|house| house.advise(&advice(5, HOLDS, 10_000)), (-10_000, 0)),
+    ];
+    for (n, (then, books)) in table.into_iter().enumerate() {
+        for record_first in [false, true] {
+            assert_eq!(after(&completion, record_first, then), books, "{n}, {record_first}");
+        }
+    }
+    for record_first in [false, true] {
+        assert_eq!(after(&by_original, record_first, &|_| {}), (-10_000, 0));
+    }
+}
+
+#[test]
+fn r20_the_reversal_of_a_part_gives_that_part_of_a_posting_back() {
+    let part = |sequence, amount| Presentment {
+        part: Part::Numbered { sequence, count: 2 },
+        arn: Arn::new([b'1' + sequence; 23]).expect("digits"),
+        ..presentment(amount)
+    };
+    let reversed = |of: Presentment| Presentment {
+        function: Function { reversal: true, code: 2_501, ..of.function },
+        ..of
+    };
+    let (one, other) = (part(1, 3_000), part(2, 7_000));
+    let mut house = dollars();
+    limit_amount(&mut house);
+    house.decide(&AuthorizationRequest { class: POSTS, ..request(1, 10_000) });
+    house.clear(&one);
+    house.clear(&reversed(one));
+    assert_eq!((house.books()[0], uses(&house)), ((-7_000, 0), 7_000));
+    // It is given back once, and the rest is as it was.
+    house.clear(&Presentment { part: Part::Whole, ..reversed(one) });
+    assert_eq!(house.books()[0], (-4_000, 0), "forced");
+    house.clear(&other);
+    assert_eq!(house.books()[0], (-4_000, 0), "posted already");
+    house.clear(&reversed(other));
+    assert_eq!((house.books()[0], uses(&house)), ((3_000, 0), 0));
+}
+
+#[test]
+fn r18_what_a_part_takes_of_an_increment_or_posts_elsewhere_stays_counted() {
+    let part = Presentment { part: Part::Partial, ..presentment(11_500) };
+    // An increment gives a part of what it holds to the record, and then its time is over.
+    let mut house = dollars();
+    limit_amount(&mut house);
+    house.decide(&request(1, 10_000));
+    house.decide(&increment(2, 2_000));
+    house.clear(&part);
+    assert_eq!((house.books()[0], uses(&house)), ((-11_500, 500), 12_000));
+    house.expire();
+    assert_eq!((house.books()[0], uses(&house)), ((-11_500, 0), 11_500));
+    // What was held is on another account.
+    let mut house = House::new(&[(978, 100_000), (840, 100_000)]);
+    limit_amount(&mut house);
+    house.decide(&AuthorizationRequest { billing: Some(money(9_000, 978)), ..request(1, 10_000) });
+    house.clear(&Presentment { amount: usd(4_000), ..part });
+    assert_eq!((house.books(), uses(&house)), (vec![(0, 9_000), (-4_000, 0)], 4_000));
 }

@@ -8,6 +8,7 @@ use crate::domain::cleared::MatchedBy;
 use crate::domain::clearing::Presentment;
 use crate::domain::clearing::Usage;
 use crate::domain::event::Sequence;
+use crate::domain::fee::Charge;
 use crate::domain::money::Money;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
@@ -94,7 +95,16 @@ impl Authorizer {
             return suspend(Clearance::CurrencyNotHeld);
         };
         let outcome = outcome(presentment, found.as_ref());
-        if !fits(shard, card, &target) {
+        let posted = match found {
+            _ if outcome.posts() => target.amount.minor,
+            Some(found) if outcome == Clearance::AlreadyPosted => difference(found.authorization, &target),
+            Some(found) if shard.returns_part(card, presentment, &found, self.clearing_tolerance) => {
+                part_returned(found.authorization, &target)
+            }
+            _ => 0,
+        };
+        // What is given back was taken once, and can be refused no more.
+        if posted != 0 && outcome != Clearance::Returned && !fits(shard, card, &target) {
             return suspend(Clearance::AmountOutOfRange);
         }
         // The end of a hold makes room on its card for what it posts.
@@ -110,25 +120,12 @@ impl Authorizer {
             Some(_) => Vec::new(),
             None => shard.near_misses(card, presentment, self.clearing_tolerance),
         };
-        let by_rules = |event: &Cleared| shard.charge_for(card, &event.usage(), target.amount.currency);
         let event = self.cleared(presentment, slot, Some(card), outcome, &target);
         let event = Cleared {
-            charge: match found {
-                _ if !outcome.posts() || presentment.function.is_credit() => None,
-                Some(found) if found.authorization.account == target.account => {
-                    charge_of_posting(found.authorization)
-                }
-                _ => by_rules(&event),
-            },
+            charge: charge_of(&event, presentment, shard, card, found.as_ref()),
             matches: found.map_or(Sequence(0), |found| found.authorization.sequence),
             by: found.map_or(MatchedBy::Nothing, |found| found.by),
-            posted: match found {
-                _ if outcome.posts() => target.amount.minor,
-                Some(found) if outcome == Clearance::AlreadyPosted => {
-                    difference(found.authorization, &target)
-                }
-                _ => 0,
-            },
+            posted,
             ..event
         };
         Clearing::New(event, Explanation { matched, near })
@@ -171,6 +168,23 @@ impl Authorizer {
     }
 }
 
+/// What a record that posts is charged by: what was authorized was told, or else what the card's product says now.
+fn charge_of(
+    event: &Cleared,
+    presentment: &Presentment,
+    shard: &Shard,
+    card: &Card,
+    found: Option<&Presented<'_>>,
+) -> Option<Charge> {
+    if !event.outcome.posts() || presentment.function.is_credit() {
+        return None;
+    }
+    match found.filter(|found| found.authorization.account == event.account) {
+        Some(found) => charge_of_posting(found.authorization),
+        None => shard.charge_for(card, &event.usage(), event.posted_in),
+    }
+}
+
 fn outcome(presentment: &Presentment, found: Option<&Presented<'_>>) -> Clearance {
     match found {
         None => Clearance::Forced,
@@ -188,8 +202,16 @@ fn difference(posted: &Authorization, target: &Target) -> i64 {
     if at_once { target.amount.minor.saturating_sub(posted.taken) } else { 0 }
 }
 
-/// Where a record is posted: to the account that was authorized, if that is in one of the record's currencies; else to
-/// the wallet's first in the cardholder's currency, or in that of the transaction (R11). `None` when it has neither.
+/// How much a reversal gives back of what a message has posted of more than its presentment; zero for all of
+/// it.
+fn part_returned(posted: &Authorization, target: &Target) -> i64 {
+    let less = target.amount.minor.saturating_abs() < posted.taken.saturating_abs();
+    if less && target.account == posted.account { target.amount.minor } else { 0 }
+}
+
+/// Where a record is posted: to the account that was authorized, if that is in one of the record's
+/// currencies; else to the wallet's first in the cardholder's currency, or in that of the transaction (R11).
+/// `None` when it has neither, but for what was posted before, where nothing more is to be posted (R14).
 fn target(
     presentment: &Presentment,
     shard: &Shard,
@@ -207,8 +229,13 @@ fn target(
             shard.account_in(card, amount.currency).map(|account| (account.number, amount))
         })
     };
-    let (account, amount) = authorized.or_else(first)?;
-    Some(Target { account, amount: signed(presentment, amount) })
+    if let Some((account, amount)) = authorized.or_else(first) {
+        return Some(Target { account, amount: signed(presentment, amount) });
+    }
+    // What is posted already needs no account that takes it.
+    let posted = found.filter(|found| found.posted)?.authorization;
+    let amount = Money::new(posted.taken, shard.account_currency(posted)?);
+    Some(Target { account: posted.account, amount })
 }
 
 /// What leaves the account.

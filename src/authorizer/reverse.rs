@@ -245,7 +245,7 @@ fn keeps(
     }
     let base = match billing {
         Some(billing) => billing.minor,
-        None => shard.left_of(original, whole),
+        None => shard.left_of(&shard.as_it_stands(original), whole),
     };
     part_of(base, replacement.amount, reversal.amount.minor)
 }

@@ -109,6 +109,7 @@ impl Page {
         self.gauge("turnpike_ledger_limits", plain(fill.limits));
         self.gauge("turnpike_ledger_controls", plain(fill.controls));
         self.gauge("turnpike_ledger_counted", plain(fill.counted));
+        let [keys, payments] = pipeline.verbs().kept();
         let tables = [
             ("wallets", fill.wallets, capacity.wallets as u64),
             ("cards", fill.cards, capacity.cards as u64),
@@ -116,6 +117,8 @@ impl Page {
             ("limits", fill.limits, fill.limits_max),
             ("controls", fill.controls, fill.limits_max),
             ("counted", fill.counted, fill.counted_max),
+            ("keys", keys, pipeline.verbs().bounds().keys_max),
+            ("payments", payments, pipeline.verbs().bounds().payments_max),
         ];
         let ratios = tables.map(|(table, used, room)| (format!("table=\"{table}\""), ratio(used, room)));
         self.gauge("turnpike_ledger_fill_ratio", ratios);
@@ -123,6 +126,11 @@ impl Page {
         self.counter("turnpike_ledger_repeat_window_shortened_total", plain(shortened.answers));
         self.counter("turnpike_ledger_authorizations_expired_total", plain(pipeline.expiring().expired()));
         self.gauge("turnpike_ledger_expiry_halted", plain(u64::from(pipeline.expiring().is_halted())));
+        let verbs = pipeline.verbs();
+        let outcomes = verbs.outcomes().map(|(verb, outcome, count)| {
+            (format!("verb=\"{verb}\",outcome=\"{outcome}\""), count.to_string())
+        });
+        self.counter("turnpike_wallet_verbs_total", outcomes);
         self.sums(&pipeline.audit().totals);
     }
 

@@ -90,11 +90,13 @@ impl Shard {
         let entry = *self.authorizations.at(position);
         if entry.is_clearing() {
             // Its clearing record came first, and has posted it.
+            let told = self.advised_entry(sequence, time, event);
             let settled = Authorization {
                 state: AuthorizationState::Settled,
                 taken: 0,
                 answered: event.sets.0 as i64,
-                ..self.advised_entry(sequence, time, event)
+                legs: told.legs.with(LegState::CAPTURE),
+                ..told
             };
             let linked = self.link_closed(event.slot, card, settled, time);
             return linked.map(|_| ()).ok_or(ApplyError::Full("authorizations"));

@@ -299,7 +299,9 @@ impl Authorization {
     /// undone (R4), or posted without it.
     #[must_use]
     pub const fn declines_late_request(&self) -> bool {
-        matches!(self.state, AuthorizationState::Tombstone) || self.is_capture() && self.answered != 0
+        // What is settled has there the record of its posting, which says so itself.
+        let orphan = self.is_capture() && self.settles().is_none() && self.answered != 0;
+        matches!(self.state, AuthorizationState::Tombstone) || orphan
     }
 }
 

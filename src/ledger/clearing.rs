@@ -13,6 +13,7 @@ use crate::domain::clearing::Presentment;
 use crate::domain::event::Sequence;
 use crate::domain::fee::Charge;
 use crate::domain::fee::CodeAndCharge;
+use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 
 use super::apply::ApplyError;
@@ -49,6 +50,11 @@ impl Authorization {
         self.digit() == CLEARING_CLASS
     }
 
+    /// Whether it is a presentment that had found a part of a posting, which was given back.
+    pub(super) const fn is_returned(&self) -> bool {
+        self.is_clearing() && self.settles().is_some() && self.legs.has(LegState::BOTH_UNDONE)
+    }
+
     /// Whether a clearing record with this acquirer reference left it.
     pub(super) const fn is_of_arn(&self, arn: ArnPrint) -> bool {
         self.is_clearing() && self.stan == arn.0 as u32 && self.transmission == (arn.0 >> 32) as u32
@@ -66,6 +72,17 @@ impl Authorization {
 }
 
 impl Shard {
+    /// A message's authorization as it stands: of one that found itself cleared, state and amount are those
+    /// of the clearing record's posting, which it stands for.
+    #[must_use]
+    pub fn as_it_stands(&self, entry: &Authorization) -> Authorization {
+        let posting = entry.settles().and_then(|posting| self.position_on(entry.card, posting));
+        posting.map_or(*entry, |position| {
+            let Authorization { state, taken, account, .. } = *self.authorizations.at(position);
+            Authorization { state, taken, account, ..*entry }
+        })
+    }
+
     /// The record by which this one was posted before, as long as that is in memory.
     #[must_use]
     pub fn cleared_before(&self, card: &Card, presentment: &Presentment) -> Option<Sequence> {
@@ -111,6 +128,10 @@ impl Shard {
         let orphan = event.outcome.posts() && !self.knows_beginning(card, self.authorizations.at(position));
         let entry = Authorization { answered: if orphan { entry.taken } else { 0 }, ..entry };
         match event.outcome {
+            Clearance::Returned if event.posted != 0 => {
+                self.take_more(position, event.posted)?;
+                self.mark_returned(card, event);
+            }
             Clearance::Returned => self.give_back_posting(position)?,
             Clearance::AlreadyPosted if event.posted != 0 => {
                 self.take_more(position, event.posted)?;
@@ -132,7 +153,7 @@ impl Shard {
                 let beyond = self.take_part(position, event)?;
                 let counts = || {
                     if named.state.is_open() {
-                        Counts::Part { held: named.sequence, beyond }
+                        Counts::Part { held: named.sequence, beyond, usage: event.usage() }
                     } else {
                         Counts::One(event.usage())
                     }
@@ -140,17 +161,35 @@ impl Shard {
                 return self.open(event.slot, card, entry, counts, time);
             }
         }
+        let returns_part = event.outcome == Clearance::Returned && event.posted != 0;
         let kept = Authorization {
             state: AuthorizationState::Settled,
             taken: 0,
-            answered: event.matches.0 as i64,
+            // What gave back a part finds nothing: the part that it gave back has found the posting.
+            answered: if returns_part { 0 } else { event.matches.0 as i64 },
             legs: LegState(0),
             ..entry
         };
         self.link_closed(event.slot, card, kept, time).ok_or(ApplyError::Full("authorizations")).map(|_| ())
     }
 
-    /// Posts what a credit that was given when it was authorized got too little or too much.
+    /// Marks the presentment of a part that is given back: that happens once.
+    fn mark_returned(&mut self, card: u32, event: &Cleared) {
+        let arn = event.key(self.cards.at(card).masked()).arn_print();
+        let of = self.closed_of(self.cards.at(card)).filter(|(_, entry)| {
+            entry.is_of_arn(arn)
+                && entry.settles() == Some(event.matches)
+                && (entry.amount, entry.currency) == (event.amount.minor, event.amount.currency.numeric())
+                && !entry.is_returned()
+        });
+        if let Some(position) = of.map(|(position, _)| position).last() {
+            let place = self.authorizations.at_mut(position);
+            place.legs = place.legs.with(LegState::BOTH_UNDONE);
+        }
+    }
+
+    /// Posts what a credit that was given when it was authorized got too little or too much, or gives back a
+    /// part of a posting.
     fn take_more(&mut self, position: u32, more: i64) -> Result<(), ApplyError> {
         let entry = *self.authorizations.at(position);
         let wallet = self.cards.at(entry.card).wallet;
@@ -159,6 +198,7 @@ impl Shard {
         let fee = self.fee_on(entry.card, &entry, taken) - self.fee_of(&entry);
         let after = moved(account, entry.state, more, fee)?;
         self.settle(wallet, after, entry.state, more, fee);
+        self.recount(position, Money::new(taken, account.currency));
         self.authorizations.at_mut(position).taken = taken;
         Ok(())
     }
@@ -196,8 +236,9 @@ impl Shard {
         }
     }
 
-    /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts will come.
-    /// What limits have counted of it goes over to the part. Returns how much the part posts beyond what they hold.
+    /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts
+    /// will come. What limits have counted of it goes over to the part: of the increments by giving it back
+    /// there. Returns how much the part posts beyond what the authorization itself held.
     fn take_part(&mut self, position: u32, event: &Cleared) -> Result<i64, ApplyError> {
         let named = *self.authorizations.at(position);
         let increments = self
@@ -206,17 +247,26 @@ impl Shard {
         let first = Some(position).filter(|_| named.state.is_open());
         let members: Vec<u32> = first.into_iter().chain(increments.map(|(at, _)| at)).collect();
         let mut left = event.posted.saturating_abs();
+        let mut beyond = left;
         for at in members {
             let entry = *self.authorizations.at(at);
             // Amounts of two currencies can't be set off; the hold then stays until the last part or its time ends it.
             let part =
                 if entry.account == event.account { left.min(entry.taken.saturating_abs()) } else { 0 };
-            if part > 0 {
-                self.give_back_part(at, part * entry.taken.signum())?;
-                left -= part;
+            if part == 0 {
+                continue;
             }
+            // What gives money is not counted, and takes nothing over.
+            if at == position && event.posted > 0 {
+                beyond -= part;
+            } else {
+                let left_of_it = entry.taken - part * entry.taken.signum();
+                self.recount(at, Money::new(left_of_it, event.posted_in));
+            }
+            self.give_back_part(at, part * entry.taken.signum())?;
+            left -= part;
         }
-        Ok(left)
+        Ok(beyond)
     }
 
     /// Leaves less of what an open authorization takes. What a purchase is charged once goes with its first part.

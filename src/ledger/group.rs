@@ -58,7 +58,8 @@ impl Shard {
     #[must_use]
     pub fn is_undone(&self, card: &Card, key: &MessageKey) -> bool {
         let undone = |entry: &Authorization| {
-            entry.state == AuthorizationState::Reversed
+            let settled = entry.state == AuthorizationState::Settled && entry.is_of_message();
+            (settled || entry.state == AuthorizationState::Reversed)
                 && is_named(entry, key)
                 && entry.legs.has(LegState::BOTH_UNDONE)
         };

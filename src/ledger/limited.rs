@@ -42,8 +42,10 @@ pub(super) enum Counts {
     Part {
         /// The record of the authorization.
         held: Sequence,
-        /// How much it posts beyond all that the purchase held.
+        /// How much it posts beyond what that one held.
         beyond: i64,
+        /// How that is counted where the authorization was not, or on another account.
+        usage: Usage,
     },
 }
 
@@ -134,8 +136,16 @@ impl Shard {
                 Ok(())
             }
             _ if taken.minor == 0 => Ok(()),
-            // It may have been held before there was a limit.
-            Counts::Part { held, beyond } => limits.part_over(owners, *held, record, taken, *beyond),
+            Counts::Part { held, beyond, usage } => {
+                // It may have been held before there was a limit, or on another account.
+                let counted = limits.part_over(owners, *held, record, taken, *beyond)?;
+                let beyond = Money::new(*beyond, currency);
+                if counted || beyond.minor == 0 {
+                    Ok(())
+                } else {
+                    limits.count(owners, [record; 2], usage, beyond, false, time)
+                }
+            }
             // It was held before there was a limit.
             Counts::Before(captured, _) if captured.held != 0 => Ok(()),
             Counts::One(usage) | Counts::Before(_, usage) => {

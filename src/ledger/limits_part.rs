@@ -42,10 +42,10 @@ impl Limits {
         !self.counted.is_full()
     }
 
-    /// Gives as much of what was counted of an authorization as its part takes to the record that posts the part, in
-    /// the window in which it was counted, so that a reversal of the part gives it back there. What increments hold of
-    /// the part stays counted with them; what the part takes `beyond` all that was held is counted with it. Nothing
-    /// happens where the authorization was not counted.
+    /// Gives as much of what was counted of an authorization as its part takes to the record that posts the
+    /// part, in the window in which it was counted, so that a reversal of the part gives it back there. What
+    /// the part takes `beyond` what that one held is counted with it. Nothing happens where the authorization
+    /// was not counted, or in another currency: then it returns `false`.
     ///
     /// # Errors
     /// The table of counted authorizations is full.
@@ -56,11 +56,11 @@ impl Limits {
         part: Sequence,
         taken: Money,
         beyond: i64,
-    ) -> Result<(), Full> {
-        let Some(newest) = self.newest_of(held) else { return Ok(()) };
+    ) -> Result<bool, Full> {
+        let Some(newest) = self.newest_of(held) else { return Ok(false) };
         let entry = *self.counted.at(newest);
         if entry.currency != taken.currency {
-            return Ok(());
+            return Ok(false);
         }
         let moved = taken.minor.min(entry.amount).max(0);
         self.counted.at_mut(newest).amount = entry.amount - moved;
@@ -74,6 +74,6 @@ impl Limits {
         if beyond > 0 {
             self.change(owners, part, beyond);
         }
-        Ok(())
+        Ok(true)
     }
 }

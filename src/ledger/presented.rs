@@ -11,6 +11,7 @@ use crate::domain::request::MessageClass;
 
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
+use super::chain::network_bits;
 use super::shard::Card;
 use super::shard::Shard;
 
@@ -140,10 +141,8 @@ impl Shard {
             let same = entry.network_reference == presentment.network_reference;
             return same.then_some(MatchedBy::NetworkReference);
         }
-        if entry.currency != presentment.amount.currency.numeric() {
-            return None;
-        }
-        let by_code = presentment.approval_code.is_some_and(|code| code.0 == entry.approval_code);
+        let by_code = presentment.approval_code.is_some_and(|code| code.0 == entry.approval_code)
+            && presentment.amount.currency.numeric() == entry.currency;
         if by_code && over.takes(presentment.amount.minor, entry.amount) {
             return Some(MatchedBy::ApprovalCode);
         }
@@ -163,13 +162,16 @@ impl Shard {
         presentment: &Presentment,
         over: Tolerance,
     ) -> Option<(Standing, &Authorization)> {
-        if !matches!(entry.state, AuthorizationState::Captured | AuthorizationState::Expired) {
+        // What was reversed may have been completed all the same (R14).
+        let ended = entry.state != AuthorizationState::Posted && !entry.state.is_open();
+        if !ended || entry.class() != Some(MessageClass::Authorization) {
             return None;
         }
         let closed = self.closed_of(card).map(|(_, posting)| posting);
         let postings = closed.filter(|posting| {
             posting.state == AuthorizationState::Posted
                 && !posting.is_clearing()
+                && is_credit(posting) == is_credit(entry)
                 && (posting.sequence == entry.closed_by || posting.is_of_group(entry))
         });
         let standing = postings.map(|posting| (self.standing(card, posting, presentment, over), posting));
@@ -195,23 +197,40 @@ impl Shard {
         if entry.class() == Some(MessageClass::Authorization) {
             return if settled == 0 { Standing::PostedSame } else { Standing::Closed };
         }
-        let rest = entry.amount.saturating_sub(settled);
-        let amount = presentment.amount.minor;
-        let part = presentment.part != Part::Whole && amount < rest;
-        if rest == amount {
-            Standing::PostedSame
-        } else if rest > 0 && (part || over.are_near(amount, rest)) {
-            Standing::Posted
+        let of = |posted: i64, amount: i64| {
+            let rest = posted.saturating_sub(settled);
+            let part = presentment.part != Part::Whole && amount < rest;
+            if rest == amount {
+                Standing::PostedSame
+            } else if rest > 0 && (part || over.are_near(amount, rest)) {
+                Standing::Posted
+            } else {
+                Standing::Closed
+            }
+        };
+        let (asked, currency) = (presentment.amount, self.account_currency(entry));
+        let in_transaction = if asked.currency.numeric() == entry.currency {
+            of(entry.amount, asked.minor)
         } else {
             Standing::Closed
-        }
+        };
+        // A part was approved or given back, or an advice has set another amount: the account tells what was
+        // posted.
+        let own = [presentment.billed(), asked].into_iter().find(|own| Some(own.currency) == currency);
+        let own = own.filter(|own| settled == 0 || *own == asked && own.currency.numeric() == entry.currency);
+        let on_account = own.map(|own| of(entry.taken.saturating_abs(), own.minor));
+        on_account.map_or(in_transaction, |on_account| on_account.max(in_transaction))
     }
 
-    /// How much of a posting others have found, in the currency of the transaction.
+    /// How much of a posting others have found, in the currency of its transaction; one in another has found
+    /// it all.
     fn settled_of(&self, card: &Card, posting: &Authorization) -> i64 {
         let found = self.closed_of(card).map(|(_, entry)| entry);
         let found = found.filter(|entry| entry.settles() == Some(posting.sequence));
-        found.fold(0, |sum, entry| sum.saturating_add(entry.amount))
+        let amount = |entry: &Authorization| {
+            if entry.currency == posting.currency { entry.amount } else { i64::MAX }
+        };
+        found.fold(0, |sum, entry| sum.saturating_add(amount(entry)))
     }
 
     /// The posting that a reversal of a presentment gives back: of the same acquirer reference, in the other direction
@@ -222,6 +241,27 @@ impl Shard {
             entry.amount == reversal.amount.minor && entry.currency == reversal.amount.currency.numeric()
         });
         posting.map(|(_, authorization)| Presented { authorization, by: MatchedBy::Arn, posted: true })
+    }
+
+    /// Whether the presentment of a reversal that was found is only a part of what a message has posted:
+    /// others have found that as well, or it is of less.
+    #[must_use]
+    pub fn returns_part(
+        &self,
+        card: &Card,
+        reversal: &Presentment,
+        found: &Presented<'_>,
+        over: Tolerance,
+    ) -> bool {
+        let posting = found.authorization;
+        if !reversal.function.reversal || posting.is_clearing() {
+            return false;
+        }
+        let (amount, currency) = (reversal.amount, self.account_currency(posting));
+        let own = [reversal.billed(), amount].into_iter().find(|own| Some(own.currency) == currency);
+        let all = over.are_near(amount.minor, posting.amount)
+            || own.is_some_and(|own| over.are_near(own.minor, posting.taken.saturating_abs()));
+        self.settled_of(card, posting) != amount.minor || !all
     }
 
     /// What presentments of a reversal's acquirer reference have left, and the postings that stand for them, the newest
@@ -241,14 +281,14 @@ impl Shard {
                 None => entry,
             };
             let stands = posting.state == AuthorizationState::Posted && (posting.taken < 0) != given;
-            stands.then_some((entry, posting))
+            (stands && !entry.is_returned()).then_some((entry, posting))
         })
     }
 
-    /// The clearing record that has posted what a message, a completion or its like, is about to post: of the same
-    /// purchase by the network's id, by DE 38, or by DE 37, DE 41 and DE 42 of what the message is about, in the same
-    /// direction, found by no other message, and of the same amount or one that is near it: a purchase may be completed
-    /// in several deliveries.
+    /// The clearing record that has posted what a message, a completion or its like, is about to post: of the
+    /// same purchase by the network's id, by DE 38, or by DE 37, DE 41 and DE 42, of the message or of what
+    /// it is about; in the same direction, found by no other message, and of the same amount or one that is
+    /// near it: a purchase may be completed in several deliveries.
     #[must_use]
     pub fn cleared_of_purchase(
         &self,
@@ -256,32 +296,43 @@ impl Shard {
         advice: &Advice,
         over: Tolerance,
     ) -> Option<&Authorization> {
-        let key = &advice.key;
         let all = || self.closed_of(card).map(|(_, entry)| entry);
         if !all().any(Authorization::is_clearing) {
             return None;
         }
         let about = self.advised_by(card, advice);
         let postings = all().filter(|entry| {
-            // The record may have named the purchase by these alone.
-            let by_keys = about.is_some_and(|about| {
-                !Text(entry.rrn).is_blank()
-                    && (about.rrn, about.terminal, about.merchant)
-                        == (entry.rrn, entry.terminal, entry.merchant)
-            });
-            let by_reference = key.network_reference != 0 && entry.network_reference == key.network_reference;
-            let apart = key.network_reference != 0 && entry.network_reference != 0 && !by_reference;
-            let by_code = advice.approval_code.is_some_and(|code| code.0 == entry.approval_code);
             entry.is_clearing()
                 && entry.state == AuthorizationState::Posted
-                && entry.network == key.network.0 as u16
-                && (by_reference || (by_code || by_keys) && !apart)
-                && (entry.taken < 0) == advice.is_credit()
+                && self.is_cleared_by(entry, advice, about)
+                // The reversal of a purchase gives money as well, and is no refund.
+                && (entry.taken < 0, is_credit(entry)) == (advice.is_credit(), advice.is_credit())
                 && entry.currency == advice.amount.currency.numeric()
                 && over.are_near(entry.amount, advice.amount.minor)
                 && self.settled_of(card, entry) == 0
         });
         postings.max_by_key(|entry| (entry.amount == advice.amount.minor, entry.sequence))
+    }
+
+    /// Whether what a clearing record left is of the purchase of a message, which is about this: the record
+    /// may have named that, and the message may name it by other keys.
+    fn is_cleared_by(&self, entry: &Authorization, advice: &Advice, about: Option<&Authorization>) -> bool {
+        let key = &advice.key;
+        let ids = [key.network_reference, about.map_or(0, |about| about.network_reference)];
+        let same_id = |id: u64| id != 0 && id == entry.network_reference;
+        let differs = |id: u64| id != 0 && entry.network_reference != 0 && id != entry.network_reference;
+        if entry.network != network_bits(key) || ids.into_iter().any(differs) {
+            return false;
+        }
+        let has_code = |code: [u8; 6]| code != [0; 6] && code == entry.approval_code;
+        let by_code = advice.approval_code.is_some_and(|code| has_code(code.0))
+            || about.is_some_and(|about| has_code(about.approval_code));
+        let place = (entry.rrn, entry.terminal, entry.merchant);
+        let by_keys = !Text(entry.rrn).is_blank()
+            && (place == (key.rrn.0, self.terminal_bits(key), self.merchant_bits(key))
+                || about.is_some_and(|about| place == (about.rrn, about.terminal, about.merchant)));
+        let ended = about.is_some_and(|about| about.closed_by == entry.sequence);
+        ids.into_iter().any(same_id) || by_code || by_keys || ended
     }
 
     /// Authorizations that a record nearly fits, newest first; at most [`NEAR_MISSES_MAX`].

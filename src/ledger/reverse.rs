@@ -80,6 +80,8 @@ impl Shard {
                 let posting = entry.settles().and_then(|posting| self.position_on(entry.card, posting));
                 if let Some(posting) = posting {
                     self.give_back_posting(posting)?;
+                    let place = self.authorizations.at_mut(posting);
+                    place.legs = place.legs.with(undone_by(event.legs));
                 }
                 self.authorizations.at_mut(position).legs = legs.with(LegState::UNDONE_LATER);
             }
@@ -131,7 +133,7 @@ impl Shard {
         target: u32,
         keeps: i64,
     ) -> Result<(), ApplyError> {
-        let named = *self.authorizations.at(target);
+        let named = self.as_it_stands(self.authorizations.at(target));
         if named.state == AuthorizationState::Tombstone {
             let place = self.authorizations.at_mut(target);
             let less = !place.legs.has(LegState::CUT) || keeps < place.taken;
@@ -167,7 +169,9 @@ impl Shard {
             Ok::<_, ApplyError>(())
         };
         if named.state == AuthorizationState::Posted {
-            cut_one(self, target)?;
+            let posting = self.authorizations.at(target).settles();
+            let posting = posting.and_then(|posting| self.position_on(card, posting));
+            cut_one(self, posting.unwrap_or(target))?;
         }
         let mut at = self.cards.at(card).open;
         while at != NONE {

@@ -29,6 +29,26 @@ pub struct Verbs {
     bounds: Bounds,
     keys: AtomicU64,
     payments: AtomicU64,
+    /// By verb: done, done before, refused.
+    outcomes: [[AtomicU64; Outcome::ALL.len()]; Verb::ALL.len()],
+}
+
+/// What came of asking for a verb.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It had been done before.
+    Again,
+    /// It was not done.
+    Refused,
+}
+
+impl Outcome {
+    /// Every outcome with its name in metrics.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Done, "done"), (Self::Again, "again"), (Self::Refused, "refused")];
 }
 
 impl Verbs {
@@ -36,7 +56,12 @@ impl Verbs {
     pub(super) fn new<'s>(bounds: Bounds, shards: impl Iterator<Item = &'s Shard>) -> Self {
         let [keys, payments] =
             shards.map(Shard::kept_counts).fold([0, 0], |all, one| [all[0] + one[0], all[1] + one[1]]);
-        Self { bounds, keys: AtomicU64::new(keys), payments: AtomicU64::new(payments) }
+        Self {
+            bounds,
+            keys: AtomicU64::new(keys),
+            payments: AtomicU64::new(payments),
+            outcomes: Default::default(),
+        }
     }
 
     pub(super) const fn rebound(&mut self, bounds: Bounds) {
@@ -48,6 +73,14 @@ impl Verbs {
         for ((before, after), count) in before.into_iter().zip(after).zip([&self.keys, &self.payments]) {
             count.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
+    }
+
+    /// How often each verb has had each outcome, since the start.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        Verb::ALL.iter().zip(&self.outcomes).flat_map(|((_, verb), counts)| {
+            let outcomes = Outcome::ALL.iter().zip(counts);
+            outcomes.map(|((_, outcome), count)| (*verb, *outcome, count.load(Ordering::Relaxed)))
+        })
     }
 
     /// The bounds.
@@ -118,11 +151,23 @@ impl<'p> Locked<'p> {
 }
 
 impl Pipeline {
-    /// Does what a verb asks for. `created_s` is when the caller made its key, seconds since 1970.
+    /// Does what a verb asks for, and counts it. `created_s` is when the caller made its key, seconds since 1970.
     ///
     /// # Errors
     /// Why nothing was done; the answer to that waits for nothing.
     pub fn move_money(&self, order: &Order, created_s: u64, now: Now) -> Result<Carried, NotMoved> {
+        let carried = self.carry(order, created_s, now);
+        let outcome = match &carried {
+            Ok(Carried { again: false, .. }) => Outcome::Done,
+            Ok(Carried { again: true, .. }) => Outcome::Again,
+            Err(_) => Outcome::Refused,
+        };
+        // Verbs count from one.
+        self.verbs.outcomes[order.verb as usize - 1][outcome as usize].fetch_add(1, Ordering::Relaxed);
+        carried
+    }
+
+    fn carry(&self, order: &Order, created_s: u64, now: Now) -> Result<Carried, NotMoved> {
         let mut order = *order;
         order.key.until_s = self.key_until_s(created_s);
         if order.verb == Verb::Payment {

@@ -1,8 +1,11 @@
 //! A naive model of wallets and authorizations. It shares no code with the ledger: plain maps, one list of everything
 //! that was ever said, and searches from one end to the other.
 
+pub(crate) mod clearing;
+
 use std::collections::BTreeMap;
 
+use clearing::Record;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
@@ -66,6 +69,8 @@ struct Said {
     cut: bool,
     approved: bool,
     code: [u8; 6],
+    /// The clearing record that had posted what this message was about to post, by its place.
+    settles: Option<usize>,
     closed_by: Option<u64>,
     /// The record that undid the last of its legs.
     undone_by: u64,
@@ -98,6 +103,8 @@ enum Stands {
     Reversed,
     Captured,
     Expired,
+    /// A clearing record had posted it.
+    Settled,
 }
 
 /// Who undid or decided what.
@@ -166,10 +173,15 @@ pub(crate) struct Model {
     pub(crate) currencies: BTreeMap<u64, Vec<u16>>,
     /// Wallets that may not be used now, and whether they are closed for good.
     pub(crate) blocked: BTreeMap<u64, bool>,
+    /// What others send reaches the account when it is authorized.
+    pub(crate) credits_at_once: bool,
     said: Vec<Said>,
     told: Vec<Told>,
     waiting: Vec<Waiting>,
     cuts: Vec<Cut>,
+    records: Vec<Record>,
+    /// What waits on the suspense account, by currency: the opposite of what was paid to networks.
+    pub(crate) suspense: BTreeMap<u16, i128>,
 }
 
 /// Whether two messages are of one purchase by the network's id.
@@ -239,6 +251,7 @@ impl Model {
             cut: false,
             approved: takes.is_some(),
             code: [0; 6],
+            settles: None,
             closed_by: closed_at_once(takes, sequence),
             undone_by: 0,
             legs: SaidLegs::default(),
@@ -323,9 +336,11 @@ impl Model {
             .iter()
             .filter(|said| said.pan == pan && said.approved && same_purchase(&said.key, &request.key))
             .collect();
-        let posted = !request.increment && of_purchase.iter().any(|said| said.orphan);
+        let cleared = self.cleared_of(pan, &request.key).any(Record::is_orphan);
+        let posted = !request.increment && (cleared || of_purchase.iter().any(|said| said.orphan));
         let open = of_purchase.iter().any(|said| said.stands == Stands::Open);
-        let undone = of_purchase.iter().any(|said| said.legs.both_undone && said.stands == Stands::Reversed);
+        let undone = of_purchase.iter().any(|said| said.legs.both_undone && said.stands == Stands::Reversed)
+            || self.cleared_of(pan, &request.key).any(|record| record.both_undone);
         if late || posted || request.increment && undone && !open {
             return plain(ActionCode::ReversedBeforeArrival);
         }
@@ -420,9 +435,10 @@ impl Model {
         if back.minor < 0 || back.minor == 0 && !added_to {
             return plain(ActionCode::InvalidAmount);
         }
+        let at_once = self.credits_at_once && request.kind != TransactionKind::Refund;
         let (how, amount) = match request.class {
-            MessageClass::Authorization => (How::Pending, back.minor),
-            MessageClass::Financial => (How::Posted, -back.minor),
+            MessageClass::Authorization if !at_once => (How::Pending, back.minor),
+            _ => (How::Posted, -back.minor),
         };
         *takes = Some(Taken { wallet: card.wallet, currency: back.currency.numeric(), amount, how });
         plain(ActionCode::Approved)
@@ -454,6 +470,10 @@ impl Model {
             })
             .collect();
         let known = ranked.into_iter().max().map(|(_, _, _, at)| at);
+        if let Some(record) = self.cleared_before(advice, known) {
+            self.settle(sequence, advice, record);
+            return None;
+        }
         let waits: Vec<&Waiting> = self
             .waiting
             .iter()
@@ -466,9 +486,9 @@ impl Model {
             })
             .collect();
         let was_posted = || {
-            self.said
-                .iter()
-                .any(|said| said.pan == pan && said.capture && same_purchase(&said.key, &advice.key))
+            let mut said = self.said.iter().filter(|said| said.pan == pan && said.capture);
+            said.any(|said| same_purchase(&said.key, &advice.key))
+                || self.cleared_of(pan, &advice.key).next().is_some()
         };
         let is_open = self.open_of(pan, &advice.key).next().is_some();
         let posting_undone = self.said.iter().any(|said| {
@@ -478,12 +498,16 @@ impl Model {
                 said.orphan
             };
             said.pan == pan && undone && said.legs.both_undone && same_purchase(&said.key, &advice.key)
-        });
+        }) || self
+            .cleared_of(pan, &advice.key)
+            .any(|record| record.both_undone && if advice.increment { !is_open } else { record.is_orphan() });
         let sets = match known {
             None if waits.iter().any(|waiting| waiting.both_undone) || posting_undone => return None,
             None if holds && was_posted() => return None,
             None => None,
             Some(at) => match (self.said[at].stands, self.said[at].class) {
+                // A credit that was given at once, and that the network declined.
+                (Stands::Posted, 1) if holds && !advice.approved => Some(at),
                 (Stands::Posted, class) if holds || class == 1 => return None,
                 (Stands::Captured | Stands::Expired, _) if holds => return None,
                 (Stands::Reversed, 1) if !holds => Some(at),
@@ -527,7 +551,7 @@ impl Model {
                 }
             }
         }
-        let credit = matches!(advice.processing_code.0 / 10_000, 20 | 26 | 28);
+        let credit = is_credit(advice.processing_code.0);
         let (how, amount) = match (advice.class, credit) {
             (MessageClass::Authorization, false) => (How::Held, left),
             (MessageClass::Financial, false) => (How::Posted, left),
@@ -539,12 +563,8 @@ impl Model {
             // It posts what the other one held.
             Some(at) if !holds && self.said[at].class == 1 => {
                 self.capture(at, sequence);
-                let of = &self.said[at];
-                let began = self.said.iter().enumerate().any(|(other, said)| {
-                    let of_purchase = other == at || same_purchase(&said.key, &of.key);
-                    said.pan == of.pan && of_purchase && said.approved && !said.capture && !said.increment
-                });
-                self.tell(sequence, advice, taken, (true, !began));
+                let orphan = !self.knows_beginning(at);
+                self.tell(sequence, advice, taken, (true, orphan));
             }
             Some(at) => {
                 if let Some(before) = self.said[at].takes.take() {
@@ -626,10 +646,24 @@ impl Model {
             cut: false,
             approved: true,
             code: advice.approval_code.map_or([0; 6], |code| code.0),
+            settles: None,
             closed_by: closed_at_once(Some(taken), sequence),
             undone_by: 0,
             legs: SaidLegs { network_approved: true, ..SaidLegs::default() },
         });
+    }
+
+    /// A message of which a clearing record has posted all.
+    fn settle(&mut self, sequence: u64, advice: &Advice, record: usize) {
+        let Some(posted) = self.records[record].takes else { return };
+        self.tell(sequence, advice, Taken { amount: 0, ..posted }, (true, false));
+        let said = self.said.last_mut().expect("what was told");
+        (said.stands, said.takes, said.settles) = (Stands::Settled, None, Some(record));
+    }
+
+    /// What something said has taken, or the clearing record that it stands for.
+    fn taken_by(&self, said: &Said) -> Option<Taken> {
+        said.takes.or_else(|| self.records[said.settles?].takes)
     }
 
     /// The record that a reversal's answer depends on at least; `None` when it made a new one.
@@ -698,6 +732,14 @@ impl Model {
                 said.stands = Stands::Reversed;
                 self.take(taken, -1);
             }
+            Stands::Settled => {
+                said.stands = Stands::Reversed;
+                let record = &mut self.records[said.settles.expect("a record")];
+                record.both_undone |= legs == Legs::Both;
+                if let Some(taken) = record.takes.take() {
+                    self.take(taken, -1);
+                }
+            }
             _ => {}
         }
     }
@@ -739,10 +781,9 @@ impl Model {
         let mut members = if whole { self.open_others(at) } else { Vec::new() };
         members.sort_unstable();
         members.reverse();
-        let takes = |said: &Said| said.takes.map_or(0, |taken| taken.amount.abs());
         match self.said[at].stands {
             // What was posted gives back before what is held.
-            Stands::Posted => members.insert(0, at),
+            Stands::Posted | Stands::Settled => members.insert(0, at),
             Stands::Open => {
                 members.push(at);
                 members.sort_unstable();
@@ -750,7 +791,8 @@ impl Model {
             }
             _ => {}
         }
-        let total: i64 = members.iter().map(|member| takes(&self.said[*member])).sum();
+        let taken = |member: &usize| self.taken_by(&self.said[*member]).map_or(0, |taken| taken.amount.abs());
+        let total: i64 = members.iter().map(taken).sum();
         let own = self.said[at].own_currency;
         let billing = reversal.billing.filter(|billing| billing.currency.numeric() == own);
         let keeps = match (billing, replacement.billing) {
@@ -767,7 +809,7 @@ impl Model {
         let mut surplus = (total - keeps).max(0);
         for member in members {
             self.said[member].cut = true;
-            let Some(mut taken) = self.said[member].takes else { continue };
+            let Some(mut taken) = self.taken_by(&self.said[member]) else { continue };
             if several {
                 let all = i128::from(taken.amount.abs());
                 let stays = all * i128::from(replacement.amount) / i128::from(reversal.amount.minor.max(1));
@@ -777,7 +819,10 @@ impl Model {
             let back = Taken { amount: less * taken.amount.signum(), ..taken };
             self.take(back, -1);
             taken.amount -= back.amount;
-            self.said[member].takes = Some(taken);
+            match self.said[member].settles {
+                Some(record) => self.records[record].takes = Some(taken),
+                None => self.said[member].takes = Some(taken),
+            }
             surplus -= less;
         }
         keeps
@@ -821,6 +866,11 @@ impl Model {
     pub(crate) fn pan(n: u64) -> Pan {
         Pan::from_value(4_000_000_000_000_000 + n, 16).expect("a card number")
     }
+}
+
+/// Whether a transaction of this DE 3 gives money to the cardholder.
+const fn is_credit(processing_code: u32) -> bool {
+    matches!(processing_code / 10_000, 20 | 26 | 28)
 }
 
 /// Where an authorization stands that has just taken this.
