@@ -227,7 +227,7 @@ fn no_label_takes_its_value_from_a_peer() {
                 "stage" => ["decided", "durable", "written"].contains(&value),
                 "table" => {
                     let tables = ["wallets", "cards", "authorizations", "limits", "controls", "counted"];
-                    tables.contains(&value) || ["keys", "payments"].contains(&value)
+                    tables.contains(&value) || ["keys", "payments", "mandates"].contains(&value)
                 }
                 "verb" => Verb::ALL.iter().any(|(_, known)| *known == value),
                 "outcome" => {

@@ -19,9 +19,14 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::event::WalletStatusSet;
+use turnpike::domain::mandate::MandateCancelled;
+use turnpike::domain::mandate::MandateGiven;
+use turnpike::domain::mandate::Period;
+use turnpike::domain::mandate::Terms;
 use turnpike::domain::money::Currency;
 use turnpike::domain::moved::CallerKey;
 use turnpike::domain::moved::Reason;
+use turnpike::domain::moved::Side;
 use turnpike::domain::moved::Verb;
 use turnpike::domain::party::Slot;
 use turnpike::domain::party::WalletId;
@@ -33,7 +38,8 @@ use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::restore::Restoring;
 use turnpike::ledger::shard::Capacity;
 
-const START_S: u64 = 1_795_392_000;
+/// A while before midnight, UTC.
+const START_S: u64 = 1_795_392_000 - 100;
 const SEED: u64 = 11;
 const WALLETS: u64 = 8;
 const CURRENCIES: [u16; 2] = [840, 978];
@@ -80,6 +86,23 @@ struct Paid {
     until_s: u64,
 }
 
+/// What the model knows of a mandate.
+#[derive(Clone, Copy, Debug)]
+struct Allowed {
+    payer: u64,
+    payee: u64,
+    currency: u16,
+    max: i64,
+    charges_max: u16,
+    /// It begins anew each day; else it is for its whole life.
+    daily: bool,
+    until_s: u64,
+    cancelled: bool,
+    day: u64,
+    used: i64,
+    charges: u16,
+}
+
 /// Accounts by wallet and currency, and what else counts; plain additions and nothing of the ledger's.
 #[derive(Debug, Default)]
 struct Model {
@@ -88,6 +111,7 @@ struct Model {
     closed: BTreeMap<u64, WalletStatus>,
     house: BTreeMap<(&'static str, u16), i64>,
     payments: BTreeMap<u64, Paid>,
+    mandates: BTreeMap<u64, Allowed>,
     keys: BTreeMap<u128, (u64, u64, u64)>,
 }
 
@@ -130,6 +154,23 @@ impl Model {
                 0
             };
             (leaves, arrives, fees, to) = (ask.amount - back, ask.amount, -back, Some(paid.payer.0));
+        }
+        if ask.verb == Verb::Charge {
+            let found = self.mandates.get_mut(&ask.about);
+            let mandate = found.filter(|of| Some(of.payer) == ask.from).ok_or("mandate")?;
+            if mandate.cancelled || mandate.until_s != 0 && mandate.until_s <= now_s {
+                return Err("mandate ended");
+            }
+            if mandate.daily && mandate.day != now_s / 86_400 {
+                (mandate.day, mandate.used, mandate.charges) = (now_s / 86_400, 0, 0);
+            }
+            if mandate.charges_max != 0 && mandate.charges >= mandate.charges_max {
+                return Err("mandate used");
+            }
+            if ask.amount > mandate.max - mandate.used {
+                return Err("mandate exhausted");
+            }
+            to = Some(mandate.payee);
         }
         let there = |wallet: u64| self.balances.contains_key(&(wallet, ask.currency));
         for wallet in [ask.from, to].into_iter().flatten() {
@@ -180,6 +221,11 @@ impl Model {
                 let paid = Paid { payer, merchant, currency, amount, fee, refunded, fee_back, until_s };
                 self.payments.insert(sequence, paid);
             }
+            (Verb::Charge, ..) => {
+                let mandate = self.mandates.get_mut(&ask.about).expect("it was found");
+                mandate.used += ask.amount;
+                mandate.charges += 1;
+            }
             (Verb::Refund, ..) => {
                 let paid = self.payments.get_mut(&ask.about).expect("it was found");
                 paid.refunded += ask.amount;
@@ -203,6 +249,10 @@ const fn name_of(refusal: Refusal) -> &'static str {
         Refusal::WalletStatus(..) => "status",
         Refusal::NoSuchPayment(_) => "payment",
         Refusal::RefundTooLarge(_) => "refund",
+        Refusal::NoSuchMandate(..) => "mandate",
+        Refusal::MandateEnded => "mandate ended",
+        Refusal::MandateExhausted(_) => "mandate exhausted",
+        Refusal::MandateUsed => "mandate used",
         Refusal::InsufficientFunds(..) => "funds",
         Refusal::OutOfRange(_) => "range",
     }
@@ -224,8 +274,8 @@ fn authorizer() -> Authorizer {
     }
 }
 
-fn ask(chance: &mut Chance, payments: &[u64], keys: &mut Vec<(u128, u64)>) -> Ask {
-    let verb = Verb::ALL[chance.below(6) as usize].0;
+fn ask(chance: &mut Chance, model: &Model, keys: &mut Vec<(u128, u64)>) -> Ask {
+    let verb = Verb::ALL[chance.below(7) as usize].0;
     let wallet = |chance: &mut Chance| {
         let most = WALLETS + u64::from(chance.one_in(20));
         1 + chance.below(most)
@@ -235,7 +285,7 @@ fn ask(chance: &mut Chance, payments: &[u64], keys: &mut Vec<(u128, u64)>) -> As
         Verb::Fund => (None, Some(one)),
         Verb::Withdraw => (Some(one), None),
         Verb::Transfer | Verb::Payment => (Some(one), Some(other)),
-        Verb::Refund => (Some(one), None),
+        Verb::Refund | Verb::Charge => (Some(one), None),
         Verb::Adjustment if chance.one_in(2) => (None, Some(one)),
         Verb::Adjustment => (Some(one), None),
     };
@@ -251,18 +301,26 @@ fn ask(chance: &mut Chance, payments: &[u64], keys: &mut Vec<(u128, u64)>) -> As
         _ => (u128::from(chance.next()) << 64 | u128::from(chance.next()), body),
     };
     keys.push(key);
+    let mut of = |known: Vec<u64>| match known.len() as u64 {
+        0 => 0,
+        count => known[chance.below(count) as usize],
+    };
+    let (payments, mandates) =
+        (model.payments.keys().copied().collect(), model.mandates.keys().copied().collect());
+    let about = if verb == Verb::Charge { of(mandates) } else { of(payments) };
+    // A charge is mostly of whom the mandate is, in its currency.
+    let right = model.mandates.get(&about).filter(|_| verb == Verb::Charge && !chance.one_in(8));
+    let from = right.map_or(from, |mandate| Some(mandate.payer));
+    let in_currency = if chance.one_in(5) { CURRENCIES[1] } else { CURRENCIES[0] };
     Ask {
         verb,
         key,
         from,
         to,
-        currency: if chance.one_in(5) { CURRENCIES[1] } else { CURRENCIES[0] },
+        currency: right.map_or(in_currency, |mandate| mandate.currency),
         amount: chance.below(2_000) as i64 - i64::from(chance.one_in(15)) * 2_000,
         fee: if verb == Verb::Payment { chance.below(60) as i64 } else { 0 },
-        about: match payments.len() as u64 {
-            0 => 0,
-            known => payments[chance.below(known) as usize],
-        },
+        about,
         returns_fee: chance.one_in(2),
     }
 }
@@ -307,7 +365,7 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
             *lived.model.house.entry(("funding", *numeric)).or_default() -= amount;
         }
     }
-    let (mut payments, mut keys) = (Vec::new(), Vec::new());
+    let mut keys = Vec::new();
     for _ in 0..steps {
         now_s += chance.below(2);
         if chance.one_in(60) {
@@ -323,7 +381,11 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
             }
             continue;
         }
-        let ask = ask(&mut chance, &payments, &mut keys);
+        if chance.one_in(12) {
+            mandate(&mut lived, &mut chance, now_s, &apply);
+            continue;
+        }
+        let ask = ask(&mut chance, &lived.model, &mut keys);
         let sequence = lived.records.len() as u64 + 1;
         let expected = lived.model.take(&ask, sequence, now_s);
         let kept_s = (now_s + KEPT_S) as u32;
@@ -350,9 +412,6 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
         match (decided, expected) {
             (Ok(Moving::New(event)), Ok(None)) => {
                 apply(&mut lived, now_s, Event::Moved(event));
-                if ask.verb == Verb::Payment {
-                    payments.push(sequence);
-                }
             }
             (Ok(Moving::Again(of)), Ok(Some(record))) if of == Sequence(record) => lived.again += 1,
             (Err(refusal), Err(name)) if name_of(refusal) == name => {
@@ -365,6 +424,57 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
         assert_books(&lived, seed);
     }
     lived
+}
+
+/// Gives a mandate, or cancels one.
+fn mandate(lived: &mut Lived, chance: &mut Chance, now_s: u64, apply: &dyn Fn(&mut Lived, u64, Event)) {
+    let known: Vec<u64> = lived.model.mandates.keys().copied().collect();
+    if !known.is_empty() && chance.one_in(4) {
+        let mandate = known[chance.below(known.len() as u64) as usize];
+        let allowed = lived.model.mandates.get_mut(&mandate).expect("it is known");
+        allowed.cancelled = true;
+        let slot = Slot::of_wallet(WalletId(allowed.payer));
+        apply(lived, now_s, Event::MandateCancelled(MandateCancelled { slot, mandate: Sequence(mandate) }));
+        return;
+    }
+    let payer = 1 + chance.below(WALLETS);
+    let payee = 1 + (payer + chance.below(WALLETS - 1)) % WALLETS;
+    let (max, charges_max) = (1 + chance.below(3_000) as i64, chance.below(4) as u16);
+    let daily = chance.one_in(2);
+    let until_s = if chance.one_in(4) { now_s + 30 } else { 0 };
+    let side = |wallet| Side { wallet: WalletId(wallet), account: 0 };
+    let terms = Terms {
+        payer: side(payer),
+        payee: side(payee),
+        currency: currency(840),
+        max,
+        charges_max,
+        period: if daily { Period::Day } else { Period::Once },
+        until_s: until_s as u32,
+    };
+    let print = u128::from(chance.next());
+    let key = CallerKey { print, body: 1, until_s: (now_s + KEPT_S) as u32 };
+    let sequence = lived.records.len() as u64 + 1;
+    apply(
+        lived,
+        now_s,
+        Event::MandateGiven(MandateGiven { slot: Slot::of_wallet(WalletId(payer)), terms, key }),
+    );
+    let (cancelled, day, used, charges) = (false, 0, 0, 0);
+    let allowed = Allowed {
+        payer,
+        payee,
+        currency: 840,
+        max,
+        charges_max,
+        daily,
+        until_s,
+        cancelled,
+        day,
+        used,
+        charges,
+    };
+    lived.model.mandates.insert(sequence, allowed);
 }
 
 fn assert_books(lived: &Lived, seed: u64) {
@@ -406,7 +516,21 @@ fn r10_verbs_agree_with_a_naive_model_and_are_the_same_again_over_any_number_of_
         again += lived.again;
     }
     let met: Vec<&str> = refusals.keys().copied().collect();
-    let all = ["account", "amount", "funds", "itself", "key", "payment", "refund", "status", "wallet"];
+    let all = [
+        "account",
+        "amount",
+        "funds",
+        "itself",
+        "key",
+        "mandate",
+        "mandate ended",
+        "mandate exhausted",
+        "mandate used",
+        "payment",
+        "refund",
+        "status",
+        "wallet",
+    ];
     assert_eq!(met, all, "every refusal is met");
     assert!(again > 100, "{again}");
 }
@@ -488,7 +612,7 @@ fn r10_keys_and_payments_are_forgotten_when_their_time_is_over() {
         let Ok(Moving::New(event)) = decided else { panic!("{decided:?}") };
         books.apply(Sequence(at + 2), now, &Event::Moved(event)).expect("it fits");
         let kept = books.shards.iter().map(turnpike::ledger::shard::Shard::kept_counts);
-        let kept = kept.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
+        let kept = kept.fold([0, 0], |sum, [keys, payments, _]| [sum[0] + keys, sum[1] + payments]);
         assert_eq!(kept, [[1, 1], [2, 2], [1, 1], [1, 1]][at as usize], "after {now_s}");
     }
 }

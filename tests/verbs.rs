@@ -270,6 +270,69 @@ fn a_wallet_is_closed_when_nothing_is_in_it() {
 }
 
 #[test]
+fn a_mandate_is_charged_within_its_bounds_and_no_more_once_it_is_cancelled() {
+    let (house, directory) = house();
+    let path = "/v1/wallets/1/mandates";
+    let give = |key: &str, rest: Json| {
+        let mut whole = json!({"payee":2,"currency":"840","max":1_500,"period":"month"});
+        whole.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        body(key, whole)
+    };
+    let subscription = give("m-1", json!({"charges_max":1}));
+    let given = does(&house, path, &subscription);
+    let mandate = given["mandate"].as_u64().expect("its number");
+    let again = does(&house, path, &subscription);
+    assert_eq!((&again["mandate"], &again["again"]), (&given["mandate"], &json!(true)));
+    let charges = format!("{path}/{mandate}/charges");
+    let charge = body("c-1", json!({"amount":999,"reason":"October"}));
+    for again in [false, true] {
+        assert_eq!(does(&house, &charges, &charge)["again"], again);
+    }
+    assert_eq!((posted(&house, 1), posted(&house, 2)), (vec![99_001], vec![5_999]));
+    // Twice in its period.
+    let (status, problem) = send(&house, &charges, &body("c-2", json!({"amount":1})));
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:turnpike:problem:mandate-exhausted")));
+    let jar = does(&house, path, &give("m-2", json!({"max":500,"period":"week"})))["mandate"].clone();
+    let tips = format!("{path}/{jar}/charges");
+    for (n, amount, status) in [(1, 200, 200), (2, 200, 200), (3, 200, 409), (4, 100, 200), (5, 0, 422)] {
+        let got = send(&house, &tips, &body(&format!("tip-{n}"), json!({ "amount": amount })));
+        assert_eq!(got.0, status, "{n}: {}", got.1);
+    }
+    let shown = house.json(&format!("{path}/{jar}"));
+    assert_eq!((&shown["used"], &shown["charges"], &shown["ended"]), (&json!(500), &json!(3), &json!(false)));
+    assert_eq!(shown["latest"][0]["amount"], 100);
+    assert_eq!(house.json(path)["mandates"].as_array().map(Vec::len), Some(2));
+    // Another one's mandate is none of this wallet's.
+    let (status, problem) = send(&house, &format!("/v1/wallets/2/mandates/{mandate}/cancel"), &json!({}));
+    assert_eq!((status, &problem["type"]), (404, &json!("urn:turnpike:problem:no-such-mandate")));
+    for again in [false, true] {
+        assert_eq!(does(&house, &format!("{path}/{jar}/cancel"), &json!({}))["again"], again);
+    }
+    let (status, problem) = send(&house, &tips, &body("tip-6", json!({"amount":1})));
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:turnpike:problem:mandate-ended")));
+    let before = (house.json(path), posted(&house, 1));
+    assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+    let last = does(&house, path, &give("m-3", json!({"period":"once","until":created(3_600)})));
+    let (then, _copy) = as_if_killed_with(directory.path(), set);
+    assert_eq!(then.json(path), house.json(path));
+    assert_eq!((then.json(path)["mandates"].as_array().map(Vec::len), posted(&then, 1)), (Some(3), before.1));
+    does(&then, &format!("{path}/{}/charges", last["mandate"]), &body("c-9", json!({"amount":1_500})));
+    for (name, wrong, status) in [
+        ("malformed", give("x", json!({"period":"fortnight"})), 400),
+        ("malformed", give("x", json!({"until":created(-5)})), 400),
+        ("invalid-amount", give("x", json!({"max":0})), 422),
+        ("no-such-wallet", give("x", json!({"payee":999})), 404),
+        ("no-such-account", give("x", json!({"currency":"978"})), 404),
+        ("to-itself", give("x", json!({"payee":1})), 422),
+        ("key-reused", give("m-1", json!({"max":1})), 409),
+    ] {
+        let (got, problem) = send(&then, path, &wrong);
+        let kind = format!("urn:turnpike:problem:{name}");
+        assert_eq!((got, problem["type"].as_str()), (status, Some(kind.as_str())), "{wrong}: {problem}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_a_problem_with_a_name_and_changes_nothing() {
     let (house, _directory) = house();
     let before = (posted(&house, 1), posted(&house, 2), sums(&house, "840"));

@@ -13,6 +13,7 @@ use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Timestamp;
 use crate::ledger::kept::Payment;
+use crate::ledger::mandates::Exceeds;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shard;
 
@@ -30,6 +31,8 @@ pub struct Bounds {
     pub refund_window_s: u32,
     /// How many payments that can be refunded are remembered at most.
     pub payments_max: u64,
+    /// How many mandates there are at most, those that have ended lately among them.
+    pub mandates_max: u64,
 }
 
 impl Default for Bounds {
@@ -39,6 +42,7 @@ impl Default for Bounds {
             keys_max: 1_000_000,
             refund_window_s: 30 * 86_400,
             payments_max: 1_000_000,
+            mandates_max: 1_000_000,
         }
     }
 }
@@ -61,7 +65,7 @@ pub struct Order {
     pub key: CallerKey,
     /// Who gives; `None` for the funding or the adjustment account.
     pub from: Option<Party>,
-    /// Who gets. Of a refund it is the payer, whom the payment names.
+    /// Who gets. Of a refund it is the payer, whom the payment names; of a charge the payee, whom the mandate names.
     pub to: Option<Party>,
     /// In which currency.
     pub currency: Currency,
@@ -69,7 +73,7 @@ pub struct Order {
     pub amount: i64,
     /// What of it the fee account gets.
     pub fee: i64,
-    /// Of a refund its payment.
+    /// Of a refund its payment, of a charge its mandate.
     pub about: Sequence,
     /// A refund gives the same part of the fee back to the merchant.
     pub returns_fee: bool,
@@ -112,6 +116,18 @@ pub enum Refusal {
     /// There is no such payment, or it can be refunded no more.
     #[error("there is no payment {} of this merchant that can be refunded", .0.0)]
     NoSuchPayment(Sequence),
+    /// The payer has given no such mandate.
+    #[error("wallet {wallet} has given no mandate {mandate}", wallet = .0.0, mandate = .1.0)]
+    NoSuchMandate(WalletId, Sequence),
+    /// The mandate was cancelled, or its time is over.
+    #[error("the mandate has ended")]
+    MandateEnded,
+    /// The mandate lets less be charged in this period.
+    #[error("the mandate has {0} left in this period")]
+    MandateExhausted(i64),
+    /// The mandate lets no more charges come in this period.
+    #[error("the mandate lets no more charges come in this period")]
+    MandateUsed,
     /// More would be given back than was paid.
     #[error("of this payment {0} is left to be refunded")]
     RefundTooLarge(i64),
@@ -157,6 +173,7 @@ impl Authorizer {
         }
         let (amount, fee, to) = match order.verb {
             Verb::Refund => refunded(order, now, shard_of)?,
+            Verb::Charge => charged(order, now, shard_of)?,
             _ => (order.amount, order.fee, order.to),
         };
         let account_of = |party: Party| {
@@ -195,6 +212,27 @@ impl Authorizer {
             sides: Sides::ALL,
         }))
     }
+}
+
+/// What a payee charges by a mandate, and who gets it.
+fn charged<'s>(
+    order: &Order,
+    now: Timestamp,
+    shard_of: &dyn Fn(Slot) -> Option<&'s Shard>,
+) -> Result<(i64, i64, Option<Party>), Refusal> {
+    let payer = order.from.map_or(WalletId(0), |payer| payer.wallet);
+    let slot = Slot::of_wallet(payer);
+    let mandate = shard_of(slot).and_then(|shard| shard.mandate(slot, order.about));
+    let mandate = mandate.filter(|mandate| mandate.terms.payer.wallet == payer);
+    let mandate = mandate.ok_or(Refusal::NoSuchMandate(payer, order.about))?;
+    match mandate.refuses(order.amount, now.seconds()) {
+        Some(Exceeds::Ended) => return Err(Refusal::MandateEnded),
+        Some(Exceeds::Charges) => return Err(Refusal::MandateUsed),
+        Some(Exceeds::Amount(left)) => return Err(Refusal::MandateExhausted(left)),
+        None => {}
+    }
+    let Side { wallet, account } = mandate.terms.payee;
+    Ok((order.amount, 0, Some(Party { wallet, account: Some(account) })))
 }
 
 /// An account with its wallet and that one's status.

@@ -35,7 +35,8 @@ impl WalletSettings {
         bounds.keys_max = read("keys_max", many.clone(), bounds.keys_max as u32).into();
         let refund_days = read("refund_days", 1..=400, bounds.refund_window_s / SECONDS_PER_DAY);
         bounds.refund_window_s = refund_days * SECONDS_PER_DAY;
-        bounds.payments_max = read("payments_max", many, bounds.payments_max as u32).into();
+        bounds.payments_max = read("payments_max", many.clone(), bounds.payments_max as u32).into();
+        bounds.mandates_max = read("mandates_max", many, bounds.mandates_max as u32).into();
         wallets.card_digits = read("card_digits", 13..=19, 16) as u8;
         for text in section.texts("card_ranges") {
             let range = PanRange::of_text(text);

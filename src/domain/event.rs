@@ -24,6 +24,8 @@ use super::forward::Stored;
 use super::limit::Limit;
 use super::limit::Number;
 use super::limit::Subject;
+use super::mandate::MandateCancelled;
+use super::mandate::MandateGiven;
 use super::money::Currency;
 use super::money::Money;
 use super::moved::CallerKey;
@@ -514,6 +516,10 @@ pub enum Event {
     FeeSet(FeeSet),
     /// Money was moved by a verb.
     Moved(Moved),
+    /// A mandate was given.
+    MandateGiven(MandateGiven),
+    /// A mandate was cancelled.
+    MandateCancelled(MandateCancelled),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -554,6 +560,8 @@ impl Event {
             Self::CardProductSet(event) => Some(event.slot),
             Self::FeeSet(event) => Some(event.slot),
             Self::Moved(event) => Some(event.key.slot()),
+            Self::MandateGiven(event) => Some(event.slot),
+            Self::MandateCancelled(event) => Some(event.slot),
         }
     }
 

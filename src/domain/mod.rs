@@ -15,6 +15,7 @@ pub mod event;
 pub mod fee;
 pub mod forward;
 pub mod limit;
+pub mod mandate;
 pub mod money;
 pub mod moved;
 pub mod party;

@@ -27,17 +27,20 @@ pub enum Verb {
     Refund = 5,
     /// Into or out of a wallet by somebody's word, with a reason; the adjustment account has the other leg.
     Adjustment = 6,
+    /// From a payer to a payee who has the payer's mandate.
+    Charge = 7,
 }
 
 impl Verb {
     /// Every verb with its name.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Fund, "fund"),
         (Self::Withdraw, "withdraw"),
         (Self::Transfer, "transfer"),
         (Self::Payment, "payment"),
         (Self::Refund, "refund"),
         (Self::Adjustment, "adjustment"),
+        (Self::Charge, "charge"),
     ];
 
     /// Its name.
@@ -132,7 +135,7 @@ pub struct Moved {
     /// What of it goes to the fee account instead of `to`; negative where the fee account gives, as with a refund that
     /// gives a fee back.
     pub fee: i64,
-    /// Of a refund the record of its payment; zero for none.
+    /// Of a refund the record of its payment, of a charge that of its mandate; zero for none.
     pub about: Sequence,
     /// Of a payment how long it can be refunded, seconds since 1970; zero for never.
     pub refundable_until_s: u32,
@@ -193,7 +196,7 @@ mod tests {
         for (verb, name) in Verb::ALL {
             assert_eq!((Verb::from_code(verb as u8), verb.name()), (Some(verb), name));
         }
-        assert_eq!([0, 7, 255].map(Verb::from_code), [None; 3]);
+        assert_eq!([0, 8, 255].map(Verb::from_code), [None; 3]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Page {
         self.gauge("turnpike_ledger_limits", plain(fill.limits));
         self.gauge("turnpike_ledger_controls", plain(fill.controls));
         self.gauge("turnpike_ledger_counted", plain(fill.counted));
-        let [keys, payments] = pipeline.verbs().kept();
+        let [keys, payments, mandates] = pipeline.verbs().kept();
         let tables = [
             ("wallets", fill.wallets, capacity.wallets as u64),
             ("cards", fill.cards, capacity.cards as u64),
@@ -119,6 +119,7 @@ impl Page {
             ("counted", fill.counted, fill.counted_max),
             ("keys", keys, pipeline.verbs().bounds().keys_max),
             ("payments", payments, pipeline.verbs().bounds().payments_max),
+            ("mandates", mandates, pipeline.verbs().bounds().mandates_max),
         ];
         let ratios = tables.map(|(table, used, room)| (format!("table=\"{table}\""), ratio(used, room)));
         self.gauge("turnpike_ledger_fill_ratio", ratios);

@@ -28,6 +28,7 @@ mod fees;
 mod field;
 mod forward;
 mod limits;
+mod mandates;
 mod moved;
 mod recalled;
 mod walk;

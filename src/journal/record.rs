@@ -44,6 +44,7 @@ use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::forward;
 use crate::journal::limits;
+use crate::journal::mandates;
 use crate::journal::moved;
 use crate::journal::recalled;
 
@@ -110,11 +111,15 @@ pub enum Kind {
     FeeSet = 24,
     /// [`Event::Moved`].
     Moved = 25,
+    /// [`Event::MandateGiven`].
+    MandateGiven = 26,
+    /// [`Event::MandateCancelled`].
+    MandateCancelled = 27,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -140,6 +145,8 @@ impl Kind {
         (Self::Settled, "settled"),
         (Self::FeeSet, "fee-set"),
         (Self::Moved, "moved"),
+        (Self::MandateGiven, "mandate-given"),
+        (Self::MandateCancelled, "mandate-cancelled"),
     ];
 
     /// The kind of an event.
@@ -171,6 +178,8 @@ impl Kind {
             Event::Settled(_) => Self::Settled,
             Event::FeeSet(_) => Self::FeeSet,
             Event::Moved(_) => Self::Moved,
+            Event::MandateGiven(_) => Self::MandateGiven,
+            Event::MandateCancelled(_) => Self::MandateCancelled,
         }
     }
 
@@ -205,32 +214,9 @@ impl Kind {
     /// The kind of this byte.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Configured),
-            2 => Some(Self::Seeded),
-            3 => Some(Self::CardOpened),
-            4 => Some(Self::AccountFunded),
-            5 => Some(Self::Decided),
-            6 => Some(Self::Reversed),
-            7 => Some(Self::WalletStatusSet),
-            8 => Some(Self::Advised),
-            9 => Some(Self::Noted),
-            10 => Some(Self::Unanswered),
-            11 => Some(Self::Expired),
-            12 => Some(Self::CardStatusSet),
-            13 => Some(Self::LimitSet),
-            14 => Some(Self::ControlSet),
-            15 => Some(Self::Cleared),
-            16 => Some(Self::FilePosted),
-            17 => Some(Self::Recalled),
-            18 => Some(Self::ZoneSet),
-            19 => Some(Self::CardProductSet),
-            20 => Some(Self::Forwarded),
-            21 => Some(Self::Concluded),
-            22 => Some(Self::Stored),
-            23 => Some(Self::Settled),
-            24 => Some(Self::FeeSet),
-            25 => Some(Self::Moved),
+        // Kinds count from one.
+        match code.checked_sub(1) {
+            Some(at) if (at as usize) < Self::ALL.len() => Some(Self::ALL[at as usize].0),
             _ => None,
         }
     }
@@ -333,6 +319,8 @@ pub fn encode(
         Event::Settled(event) => forward::put_settled(event, time, out),
         Event::FeeSet(set) => fees::put_fee_set(set, time, out),
         Event::Moved(event) => moved::put_moved(event, time, out),
+        Event::MandateGiven(event) => mandates::put_given(event, time, out),
+        Event::MandateCancelled(event) => mandates::put_cancelled(event, time, out),
     }
 }
 
@@ -408,6 +396,8 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Settled => Event::Settled(forward::take_settled(slot?, &mut take)?),
         Kind::FeeSet => Event::FeeSet(fees::take_fee_set(slot?, &mut take)?),
         Kind::Moved => Event::Moved(moved::take_moved(slot?, &mut take)?),
+        Kind::MandateGiven => Event::MandateGiven(mandates::take_given(slot?, &mut take)?),
+        Kind::MandateCancelled => Event::MandateCancelled(mandates::take_cancelled(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

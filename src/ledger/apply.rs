@@ -49,6 +49,9 @@ pub enum ApplyError {
     /// The event gives back a payment that is not kept.
     #[error("it gives back a payment that is not kept")]
     NoSuchPayment,
+    /// The event is about a mandate that is not there.
+    #[error("it is about a mandate that is not there")]
+    NoSuchMandate,
     /// The event names a time zone that was not told, or tells one under another's number.
     #[error("it names a time zone that is not the one of its number")]
     NoSuchZone,
@@ -120,6 +123,8 @@ impl Shard {
             Event::CardProductSet(set) => self.set_card_product(set)?,
             Event::FeeSet(set) => self.fees.set(set)?,
             Event::Moved(event) => self.moved(sequence, time, event)?,
+            Event::MandateGiven(event) => self.give_mandate(sequence, time, event)?,
+            Event::MandateCancelled(event) => self.cancel_mandate(time, event)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);

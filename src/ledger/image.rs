@@ -144,7 +144,9 @@ impl Shard {
             | Event::Noted(_)
             | Event::FilePosted(_)
             | Event::ZoneSet(_)
-            | Event::FeeSet(_) => None,
+            | Event::FeeSet(_)
+            | Event::MandateGiven(_)
+            | Event::MandateCancelled(_) => None,
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => None,
         };
         if let Some(wallet) = wallet {

@@ -1,7 +1,7 @@
-//! What a slot keeps of verbs: the callers' keys, so that nothing is done twice (R10), and the payments that a merchant
-//! may give back.
+//! What a slot keeps of verbs: the callers' keys, so that nothing is done twice (R10), the payments that a merchant may
+//! give back, and mandates.
 //!
-//! Both are dropped by the records' time, so that replay drops them where live did. How many there may be is asked
+//! All are dropped by the records' time, so that replay drops them where live did. How many there may be is asked
 //! before anything is journaled; what a record says is always taken.
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 
 use super::image::put;
+use super::mandates::Mandates;
 use super::restore::ImageError;
 use super::restore::Take;
 use super::shard::Shard;
@@ -90,11 +91,12 @@ pub(super) struct Kept {
     keys_in_order: VecDeque<u128>,
     payments: Map<u64, Payment>,
     payments_in_order: VecDeque<u64>,
+    pub(super) mandates: Mandates,
 }
 
 impl Kept {
     pub(super) fn is_empty(&self) -> bool {
-        self.keys_in_order.is_empty() && self.payments_in_order.is_empty()
+        self.keys_in_order.is_empty() && self.payments_in_order.is_empty() && self.mandates.is_empty()
     }
 
     /// Lets go of the oldest ones whose time is over.
@@ -143,6 +145,7 @@ impl Kept {
         self.keys().for_each(|(print, done)| put_key(print, done, out));
         put(out, (self.payments_in_order.len() as u32).to_le_bytes());
         self.payments().for_each(|payment| put_payment(payment, out));
+        self.mandates.put(out);
     }
 
     /// Reads it back.
@@ -155,7 +158,7 @@ impl Kept {
         for _ in 0..take.u32()? {
             self.add_payment(take_payment(take)?);
         }
-        Ok(())
+        self.mandates.take(take)
     }
 
     /// Adds everything to the state hash.
@@ -172,6 +175,7 @@ impl Kept {
             put_payment(payment, &mut bytes);
             hash.add_bytes(PAYMENT_KIND, &bytes);
         }
+        self.mandates.hash_into(hash);
     }
 }
 
@@ -197,11 +201,15 @@ impl Shard {
         self.kept[self.slot_of(slot)].payments.get(&sequence.0)
     }
 
-    /// How many callers' keys and payments it keeps.
+    /// How many callers' keys, payments and mandates it keeps.
     #[must_use]
-    pub fn kept_counts(&self) -> [u64; 2] {
-        self.kept.iter().fold([0, 0], |[keys, payments], kept| {
-            [keys + kept.keys_in_order.len() as u64, payments + kept.payments_in_order.len() as u64]
+    pub fn kept_counts(&self) -> [u64; 3] {
+        self.kept.iter().fold([0; 3], |[keys, payments, mandates], kept| {
+            [
+                keys + kept.keys_in_order.len() as u64,
+                payments + kept.payments_in_order.len() as u64,
+                mandates + kept.mandates.len() as u64,
+            ]
         })
     }
 

@@ -30,6 +30,7 @@ mod limits_image;
 mod limits_part;
 mod lists;
 pub mod lookahead;
+pub mod mandates;
 mod moved;
 pub mod older;
 pub mod prefetch;

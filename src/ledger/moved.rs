@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 
 use super::apply::ApplyError;
 use super::kept::Payment;
+use super::mandates::Charge;
 use super::shard::Account;
 use super::shard::Shard;
 
@@ -35,6 +36,11 @@ impl Shard {
         let refunds = event.verb == Verb::Refund && from.is_some();
         if refunds {
             self.refund(event)?;
+        }
+        if let (Verb::Charge, Some(_), Some(payer)) = (event.verb, &from, event.from) {
+            let at_s = time.seconds() as u32;
+            let charge = Charge { sequence, amount: event.received(), at_s };
+            self.charge_mandate(payer.slot(), event.about, charge)?;
         }
         if let Some((wallet, account)) = from {
             self.write_account(wallet, account);

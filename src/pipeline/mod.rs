@@ -13,6 +13,7 @@ pub mod gate;
 pub mod issuing;
 pub mod limits;
 mod lookahead;
+pub mod mandates;
 pub mod moving;
 pub mod notice;
 pub mod past;

@@ -27,8 +27,8 @@ pub const AHEAD_MAX_S: u64 = 300;
 #[derive(Debug)]
 pub struct Verbs {
     bounds: Bounds,
-    keys: AtomicU64,
-    payments: AtomicU64,
+    /// Callers' keys, payments and mandates that the shards keep.
+    kept: [AtomicU64; 3],
     /// By verb: done, done before, refused.
     outcomes: [[AtomicU64; Outcome::ALL.len()]; Verb::ALL.len()],
 }
@@ -54,14 +54,9 @@ impl Outcome {
 impl Verbs {
     /// With what the shards keep already.
     pub(super) fn new<'s>(bounds: Bounds, shards: impl Iterator<Item = &'s Shard>) -> Self {
-        let [keys, payments] =
-            shards.map(Shard::kept_counts).fold([0, 0], |all, one| [all[0] + one[0], all[1] + one[1]]);
-        Self {
-            bounds,
-            keys: AtomicU64::new(keys),
-            payments: AtomicU64::new(payments),
-            outcomes: Default::default(),
-        }
+        let verbs = Self { bounds, kept: Default::default(), outcomes: Default::default() };
+        shards.for_each(|shard| verbs.count([0; 3], shard.kept_counts()));
+        verbs
     }
 
     pub(super) const fn rebound(&mut self, bounds: Bounds) {
@@ -69,8 +64,8 @@ impl Verbs {
     }
 
     /// What a shard keeps has changed.
-    pub(super) fn count(&self, before: [u64; 2], after: [u64; 2]) {
-        for ((before, after), count) in before.into_iter().zip(after).zip([&self.keys, &self.payments]) {
+    pub(super) fn count(&self, before: [u64; 3], after: [u64; 3]) {
+        for ((before, after), count) in before.into_iter().zip(after).zip(&self.kept) {
             count.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
     }
@@ -89,10 +84,10 @@ impl Verbs {
         &self.bounds
     }
 
-    /// How many callers' keys, and how many payments that can be refunded, are remembered.
+    /// How many callers' keys, payments that can be refunded and mandates are remembered.
     #[must_use]
-    pub fn kept(&self) -> [u64; 2] {
-        [&self.keys, &self.payments].map(|count| count.load(Ordering::Relaxed))
+    pub fn kept(&self) -> [u64; 3] {
+        self.kept.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -174,6 +169,12 @@ impl Pipeline {
             let until = now.wall.seconds() + u64::from(self.verbs.bounds.refund_window_s);
             order.refundable_until_s = u32::try_from(until).unwrap_or(u32::MAX);
         }
+        if order.verb == Verb::Charge {
+            let payee = order.from.and_then(|payer| self.mandate(payer.wallet, order.about));
+            order.to = payee
+                .map(|of| of.terms.payee)
+                .map(|side| Party { wallet: side.wallet, account: Some(side.account) });
+        }
         if order.verb == Verb::Refund {
             // Who gets it, the payment says; it is looked at again once both are locked.
             let merchant = order.from.map(|merchant| Slot::of_wallet(merchant.wallet));
@@ -222,7 +223,7 @@ impl Pipeline {
             shard.is_some_and(|(slot, shard)| shard.forgets_next(slot, now.wall.seconds() as u32)[which])
         };
         let [_, merchant, key] = order.slots();
-        let payments = self.verbs.payments.load(Ordering::Relaxed);
+        let [_, payments, _] = self.verbs.kept();
         if order.verb == Verb::Payment && payments >= self.verbs.bounds.payments_max && !forgets(merchant, 1)
         {
             return Err(NotMoved::Full("payments"));
@@ -251,7 +252,7 @@ impl Pipeline {
         if created_s > now.wall.seconds() + AHEAD_MAX_S {
             return Err(NotMoved::KeyOfTheFuture);
         }
-        if self.verbs.keys.load(Ordering::Relaxed) >= bounds.keys_max && !forgets() {
+        if self.verbs.kept()[0] >= bounds.keys_max && !forgets() {
             return Err(NotMoved::Full("keys"));
         }
         if self.admits(now) { Ok(()) } else { Err(NotMoved::Unavailable) }

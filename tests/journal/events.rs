@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use crate::journal::clearing::any_clearing;
 use crate::journal::forward::any_forward;
 use crate::journal::memory::Memory;
+use crate::journal::moved::any_mandate;
 use crate::journal::moved::any_moved;
 use crate::journal::moved::caller_key;
 use crate::journal::settings::any_setting;
@@ -532,7 +533,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved()
+        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved(), 1 => any_mandate()
     ]
 }
 

@@ -3,11 +3,16 @@
 use proptest::prelude::*;
 
 use crate::journal::events::NOW;
+use crate::journal::events::slot;
 use crate::journal::events::vault;
 use crate::journal::records::PLACE;
 use crate::journal::records::bytes_of;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::mandate::MandateCancelled;
+use turnpike::domain::mandate::MandateGiven;
+use turnpike::domain::mandate::Period;
+use turnpike::domain::mandate::Terms;
 use turnpike::domain::money::Currency;
 use turnpike::domain::moved::CallerKey;
 use turnpike::domain::moved::Moved;
@@ -55,6 +60,22 @@ pub(crate) fn any_moved() -> impl Strategy<Value = Event> {
             sides: Sides::ALL,
         })
     })
+}
+
+/// A mandate that was given or cancelled, with everything that they can hold.
+pub(crate) fn any_mandate() -> impl Strategy<Value = Event> {
+    let amounts = (0..1000_u16, any::<i64>(), any::<u16>(), 0..Period::ALL.len(), any::<u32>());
+    let given =
+        (slot(), side(), side(), amounts, caller_key()).prop_map(|(slot, payer, payee, amounts, key)| {
+            let (currency, max, charges_max, period, until_s) = amounts;
+            let (currency, period) = (Currency::new(currency).expect("a currency"), Period::ALL[period].0);
+            let terms = Terms { payer, payee, currency, max, charges_max, period, until_s };
+            Event::MandateGiven(MandateGiven { slot, terms, key })
+        });
+    let cancelled = (slot(), any::<u64>()).prop_map(|(slot, mandate)| {
+        Event::MandateCancelled(MandateCancelled { slot, mandate: Sequence(mandate) })
+    });
+    prop_oneof![given, cancelled]
 }
 
 #[test]

@@ -194,6 +194,10 @@ columns! {
     FeeAmount = "fee_amount";
     /// The record of the payment that a refund gives back.
     Refunds = "refunds";
+    /// The record of the mandate that a charge is by, or that was cancelled.
+    Mandate = "mandate";
+    /// How often a mandate may be charged, and how long.
+    Terms = "terms";
     /// Why, in the caller's words.
     Words = "words";
     /// Stands for the caller's name of a verb.

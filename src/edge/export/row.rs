@@ -29,9 +29,12 @@ use crate::domain::fee::Charge;
 use crate::domain::fee::FeeSet;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
+use crate::domain::mandate::MandateGiven;
+use crate::domain::mandate::Terms;
 use crate::domain::money::Money;
 use crate::domain::moved::CallerKey;
 use crate::domain::moved::Moved;
+use crate::domain::moved::Verb;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::Legs;
 use crate::domain::request::MessageClass;
@@ -88,6 +91,8 @@ impl Row {
             }
             Event::FeeSet(event) => row.fee_set(event),
             Event::Moved(event) => row.moved(event),
+            Event::MandateGiven(event) => row.mandate_given(event),
+            Event::MandateCancelled(event) => row.number(Column::Mandate, event.mandate.0),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),
@@ -281,10 +286,29 @@ impl Row {
         if event.fee != 0 {
             self.number(Column::FeeAmount, event.fee);
         }
-        self.unless_zero(Column::Refunds, event.about.0);
+        let about = if event.verb == Verb::Charge { Column::Mandate } else { Column::Refunds };
+        self.unless_zero(about, event.about.0);
         self.given(Column::Words, &event.reason.to_string());
         self.caller_key(&event.key);
         self.text(Column::Configuration, format!("{:08x}", event.configuration));
+    }
+
+    fn mandate_given(&mut self, event: &MandateGiven) {
+        let Terms { payer, payee, currency, max, charges_max, period, until_s } = event.terms;
+        self.number(Column::Wallet, payer.wallet.0);
+        self.number(Column::Account, payer.account);
+        self.number(Column::ToWallet, payee.wallet.0);
+        self.number(Column::ToAccount, payee.account);
+        self.money([Column::Amount, Column::Currency], Money::new(max, currency));
+        let mut terms = format!("each {}", period.name());
+        if charges_max != 0 {
+            terms.push_str(&format!(" at most {charges_max} charges"));
+        }
+        if until_s != 0 {
+            terms.push_str(&format!(" until {}", rfc_3339(Timestamp::from_seconds(until_s.into()))));
+        }
+        self.text(Column::Terms, terms);
+        self.caller_key(&event.key);
     }
 
     fn caller_key(&mut self, key: &CallerKey) {

@@ -51,14 +51,27 @@ impl Named {
             let words = format!("`key` has 1 to {KEY_CHARACTERS_MAX} printable characters without spaces");
             return Err(Problem::malformed(words));
         }
-        let created: Result<jiff::Timestamp, _> = created.parse();
-        let seconds = created.ok().and_then(|time| u64::try_from(time.as_second()).ok());
-        let created_s = seconds.ok_or_else(|| {
+        let created_s = seconds_of(created).ok_or_else(|| {
             Problem::malformed("`created` is when the key was made, as in 2026-11-29T18:00:00Z")
         })?;
         let key = CallerKey { print: xxh3_128(key.as_bytes()), body: xxh3_64(what.as_bytes()), until_s: 0 };
         Ok(Self { key, created_s })
     }
+
+    /// As one of a wallet's own: another wallet's key of the same text is another one.
+    pub(super) fn of_wallet(mut self, wallet: u64) -> Self {
+        let mut name = [0; 24];
+        name[..16].copy_from_slice(&self.key.print.to_le_bytes());
+        name[16..].copy_from_slice(&wallet.to_le_bytes());
+        self.key.print = xxh3_128(&name);
+        self
+    }
+}
+
+/// A point in time as RFC 3339 writes it, in whole seconds since 1970.
+pub(super) fn seconds_of(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_second()).ok()
 }
 
 /// Why, in the caller's words.
@@ -177,6 +190,32 @@ pub(super) struct Refund {
     pub(super) amount: i64,
     #[serde(default)]
     pub(super) returns_fee: bool,
+    pub(super) reason: Option<String>,
+}
+
+/// What a payer allows a payee.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mandate {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) account: Option<u16>,
+    pub(super) payee: u64,
+    pub(super) payee_account: Option<u16>,
+    pub(super) currency: Iso4217,
+    pub(super) max: i64,
+    pub(super) period: String,
+    pub(super) charges_max: Option<u16>,
+    pub(super) until: Option<String>,
+}
+
+/// What a payee charges by a mandate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Charge {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) amount: i64,
     pub(super) reason: Option<String>,
 }
 

@@ -105,7 +105,7 @@ fn issued(face: &Face, wallet: WalletId, asked: &body::Issue, verb: &str) -> Res
     // What stands for a number is made under a secret, so that nobody finds it by trying.
     let number = given.map(|pan| face.pipeline.print_of(pan));
     let what = format!("{verb}|{}|{number:?}|{}|{code}", wallet.0, expiry.digits());
-    let named = Named::new(&asked.key, &asked.created, &what)?;
+    let named = Named::new(&asked.key, &asked.created, &what)?.of_wallet(wallet.0);
     let wanted = Wanted {
         wallet,
         numbering,

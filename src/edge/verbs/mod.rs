@@ -5,6 +5,7 @@
 mod body;
 mod bulk;
 mod cards;
+mod mandates;
 mod openapi;
 mod problem;
 
@@ -64,6 +65,10 @@ pub(super) fn routes() -> Router<Arc<Face>> {
         .route("/v1/wallets/{wallet}/withdraw", post(withdraw))
         .route("/v1/wallets/{wallet}/adjust", post(adjust))
         .route("/v1/wallets/{wallet}/cards", post(cards::issue))
+        .route("/v1/wallets/{wallet}/mandates", get(mandates::list).post(mandates::give))
+        .route("/v1/wallets/{wallet}/mandates/{mandate}", get(mandates::one))
+        .route("/v1/wallets/{wallet}/mandates/{mandate}/charges", post(mandates::charge))
+        .route("/v1/wallets/{wallet}/mandates/{mandate}/cancel", post(mandates::cancel))
         .route("/v1/cards/{card}/replace", post(cards::replace))
         .route("/v1/transfers", post(transfer))
         .route("/v1/transfers/batch", post(batch))

@@ -64,6 +64,11 @@ impl From<NotMoved> for Problem {
                 Refusal::WalletStatus(..) => ("wallet-status", StatusCode::CONFLICT),
                 Refusal::NoSuchPayment(_) => ("no-such-payment", StatusCode::NOT_FOUND),
                 Refusal::RefundTooLarge(_) => ("refund-too-large", StatusCode::CONFLICT),
+                Refusal::NoSuchMandate(..) => ("no-such-mandate", StatusCode::NOT_FOUND),
+                Refusal::MandateEnded => ("mandate-ended", StatusCode::CONFLICT),
+                Refusal::MandateExhausted(_) | Refusal::MandateUsed => {
+                    ("mandate-exhausted", StatusCode::CONFLICT)
+                }
                 Refusal::InsufficientFunds(..) => ("insufficient-funds", StatusCode::CONFLICT),
                 Refusal::OutOfRange(_) => ("out-of-range", StatusCode::UNPROCESSABLE_ENTITY),
             },
