@@ -1,8 +1,8 @@
 //! How fast verbs move money: a daemon on a real disk with its defaults, transfers between wallets picked uniformly.
 //!
 //! - in process, one thread that decides and appends, the writer of the journal beside it; until all are on disk
-//! - beside card authorizations, on one thread in turn: what an authorization with its reversal costs alone, and what
-//!   it costs when a transfer comes after each
+//! - beside card authorizations, on one thread, 64 of each in turn: what an authorization with its reversal costs
+//!   alone, and what it costs with the transfers in between
 //! - over HTTP, batches of 1,000 on kept connections, with client and daemon on the machine's cores together
 //!
 //! `TURNPIKE_BENCH_WALLETS` is the number of wallets, `TURNPIKE_BENCH_SECONDS` how long each run is. Three runs of
@@ -61,6 +61,8 @@ use turnpike::pipeline::moving::NotMoved;
 const RUNS: usize = 3;
 const CONNECTIONS: u64 = 4;
 const BATCH: u64 = 1_000;
+/// So many of a kind in turn, as sockets and batches deliver them.
+const TURN: u64 = 64;
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -149,16 +151,14 @@ impl Bench<'_> {
         }
     }
 
-    /// Does something for a while, and until it is on disk. Returns how often each second, and the processor time of
-    /// this thread for each, waiting left out.
+    /// Takes turns for a while, and until all is on disk. Returns how much of a turn's [`TURN`] each second, and the
+    /// processor time of this thread for each, waiting left out.
     fn run(&mut self, length: Duration, what: impl Fn(&mut Self)) -> (f64, f64) {
         let (began, thread) = (Instant::now(), clock_gettime(ClockId::ThreadCPUTime));
         let mut count = 0_u64;
         while began.elapsed() < length {
-            for _ in 0..256 {
-                what(self);
-            }
-            count += 256;
+            what(self);
+            count += TURN;
         }
         let used = clock_gettime(ClockId::ThreadCPUTime);
         let used = (used.tv_sec - thread.tv_sec) as f64 * 1e9 + (used.tv_nsec - thread.tv_nsec) as f64;
@@ -320,6 +320,8 @@ fn main() {
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config.links.iter_mut().for_each(|link| link.listen = Some(([127, 0, 0, 1], 0).into()));
     config.wallets.bounds.keys_max = 100_000_000;
+    // Keys leave again while others come.
+    config.wallets.bounds.key_window_s = 2;
     config.ledger.authorizations_max = 4_000_000;
     let lines = (0..wallets)
         .map(|n| format!("{},840,100000000,0,{},3012,201,active\n", n + 1, 4_000_000_000_000_000 + n));
@@ -340,11 +342,11 @@ fn main() {
     // In turn, so that what the machine does meanwhile is shared.
     for _ in 0..RUNS {
         let runs = [
-            bench.run(length, Bench::transfer),
-            bench.run(length, Bench::authorize),
+            bench.run(length, |bench| (0..TURN).for_each(|_| bench.transfer())),
+            bench.run(length, |bench| (0..TURN).for_each(|_| bench.authorize())),
             bench.run(length, |bench| {
-                bench.authorize();
-                bench.transfer();
+                (0..TURN).for_each(|_| bench.authorize());
+                (0..TURN).for_each(|_| bench.transfer());
             }),
         ];
         for ((rate, cost), (rates, costs)) in runs.into_iter().zip(rates.iter_mut().zip(&mut costs)) {

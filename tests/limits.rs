@@ -272,6 +272,51 @@ fn r18_controls_say_where_and_how_a_card_may_be_used() {
 }
 
 #[test]
+fn what_a_merchant_asks_for_by_itself_is_stopped_and_the_cardholder_can_still_buy() {
+    let of_merchant: &Values<'_> = &[(60, "050000000001"), (126, "0008000000000000D9")];
+    let private = "T61051000022080504M103";
+    let of_merchant_there: &Values<'_> = &[(48, private)];
+    let by_hand: &Values<'_> = &[(48, "T6105100002")];
+    for (link, recurring, buys, codes) in [
+        ("visa", of_merchant, &[][..], ["R1", "R3"]),
+        ("mastercard", of_merchant_there, by_hand, ["57", "57"]),
+    ] {
+        let (house, _directory) = house();
+        let mut peer = house.connect(link);
+        let card = card_of(&house, 1, "1111");
+        let control = format!("/v1/cards/{card}/controls/1");
+        let mut stan = 0;
+        let mut ask = |changes: &Values<'_>, merchant: &str| {
+            stan += 1;
+            let number = format!("{stan:06}");
+            let message = with(PURCHASE, &[(11, &number), (42, merchant)]);
+            peer.ask(100, &with(&message, changes))
+        };
+        assert_eq!(ask(recurring, "CLUB").value(39), "00", "{link}");
+        set(&house, &control, r#"{"rule":"stop","merchants":["CLUB"]}"#);
+        let declined = ask(recurring, "CLUB");
+        assert_eq!(declined.value(39), codes[0], "{link}");
+        if link == "mastercard" {
+            assert!(
+                declined.value(48).contains("840221"),
+                "the merchant is not to ask again: {}",
+                declined.value(48)
+            );
+        }
+        // The cardholder may, and so may another merchant.
+        assert_eq!(ask(buys, "CLUB").value(39), "00", "{link}");
+        assert_eq!(ask(recurring, "PAPER").value(39), "00", "{link}");
+        set(&house, &control, r#"{"rule":"stop"}"#);
+        assert_eq!(ask(recurring, "PAPER").value(39), codes[1], "{link}");
+        assert_eq!(ask(buys, "PAPER").value(39), "00", "{link}");
+        assert_eq!(house.verb("DELETE", &control, "").0, 200);
+        let approved = ask(recurring, "CLUB");
+        assert_eq!(approved.value(39), "00", "{link}");
+        assert!(link != "mastercard" || !approved.value(48).contains("840221"));
+    }
+}
+
+#[test]
 fn r18_a_partial_approval_counts_what_was_approved() {
     let (house, _directory) = house();
     let mut peer = house.connect("visa");

@@ -17,6 +17,7 @@ use turnpike::domain::answer::Answer;
 use turnpike::domain::event::Sequence;
 use turnpike::iso8583::digits::to_ebcdic;
 use turnpike::iso8583::spec::Encoding;
+use turnpike::iso8583::subfields::Added;
 use turnpike::iso8583::subfields::Subfields;
 use turnpike::iso8583::subfields::Tagging;
 use turnpike::iso8583::value::Value;
@@ -168,11 +169,12 @@ fn goes_back(table: &Subfields, tagging: Tagging, content: &[u8]) {
     let mut again = Vec::new();
     table.append_open(&out, &[], &mut again);
     assert_eq!(again, out, "what goes back is whole");
-    let result = (CVC_RESULT, coded(tagging, b'P'));
+    let byte = coded(tagging, b'P');
+    let result = Added::one(CVC_RESULT, byte);
     let mut with = Vec::new();
     table.append_open(content, &[result], &mut with);
     assert_eq!(with.len(), out.len() + 5, "one element of one byte is added");
-    assert_eq!(tagging.find(&with, CVC_RESULT), Some([result.1].as_slice()), "and found again");
+    assert_eq!(tagging.find(&with, CVC_RESULT), Some([byte].as_slice()), "and found again");
 }
 
 /// A message with this DE 48 is read, looked through for what is unknown, and answered.
@@ -198,7 +200,7 @@ fn is_served(dialect: &Dialect, table: &Subfields, tagging: Tagging, content: &[
         |id| naive(tagging, content).0.into_iter().any(|found| found.id == id && !found.content.is_empty());
     let results = [(ADDRESS, ADDRESS_RESULT, b'U'), (CVC2, CVC_RESULT, b'P')];
     let results = results.into_iter().filter(|(id, ..)| came(*id));
-    let results: Vec<(u16, u8)> = results.map(|(_, id, result)| (id, coded(tagging, result))).collect();
+    let results: Vec<Added> = results.map(|(_, id, result)| Added::one(id, coded(tagging, result))).collect();
     let mut expected = Vec::new();
     table.append_open(content, &results, &mut expected);
     assert_eq!(answered.view.content(48).unwrap_or_default(), expected, "a code that came was not processed");

@@ -17,6 +17,7 @@ use crate::iso8583::build::Builder;
 use crate::iso8583::frame::FrameError;
 use crate::iso8583::spec::Bitmaps;
 use crate::iso8583::spec::FieldSet;
+use crate::iso8583::subfields::Added as Element;
 use crate::iso8583::value::ValueError;
 use crate::iso8583::view::View;
 
@@ -55,8 +56,8 @@ pub(super) struct Added<'t> {
     amounts: &'t [u8],
     /// DE 4, DE 5 and DE 6.
     amounts_replaced: Option<[u64; 3]>,
-    /// Parts of DE 48 (Mastercard SE 83, SE 87), in the order of their ids.
-    private: &'t [(u16, u8)],
+    /// Parts of DE 48 (Mastercard SE 83, SE 84, SE 87), in the order of their ids.
+    private: &'t [Element],
 }
 
 impl Added<'_> {
@@ -134,7 +135,7 @@ impl Dialect {
         let code = if refund { self.refund_code(answer.action) } else { self.response_code(answer.action) };
         let mut added = Added::only(code);
         let mut amounts = [0; AMOUNTS_MAX];
-        let (mut results, mut private) = (NOT_VERIFIED, [(0, 0); 2]);
+        let (mut results, mut private) = (NOT_VERIFIED, [Element::default(); 3]);
         if let Some(request) = request {
             if answer.action.is_approval() {
                 added.approval_code = answer.approval_code.map(|code| code.0);
@@ -142,7 +143,7 @@ impl Dialect {
             added.amounts = additional_amounts(view, answer, &mut amounts);
             added.amounts_replaced = answer.partial.as_ref().map(|part| replaced(view, part));
             if self.mapping == Mapping::Mastercard {
-                added.private = self.not_verified(request.presented, &mut private);
+                added.private = self.mastercard_results(answer.action, request.presented, &mut private);
             } else if self.mapping == Mapping::Visa && (view.has(126) || view.has(123)) {
                 added.response_data = self.visa_not_verified(view, request.presented, &mut results);
             }
@@ -247,12 +248,7 @@ impl Dialect {
     /// Of the fields of an answer, those of which something is left when the parts that never go back are taken out;
     /// and those that must be written without these parts.
     #[cold]
-    pub(super) fn guard(
-        &self,
-        view: &View<'_>,
-        fields: FieldSet,
-        added: &[(u16, u8)],
-    ) -> (FieldSet, FieldSet) {
+    pub(super) fn guard(&self, view: &View<'_>, fields: FieldSet, added: &[Element]) -> (FieldSet, FieldSet) {
         let guarded = self.guarded.and(fields);
         let mut fields = fields;
         for field in guarded.iter() {
@@ -269,7 +265,7 @@ impl Dialect {
         &self,
         view: &View<'_>,
         field: u8,
-        added: &[(u16, u8)],
+        added: &[Element],
         builder: &mut Builder<'_>,
     ) -> Result<(), ValueError> {
         let (division, content) =

@@ -1,6 +1,7 @@
 //! What Mastercard says in private fields: DE 48 with its subelements, DE 61 by position, DE 63 with DE 15.
 
 use crate::dialect::Dialect;
+use crate::domain::action::ActionCode;
 use crate::domain::money::Money;
 use crate::domain::request::Finality;
 use crate::domain::request::Presented;
@@ -13,6 +14,7 @@ use crate::domain::trace::pack;
 use crate::domain::trace::reference;
 use crate::iso8583::digits;
 use crate::iso8583::spec::Encoding;
+use crate::iso8583::subfields::Added;
 use crate::iso8583::subfields::Element;
 use crate::iso8583::subfields::Subfields;
 use crate::iso8583::subfields::Tagging;
@@ -41,6 +43,10 @@ pub(super) const TRACE_ID: u16 = 63;
 /// Whether an address is to be verified, and what became of it.
 const ADDRESS: u16 = 82;
 const ADDRESS_RESULT: u16 = 83;
+/// What a merchant whose request was declined is to do.
+const MERCHANT_ADVICE: u16 = 84;
+/// It is not to ask again by itself: the cardholder has stopped that.
+const DO_NOT_ASK_AGAIN: [u8; 2] = *b"21";
 /// What became of the card verification code.
 const CVC_RESULT: u16 = 87;
 /// What an issuer found of them, which only an issuer says.
@@ -179,22 +185,26 @@ impl Dialect {
         if asks_anew { own().or_else(named) } else { named().or_else(own) }
     }
 
-    /// What an answer says of what came to be verified (R28), in the order of ids: SE 83 = U, nothing is known of the
-    /// address; SE 87 = P, the CVC 2 was not processed.
-    pub(super) fn not_verified<'p>(
+    /// What an answer says in DE 48, in the order of ids: of what came to be verified (R28) SE 83 = U, nothing is known
+    /// of the address, and SE 87 = P, the CVC 2 was not processed; SE 84 = 21, the merchant is not to ask again by
+    /// itself.
+    pub(super) fn mastercard_results<'p>(
         &self,
+        action: ActionCode,
         presented: Presented,
-        parts: &'p mut [(u16, u8); 2],
-    ) -> &'p [(u16, u8)] {
+        parts: &'p mut [Added; 3],
+    ) -> &'p [Added] {
+        let coded = |byte| if self.private_is_ebcdic() { digits::to_ebcdic(byte) } else { byte };
+        let stopped = matches!(action, ActionCode::RecurringStopped | ActionCode::AllRecurringStopped);
+        let results = [
+            (presented.has(Presented::ADDRESS), Added::one(ADDRESS_RESULT, coded(b'U'))),
+            (stopped, Added::two(MERCHANT_ADVICE, DO_NOT_ASK_AGAIN.map(coded))),
+            (presented.has(Presented::CVV2), Added::one(CVC_RESULT, coded(b'P'))),
+        ];
         let mut count = 0;
-        for (came, id, result) in
-            [(Presented::ADDRESS, ADDRESS_RESULT, b'U'), (Presented::CVV2, CVC_RESULT, b'P')]
-        {
-            if presented.has(came) {
-                parts[count] =
-                    (id, if self.private_is_ebcdic() { digits::to_ebcdic(result) } else { result });
-                count += 1;
-            }
+        for (_, result) in results.into_iter().filter(|(says, _)| *says) {
+            parts[count] = result;
+            count += 1;
         }
         &parts[..count]
     }

@@ -80,6 +80,10 @@ action_codes! {
     CurrencyNotAllowed = 45, "currency-not-allowed";
     /// A control of the card or the wallet: not at this merchant.
     MerchantNotAllowed = 46, "merchant-not-allowed";
+    /// A control of the card or the wallet: this merchant may not ask by itself any more.
+    RecurringStopped = 47, "recurring-stopped";
+    /// A control of the card or the wallet: no merchant may ask by itself.
+    AllRecurringStopped = 48, "all-recurring-stopped";
     /// A PIN came and nothing can verify it, though the card's product requires it (R28).
     PinNotVerifiable = 50, "pin-not-verifiable";
     /// A cryptogram came and nothing can verify it, though the card's product requires it (R28).
@@ -113,6 +117,8 @@ impl ActionCode {
             | Self::CountryNotAllowed
             | Self::CurrencyNotAllowed
             | Self::MerchantNotAllowed
+            | Self::RecurringStopped
+            | Self::AllRecurringStopped
             | Self::AmountLimitExceeded
             | Self::CountLimitExceeded => Some(Self::NotPermitted),
             _ => None,

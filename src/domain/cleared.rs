@@ -21,7 +21,6 @@ use super::party::Slot;
 use super::party::TerminalId;
 use super::request::ApprovalCode;
 use super::request::ProcessingCode;
-use super::usage::Channel;
 use super::usage::Kinds;
 use super::usage::MerchantPrint;
 use super::usage::Usage;
@@ -277,7 +276,7 @@ impl Cleared {
     pub fn usage(&self) -> Usage {
         let (kind, merchant) = (Kinds::of(self.processing_code().kind()), MerchantPrint::of(&self.merchant));
         let Self { mcc, amount: Money { currency, .. }, .. } = *self;
-        Usage { channel: Channel::default(), kind, mcc, country: 0, currency, merchant }
+        Usage { kind, mcc, currency, merchant, ..Usage::default() }
     }
 }
 

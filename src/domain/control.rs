@@ -25,17 +25,20 @@ pub enum Aspect {
     Merchant = 5,
     /// The merchant again, and only the first at which something was approved.
     FirstMerchant = 6,
+    /// That the merchant asks by itself, with what it keeps on file of the card.
+    Recurring = 7,
 }
 
 impl Aspect {
     /// Every aspect with its name on the HTTP face.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Mcc, "mcc"),
         (Self::Country, "country"),
         (Self::Currency, "currency"),
         (Self::Channel, "channel"),
         (Self::Merchant, "merchant"),
         (Self::FirstMerchant, "first-merchant"),
+        (Self::Recurring, "recurring"),
     ];
 
     /// The aspect of this code (its discriminant).
@@ -50,15 +53,14 @@ impl Aspect {
         Self::ALL[self as usize - 1].1
     }
 
-    /// Why a request is declined that a control of this aspect does not let pass.
-    #[must_use]
-    pub const fn refusal(self) -> ActionCode {
+    const fn refusal(self) -> ActionCode {
         match self {
             Self::Mcc => ActionCode::MccNotAllowed,
             Self::Country => ActionCode::CountryNotAllowed,
             Self::Currency => ActionCode::CurrencyNotAllowed,
             Self::Channel => ActionCode::ChannelNotAllowed,
             Self::Merchant | Self::FirstMerchant => ActionCode::MerchantNotAllowed,
+            Self::Recurring => ActionCode::AllRecurringStopped,
         }
     }
 
@@ -68,7 +70,7 @@ impl Aspect {
             Self::Mcc => 2,
             Self::Country | Self::Currency | Self::Channel => 1,
             Self::Merchant => 4,
-            Self::FirstMerchant => 0,
+            Self::FirstMerchant | Self::Recurring => 0,
         }
     }
 }
@@ -81,6 +83,8 @@ pub enum Rule {
     Allow = 0,
     /// It does not pass.
     Deny = 1,
+    /// It does not pass where the merchant asks by itself, with what it keeps on file of the card. The cardholder may.
+    Stop = 2,
 }
 
 impl Rule {
@@ -90,6 +94,7 @@ impl Rule {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Stop => "stop",
         }
     }
 }
@@ -110,6 +115,10 @@ impl Control {
     /// A lock to the first merchant.
     pub const FIRST_MERCHANT: Self =
         Self { rule: Rule::Allow, aspect: Aspect::FirstMerchant, used: 0, values: [0; CONTROL_VALUES] };
+
+    /// A stop of everything that merchants ask for by themselves.
+    pub const STOP_RECURRING: Self =
+        Self { rule: Rule::Stop, aspect: Aspect::Recurring, used: 0, values: [0; CONTROL_VALUES] };
 
     /// A list of categories; `None` when it is empty or too long, as below.
     #[must_use]
@@ -158,8 +167,15 @@ impl Control {
         let rule = match rule {
             0 => Rule::Allow,
             1 => Rule::Deny,
+            2 => Rule::Stop,
             _ => return None,
         };
+        if aspect == Aspect::Recurring {
+            return (list.is_empty() && rule == Rule::Stop).then_some(Self::STOP_RECURRING);
+        }
+        if rule == Rule::Stop && aspect != Aspect::Merchant {
+            return None;
+        }
         if aspect == Aspect::FirstMerchant {
             return (list.is_empty() && rule == Rule::Allow).then_some(Self::FIRST_MERCHANT);
         }
@@ -199,8 +215,22 @@ impl Control {
                 usage.merchant.0 != 0 && self.merchant_prints().any(|print| print == usage.merchant)
             }
             Aspect::FirstMerchant => locked.0 == 0 || locked == usage.merchant,
+            Aspect::Recurring => true,
         };
-        listed == (self.rule == Rule::Allow)
+        match self.rule {
+            Rule::Allow => listed,
+            Rule::Deny => !listed,
+            Rule::Stop => !listed || !usage.merchant_initiated,
+        }
+    }
+
+    /// Why a use is declined that it does not let pass.
+    #[must_use]
+    pub const fn refusal(&self) -> ActionCode {
+        match (self.rule, self.aspect) {
+            (Rule::Stop, Aspect::Merchant) => ActionCode::RecurringStopped,
+            _ => self.aspect.refusal(),
+        }
     }
 
     /// Its list as texts: ranges and codes as they are given, merchants as fingerprints.
@@ -212,7 +242,7 @@ impl Control {
             Aspect::Country | Aspect::Currency => codes(),
             Aspect::Channel => Channels(self.values[0] as u8).names().map(str::to_owned).collect(),
             Aspect::Merchant => self.merchant_prints().map(|print| print.to_string()).collect(),
-            Aspect::FirstMerchant => Vec::new(),
+            Aspect::FirstMerchant | Aspect::Recurring => Vec::new(),
         }
     }
 
@@ -317,6 +347,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_is_for_what_a_merchant_asks_for_by_itself() {
+        let (here, elsewhere) = (usage().merchant, MerchantPrint(1));
+        let stop = |merchant| Control::merchants(Rule::Stop, &[merchant]).expect("a control");
+        let recurring = Usage { merchant_initiated: true, ..usage() };
+        let table = [
+            (stop(here), usage(), true),
+            (stop(here), recurring, false),
+            (stop(elsewhere), recurring, true),
+            (Control::STOP_RECURRING, usage(), true),
+            (Control::STOP_RECURRING, recurring, false),
+        ];
+        for (control, usage, passes) in table {
+            assert_eq!(control.passes(&usage, MerchantPrint(0)), passes, "{control} {usage:?}");
+            let parts = Control::from_parts(control.rule() as u8, control.aspect() as u8, control.values());
+            assert_eq!(parts, Some(control));
+        }
+        assert_eq!(stop(here).refusal(), ActionCode::RecurringStopped);
+        assert_eq!(Control::STOP_RECURRING.refusal(), ActionCode::AllRecurringStopped);
+    }
+
+    #[test]
     fn what_is_no_control_is_not_made() {
         assert_eq!(Control::countries(Rule::Allow, &[]), None);
         assert_eq!(Control::channels(Rule::Allow, Channels(0)), None);
@@ -324,8 +375,11 @@ mod tests {
         assert_eq!(Control::countries(Rule::Allow, &[1; 33]), None);
         for (rule, aspect, list) in [
             (2, 1, &[1, 2][..]),
+            (3, 1, &[1, 2]),
             (0, 0, &[1]),
-            (0, 7, &[1]),
+            (0, 7, &[]),
+            (2, 7, &[1]),
+            (0, 8, &[1]),
             (0, 1, &[1, 2, 3]),
             (0, 4, &[1, 2]),
             (0, 5, &[1, 2, 3]),

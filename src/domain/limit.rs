@@ -507,6 +507,7 @@ mod tests {
             country: 276,
             currency: dollars,
             merchant: shop,
+            merchant_initiated: false,
         };
         let all = Filter::ALL;
         let mut mcc = [MccRange::NONE; LIMIT_MCC_MAX];

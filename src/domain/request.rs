@@ -248,7 +248,11 @@ impl AuthorizationRequest {
     /// What limits and controls look at.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage::of(&self.key, self.processing_code, self.amount.currency, self.channel, self.mcc, self.country)
+        let currency = self.amount.currency;
+        let usage =
+            Usage::of(&self.key, self.processing_code, currency, self.channel, self.mcc, self.country);
+        // What is added to a purchase is none that comes again and again.
+        Usage { merchant_initiated: self.merchant_initiated && !self.increment, ..usage }
     }
 
     /// What a hold is taken in: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).

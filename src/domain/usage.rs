@@ -216,6 +216,8 @@ pub struct Usage {
     pub currency: Currency,
     /// DE 42.
     pub merchant: MerchantPrint,
+    /// The merchant asks by itself, with what it keeps on file of the card.
+    pub merchant_initiated: bool,
 }
 
 impl Usage {
@@ -230,7 +232,7 @@ impl Usage {
         country: u16,
     ) -> Self {
         let (kind, merchant) = (Kinds::of(code.kind()), MerchantPrint::of(&key.merchant));
-        Self { channel, kind, mcc, country, currency, merchant }
+        Self { channel, kind, mcc, country, currency, merchant, merchant_initiated: false }
     }
 }
 

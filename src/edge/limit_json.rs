@@ -222,7 +222,8 @@ pub(super) fn control_of(body: Value) -> Result<Control, String> {
             keys.finish()?;
             return Ok(Control::FIRST_MERCHANT);
         }
-        _ => return Err("`rule` must be one of allow, deny, lock".to_owned()),
+        "stop" => Rule::Stop,
+        _ => return Err("`rule` must be one of allow, deny, lock, stop".to_owned()),
     };
     let mut control = None;
     let mut keep = |made: Option<Control>, key: &str| {
@@ -249,7 +250,13 @@ pub(super) fn control_of(body: Value) -> Result<Control, String> {
         keep(Control::merchants(rule, &each(&texts, fingerprint)?), "merchant_fingerprints")?;
     }
     keys.finish()?;
-    control.ok_or_else(|| format!("a control has {LISTS}"))
+    match control {
+        None if rule == Rule::Stop => Ok(Control::STOP_RECURRING),
+        Some(control) if rule == Rule::Stop && control.aspect() != Aspect::Merchant => {
+            Err("a stop has merchants or merchant_fingerprints, or nothing for all of them".to_owned())
+        }
+        control => control.ok_or_else(|| format!("a control has {LISTS}")),
+    }
 }
 
 fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
@@ -391,6 +398,9 @@ pub(super) fn plain_control_json(number: Number, control: &Control) -> Value {
         Aspect::FirstMerchant => {
             return json!({ "number": number.get(), "control": { "rule": "lock" } });
         }
+        Aspect::Recurring => {
+            return json!({ "number": number.get(), "control": { "rule": "stop" } });
+        }
     };
     let mut object = Map::new();
     object.insert("rule".to_owned(), json!(control.rule().name()));
@@ -443,6 +453,8 @@ mod tests {
             r#"{"rule":"allow","channels":["chip","other"]}"#,
             r#"{"rule":"deny","merchants":["SHOP 1","SHOP 2"]}"#,
             r#"{"rule":"lock"}"#,
+            r#"{"rule":"stop"}"#,
+            r#"{"rule":"stop","merchants":["M 1","M 2"]}"#,
         ];
         for text in controls {
             let control = control_of(parsed(text)).expect("a right control");
@@ -494,7 +506,8 @@ mod tests {
         let controls = [
             (r#"{"rule":"deny"}"#.to_owned(), "a control has one of"),
             (r#"{"rule":"deny","mcc":["cash"],"countries":["840"]}"#.to_owned(), "a control has one of"),
-            (r#"{"rule":"forbid","mcc":["cash"]}"#.to_owned(), "one of allow, deny, lock"),
+            (r#"{"rule":"forbid","mcc":["cash"]}"#.to_owned(), "one of allow, deny, lock, stop"),
+            (r#"{"rule":"stop","mcc":["cash"]}"#.to_owned(), "a stop has merchants"),
             (r#"{"rule":"lock","mcc":["cash"]}"#.to_owned(), "not known"),
             (format!("{{\"rule\":\"deny\",\"countries\":[{}]}}", long.join(",")), "too long"),
             (r#"{"rule":"deny","merchants":[""]}"#.to_owned(), "printable"),

@@ -249,14 +249,13 @@ impl Subfields {
         }
     }
 
-    fn goes_back(&self, element: &Element<'_>, added: &[(u16, u8)]) -> bool {
-        !self.withheld.contains(&element.id) && added.iter().all(|(id, _)| *id != element.id)
+    fn goes_back(&self, element: &Element<'_>, added: &[Added]) -> bool {
+        !self.withheld.contains(&element.id) && added.iter().all(|added| added.id != element.id)
     }
 
-    /// Whether anything of a content may go back to whom it came from, with `added`: elements of one byte, in the order
-    /// of their ids.
+    /// Whether anything of a content may go back to whom it came from, with `added` in the order of their ids.
     #[must_use]
-    pub fn has_open(&self, content: &[u8], added: &[(u16, u8)]) -> bool {
+    pub fn has_open(&self, content: &[u8], added: &[Added]) -> bool {
         let Some(tagging) = self.tagging() else { return false };
         !added.is_empty()
             || !tagging.lead(content).is_empty()
@@ -265,26 +264,26 @@ impl Subfields {
 
     /// Appends what may go back: the lead, and the elements that are not withheld as they came, with `added` among
     /// them. What stands behind an element that cannot be read is left out, since nobody knows what it is.
-    pub fn append_open(&self, content: &[u8], added: &[(u16, u8)], out: &mut Vec<u8>) {
+    pub fn append_open(&self, content: &[u8], added: &[Added], out: &mut Vec<u8>) {
         let Some(tagging) = self.tagging() else { return };
         out.extend_from_slice(tagging.lead(content));
         let mut waiting = added;
-        let put = |(id, byte): (u16, u8), out: &mut Vec<u8>| {
-            tagging.push_head(id, 1, out);
-            out.push(byte);
+        let put = |element: &Added, out: &mut Vec<u8>| {
+            tagging.push_head(element.id, element.content().len(), out);
+            out.extend_from_slice(element.content());
         };
         for element in tagging.elements(content).flatten() {
             while let Some((next, rest)) = waiting.split_first()
-                && next.0 <= element.id
+                && next.id <= element.id
             {
-                put(*next, out);
+                put(next, out);
                 waiting = rest;
             }
             if self.goes_back(&element, added) {
                 out.extend_from_slice(element.raw);
             }
         }
-        waiting.iter().for_each(|next| put(*next, out));
+        waiting.iter().for_each(|next| put(next, out));
     }
 
     /// How the elements are tagged, when they are.
@@ -292,6 +291,33 @@ impl Subfields {
     #[must_use]
     pub const fn tagging(&self) -> Option<Tagging> {
         if let Form::Tagged(tagging) = self.form { Some(tagging) } else { None }
+    }
+}
+
+/// An element that an answer adds: its id and one or two bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Added {
+    /// Its id.
+    pub id: u16,
+    bytes: [u8; 2],
+    length: u8,
+}
+
+impl Added {
+    /// With one byte.
+    #[must_use]
+    pub const fn one(id: u16, byte: u8) -> Self {
+        Self { id, bytes: [byte, 0], length: 1 }
+    }
+
+    /// With two.
+    #[must_use]
+    pub const fn two(id: u16, bytes: [u8; 2]) -> Self {
+        Self { id, bytes, length: 2 }
+    }
+
+    fn content(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 }
 
@@ -677,7 +703,10 @@ mod tests {
         #[test]
         fn withheld_elements_never_go_back(
             text in "[RT]?(1[01]|61|9[0-9]|[0-9x]{2})(0[0-4]|[0-9x]{2})[0-9A-Z]{0,4}(3801Z|9203123|[0-9A-Z]{0,9}){0,4}",
-            added in proptest::sample::subsequence(vec![(83, b'U'), (87, b'P')], 0..=2),
+            added in proptest::sample::subsequence(
+                vec![Added::one(83, b'U'), Added::two(84, *b"21"), Added::one(87, b'P')],
+                0..=3,
+            ),
         ) {
             let encoding = Encoding::Ascii;
             let tagging = Tagging { id_digits: 2, length_digits: 2, lead: 1, encoding };
@@ -688,7 +717,8 @@ mod tests {
             let mut results = 0;
             for element in tagging.elements(&out) {
                 let element = element.expect("what is written can be read");
-                let ours = added.iter().any(|(id, result)| element.id == *id && element.content == [*result]);
+                let ours =
+                    added.iter().any(|added| element.id == added.id && element.content == added.content());
                 assert!(ours || !table.withheld.contains(&element.id), "{} of {text}", element.id);
                 results += usize::from(ours);
             }

@@ -64,6 +64,10 @@ impl Shard {
         self.audit_lists()?;
         self.audit_counted()?;
         self.audit_suspense()?;
+        if self.count_kept() != self.kept_counts() {
+            let (counted, kept) = (self.kept_counts(), self.count_kept());
+            return Err(format!("{counted:?} keys, payments and mandates are counted, {kept:?} kept"));
+        }
         let mut holds = Holds::default();
         self.audit_holds(&mut holds);
         if let Some(Orphan { wallet, held, open, .. }) = holds.orphans.first() {

@@ -99,8 +99,9 @@ impl Kept {
         self.keys_in_order.is_empty() && self.payments_in_order.is_empty() && self.mandates.is_empty()
     }
 
-    /// Lets go of the oldest ones whose time is over.
-    fn drop_overdue(&mut self, now_s: u32) {
+    /// Lets go of the oldest ones whose time is over. Returns how many keys and payments that were.
+    fn drop_overdue(&mut self, now_s: u32) -> [u64; 2] {
+        let before = [self.keys_in_order.len(), self.payments_in_order.len()];
         while let Some(print) = self.keys_in_order.front()
             && self.keys.get(print).is_none_or(|done| done.until_s < now_s)
         {
@@ -113,18 +114,26 @@ impl Kept {
             self.payments.remove(sequence);
             self.payments_in_order.pop_front();
         }
+        let [keys, payments] = before;
+        [(keys - self.keys_in_order.len()) as u64, (payments - self.payments_in_order.len()) as u64]
     }
 
-    fn add_key(&mut self, print: u128, done: Done) {
-        if self.keys.insert(print, done).is_none() {
+    /// Whether it is a new one.
+    fn add_key(&mut self, print: u128, done: Done) -> bool {
+        let is_new = self.keys.insert(print, done).is_none();
+        if is_new {
             self.keys_in_order.push_back(print);
         }
+        is_new
     }
 
-    pub(super) fn add_payment(&mut self, payment: Payment) {
-        if self.payments.insert(payment.sequence.0, payment).is_none() {
+    /// Whether it is a new one.
+    fn add_payment(&mut self, payment: Payment) -> bool {
+        let is_new = self.payments.insert(payment.sequence.0, payment).is_none();
+        if is_new {
             self.payments_in_order.push_back(payment.sequence.0);
         }
+        is_new
     }
 
     pub(super) fn payment_mut(&mut self, sequence: Sequence) -> Option<&mut Payment> {
@@ -153,10 +162,10 @@ impl Kept {
         for _ in 0..take.u32()? {
             let print = take.u128()?;
             let done = Done { sequence: take.sequence()?, body: take.u64()?, until_s: take.u32()? };
-            self.add_key(print, done);
+            let _is_new = self.add_key(print, done);
         }
         for _ in 0..take.u32()? {
-            self.add_payment(take_payment(take)?);
+            let _is_new = self.add_payment(take_payment(take)?);
         }
         self.mandates.take(take)
     }
@@ -203,7 +212,12 @@ impl Shard {
 
     /// How many callers' keys, payments and mandates it keeps.
     #[must_use]
-    pub fn kept_counts(&self) -> [u64; 3] {
+    pub const fn kept_counts(&self) -> [u64; 3] {
+        self.kept_counts
+    }
+
+    /// The same, added up again.
+    pub(super) fn count_kept(&self) -> [u64; 3] {
         self.kept.iter().fold([0; 3], |[keys, payments, mandates], kept| {
             [
                 keys + kept.keys_in_order.len() as u64,
@@ -213,17 +227,34 @@ impl Shard {
         })
     }
 
+    /// Reads what a slot keeps from the image of a shard.
+    pub(super) fn take_kept(&mut self, take: &mut Take<'_>, slot: Slot) -> Result<(), ImageError> {
+        let at = self.slot_of(slot);
+        self.kept[at].take(take)?;
+        self.kept_counts = self.count_kept();
+        Ok(())
+    }
+
+    /// Keeps a payment of a merchant's slot.
+    pub(super) fn add_payment(&mut self, slot: Slot, payment: Payment) {
+        let at = self.slot_of(slot);
+        self.kept_counts[1] += u64::from(self.kept[at].add_payment(payment));
+    }
+
     /// Remembers what a verb has done.
     pub(super) fn remember_key(&mut self, slot: Slot, key: &CallerKey, sequence: Sequence) {
         let at = self.slot_of(slot);
         let CallerKey { print, body, until_s } = *key;
-        self.kept[at].add_key(print, Done { sequence, body, until_s });
+        let is_new = self.kept[at].add_key(print, Done { sequence, body, until_s });
+        self.kept_counts[0] += u64::from(is_new);
     }
 
     /// Lets go of what a slot need not keep any longer.
     pub(super) fn drop_kept(&mut self, slot: Slot, now_s: u32) {
         let at = self.slot_of(slot);
-        self.kept[at].drop_overdue(now_s);
+        let [keys, payments] = self.kept[at].drop_overdue(now_s);
+        self.kept_counts[0] -= keys;
+        self.kept_counts[1] -= payments;
     }
 }
 

@@ -231,7 +231,7 @@ impl Limits {
         let gates = gates.filter(|at| *at != NONE).map(|at| self.gates.at(at));
         let own = gates.filter(|gate| !gate.control.passes(usage, gate.locked)).map(|gate| &gate.control);
         let refusing = own.into_iter().next().or_else(|| self.refusing_control(owners, usage));
-        refusing.map(|control| control.aspect().refusal())
+        refusing.map(Control::refusal)
     }
 
     /// Why taking an amount from an account now, as `one_more` or as more of what was counted before, is declined by

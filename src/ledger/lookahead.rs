@@ -3,6 +3,7 @@
 
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Event;
+use crate::domain::party::WalletId;
 use crate::domain::request::MessageKey;
 
 use super::chain::fingerprint;
@@ -36,6 +37,18 @@ impl Shard {
     pub fn prefetch_message(&self, fingerprint: u64) {
         self.messages.prefetch(fingerprint);
         self.authorizations.prefetch_next();
+    }
+
+    /// Asks for where a wallet is looked up.
+    pub fn ask_for_index_of(&self, wallet: WalletId) {
+        self.wallet_index.prefetch(hash_u64(wallet.0, self.seed));
+    }
+
+    /// Asks for a wallet, once [`Shard::ask_for_index_of`] has arrived.
+    pub fn ask_for_wallet_of(&self, wallet: WalletId) {
+        if let Some(position) = self.wallet_index.find_first(hash_u64(wallet.0, self.seed)) {
+            self.wallets.prefetch(position);
+        }
     }
 
     /// The first step: where card and wallet are looked up, where a card that is opened will be listed, and what leaves

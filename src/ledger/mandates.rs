@@ -122,8 +122,9 @@ impl Mandates {
         self.0.len()
     }
 
-    /// Lets go of those that ended long ago.
-    fn drop_ended(&mut self, now_s: u32) {
+    /// Lets go of those that ended long ago. Returns how many that were.
+    fn drop_ended(&mut self, now_s: u32) -> u64 {
+        let before = self.0.len();
         self.0.retain(|_, mandate| {
             let ended = [mandate.cancelled_s, mandate.terms.until_s];
             ended
@@ -131,6 +132,7 @@ impl Mandates {
                 .filter(|ended| *ended != 0)
                 .all(|ended| ended.saturating_add(ENDED_KEPT_S) >= now_s)
         });
+        (before - self.0.len()) as u64
     }
 
     /// Adds them to the image of a shard.
@@ -182,7 +184,7 @@ impl Shard {
         let found = self.account_for_verb(wallet, Some(account), event.terms.currency);
         found.ok_or(ApplyError::NoSuchAccount)?;
         let (at, now_s) = (self.slot_of(event.slot), time.seconds() as u32);
-        self.kept[at].mandates.drop_ended(now_s);
+        self.kept_counts[2] -= self.kept[at].mandates.drop_ended(now_s);
         let mandate = Mandate {
             sequence,
             terms: event.terms,
@@ -193,6 +195,7 @@ impl Shard {
             latest: Vec::new(),
         };
         self.kept[at].mandates.0.insert(sequence, mandate);
+        self.kept_counts[2] += 1;
         self.remember_key(event.slot, &event.key, sequence);
         self.drop_kept(event.slot, now_s);
         Ok(())

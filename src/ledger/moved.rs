@@ -1,6 +1,5 @@
 //! Applying what a verb has moved: each side to its own wallet, with legs that sum to zero by themselves.
 
-use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::moved::Moved;
@@ -74,8 +73,9 @@ impl Shard {
             self.remember_key(event.key.slot(), &event.key, sequence);
         }
         let now_s = time.seconds() as u32;
-        let slots = self.slots_changed_by(&Event::Moved(*event));
-        slots.into_iter().flatten().for_each(|slot| self.drop_kept(slot, now_s));
+        for (_, slot) in event.slots().into_iter().filter(|(side, _)| here.has(*side)) {
+            slot.into_iter().for_each(|slot| self.drop_kept(slot, now_s));
+        }
         Ok(())
     }
 
@@ -96,18 +96,20 @@ impl Shard {
     }
 
     fn keep_payment(&mut self, sequence: Sequence, event: &Moved, payer: Side, payee: Side) {
-        let at = self.slot_of(payee.slot());
-        self.kept[at].add_payment(Payment {
-            sequence,
-            payer,
-            payee,
-            currency: event.currency,
-            amount: event.amount,
-            fee: event.fee,
-            refunded: 0,
-            fee_refunded: 0,
-            until_s: event.refundable_until_s,
-        });
+        self.add_payment(
+            payee.slot(),
+            Payment {
+                sequence,
+                payer,
+                payee,
+                currency: event.currency,
+                amount: event.amount,
+                fee: event.fee,
+                refunded: 0,
+                fee_refunded: 0,
+                until_s: event.refundable_until_s,
+            },
+        );
     }
 
     fn refund(&mut self, event: &Moved) -> Result<(), ApplyError> {
@@ -141,16 +143,5 @@ impl Shard {
             account.currency == currency && number.is_none_or(|number| number == account.number)
         };
         self.accounts_of(wallet).find(fits)
-    }
-
-    /// The slots of an event that are of this shard and that it has changed.
-    pub(super) fn slots_changed_by(&self, event: &Event) -> [Option<Slot>; 3] {
-        match event {
-            Event::Moved(moved) => {
-                let here = moved.within(|slot| self.holds(slot)).sides;
-                moved.slots().map(|(side, slot)| slot.filter(|_| here.has(side)))
-            }
-            other => [other.slot(), None, None],
-        }
     }
 }

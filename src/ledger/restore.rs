@@ -141,8 +141,7 @@ impl Restoring {
                 shard.fees.take(&mut take, slot)?;
             }
             if moved {
-                let at = shard.slot_of(slot);
-                shard.kept[at].take(&mut take)?;
+                shard.take_kept(&mut take, slot)?;
             }
             found.push(slot);
         }

@@ -332,6 +332,8 @@ pub struct Shard {
     pub(super) fees: Fees,
     /// What verbs have left, by slot.
     pub(super) kept: Box<[Kept]>,
+    /// How many keys, payments and mandates that is.
+    pub(super) kept_counts: [u64; 3],
     pub(super) totals: Vec<Totals>,
     pub(super) shortened: Shortened,
     pub(super) applied: Sequence,
@@ -374,6 +376,7 @@ impl Shard {
             filed: Filed::default(),
             fees: Fees::default(),
             kept: vec![Kept::default(); usize::from(slots)].into_boxed_slice(),
+            kept_counts: [0; 3],
             totals: Vec::with_capacity(CURRENCIES_RESERVED),
             shortened: Shortened::default(),
             applied: Sequence(0),

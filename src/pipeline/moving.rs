@@ -14,6 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::moved::Verb;
 use crate::domain::party::Slot;
+use crate::domain::party::WalletId;
 use crate::domain::time::Now;
 use crate::ledger::kept::Payment;
 use crate::ledger::shard::Shard;
@@ -139,6 +140,18 @@ impl<'p> Locked<'p> {
         Self { pipeline, guards }
     }
 
+    /// Asks for the memory that the order will need, side by side.
+    fn ask_for(&self, order: &Order) {
+        let wallets = [order.from, order.to].map(|party| party.map(|party| party.wallet));
+        let each = |ask: &dyn Fn(&Shard, WalletId)| {
+            for wallet in wallets.into_iter().flatten() {
+                self.of(Slot::of_wallet(wallet)).into_iter().for_each(|shard| ask(shard, wallet));
+            }
+        };
+        each(&|shard, wallet| shard.ask_for_index_of(wallet));
+        each(&|shard, wallet| shard.ask_for_wallet_of(wallet));
+    }
+
     fn of(&self, slot: Slot) -> Option<&Shard> {
         let shard = self.pipeline.layout.shard_of(slot);
         self.guards.iter().flatten().find(|(number, _)| *number == shard).map(|(_, guard)| &**guard)
@@ -183,6 +196,7 @@ impl Pipeline {
             order.to = payer.map(|side| Party { wallet: side.wallet, account: Some(side.account) });
         }
         let mut locked = Locked::new(self, order.slots());
+        locked.ask_for(&order);
         let event = match self.authorizer.move_money(&order, now.wall, &|slot| locked.of(slot))? {
             Moving::Again(sequence) => return Ok(Carried { sequence, again: true }),
             Moving::New(event) => event,
@@ -233,7 +247,7 @@ impl Pipeline {
 
     /// How long a caller's key is remembered that was made then, seconds since 1970.
     pub(super) fn key_until_s(&self, created_s: u64) -> u32 {
-        let until = created_s.saturating_add(u64::from(self.verbs.bounds.key_window_s) + AHEAD_MAX_S);
+        let until = created_s.saturating_add(self.verbs.bounds.key_window_s.into());
         u32::try_from(until).unwrap_or(u32::MAX)
     }
 

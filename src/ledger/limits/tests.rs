@@ -140,7 +140,7 @@ impl Model {
         owners.subjects().into_iter().find_map(|subject| {
             let own = self.controls.iter().filter(|(of, ..)| *of == subject);
             own.filter(|(_, _, control, locked)| !control.passes(usage, MerchantPrint(*locked)))
-                .map(|(_, _, control, _)| control.aspect().refusal())
+                .map(|(_, _, control, _)| control.refusal())
                 .next()
         })
     }
@@ -158,6 +158,7 @@ fn usage(chance: &mut Chance) -> Usage {
         country: chance.one_of(&[0, 276, 840]),
         currency: currency(chance),
         merchant: MerchantPrint(chance.below(3)),
+        merchant_initiated: false,
     }
 }
 
