@@ -63,6 +63,8 @@ const CONNECTIONS: u64 = 4;
 const BATCH: u64 = 1_000;
 /// So many of a kind in turn, as sockets and batches deliver them.
 const TURN: u64 = 64;
+/// And of the other kind, where there are few of it.
+const FEW: u64 = 8;
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -337,33 +339,38 @@ fn main() {
     std::thread::spawn(move || runtime.block_on(ended));
 
     let mut bench = Bench { pipeline: &daemon.face.pipeline, wallets, next: 0, wait: Duration::ZERO };
-    let mut rates: [Vec<f64>; 3] = Default::default();
-    let mut costs: [Vec<f64>; 3] = Default::default();
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    let mut costs: [Vec<f64>; 4] = Default::default();
+    let both = |bench: &mut Bench<'_>, transfers| {
+        (0..TURN).for_each(|_| bench.authorize());
+        (0..transfers).for_each(|_| bench.transfer());
+    };
     // In turn, so that what the machine does meanwhile is shared.
     for _ in 0..RUNS {
         let runs = [
             bench.run(length, |bench| (0..TURN).for_each(|_| bench.transfer())),
             bench.run(length, |bench| (0..TURN).for_each(|_| bench.authorize())),
-            bench.run(length, |bench| {
-                (0..TURN).for_each(|_| bench.authorize());
-                (0..TURN).for_each(|_| bench.transfer());
-            }),
+            bench.run(length, |bench| both(bench, TURN)),
+            bench.run(length, |bench| both(bench, FEW)),
         ];
         for ((rate, cost), (rates, costs)) in runs.into_iter().zip(rates.iter_mut().zip(&mut costs)) {
             rates.push(rate);
             costs.push(cost);
         }
     }
-    let losses = costs[2]
-        .iter()
-        .zip(&costs[0])
-        .zip(&costs[1])
-        .map(|((both, transfer), authorization)| 1_000.0 * authorization / (both - transfer));
-    println!(
-        "per mille of its rate that an authorization keeps beside transfers: {}",
-        spread(losses.collect())
-    );
-    let names = ["transfers", "authorizations with their reversals", "one of each"];
+    for (beside, transfers) in [(2, TURN), (3, FEW)] {
+        let part = transfers as f64 / TURN as f64;
+        let kept = costs[beside].iter().zip(&costs[0]).zip(&costs[1]);
+        let kept = kept.map(|((both, transfer), alone)| 1_000.0 * alone / (both - part * transfer));
+        println!(
+            "per mille of its rate that an authorization keeps at equal processor time, {transfers} transfers beside \
+             {TURN}: {}",
+            spread(kept.collect())
+        );
+    }
+    let few = format!("authorizations with {FEW} transfers beside {TURN}");
+    let many = format!("authorizations with {TURN} transfers beside {TURN}");
+    let names = ["transfers", "authorizations with their reversals", &many, &few];
     for (name, (rates, costs)) in names.iter().zip(rates.into_iter().zip(costs)) {
         println!("{name}: {} /s, {} ns of the deciding thread each", spread(rates), spread(costs));
     }

@@ -10,7 +10,11 @@ use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use harness::HEADING;
 use harness::House;
 use harness::PAN;
 use harness::PURCHASE;
@@ -519,4 +523,63 @@ fn no_more_keys_are_kept_than_may_be() {
     let statuses: Vec<u16> = (0..4).map(|n| fund(n).0).collect();
     assert_eq!((statuses, &fund(4).1["type"]), (vec![200, 200, 200, 503], &full));
     assert_eq!(fund(0).1["again"], true, "what is known is answered all the same");
+}
+
+/// Runs `turnpike load` with verbs against a daemon of its wallets while `meanwhile` is done to it. Returns its exit
+/// code and what it reports.
+fn loaded(meanwhile: impl FnOnce(&House)) -> (Option<i32>, Json) {
+    let binary = env!("CARGO_BIN_EXE_turnpike");
+    let directory = tempfile::tempdir().expect("a directory");
+    let [wallets, report] = ["wallets.csv", "report.json"].map(|name| directory.path().join(name));
+    let made = Command::new(binary).args(["load", "--make-seed", "200"]).output().expect("it runs");
+    std::fs::write(&wallets, &made.stdout).expect("a seed file");
+    let lines = String::from_utf8(made.stdout).expect("text");
+    let lines = lines.strip_prefix(HEADING).expect("a heading");
+    let house = House::start(&config(directory.path(), set), Some(&seed(lines))).expect("a start");
+    let visa = house.daemon().links.iter().find(|(name, _, _)| name == "visa").expect("a link").2;
+    let words = format!(
+        "load --target visa={visa} --connections 2 --rate 500 --for 3s --http {} --verbs 400 --verb-wallets 20",
+        house.daemon().admin
+    );
+    let load = Command::new(binary)
+        .args(words.split(' '))
+        .arg("--seed-file")
+        .arg(&wallets)
+        .arg("--json")
+        .arg(&report)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    thread::sleep(Duration::from_millis(1_500));
+    meanwhile(&house);
+    let output = load.wait_with_output().expect("it ends");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    let report = std::fs::read(report).expect("a report");
+    (output.status.code(), serde_json::from_slice(&report).expect("JSON"))
+}
+
+#[test]
+fn a_load_sends_verbs_beside_messages_and_compares_all_of_it_to_the_cent() {
+    let (code, report) = loaded(|_| ());
+    let verbs = &report["verbs"];
+    assert_eq!((code, &report["mismatches"]), (Some(0), &json!(0)), "{verbs}");
+    assert_eq!((&report["money"]["differences"], &report["money"]["wallets"]), (&json!(0), &json!(200)));
+    for kind in ["transfer", "payment", "refund", "charge"] {
+        assert!(verbs["done"][kind].as_u64().is_some_and(|done| done > 0), "{kind}: {verbs}");
+    }
+    assert!(verbs["again"].as_u64().is_some_and(|again| again > 0), "{verbs}");
+    // No way there and back takes less than a microsecond.
+    assert!(verbs["latency_ns"]["p50"].as_u64().is_some_and(|p50| p50 > 1_000), "{verbs}");
+
+    // Money that none of its verbs has moved is found in the wallet where it is, and in the sum of all.
+    let (code, report) = loaded(|house| {
+        let fund = body("strange", json!({ "currency": "840", "amount": 7 }));
+        does(house, &format!("/v1/wallets/{}/fund", (1_u64 << 40) + 3), &fund);
+    });
+    let verbs = &report["verbs"];
+    assert_eq!((code, &verbs["differences"], &verbs["wrong"]), (Some(99), &json!(1), &json!(0)), "{verbs}");
+    assert!(
+        verbs["told"][0].as_str().is_some_and(|told| told.starts_with("wallet 1099511627779: ")),
+        "{verbs}"
+    );
 }

@@ -12,7 +12,7 @@
 
 pub mod acquirer;
 pub mod answers;
-mod chance;
+pub mod chance;
 pub mod exchange;
 mod form;
 pub mod identity;

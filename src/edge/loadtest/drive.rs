@@ -9,6 +9,7 @@ use crate::edge::loadtest::pump::Driver;
 use crate::edge::loadtest::pump::SECOND_NS;
 use crate::edge::loadtest::report::Found;
 use crate::edge::loadtest::report::Report;
+use crate::edge::loadtest::verbs;
 use crate::edge::loadtest::verify::Before;
 use crate::workload::acquirer::Acquirer;
 use crate::workload::template::TemplateError;
@@ -85,6 +86,13 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     let population = std::mem::take(&mut plan.population);
     let http_error =
         |error| LoadError::Http { address: plan.http.unwrap_or(([0, 0, 0, 0], 0).into()), error };
+    let verbs = match plan.verbs.zip(plan.http) {
+        Some((settings, address)) => {
+            let prepared = verbs::Prepared::new(address, settings, super::now()).await;
+            Some(prepared.map_err(http_error)?)
+        }
+        None => None,
+    };
     let before = match plan.http {
         Some(address) => {
             let seed = plan.traffic.seed;
@@ -100,7 +108,10 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     if plan.fill || plan.prepare {
         eprintln!("turnpike load: ready; the time begins");
     }
+    let verbs = verbs.map(verbs::Prepared::begin);
     let (began, recorded) = driver.send_all().await?;
+    let asked_for_verbs = verbs.is_some();
+    let verbs = verbs.and_then(verbs::Running::end);
     // What is settled and signed off afterwards is no measurement.
     let late_answers = driver.acquirer.late_answers();
     let settled = if plan.settle { driver.settle().await } else { 0 };
@@ -111,14 +122,17 @@ pub async fn drive_keeping(mut plan: Plan) -> Result<(Report, Acquirer), LoadErr
     let Driver { acquirer, stop, .. } = driver;
     // Of a run that ended early the money is compared where that can still be done.
     let comparison = match before {
-        Some(before) => match before.compare(&acquirer).await {
-            Ok(comparison) => Some(comparison),
-            Err(_) if stop.is_some() => None,
-            Err(error) => return Err(http_error(error)),
-        },
+        Some(before) => {
+            match before.compare(&acquirer, verbs.as_ref().map_or(0, |verbs| verbs.moved)).await {
+                Ok(comparison) => Some(comparison),
+                Err(_) if stop.is_some() => None,
+                Err(error) => return Err(http_error(error)),
+            }
+        }
         None => None,
     };
-    let found = Found { began, recorded, settled, late_answers, comparison, stop };
+    let verbs_lost = asked_for_verbs && verbs.is_none();
+    let found = Found { began, recorded, settled, late_answers, comparison, stop, verbs, verbs_lost };
     Ok((Report::new(&plan, &acquirer, found), acquirer))
 }
 

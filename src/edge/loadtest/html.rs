@@ -283,6 +283,10 @@ impl Report {
             None => "not compared".to_owned(),
         };
         rows.push(("money".to_owned(), money));
+        if let Some(found) = &self.verbs {
+            let done = format!("{}, {} mistakes", grouped(found.done_in_all()), grouped(found.mistakes()));
+            rows.push(("verbs of wallets".to_owned(), done));
+        }
         rows.extend(self.kinds.iter().map(|(kind, count)| (format!("sent: {kind}"), grouped(*count))));
         rows.extend(self.lives.iter().map(|(life, count)| (format!("begun: {life}"), grouped(*count))));
         rows.extend(self.codes.iter().map(|(code, count)| (format!("DE 39: {code}"), grouped(*count))));

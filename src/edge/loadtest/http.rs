@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client: GET, one request after the other on a connection that stays open.
+//! A small HTTP/1.1 client: one request after the other on a connection that stays open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -65,15 +65,50 @@ impl Http {
     pub async fn get(&mut self, path: &str) -> Result<Value, HttpError> {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.address);
+        match self.send(path, &request).await? {
+            (200, page) => Ok(page),
+            (status, _) => Err(HttpError::Status { path: path.to_owned(), status }),
+        }
+    }
+
+    /// Asks for something with a body. Returns the status and the answer.
+    ///
+    /// # Errors
+    /// The connection, or the form of the answer.
+    pub async fn ask(&mut self, method: &str, path: &str, body: &Value) -> Result<(u16, Value), HttpError> {
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n\
+             {body}",
+            self.address,
+            body.len()
+        );
+        self.send(path, &request).await
+    }
+
+    /// As [`Http::ask`], for what must be done.
+    ///
+    /// # Errors
+    /// Those of [`Http::ask`], or another status than 200.
+    pub async fn must(&mut self, method: &str, path: &str, body: &Value) -> Result<Value, HttpError> {
+        match self.ask(method, path, body).await? {
+            (200, answer) => Ok(answer),
+            (status, _) => Err(HttpError::Status { path: path.to_owned(), status }),
+        }
+    }
+
+    async fn send(&mut self, path: &str, request: &str) -> Result<(u16, Value), HttpError> {
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
         loop {
             if let Some((status, body)) = complete(&self.buffer, path)? {
-                if status != 200 {
-                    return Err(HttpError::Status { path: path.to_owned(), status });
-                }
                 let page = self.buffer.get(body).unwrap_or(&[]);
-                return serde_json::from_slice(page).map_err(|_| HttpError::Json(path.to_owned()));
+                // What was not found may be answered in words.
+                return match serde_json::from_slice(page) {
+                    Ok(answer) => Ok((status, answer)),
+                    Err(_) if status != 200 => Ok((status, Value::Null)),
+                    Err(_) => Err(HttpError::Json(path.to_owned())),
+                };
             }
             if self.buffer.len() > ANSWER_MAX || self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(HttpError::Form(path.to_owned()));

@@ -16,6 +16,7 @@ use crate::edge::loadtest::report::Report;
 use crate::edge::loadtest::report::at;
 use crate::edge::loadtest::text::example;
 use crate::edge::loadtest::threshold::Percentile;
+use crate::edge::loadtest::verbs;
 use crate::edge::loadtest::verify::Comparison;
 use crate::workload::answers::Group;
 use crate::workload::model::Mistake;
@@ -63,6 +64,7 @@ impl Report {
             "mistakes": pairs(mistakes.map(|((_, name), count)| ((*name).to_owned(), count))),
             "examples": self.examples.iter().map(example).collect::<Vec<String>>(),
             "money": self.comparison.as_ref().map(comparison_json),
+            "verbs": self.verbs.as_ref().map(verbs_json),
             "generator": self.generator_json(),
             "daemon": self.daemon().map(|(all, each)| json!({
                 "processor_ns": all.as_nanos() as u64,
@@ -209,6 +211,22 @@ fn knee_json(knee: &Knee) -> Value {
         "saturated": knee.above().and_then(|step| step.limits.first()).map(ToString::to_string),
         "words": knee.words(),
         "steps": steps,
+    })
+}
+
+fn verbs_json(found: &verbs::Found) -> Value {
+    let at = |percentile| super::report::at(&found.latency, Percentile(percentile));
+    json!({
+        "wallets": found.settings.wallets,
+        "rate_planned": found.settings.rate,
+        "length_ns": found.length.as_nanos() as u64,
+        "done": found.done,
+        "again": found.again,
+        "wrong": found.wrong,
+        "unanswered": found.unanswered,
+        "differences": found.differences,
+        "told": found.told,
+        "latency_ns": { "p50": at(50_000), "p99": at(99_000), "p99.9": at(99_900), "max": found.latency.max() },
     })
 }
 

@@ -55,6 +55,7 @@ mod schedule;
 mod settle;
 mod text;
 pub mod threshold;
+pub mod verbs;
 pub mod verify;
 
 /// Offers traffic to a running daemon, measures latencies, and compares the money at the end.
@@ -137,6 +138,13 @@ pub struct LoadArgs {
     /// Do not compare money over HTTP.
     #[arg(long)]
     pub no_verify: bool,
+    /// So many verbs of wallets a second over HTTP beside the messages, such as 500: transfers, payments, refunds and
+    /// charges between wallets that are opened and funded for it.
+    #[arg(long, value_name = "RATE", value_parser = profile::rate, conflicts_with = "no_verify")]
+    pub verbs: Option<u64>,
+    /// Between how many wallets verbs move money.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub verb_wallets: u32,
     /// Compare at most so many wallets one by one; the totals cover all.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub verify_wallets: u32,
@@ -328,6 +336,7 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, (u8, String)> {
     plan.fill = args.fill;
     plan.prepare = args.prepare;
     plan.http = (!args.no_verify).then_some(args.http);
+    plan.verbs = args.verbs.map(|rate| verbs::Settings { rate, wallets: args.verb_wallets });
     plan.verify_wallets = args.verify_wallets as usize;
     plan.thresholds = args.thresholds.clone();
     plan.echo = args.echo_peer;

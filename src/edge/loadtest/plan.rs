@@ -15,6 +15,7 @@ use crate::edge::loadtest::schedule::Piece;
 use crate::edge::loadtest::schedule::pieces;
 use crate::edge::loadtest::schedule::planned;
 use crate::edge::loadtest::threshold::Threshold;
+use crate::edge::loadtest::verbs;
 use crate::edge::text::FileError;
 use crate::workload::identity::Run;
 use crate::workload::population::Population;
@@ -188,6 +189,8 @@ pub struct Plan {
     pub settle: bool,
     /// The daemon's HTTP face, where money is compared. `None` compares nothing.
     pub http: Option<SocketAddr>,
+    /// Verbs of wallets that are sent beside it, over [`Self::http`].
+    pub verbs: Option<verbs::Settings>,
     /// Most wallets that are compared one by one; above, a seeded sample. The totals cover all.
     pub verify_wallets: usize,
     /// The peer sends frames back as they came: nothing is judged, and only latencies mean something.
@@ -222,6 +225,7 @@ impl Plan {
             population,
             settle: true,
             http: None,
+            verbs: None,
             verify_wallets: 10_000,
             echo: false,
             thresholds: Vec::new(),

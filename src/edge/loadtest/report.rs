@@ -28,6 +28,7 @@ use crate::edge::loadtest::text::time;
 use crate::edge::loadtest::threshold::Metric;
 use crate::edge::loadtest::threshold::Percentile;
 use crate::edge::loadtest::threshold::Threshold;
+use crate::edge::loadtest::verbs;
 use crate::edge::loadtest::verify::Comparison;
 use crate::workload::acquirer::Acquirer;
 use crate::workload::answers::Group;
@@ -169,6 +170,8 @@ pub(super) struct Found {
     pub(super) late_answers: u64,
     pub(super) comparison: Option<Comparison>,
     pub(super) stop: Option<Stop>,
+    pub(super) verbs: Option<verbs::Found>,
+    pub(super) verbs_lost: bool,
 }
 
 /// What a load test found.
@@ -206,6 +209,10 @@ pub struct Report {
     pub examples: Vec<Example>,
     /// The comparison of the money; `None` when none was asked for.
     pub comparison: Option<Comparison>,
+    /// What came of verbs of wallets; `None` when there were none, or nobody answered any more.
+    pub verbs: Option<verbs::Found>,
+    /// There were some, and what came of them is not known.
+    pub verbs_lost: bool,
     /// The thresholds.
     pub thresholds: Vec<Judged>,
     /// Cards of the seed file that could not be used.
@@ -242,6 +249,8 @@ impl Report {
             mistakes: [0; Mistake::ALL.len()],
             examples: Vec::new(),
             comparison: None,
+            verbs: None,
+            verbs_lost: false,
             thresholds: Vec::new(),
             cards_left_out: 0,
             echo: false,
@@ -290,6 +299,8 @@ impl Report {
             mistakes: *acquirer.model().mistakes(),
             examples: acquirer.model().examples().to_vec(),
             comparison: found.comparison,
+            verbs: found.verbs,
+            verbs_lost: found.verbs_lost,
             thresholds: Vec::new(),
             cards_left_out: acquirer.population().left_out(),
             echo: plan.echo,
@@ -463,7 +474,8 @@ impl Report {
     /// figure regressed; else 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.wrong() > 0 {
+        let of_verbs = self.verbs.as_ref().map_or(0, verbs::Found::mistakes);
+        if self.wrong() > 0 || of_verbs > 0 || self.verbs_lost && self.partial.is_none() {
             return FAILED;
         }
         if let Some(partial) = &self.partial {

@@ -56,6 +56,7 @@ impl fmt::Display for Report {
             measured.given_up, self.late_answers, self.settled, self.unsettled
         )?;
         self.write_money(f)?;
+        self.write_verbs(f)?;
         self.write_generator(f)?;
         if let Some(knee) = &self.knee {
             writeln!(f, "knee       {}", knee.words())?;
@@ -141,6 +142,31 @@ impl Report {
                 found.told.iter().try_for_each(|words| writeln!(f, "           {words}"))
             }
         }
+    }
+
+    fn write_verbs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.verbs_lost {
+            return writeln!(f, "verbs      not known: the HTTP face does not answer any more");
+        }
+        let Some(found) = &self.verbs else { return Ok(()) };
+        let (ms, done) = (found.length.as_millis().max(1), found.done_in_all());
+        let each: Vec<String> = found.done.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        writeln!(
+            f,
+            "verbs      {done} done over HTTP between {} wallets, {}/s of {}/s: {}; {} sent again",
+            found.settings.wallets,
+            u128::from(done) * 1_000 / ms,
+            found.settings.rate,
+            each.join(", "),
+            found.again
+        )?;
+        writeln!(f, "           {} from due", latency_line(&found.latency))?;
+        writeln!(
+            f,
+            "           {} wrong, {} without an answer, {} differences in these wallets",
+            found.wrong, found.unanswered, found.differences
+        )?;
+        found.told.iter().try_for_each(|words| writeln!(f, "           {words}"))
     }
 
     fn write_generator(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
