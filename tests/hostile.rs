@@ -242,8 +242,9 @@ fn frames_that_never_end_are_closed_in_time_and_hold_no_memory() {
     let [framing, partial] = ["framing", "partial-frame"]
         .map(|reason| LINKS.iter().map(|(link, _)| process.dropped(link, reason)).sum::<u64>());
     assert_eq!((framing, partial), (CROWD.div_ceil(3) as u64, CROWD as u64 - CROWD.div_ceil(3) as u64));
+    // A hundred of each link in ten seconds, the end of which may fall into the test.
     let lines = process.log_lines();
-    assert!(lines < 800, "{lines} lines in the log");
+    assert!(lines < CROWD, "{lines} lines in the log");
 }
 
 #[test]

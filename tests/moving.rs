@@ -149,10 +149,12 @@ impl Model {
                 return Err("refund");
             }
             let back = if ask.returns_fee {
-                (paid.fee * (paid.refunded + ask.amount) / paid.amount - paid.fee_back).max(0)
+                // No product of the two is past 64 bits here.
+                paid.fee * (paid.refunded + ask.amount) / paid.amount - paid.fee * paid.refunded / paid.amount
             } else {
                 0
             };
+            assert!((0..=ask.amount).contains(&back), "a merchant earns nothing by giving back");
             (leaves, arrives, fees, to) = (ask.amount - back, ask.amount, -back, Some(paid.payer.0));
         }
         if ask.verb == Verb::Charge {
@@ -614,5 +616,67 @@ fn r10_keys_and_payments_are_forgotten_when_their_time_is_over() {
         let kept = books.shards.iter().map(turnpike::ledger::shard::Shard::kept_counts);
         let kept = kept.fold([0, 0], |sum, [keys, payments, _]| [sum[0] + keys, sum[1] + payments]);
         assert_eq!(kept, [[1, 1], [2, 2], [1, 1], [1, 1]][at as usize], "after {now_s}");
+    }
+}
+
+/// What was charged is counted in the period of its record, and a clock that is set back opens no earlier one.
+#[test]
+fn a_clock_that_goes_back_opens_no_period_again() {
+    let mut books = books(4);
+    let authorizer = authorizer();
+    let [payer, payee] = [1, 2].map(|wallet| Side { wallet: WalletId(wallet), account: 0 });
+    // Five minutes into a day.
+    let morning = START_S - START_S % 86_400 + 300;
+    let mut sequence = 0;
+    let mut apply = |books: &mut Books, now_s: u64, event: Event| {
+        sequence += 1;
+        books.apply(Sequence(sequence), Timestamp::from_seconds(now_s), &event).expect("it fits");
+        Sequence(sequence)
+    };
+    for Side { wallet, account } in [payer, payee] {
+        let (slot, currency) = (Slot::of_wallet(wallet), currency(840));
+        let funded = AccountFunded { slot, wallet, account, currency, amount: 5_000, overdraft: 0 };
+        apply(&mut books, morning, Event::AccountFunded(funded));
+    }
+    let (currency, max, period) = (currency(840), 1_000, Period::Day);
+    let terms = Terms { payer, payee, currency, max, charges_max: 2, period, until_s: 0 };
+    let key = |print: u64| CallerKey { print: print.into(), body: 1, until_s: u32::MAX };
+    let given = MandateGiven { slot: payer.slot(), terms, key: key(0) };
+    let mandate = apply(&mut books, morning, Event::MandateGiven(given));
+    // When a charge is decided, and when its record is from: never before the one before it.
+    let table = [
+        (morning, 600, Ok(())),
+        (morning - 600, 600, Err(Refusal::MandateExhausted(400))),
+        (morning - 600, 400, Ok(())),
+        (morning - 600, 1, Err(Refusal::MandateUsed)),
+        (morning + 86_400, 1_000, Ok(())),
+    ];
+    let mut latest = morning;
+    for (print, (now_s, amount, expected)) in (1..).zip(table) {
+        latest = latest.max(now_s);
+        let order = Order {
+            verb: Verb::Charge,
+            key: key(print),
+            from: Some(Party { wallet: payer.wallet, account: None }),
+            to: Some(Party { wallet: payee.wallet, account: Some(0) }),
+            currency,
+            amount,
+            fee: 0,
+            about: mandate,
+            returns_fee: false,
+            refundable_until_s: 0,
+            reason: Reason::BLANK,
+        };
+        let shard_of = |slot| books.shards.get(books.layout.shard_of(slot));
+        let decided = authorizer.move_money(&order, Timestamp::from_seconds(now_s), &shard_of);
+        let done = match decided {
+            Ok(Moving::New(event)) => {
+                apply(&mut books, latest, Event::Moved(event));
+                Ok(())
+            }
+            Ok(Moving::Again(_)) => panic!("no key comes twice"),
+            Err(refusal) => Err(refusal),
+        };
+        assert_eq!(done, expected, "charge {print}");
     }
 }

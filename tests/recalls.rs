@@ -29,6 +29,8 @@ use harness::Peer;
 use harness::SEED;
 use harness::Values;
 use harness::config;
+use harness::dialect;
+use harness::echo_frame;
 use harness::eventually;
 use harness::frame;
 use harness::http as http_verb;
@@ -668,6 +670,11 @@ fn r5_repeats_that_wait_side_by_side_undo_once_and_one_whose_socket_is_gone_stil
     sold_and_gone(directory.path());
     let house = start(directory.path());
     let mut peers: Vec<Peer> = (0..4).map(|_| house.connect("visa")).collect();
+    for peer in &mut peers {
+        // A socket that was not taken yet when the drain begins is not served any more.
+        peer.write(&echo_frame(&dialect("visa"), "000009"));
+        assert!(peer.receive().is_some_and(|answer| answer.mti == 810));
+    }
     for round in 0..10 {
         for (n, peer) in peers.iter_mut().enumerate() {
             peer.send(if round + n == 0 { 420 } else { 421 }, &undo(&sale));

@@ -25,12 +25,22 @@ use harness::seed;
 use harness::with;
 use serde_json::Value as Json;
 use serde_json::json;
+use turnpike::authorizer::moving::Order;
+use turnpike::authorizer::moving::Party;
 use turnpike::config::Config;
 use turnpike::config::products::ProductSettings;
+use turnpike::domain::event::Sequence;
+use turnpike::domain::money::Currency;
+use turnpike::domain::moved::CallerKey;
+use turnpike::domain::moved::Reason;
+use turnpike::domain::moved::Verb;
+use turnpike::domain::party::WalletId;
 use turnpike::domain::product::PanRange;
 use turnpike::domain::product::ProductNumber;
+use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::clock;
+use turnpike::pipeline::moving::NotMoved;
 
 fn set(config: &mut Config) {
     config.wallets.card_ranges = vec![PanRange::of_text("411112").expect("a range")];
@@ -243,6 +253,98 @@ fn a_card_is_issued_drawn_from_a_range_and_replaced() {
     let lost = house.json("/v1/wallets/4/cards")["cards"][0]["card"].clone();
     does(&house, &format!("/v1/cards/{lost}/replace"), &body("c-6", json!({"expiry":"3112"})));
     assert_eq!(house.json(&format!("/v1/cards/{lost}"))["status"], "lost");
+}
+
+#[test]
+fn r10_who_asks_at_once_under_one_key_gets_one_card() {
+    let (house, _directory) = house();
+    let replaced = does(&house, "/v1/wallets/1/cards", &body("c-0", json!({"expiry":"3012"})));
+    let replace = format!("/v1/cards/{}/replace", replaced["card"]);
+    let given = json!({"pan":"4000000000000093","expiry":"3012"});
+    for (round, (path, rest)) in [
+        ("/v1/wallets/1/cards", json!({"expiry":"3012"})),
+        ("/v1/wallets/1/cards", given),
+        (&replace, json!({"expiry":"3112"})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = house.json("/v1/wallets/1/cards")["cards"].as_array().map(Vec::len).expect("a list");
+        let same = body(&format!("once-{round}"), rest);
+        let answers: Vec<Json> = thread::scope(|scope| {
+            let askers: Vec<_> = (0..8).map(|_| scope.spawn(|| does(&house, path, &same))).collect();
+            askers.into_iter().map(|asker| asker.join().expect("an answer")).collect()
+        });
+        assert_eq!(answers.iter().filter(|answer| answer["again"] == false).count(), 1, "{answers:?}");
+        assert!(answers.iter().all(|answer| answer["card"] == answers[0]["card"]), "{answers:?}");
+        let after = house.json("/v1/wallets/1/cards")["cards"].as_array().map(Vec::len).expect("a list");
+        assert_eq!(after, before + 1, "{path}");
+    }
+}
+
+/// A clock that is set back makes nothing new of a key that was forgotten while it was ahead.
+#[test]
+fn r10_a_forgotten_key_stays_too_old_when_the_clock_goes_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shorter = |config: &mut Config| config.wallets.bounds.key_window_s = 60;
+    let house = House::start(&config(directory.path(), shorter), Some(&seed(SEED))).expect("a start");
+    let (pipeline, now) = (&house.daemon().face.pipeline, clock::now());
+    let seconds = now.wall.seconds();
+    // Both in one slot, whose first key goes with the second record.
+    let order = |key: u128| Order {
+        verb: Verb::Fund,
+        key: CallerKey { print: key << 64, body: 1, until_s: 0 },
+        from: None,
+        to: Some(Party { wallet: WalletId(1), account: None }),
+        currency: Currency::new(840).expect("a currency"),
+        amount: 5,
+        fee: 0,
+        about: Sequence(0),
+        returns_fee: false,
+        refundable_until_s: 0,
+        reason: Reason::BLANK,
+    };
+    let later = Now { wall: Timestamp::from_seconds(seconds + 61), ..now };
+    let posted = || house.balance(1).0;
+    let before = posted();
+    assert!(pipeline.move_money(&order(1), seconds, now).is_ok_and(|done| !done.again));
+    assert!(pipeline.move_money(&order(1), seconds, now).is_ok_and(|done| done.again));
+    assert!(pipeline.move_money(&order(2), seconds + 61, later).is_ok_and(|done| !done.again));
+    let refused = pipeline.move_money(&order(1), seconds, now);
+    assert_eq!(refused, Err(NotMoved::KeyExpired(60)));
+    assert_eq!(posted(), before + 10);
+}
+
+/// Whoever stops in the middle of a body, or says nothing, has a place for a time and no longer.
+#[test]
+fn who_stops_in_a_request_makes_room_for_others() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let few = |config: &mut Config| {
+        config.admin.sockets_max = 3;
+        config.admin.idle = Duration::from_secs(1);
+    };
+    let house = House::start(&config(directory.path(), few), Some(&seed(SEED))).expect("a start");
+    let stopped = [
+        "",
+        "POST /v1/wallets/1/fund HTTP/1.1\r\nHost: turnpike\r\nContent-Length: 900\r\n\r\n{",
+        "POST /v1/transfers/bulk HTTP/1.1\r\nHost: turnpike\r\nContent-Length: 900\r\n\r\n{}\n",
+    ];
+    let mut crowd: Vec<TcpStream> = Vec::new();
+    for text in stopped {
+        let mut socket = TcpStream::connect(house.daemon().admin).expect("it listens");
+        socket.write_all(text.as_bytes()).expect("it reads");
+        crowd.push(socket);
+    }
+    // It waits until one of them is gone, and is served then.
+    assert_eq!(house.get("/livez").0, 200);
+    for mut socket in crowd {
+        socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+        let mut rest = Vec::new();
+        let ended = socket.read_to_end(&mut rest);
+        assert!(
+            ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+        );
+    }
 }
 
 #[test]

@@ -282,10 +282,12 @@ fn refunded<'s>(
     Ok((order.amount - fee_back, -fee_back, Some(Party { wallet, account: Some(account) })))
 }
 
-/// The part of a payment's fee that goes back with a refund: of all that is refunded together the same part as of the
-/// payment, rounded down, less what went back before; so that a whole refund in parts gives back the whole fee.
+/// The part of a payment's fee that goes back with a refund: the same part of the fee as it is of the payment, rounded
+/// so that refunds which come to all of the payment, and all return it, give back the whole fee. It is never more than
+/// the refund, and what was refunded without the fee stays without it.
 fn fee_back(payment: &Payment, amount: i64) -> i64 {
-    let refunded = i128::from(payment.refunded) + i128::from(amount);
-    let part = i128::from(payment.fee) * refunded / i128::from(payment.amount.max(1));
-    i64::try_from(part).unwrap_or(payment.fee).saturating_sub(payment.fee_refunded).max(0)
+    let part =
+        |refunded: i64| i128::from(payment.fee) * i128::from(refunded) / i128::from(payment.amount.max(1));
+    let back = part(payment.refunded.saturating_add(amount)) - part(payment.refunded);
+    i64::try_from(back).unwrap_or(0).min(payment.fee - payment.fee_refunded)
 }

@@ -90,11 +90,16 @@ impl DaemonSettings {
 pub struct AdminSettings {
     /// Where the HTTP face listens.
     pub listen: SocketAddr,
+    /// Most sockets at once; whoever comes then waits until one of them is closed.
+    pub sockets_max: u32,
+    /// A socket is closed after so long without a byte either way. An answer must not take longer.
+    pub idle: Duration,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8580)) }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8580));
+        Self { listen, sockets_max: 512, idle: Duration::from_secs(600) }
     }
 }
 
@@ -103,6 +108,8 @@ impl AdminSettings {
         let mut admin = Self::default();
         let Some(section) = section else { return admin };
         admin.listen = config::address(&section, "listen").unwrap_or(admin.listen);
+        admin.sockets_max = config::integer_or(&section, "sockets_max", 1..=65_536, admin.sockets_max);
+        admin.idle = Duration::from_secs(section.integer_or("idle_s", 1..=86_400, admin.idle.as_secs()));
         section.finish();
         admin
     }

@@ -64,6 +64,7 @@ use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
+use crate::edge::visitors::Visitors;
 use crate::edge::zones;
 use crate::journal::segment;
 use crate::journal::storage::StorageError;
@@ -295,7 +296,8 @@ impl Daemon {
         }
         let _ = self.face.links.set(links);
         let routes = api::routes(Arc::clone(&self.face));
-        tokio::spawn(async move { axum::serve(admin, routes).await });
+        let visitors = Visitors::new(admin, config.admin.sockets_max as usize, config.admin.idle);
+        tokio::spawn(async move { axum::serve(visitors, routes).await });
         // 9. Snapshots, clearing, expiry, and ready.
         let (pipeline, disk, keys) =
             (Arc::clone(&surroundings.pipeline), self.disk.clone(), Arc::clone(&self.keys));

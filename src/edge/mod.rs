@@ -52,4 +52,5 @@ pub mod tcp;
 pub mod telemetry;
 pub mod text;
 mod verbs;
+mod visitors;
 pub mod zones;

@@ -134,7 +134,9 @@ async fn until_open(
         match open() {
             Opened::New | Opened::Already => return Ok(()),
             Opened::Full(setting) => return Err(SeedError::TooSmall { file: file.to_owned(), setting }),
-            Opened::Refused => return Err(SeedError::Refused { file: file.to_owned(), wallet }),
+            Opened::Refused | Opened::Under(_) => {
+                return Err(SeedError::Refused { file: file.to_owned(), wallet });
+            }
             Opened::Later => pause(pipeline, file).await?,
         }
     }

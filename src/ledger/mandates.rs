@@ -67,11 +67,12 @@ pub enum Exceeds {
 }
 
 impl Mandate {
-    /// What was charged in the period of a time, minor units, and how often.
+    /// What was charged in the period of a time, minor units, and how often. A clock that went back opens no period
+    /// again.
     #[must_use]
     pub fn used(&self, seconds: u64) -> (i64, u16) {
-        let same = self.terms.period.index(seconds) == self.period;
-        if same { (self.used, self.charges) } else { (0, 0) }
+        let over = self.terms.period.index(seconds) > self.period;
+        if over { (0, 0) } else { (self.used, self.charges) }
     }
 
     /// Whether it has ended at a time.
@@ -97,9 +98,15 @@ impl Mandate {
         }
     }
 
+    /// Whether it ended so long ago that it need not be shown any more.
+    fn is_past(&self, now_s: u32) -> bool {
+        let mut ended = [self.cancelled_s, self.terms.until_s].into_iter().filter(|ended| *ended != 0);
+        ended.any(|ended| ended.saturating_add(ENDED_KEPT_S) < now_s)
+    }
+
     fn charge(&mut self, charge: Charge) {
         let (used, charges) = self.used(charge.at_s.into());
-        self.period = self.terms.period.index(charge.at_s.into());
+        self.period = self.period.max(self.terms.period.index(charge.at_s.into()));
         self.used = used.saturating_add(charge.amount);
         self.charges = charges.saturating_add(1);
         if self.latest.len() == CHARGES_SHOWN {
@@ -125,13 +132,7 @@ impl Mandates {
     /// Lets go of those that ended long ago. Returns how many that were.
     fn drop_ended(&mut self, now_s: u32) -> u64 {
         let before = self.0.len();
-        self.0.retain(|_, mandate| {
-            let ended = [mandate.cancelled_s, mandate.terms.until_s];
-            ended
-                .into_iter()
-                .filter(|ended| *ended != 0)
-                .all(|ended| ended.saturating_add(ENDED_KEPT_S) >= now_s)
-        });
+        self.0.retain(|_, mandate| !mandate.is_past(now_s));
         (before - self.0.len()) as u64
     }
 
@@ -172,6 +173,12 @@ impl Shard {
     pub fn mandates_of(&self, payer: WalletId) -> impl Iterator<Item = &Mandate> {
         let slot = self.slot_of(Slot::of_wallet(payer));
         self.kept[slot].mandates.0.values().filter(move |mandate| mandate.terms.payer.wallet == payer)
+    }
+
+    /// Whether a slot lets go of a mandate with the next one that is given in it.
+    #[must_use]
+    pub fn forgets_mandate(&self, slot: Slot, now_s: u32) -> bool {
+        self.kept[self.slot_of(slot)].mandates.0.values().any(|mandate| mandate.is_past(now_s))
     }
 
     pub(super) fn give_mandate(

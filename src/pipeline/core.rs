@@ -89,6 +89,8 @@ pub struct Pipeline {
 pub(super) struct Window {
     /// The last record that was appended.
     appended: CachePadded<AtomicU64>,
+    /// When the last record was appended, as it says itself.
+    appended_at: AtomicU64,
     /// The last record that is durable.
     pub(super) durable: CachePadded<AtomicU64>,
     /// When the oldest record in the buffer was appended, and the oldest one with the writer, by [`Now::elapsed_ns`];
@@ -163,6 +165,7 @@ impl Pipeline {
             wake: Condvar::new(),
             window: Window {
                 appended: CachePadded::new(AtomicU64::new(last)),
+                appended_at: AtomicU64::new(start.time.0),
                 durable: CachePadded::new(AtomicU64::new(last)),
                 filling_since: none(),
                 writing_since: none(),
@@ -203,6 +206,12 @@ impl Pipeline {
     #[must_use]
     pub fn durable(&self) -> Sequence {
         Sequence(self.window.durable.load(Ordering::Acquire))
+    }
+
+    /// The time in seconds since 1970, as records have it: a clock that went back stays where the last record was, so
+    /// that what was forgotten by then is not taken for new.
+    pub(super) fn seconds(&self, now: Now) -> u64 {
+        now.wall.max(Timestamp(self.window.appended_at.load(Ordering::Relaxed))).seconds()
     }
 
     /// The last record that was appended.
@@ -327,6 +336,7 @@ impl Pipeline {
             self.window.filling_since.store(now.elapsed_ns, Ordering::Relaxed);
         }
         let appended = journal.append(event, now.wall, &self.keys.vault).ok()?;
+        self.window.appended_at.store(appended.1.0, Ordering::Relaxed);
         self.window.appended.store(appended.0.0, Ordering::Release);
         Some(appended)
     }

@@ -20,6 +20,7 @@ use crate::domain::product::PanRange;
 use crate::domain::product::ProductNumber;
 use crate::domain::time::Expiry;
 use crate::domain::time::Now;
+use crate::ledger::kept::Done;
 
 use super::core::Pipeline;
 use super::moving::NotMoved;
@@ -102,23 +103,12 @@ impl Pipeline {
         let slot = Slot::of_wallet(wallet);
         let key = CallerKey { until_s: self.key_until_s(created_s), ..wanted.key };
         let done = self.lock(slot).done_under(slot, key.print);
-        match done {
-            Some(done) if done.body == key.body => return self.issued_before(wanted, done.sequence),
-            Some(done) => return Err(NotMoved::from(Refusal::KeyReused(done.sequence)).into()),
-            None => {
-                let now_s = now.wall.seconds() as u32;
-                self.admit_key(created_s, || self.lock(slot).forgets_next(slot, now_s)[0], now)?;
-            }
+        if let Some(done) = done {
+            return self.issued_before(wanted, done);
         }
-        let status = self.lock(slot).wallet_status(wallet);
-        let refusal = match status {
-            None => Some(Refusal::NoSuchWallet(wallet)),
-            Some(WalletStatus::Closed) => Some(Refusal::WalletStatus(wallet, WalletStatus::Closed)),
-            Some(_) => None,
-        };
-        if let Some(refusal) = refusal {
-            return Err(NotMoved::from(refusal).into());
-        }
+        let now_s = self.seconds(now) as u32;
+        self.admit_key(created_s, || self.lock(slot).forgets_next(slot, now_s)[0], now)?;
+        self.takes_cards(wallet)?;
         for pan in self.numbers(wanted) {
             let card = NewCard {
                 wallet,
@@ -131,15 +121,27 @@ impl Pipeline {
             };
             match self.open_card(&card, now) {
                 Opened::New => return self.opened_now(pan, product_of, now),
+                Opened::Under(done) => return self.issued_before(wanted, done),
                 Opened::Later => return Err(NotMoved::Unavailable.into()),
                 Opened::Full(setting) => return Err(NotIssued::Full(setting)),
                 Opened::Already | Opened::Refused if matches!(numbering, Numbering::Given(_)) => {
+                    self.takes_cards(wallet)?;
                     return Err(NotIssued::Taken);
                 }
-                Opened::Already | Opened::Refused => {}
+                // The number is another card's, or the wallet was closed meanwhile.
+                Opened::Already | Opened::Refused => self.takes_cards(wallet)?,
             }
         }
         Err(NotIssued::RangeFull)
+    }
+
+    /// Whether a wallet is there and not closed.
+    fn takes_cards(&self, wallet: WalletId) -> Result<(), NotMoved> {
+        match self.lock(Slot::of_wallet(wallet)).wallet_status(wallet) {
+            None => Err(Refusal::NoSuchWallet(wallet).into()),
+            Some(status @ WalletStatus::Closed) => Err(Refusal::WalletStatus(wallet, status).into()),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The numbers to be tried, one after the other: the same ones for the same key.
@@ -195,7 +197,11 @@ impl Pipeline {
     }
 
     /// The card that was issued under a key before.
-    fn issued_before(&self, wanted: &Wanted<'_>, sequence: Sequence) -> Result<Issued, NotIssued> {
+    fn issued_before(&self, wanted: &Wanted<'_>, done: Done) -> Result<Issued, NotIssued> {
+        let sequence = done.sequence;
+        if done.body != wanted.key.body {
+            return Err(NotMoved::from(Refusal::KeyReused(sequence)).into());
+        }
         for pan in self.numbers(wanted) {
             let (shard, position) = self.locate(pan);
             let found = position.map(|position| shard.card(position));

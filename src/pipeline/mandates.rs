@@ -81,10 +81,11 @@ impl Pipeline {
         if payer == payee {
             return Err(Refusal::ToItself.into());
         }
-        let forgets = shard.forgets_next(slot, now.wall.seconds() as u32)[0];
+        let now_s = self.seconds(now) as u32;
+        let forgets = shard.forgets_next(slot, now_s)[0];
         self.admit_key(created_s, || forgets, now)?;
         let [.., mandates] = self.verbs.kept();
-        if mandates >= self.verbs.bounds().mandates_max {
+        if mandates >= self.verbs.bounds().mandates_max && !shard.forgets_mandate(slot, now_s) {
             return Err(NotMoved::Full("mandates"));
         }
         let terms = Terms { payer, payee, currency, max, charges_max, period, until_s };

@@ -16,6 +16,7 @@ use crate::domain::moved::Verb;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::time::Now;
+use crate::domain::time::Timestamp;
 use crate::ledger::kept::Payment;
 use crate::ledger::shard::Shard;
 
@@ -179,7 +180,7 @@ impl Pipeline {
         let mut order = *order;
         order.key.until_s = self.key_until_s(created_s);
         if order.verb == Verb::Payment {
-            let until = now.wall.seconds() + u64::from(self.verbs.bounds.refund_window_s);
+            let until = self.seconds(now) + u64::from(self.verbs.bounds.refund_window_s);
             order.refundable_until_s = u32::try_from(until).unwrap_or(u32::MAX);
         }
         if order.verb == Verb::Charge {
@@ -197,7 +198,8 @@ impl Pipeline {
         }
         let mut locked = Locked::new(self, order.slots());
         locked.ask_for(&order);
-        let event = match self.authorizer.move_money(&order, now.wall, &|slot| locked.of(slot))? {
+        let at = Timestamp::from_seconds(self.seconds(now));
+        let event = match self.authorizer.move_money(&order, at, &|slot| locked.of(slot))? {
             Moving::Again(sequence) => return Ok(Carried { sequence, again: true }),
             Moving::New(event) => event,
         };
@@ -234,7 +236,7 @@ impl Pipeline {
     ) -> Result<(), NotMoved> {
         let forgets = |slot: Option<Slot>, which: usize| {
             let shard = slot.and_then(|slot| Some((slot, locked.of(slot)?)));
-            shard.is_some_and(|(slot, shard)| shard.forgets_next(slot, now.wall.seconds() as u32)[which])
+            shard.is_some_and(|(slot, shard)| shard.forgets_next(slot, self.seconds(now) as u32)[which])
         };
         let [_, merchant, key] = order.slots();
         let [_, payments, _] = self.verbs.kept();
@@ -260,7 +262,7 @@ impl Pipeline {
         now: Now,
     ) -> Result<(), NotMoved> {
         let bounds = &self.verbs.bounds;
-        if created_s.saturating_add(bounds.key_window_s.into()) < now.wall.seconds() {
+        if created_s.saturating_add(bounds.key_window_s.into()) < self.seconds(now) {
             return Err(NotMoved::KeyExpired(bounds.key_window_s));
         }
         if created_s > now.wall.seconds() + AHEAD_MAX_S {

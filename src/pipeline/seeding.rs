@@ -17,6 +17,8 @@ use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 use crate::domain::time::Now;
 use crate::ledger::directory::PanHash;
+use crate::ledger::kept::Done;
+use crate::ledger::shard::Shard;
 
 use super::core::Pipeline;
 
@@ -65,6 +67,8 @@ pub enum Opened {
     Full(&'static str),
     /// The card is on another wallet, or its wallet is not open.
     Refused,
+    /// Something was opened under this caller's key before.
+    Under(Done),
 }
 
 impl Pipeline {
@@ -94,11 +98,15 @@ impl Pipeline {
         }
     }
 
-    /// Opens a card on a wallet that is open.
+    /// Opens a card on a wallet that is not closed. Under a key only one is opened, however many ask at once (R10).
     #[must_use]
     pub fn open_card(&self, card: &NewCard, now: Now) -> Opened {
         let slot = Slot::of_wallet(card.wallet);
+        let under = |shard: &Shard| card.key.and_then(|key| shard.done_under(slot, key.print));
         let _opening = self.opening.lock();
+        if let Some(done) = under(&self.lock(slot)) {
+            return Opened::Under(done);
+        }
         if let (shard, Some(position)) = self.locate(card.pan) {
             let owner = shard.wallet_of(shard.card(position));
             return if owner == card.wallet { Opened::Already } else { Opened::Refused };
@@ -108,7 +116,13 @@ impl Pipeline {
             return Opened::Full("cards_max");
         }
         let mut shard = self.lock(slot);
-        if shard.wallet_accounts(card.wallet).is_none() {
+        if let Some(done) = under(&shard) {
+            return Opened::Under(done);
+        }
+        let status = shard.wallet_status(card.wallet);
+        // What a seed file has is opened as it is.
+        let closed = card.key.is_some() && status == Some(WalletStatus::Closed);
+        if closed || status.is_none() {
             return Opened::Refused;
         }
         if !shard.has_room_for_card() {

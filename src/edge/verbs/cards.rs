@@ -54,14 +54,14 @@ pub(super) async fn replace(State(face): State<Arc<Face>>, Path(card): Path<Stri
         let view = face.pipeline.card(before).ok_or_else(no_such)?;
         let what = format!("replace|{}", before.0);
         let issued = issued(&face, view.wallet, &body::read(&bytes(came)?)?, &what)?;
-        // Asked again after a crash in between, it goes on here.
-        let mut last = issued.sequence;
+        // Asked again after a crash in between, it goes on here. What has ended it may not be on disk yet (R1).
+        let mut last = issued.sequence.max(face.pipeline.appended());
         if !CardStatus::ENDED.contains(&view.status) {
             match face.pipeline.set_card_status_and_tell(before, CardStatus::Closed, clock::now()) {
                 Ok((sequence, told)) => {
                     last = told.iter().map(|(sequence, _)| *sequence).fold(last.max(sequence), Ord::max);
                 }
-                Err(NotSet::Ended(_)) => {}
+                Err(NotSet::Ended(_)) => last = face.pipeline.appended(),
                 Err(_) => return Err(NotMoved::Unavailable.into()),
             }
         }

@@ -323,7 +323,9 @@ async fn open(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: C
                     let words = format!("the table is full; raise `ledger.{setting}`");
                     return Err(Problem::new("full", StatusCode::SERVICE_UNAVAILABLE, words));
                 }
-                Opened::Later | Opened::Refused => return Err(NotMoved::Unavailable.into()),
+                Opened::Later | Opened::Refused | Opened::Under(_) => {
+                    return Err(NotMoved::Unavailable.into());
+                }
             }
         }
         let sequence = face.pipeline.appended();
