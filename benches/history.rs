@@ -10,15 +10,16 @@
     reason = "what fails here ends the bench; it prints ratios"
 )]
 
+mod processor;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use processor::processor_time;
 use rustix::fs::Advice;
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::event::Sequence;
@@ -146,11 +147,6 @@ impl Spent {
             self.processor.as_secs_f64() * 1e9 / entries as f64,
         );
     }
-}
-
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// Feeds all entries, flushes whenever memory is full, and merges as much as there is to merge after each flush.

@@ -11,20 +11,22 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here ends the bench")]
 #![expect(clippy::float_arithmetic, reason = "rates and ratios are no amounts")]
 
+mod house;
+mod processor;
+
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use house::House;
+use processor::processor_time;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 use turnpike::authorizer::moving::Order;
 use turnpike::authorizer::moving::Party;
-use turnpike::config::Config;
-use turnpike::config::seed::Seed;
 use turnpike::domain::card::Pan;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
@@ -51,8 +53,6 @@ use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::edge::clock;
-use turnpike::edge::daemon::Daemon;
-use turnpike::edge::daemon::StartOptions;
 use turnpike::pipeline::core::Admission;
 use turnpike::pipeline::core::Outcome;
 use turnpike::pipeline::core::Pipeline;
@@ -75,11 +75,6 @@ const fn mixed(number: u64) -> u64 {
     let mixed = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ mixed >> 31
-}
-
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn dollars() -> Currency {
@@ -314,29 +309,13 @@ fn over_http(admin: SocketAddr, wallets: u64, length: Duration) {
 fn main() {
     let wallets = setting("TURNPIKE_BENCH_WALLETS", 1_000_000);
     let length = Duration::from_secs(setting("TURNPIKE_BENCH_SECONDS", 4));
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("moving");
-    let _none = std::fs::remove_dir_all(&directory);
-    let mut config =
-        Config::from_toml("turnpike.toml", include_str!("../config/turnpike.toml")).expect("settings");
-    config.daemon.data_dir.clone_from(&directory);
-    config.admin.listen = ([127, 0, 0, 1], 0).into();
-    config.links.iter_mut().for_each(|link| link.listen = Some(([127, 0, 0, 1], 0).into()));
-    config.wallets.bounds.keys_max = 100_000_000;
-    // Keys leave again while others come.
-    config.wallets.bounds.key_window_s = 2;
-    config.ledger.authorizations_max = 4_000_000;
-    let lines = (0..wallets)
-        .map(|n| format!("{},840,100000000,0,{},3012,201,active\n", n + 1, 4_000_000_000_000_000 + n));
-    let heading = "wallet,currency,balance,overdraft,pan,expiry,service_code,status\n".to_owned();
-    let seed = std::iter::once(heading).chain(lines).collect::<String>();
-    let seed = Seed::from_csv("seed.csv", seed.as_bytes()).expect("a right seed file");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("an event loop");
-    let daemon = runtime.block_on(Daemon::start(&config, Some(("seed.csv", &seed)), StartOptions::default()));
-    let daemon = daemon.expect("it starts");
-    let events = runtime.handle().clone();
-    let (running, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || runtime.block_on(ended));
+    let house = House::start("moving", wallets, |config| {
+        config.wallets.bounds.keys_max = 100_000_000;
+        // Keys leave again while others come.
+        config.wallets.bounds.key_window_s = 2;
+        config.ledger.authorizations_max = 4_000_000;
+    });
+    let daemon = &house.daemon;
 
     let mut bench = Bench { pipeline: &daemon.face.pipeline, wallets, next: 0, wait: Duration::ZERO };
     let mut rates: [Vec<f64>; 4] = Default::default();
@@ -379,10 +358,5 @@ fn main() {
     assert!(
         daemon.face.pipeline.audit().totals.iter().all(|totals| totals.sum() == 0 && totals.transit == 0)
     );
-
-    let (told, drained) = std::sync::mpsc::channel();
-    events.spawn(async move { told.send(daemon.drain().await.is_ok()) });
-    assert_eq!(drained.recv(), Ok(true), "it drains");
-    drop(running);
-    let _none = std::fs::remove_dir_all(&directory);
+    house.end();
 }

@@ -6,23 +6,23 @@
 
 #![expect(clippy::expect_used, reason = "what fails here ends the bench")]
 
+mod house;
+mod processor;
+
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
+use house::House;
+use processor::processor_time;
 use serde_json::Value;
 use turnpike::clearing::Alphabet;
 use turnpike::clearing::Format;
 use turnpike::clearing::Separator;
 use turnpike::clearing::write::Writer;
-use turnpike::config::Config;
-use turnpike::config::seed::Seed;
 use turnpike::domain::card::Pan;
 use turnpike::domain::clearing::Arn;
 use turnpike::domain::clearing::Function;
@@ -47,8 +47,6 @@ use turnpike::domain::request::TransactionKind;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
 use turnpike::edge::clock;
-use turnpike::edge::daemon::Daemon;
-use turnpike::edge::daemon::StartOptions;
 use turnpike::pipeline::core::Admission;
 use turnpike::pipeline::core::Outcome;
 use turnpike::pipeline::core::Pipeline;
@@ -152,33 +150,11 @@ fn exchange(admin: SocketAddr, head: &str, body: &[u8]) -> Value {
     serde_json::from_str(body).expect("JSON")
 }
 
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 fn main() {
     let records = std::env::var("TURNPIKE_BENCH_RECORDS").ok().and_then(|text| text.parse().ok());
     let records: u64 = records.unwrap_or(1_000_000);
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("posting");
-    let _none = std::fs::remove_dir_all(&directory);
-    let text = include_str!("../config/turnpike.toml");
-    let mut config = Config::from_toml("turnpike.toml", text).expect("right settings");
-    config.daemon.data_dir.clone_from(&directory);
-    config.admin.listen = ([127, 0, 0, 1], 0).into();
-    config.links.iter_mut().for_each(|link| link.listen = Some(([127, 0, 0, 1], 0).into()));
-    let lines = (0..CARDS)
-        .map(|n| format!("{},840,100000000,0,{},3012,201,active\n", n + 1, 4_000_000_000_000_000 + n));
-    let heading = "wallet,currency,balance,overdraft,pan,expiry,service_code,status\n".to_owned();
-    let seed = std::iter::once(heading).chain(lines).collect::<String>();
-    let seed = Seed::from_csv("seed.csv", seed.as_bytes()).expect("a right seed file");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("an event loop");
-    let daemon = runtime.block_on(Daemon::start(&config, Some(("seed.csv", &seed)), StartOptions::default()));
-    let daemon = daemon.expect("it starts");
-    let events = runtime.handle().clone();
-    let (running, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || runtime.block_on(ended));
+    let house = House::start("posting", CARDS, |_| ());
+    let daemon = &house.daemon;
     (0..records).for_each(|number| hold(&daemon.face.pipeline, number));
 
     let format = Format::BaseTwo { alphabet: Alphabet::Ascii, separator: Separator::LineFeed };
@@ -210,9 +186,5 @@ fn main() {
         used.as_nanos() / u128::from(records),
         state["tally"]["outcomes"]
     );
-    let (told, drained) = std::sync::mpsc::channel();
-    events.spawn(async move { told.send(daemon.drain().await.is_ok()) });
-    assert_eq!(drained.recv(), Ok(true), "it drains");
-    drop(running);
-    let _none = std::fs::remove_dir_all(&directory);
+    house.end();
 }

@@ -11,6 +11,7 @@
 #![expect(clippy::expect_used, reason = "what fails here ends the bench")]
 
 mod events;
+mod processor;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -18,8 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
+use processor::processor_time;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::event::Bounds;
@@ -196,12 +196,6 @@ fn journals(size: Size) -> Result<(PathBuf, PathBuf), String> {
         std::fs::write(whole.join("complete"), "").map_err(text)?;
     }
     Ok((opened, whole))
-}
-
-/// Processor time of all threads so far.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Rebuilds the books, and says how many records there were, how long it took, and how much processor time.

@@ -204,6 +204,34 @@ fn a_fee_is_taken_changed_and_given_back_with_what_it_is_charged_for() {
             (-11_250, 0, 1_250),
         ),
         (
+            "parts of what was held no more",
+            vec![
+                ask(1, 10_000),
+                expire(),
+                clear(4_000, Part::Numbered { sequence: 1, count: 2 }),
+                clear(6_000, Part::Numbered { sequence: 2, count: 2 }),
+            ],
+            (-11_250, 0, 1_250),
+        ),
+        (
+            "parts of an increment alone",
+            vec![
+                add(2, 10_000),
+                clear(4_000, Part::Numbered { sequence: 1, count: 2 }),
+                clear(6_000, Part::Numbered { sequence: 2, count: 2 }),
+            ],
+            (-11_250, 0, 1_250),
+        ),
+        (
+            "what takes back a refund that nobody knows",
+            vec![step(|house| {
+                let of = presentment(5_000);
+                let function = Function { purpose: Purpose::Refund, reversal: true, ..of.function };
+                house.clear(&Presentment { function, network_reference: 0, ..of });
+            })],
+            (-5_000, 0, 0),
+        ),
+        (
             "the posting is given back",
             vec![ask(1, 10_000), clear(9_000, Part::Whole), give_back(9_000)],
             (0, 0, 0),

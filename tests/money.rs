@@ -583,6 +583,20 @@ fn r20_the_reversal_of_a_part_gives_that_part_of_a_posting_back() {
     assert_eq!(house.books()[0], (-4_000, 0), "posted already");
     house.clear(&reversed(other));
     assert_eq!((house.books()[0], uses(&house)), ((3_000, 0), 0));
+    // Where records say nothing in the account's currency, it is the same part of what was posted, and it goes back to
+    // the account that it came from, whatever others the wallet has.
+    for accounts in [&[(978, 100_000)][..], &[(978, 100_000), (840, 100_000)]] {
+        let mut house = House::new(accounts);
+        house.advise(&Advice { billing: Some(money(9_000, 978)), ..advice(5, POSTS, 10_000) });
+        let (one, other) = (part(1, 6_000), part(2, 4_000));
+        [one, other].iter().for_each(|part| house.clear(part));
+        assert_eq!(house.books()[0], (-9_000, 0), "{accounts:?}");
+        house.clear(&reversed(one));
+        assert_eq!(house.books()[0], (-3_600, 0), "{accounts:?}");
+        house.clear(&reversed(other));
+        assert_eq!(house.books()[0], (0, 0), "{accounts:?}");
+        assert!(house.books()[1..].iter().all(|other| *other == (0, 0)), "{accounts:?}");
+    }
 }
 
 #[test]

@@ -229,7 +229,11 @@ fn charge_of(
 ) -> Option<Charge> {
     let known = known.filter(|known| known.account == account.number);
     if let Some(known) = known {
-        return if completes(known, advice.class) { charge_of_posting(known) } else { known.coded.charge() };
+        return if completes(known, advice.class) {
+            charge_of_posting(known, shard, card)
+        } else {
+            known.coded.charge()
+        };
     }
     let Advice { key, processing_code: code, amount, .. } = advice;
     let by_rules = || {
@@ -246,11 +250,11 @@ fn charge_of(
 
 /// What the posting of an authorization is charged by. Once it was captured, what comes after it is a further part; an
 /// increment alone stands for its whole purchase.
-pub(super) fn charge_of_posting(known: &Authorization) -> Option<Charge> {
+pub(super) fn charge_of_posting(known: &Authorization, shard: &Shard, card: &Card) -> Option<Charge> {
     let charge = known.coded.charge();
     match known.state {
         AuthorizationState::Captured => charge.map(Charge::rest),
-        _ if known.is_increment() => charge.map(Charge::whole),
+        _ if known.is_increment() && shard.is_alone(card, known) => charge.map(Charge::whole),
         _ => charge,
     }
 }

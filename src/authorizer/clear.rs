@@ -10,6 +10,7 @@ use crate::domain::clearing::Usage;
 use crate::domain::event::Sequence;
 use crate::domain::fee::Charge;
 use crate::domain::money::Money;
+use crate::domain::money::part_of;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
 use crate::ledger::authorization::Authorization;
@@ -99,7 +100,9 @@ impl Authorizer {
             _ if outcome.posts() => target.amount.minor,
             Some(found) if outcome == Clearance::AlreadyPosted => difference(found.authorization, &target),
             Some(found) if shard.returns_part(card, presentment, &found, self.clearing_tolerance) => {
-                part_returned(found.authorization, &target)
+                let part = part_returned(presentment, shard, card, found.authorization);
+                let Some(part) = part else { return suspend(Clearance::CurrencyNotHeld) };
+                part
             }
             _ => 0,
         };
@@ -176,11 +179,12 @@ fn charge_of(
     card: &Card,
     found: Option<&Presented<'_>>,
 ) -> Option<Charge> {
-    if !event.outcome.posts() || presentment.function.is_credit() {
+    let given = presentment.function.reversal || presentment.function.is_credit();
+    if !event.outcome.posts() || given {
         return None;
     }
     match found.filter(|found| found.authorization.account == event.account) {
-        Some(found) => charge_of_posting(found.authorization),
+        Some(found) => charge_of_posting(found.authorization, shard, card),
         None => shard.charge_for(card, &event.usage(), event.posted_in),
     }
 }
@@ -203,10 +207,25 @@ fn difference(posted: &Authorization, target: &Target) -> i64 {
 }
 
 /// How much a reversal gives back of what a message has posted of more than its presentment; zero for all of
-/// it.
-fn part_returned(posted: &Authorization, target: &Target) -> i64 {
-    let less = target.amount.minor.saturating_abs() < posted.taken.saturating_abs();
-    if less && target.account == posted.account { target.amount.minor } else { 0 }
+/// it. Where the record says nothing in the account's currency, it is the same part of what was posted as it is
+/// of what is left of the transaction. `None` when it is not in the currency of that either.
+fn part_returned(
+    presentment: &Presentment,
+    shard: &Shard,
+    card: &Card,
+    posted: &Authorization,
+) -> Option<i64> {
+    let of_account = shard.account_currency(posted)?;
+    let said = [presentment.billed(), presentment.amount];
+    let amount = match said.into_iter().find(|said| said.currency == of_account) {
+        Some(said) => signed(presentment, said).minor,
+        None if presentment.amount.currency.numeric() == posted.currency => {
+            -part_of(posted.taken, presentment.amount.minor, posted.amount - shard.returned_of(card, posted))
+        }
+        None => return None,
+    };
+    let less = amount.saturating_abs() < posted.taken.saturating_abs();
+    Some(if less { amount } else { 0 })
 }
 
 /// Where a record is posted: to the account that was authorized, if that is in one of the record's
@@ -229,7 +248,9 @@ fn target(
             shard.account_in(card, amount.currency).map(|account| (account.number, amount))
         })
     };
-    if let Some((account, amount)) = authorized.or_else(first) {
+    // What is given back goes where it came from.
+    let returns = presentment.function.reversal && found.is_some_and(|found| found.posted);
+    if let Some((account, amount)) = authorized.or_else(|| if returns { None } else { first() }) {
         return Some(Target { account, amount: signed(presentment, amount) });
     }
     // What is posted already needs no account that takes it.

@@ -12,6 +12,7 @@ use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Timestamp;
+use crate::ledger::kept::Done;
 use crate::ledger::kept::Payment;
 use crate::ledger::mandates::Exceeds;
 use crate::ledger::shard::Account;
@@ -102,7 +103,8 @@ pub enum Refusal {
     #[error("an amount is above zero, and a fee is not negative and less than it")]
     InvalidAmount,
     /// There is no such wallet.
-    #[error("there is no wallet {}", .0.0)]
+    // What was asked for may be a card number, and is not repeated.
+    #[error("there is no such wallet")]
     NoSuchWallet(WalletId),
     /// The wallet has no such account in that currency.
     #[error("wallet {wallet} has no such account in currency {currency}", wallet = .0.0, currency = .1)]
@@ -114,10 +116,10 @@ pub enum Refusal {
     #[error("wallet {wallet} is {status}", wallet = .0.0, status = .1.name())]
     WalletStatus(WalletId, WalletStatus),
     /// There is no such payment, or it can be refunded no more.
-    #[error("there is no payment {} of this merchant that can be refunded", .0.0)]
+    #[error("there is no such payment of this merchant that can be refunded")]
     NoSuchPayment(Sequence),
     /// The payer has given no such mandate.
-    #[error("wallet {wallet} has given no mandate {mandate}", wallet = .0.0, mandate = .1.0)]
+    #[error("this wallet has given no such mandate")]
     NoSuchMandate(WalletId, Sequence),
     /// The mandate was cancelled, or its time is over.
     #[error("the mandate has ended")]
@@ -161,12 +163,7 @@ impl Authorizer {
     ) -> Result<Moving, Refusal> {
         let kept = shard_of(order.key.slot());
         if let Some(done) = kept.and_then(|shard| shard.done_under(order.key.slot(), order.key.print)) {
-            let same = done.body == order.key.body;
-            return if same {
-                Ok(Moving::Again(done.sequence))
-            } else {
-                Err(Refusal::KeyReused(done.sequence))
-            };
+            return asked_again(&done, &order.key).map(Moving::Again);
         }
         if order.amount <= 0 || order.fee < 0 || order.fee >= order.amount {
             return Err(Refusal::InvalidAmount);
@@ -256,6 +253,14 @@ fn may_arrive((wallet, status, account): &Owned, amount: i64) -> Result<(), Refu
         return Err(Refusal::WalletStatus(*wallet, *status));
     }
     if takes(account, amount) { Ok(()) } else { Err(Refusal::OutOfRange(*wallet)) }
+}
+
+/// The record of what was done under a key before, where the same is asked for now (R10).
+///
+/// # Errors
+/// The key stands for something else.
+pub fn asked_again(done: &Done, key: &CallerKey) -> Result<Sequence, Refusal> {
+    if done.body == key.body { Ok(done.sequence) } else { Err(Refusal::KeyReused(done.sequence)) }
 }
 
 /// What leaves the merchant with a refund, what of it comes from the fee account (as a negative fee), and who gets it.

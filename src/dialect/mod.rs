@@ -36,7 +36,7 @@ pub mod guess;
 pub mod header;
 pub mod inbound;
 mod lifecycle;
-mod mask;
+pub mod mask;
 mod mastercard;
 pub mod meaning;
 mod needed;

@@ -130,7 +130,7 @@ pub struct Moved {
     pub to: Option<Side>,
     /// In which currency.
     pub currency: Currency,
-    /// What leaves `from`, minor units; above zero.
+    /// What leaves `from`, minor units; zero only where a refund is no more than the part of the fee that goes back.
     pub amount: i64,
     /// What of it goes to the fee account instead of `to`; negative where the fee account gives, as with a refund that
     /// gives a fee back.

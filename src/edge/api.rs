@@ -59,12 +59,12 @@ use crate::pipeline::seeding::NotSet;
 use crate::pipeline::switching::card_file::Telling;
 
 /// How often a verb that waits for the disk looks at it.
-pub(super) const DURABLE_POLL: Duration = Duration::from_micros(200);
+const DURABLE_POLL: Duration = Duration::from_micros(200);
 
 /// What cards are issued by.
 #[derive(Debug)]
 pub struct Issuing {
-    /// Where numbers begin that are drawn, and how many digits they have.
+    /// Where numbers begin that are drawn.
     pub ranges: Vec<PanRange>,
     /// How many digits such a number has.
     pub digits: u8,
@@ -289,13 +289,18 @@ pub(super) async fn when_told(
 
 /// Answers once a record is on disk (R1).
 pub(super) async fn when_durable(face: &Face, sequence: Sequence, done: Value) -> Response {
+    if is_durable(face, sequence).await { Json(done).into_response() } else { unavailable() }
+}
+
+/// Waits until a record is on disk; false when the journal has failed before.
+pub(super) async fn is_durable(face: &Face, sequence: Sequence) -> bool {
     while face.pipeline.durable() < sequence {
         if face.pipeline.has_failed() {
-            return unavailable();
+            return false;
         }
         tokio::time::sleep(DURABLE_POLL).await;
     }
-    Json(done).into_response()
+    true
 }
 
 pub(super) fn unavailable() -> Response {

@@ -18,6 +18,7 @@ use crate::domain::party::Slot;
 use crate::domain::party::Text;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Take;
+use crate::journal::field::flag;
 use crate::journal::record::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
@@ -32,10 +33,6 @@ const SECOND: u8 = 1 << 4;
 const CHARGE: u8 = 1 << 5;
 const ALL: u8 = (1 << 6) - 1;
 const ALL_OF_FIRST: u8 = (1 << 5) - 1;
-
-const fn flag(condition: bool, bit: u8) -> u8 {
-    if condition { bit } else { 0 }
-}
 
 pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
     let function = event.function;

@@ -22,6 +22,7 @@ use crate::domain::request::Stan;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channel;
 use crate::journal::field::Take;
+use crate::journal::field::flag;
 use crate::journal::record::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
@@ -49,11 +50,6 @@ mod decided {
     pub(super) const ALL: u16 = (1 << 14) - 1;
     pub(super) const ALL_OF_FIRST: u16 = (1 << 10) - 1;
     pub(super) const ALL_OF_SECOND: u16 = (1 << 11) - 1;
-}
-
-#[inline(always)]
-const fn flag(condition: bool, bit: u16) -> u16 {
-    if condition { bit } else { 0 }
 }
 
 #[inline]

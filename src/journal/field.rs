@@ -19,6 +19,12 @@ use crate::journal::record::RecordError;
 /// An institution has eleven digits at most, which 37 bits hold.
 const INSTITUTION_MAX: u64 = (1 << 48) - 1;
 
+/// The bit of something in a record's flags, where it holds.
+#[inline(always)]
+pub(crate) fn flag<Bits: Default>(condition: bool, bit: Bits) -> Bits {
+    if condition { bit } else { Bits::default() }
+}
+
 /// Writes fields into one record. Everything is inlined, so that the offsets are constants.
 pub(crate) struct Put<'a> {
     bytes: &'a mut [u8; RECORD_BYTES_MAX],

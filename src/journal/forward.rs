@@ -31,6 +31,7 @@ use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
+use crate::journal::field::flag;
 use crate::journal::record::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
@@ -75,10 +76,6 @@ mod ended {
 /// Card numbers of others are sealed under no reference: their place in the journal is enough.
 const NO_CARD: CardRef = CardRef(0);
 
-const fn flag(condition: bool, bit: u16) -> u16 {
-    if condition { bit } else { 0 }
-}
-
 fn put_own(put: &mut Put<'_>, own: OwnKey) {
     put.u32(own.stan.0);
     put.u32(own.transmission.digits());
@@ -89,10 +86,10 @@ fn take_own(take: &mut Take<'_>) -> Result<OwnKey, RecordError> {
 }
 
 fn put_carried(put: &mut Put<'_>, of: &Carried, place: SealNonce, seal: &dyn PanSeal) {
-    let flags = flag(of.class == MessageClass::Financial, carried::FINANCIAL.into())
-        | flag(of.expiry.is_some(), carried::EXPIRY.into())
-        | flag(of.billing.is_some(), carried::BILLING.into());
-    put.u8(flags as u8);
+    let flags = flag(of.class == MessageClass::Financial, carried::FINANCIAL)
+        | flag(of.expiry.is_some(), carried::EXPIRY)
+        | flag(of.billing.is_some(), carried::BILLING);
+    put.u8(flags);
     put.key(&of.key);
     put.bytes(seal.seal(of.pan, place, NO_CARD).0);
     put.u32(of.processing_code.0);

@@ -15,6 +15,7 @@ use crate::domain::party::WalletId;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
+use crate::journal::field::flag;
 use crate::journal::record::Kind;
 use crate::journal::record::NO_SLOT;
 use crate::journal::record::RECORD_BYTES_MAX;
@@ -28,10 +29,6 @@ const ABOUT: u8 = 1 << 3;
 const REFUNDABLE: u8 = 1 << 4;
 const REASON: u8 = 1 << 5;
 const ALL: u8 = (1 << 6) - 1;
-
-const fn flag(condition: bool, bit: u8) -> u8 {
-    if condition { bit } else { 0 }
-}
 
 pub(super) fn put_key(put: &mut Put<'_>, key: &CallerKey) {
     put.bytes(key.print.to_le_bytes());

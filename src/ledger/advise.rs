@@ -113,6 +113,7 @@ impl Shard {
             return Ok(());
         }
         if completes(&entry, event.class) {
+            self.was_charged(position, event.charge);
             // What was held goes first, so that a balance near its limit can take what is posted.
             let captured = self.capture(sequence, time, event.slot, position)?;
             let counts = || match captured {

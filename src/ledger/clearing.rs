@@ -139,6 +139,7 @@ impl Shard {
             Clearance::AlreadyPosted => {}
             _ if event.part.is_final() => {
                 let before = self.authorizations.at(position).state;
+                self.was_charged(position, event.charge);
                 // What was held goes first, so that a balance near its limit can take what is posted.
                 let captured = self.capture(sequence, time, event.slot, position)?;
                 let counts = || match captured {
@@ -150,6 +151,7 @@ impl Shard {
             }
             _ => {
                 let named = *self.authorizations.at(position);
+                self.was_charged(position, event.charge);
                 let beyond = self.take_part(position, event)?;
                 let counts = || {
                     if named.state.is_open() {
@@ -201,6 +203,16 @@ impl Shard {
         self.recount(position, Money::new(taken, account.currency));
         self.authorizations.at_mut(position).taken = taken;
         Ok(())
+    }
+
+    /// What is posted of an authorization that holds nothing any more has its flat part with it: what comes after it is
+    /// a further part.
+    pub(super) fn was_charged(&mut self, position: u32, charge: Option<Charge>) {
+        let entry = self.authorizations.at_mut(position);
+        if charge.is_some() && !entry.state.is_open() {
+            let code = entry.coded.processing_code();
+            entry.coded = CodeAndCharge::new(code, entry.coded.charge().map(Charge::rest));
+        }
     }
 
     /// What a clearing record leaves on its card.

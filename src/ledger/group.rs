@@ -76,6 +76,17 @@ impl Shard {
         self.open_of(owner).chain(self.closed_of(owner)).any(|(_, entry)| begins(entry))
     }
 
+    /// Whether an increment is what is left of its purchase: what it adds to is not open, and nothing was posted of it.
+    #[must_use]
+    pub fn is_alone(&self, card: &Card, increment: &Authorization) -> bool {
+        let others =
+            |entry: &Authorization| entry.is_of_group(increment) && entry.sequence != increment.sequence;
+        let mut open = self.open_of(card).map(|(_, entry)| entry);
+        let mut closed = self.closed_of(card).map(|(_, entry)| entry);
+        !open.any(|entry| others(entry) && !entry.is_increment())
+            && !closed.any(|entry| others(entry) && entry.is_capture())
+    }
+
     /// Whether something of the purchase that a message names by the network's id was posted.
     #[must_use]
     pub fn is_captured(&self, card: &Card, key: &MessageKey) -> bool {

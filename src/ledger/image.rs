@@ -30,6 +30,7 @@ use crate::domain::card::CardRef;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::moved::Side;
 use crate::domain::party::Slot;
 use crate::domain::product::ProductNumber;
 
@@ -278,6 +279,11 @@ impl Copying {
 
 pub(super) fn put<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
     out.extend_from_slice(&bytes);
+}
+
+pub(super) fn put_side(out: &mut Vec<u8>, side: Side) {
+    put(out, side.wallet.0.to_le_bytes());
+    put(out, side.account.to_le_bytes());
 }
 
 fn put_answer(answer: &Remembered, out: &mut Vec<u8>) {

@@ -14,9 +14,9 @@ use crate::domain::money::Currency;
 use crate::domain::moved::CallerKey;
 use crate::domain::moved::Side;
 use crate::domain::party::Slot;
-use crate::domain::party::WalletId;
 
 use super::image::put;
+use super::image::put_side;
 use super::mandates::Mandates;
 use super::restore::ImageError;
 use super::restore::Take;
@@ -267,10 +267,7 @@ fn put_key(print: u128, done: &Done, out: &mut Vec<u8>) {
 
 fn put_payment(payment: &Payment, out: &mut Vec<u8>) {
     put(out, payment.sequence.0.to_le_bytes());
-    for side in [payment.payer, payment.payee] {
-        put(out, side.wallet.0.to_le_bytes());
-        put(out, side.account.to_le_bytes());
-    }
+    [payment.payer, payment.payee].into_iter().for_each(|side| put_side(out, side));
     put(out, payment.currency.numeric().to_le_bytes());
     for amount in [payment.amount, payment.fee, payment.refunded, payment.fee_refunded] {
         put(out, amount.to_le_bytes());
@@ -279,13 +276,10 @@ fn put_payment(payment: &Payment, out: &mut Vec<u8>) {
 }
 
 fn take_payment(take: &mut Take<'_>) -> Result<Payment, ImageError> {
-    let side = |take: &mut Take<'_>| {
-        Ok::<_, ImageError>(Side { wallet: WalletId(take.u64()?), account: take.u16()? })
-    };
     Ok(Payment {
         sequence: take.sequence()?,
-        payer: side(take)?,
-        payee: side(take)?,
+        payer: take.side()?,
+        payee: take.side()?,
         currency: take.currency()?,
         amount: take.i64()?,
         fee: take.i64()?,

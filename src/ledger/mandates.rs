@@ -14,6 +14,7 @@ use crate::domain::time::Timestamp;
 
 use super::apply::ApplyError;
 use super::image::put;
+use super::image::put_side;
 use super::restore::ImageError;
 use super::restore::Take;
 use super::shard::Shard;
@@ -236,10 +237,7 @@ impl Shard {
 fn put_mandate(mandate: &Mandate, out: &mut Vec<u8>) {
     let Terms { payer, payee, currency, max, charges_max, period, until_s } = mandate.terms;
     put(out, mandate.sequence.0.to_le_bytes());
-    for side in [payer, payee] {
-        put(out, side.wallet.0.to_le_bytes());
-        put(out, side.account.to_le_bytes());
-    }
+    [payer, payee].into_iter().for_each(|side| put_side(out, side));
     put(out, currency.numeric().to_le_bytes());
     put(out, max.to_le_bytes());
     put(out, charges_max.to_le_bytes());
@@ -258,13 +256,10 @@ fn put_mandate(mandate: &Mandate, out: &mut Vec<u8>) {
 }
 
 fn take_mandate(take: &mut Take<'_>) -> Result<Mandate, ImageError> {
-    let side = |take: &mut Take<'_>| {
-        Ok::<_, ImageError>(Side { wallet: WalletId(take.u64()?), account: take.u16()? })
-    };
     let sequence = take.sequence()?;
     let terms = Terms {
-        payer: side(take)?,
-        payee: side(take)?,
+        payer: take.side()?,
+        payee: take.side()?,
         currency: take.currency()?,
         max: take.i64()?,
         charges_max: take.u16()?,

@@ -9,9 +9,12 @@ pub const CACHE_LINE_BYTES: usize = 64;
 
 /// Asks for the line that an address is in. Never waits, never fails, changes nothing but what the caches hold.
 #[inline(always)]
-#[allow(
-    unsafe_code,
-    reason = "no safe spelling is stable; the whole path is 1.10 to 1.18 times as fast with it"
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "no safe spelling is stable; the whole path is 1.10 to 1.18 times as fast with it"
+    )
 )]
 pub fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]

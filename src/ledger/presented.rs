@@ -225,8 +225,18 @@ impl Shard {
     /// How much of a posting others have found, in the currency of its transaction; one in another has found
     /// it all.
     fn settled_of(&self, card: &Card, posting: &Authorization) -> i64 {
+        self.found_of(card, posting, |_| true)
+    }
+
+    /// How much of a posting presentments had found that were given back since, in the same currency.
+    #[must_use]
+    pub fn returned_of(&self, card: &Card, posting: &Authorization) -> i64 {
+        self.found_of(card, posting, Authorization::is_returned)
+    }
+
+    fn found_of(&self, card: &Card, posting: &Authorization, which: impl Fn(&Authorization) -> bool) -> i64 {
         let found = self.closed_of(card).map(|(_, entry)| entry);
-        let found = found.filter(|entry| entry.settles() == Some(posting.sequence));
+        let found = found.filter(|entry| entry.settles() == Some(posting.sequence) && which(entry));
         let amount = |entry: &Authorization| {
             if entry.currency == posting.currency { entry.amount } else { i64::MAX }
         };

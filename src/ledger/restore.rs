@@ -11,6 +11,7 @@ use crate::domain::event::CardOpened;
 use crate::domain::event::Sequence;
 use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Currency;
+use crate::domain::moved::Side;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
@@ -464,6 +465,10 @@ impl Take<'_> {
 
     pub(super) fn sequence(&mut self) -> Result<Sequence, ImageError> {
         self.u64().map(Sequence)
+    }
+
+    pub(super) fn side(&mut self) -> Result<Side, ImageError> {
+        Ok(Side { wallet: WalletId(self.u64()?), account: self.u16()? })
     }
 
     pub(super) fn currency(&mut self) -> Result<Currency, ImageError> {

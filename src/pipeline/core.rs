@@ -210,7 +210,8 @@ impl Pipeline {
 
     /// The time in seconds since 1970, as records have it: a clock that went back stays where the last record was, so
     /// that what was forgotten by then is not taken for new.
-    pub(super) fn seconds(&self, now: Now) -> u64 {
+    #[must_use]
+    pub fn seconds(&self, now: Now) -> u64 {
         now.wall.max(Timestamp(self.window.appended_at.load(Ordering::Relaxed))).seconds()
     }
 

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::authorizer::moving::Refusal;
+use crate::authorizer::moving::asked_again;
 use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
 use crate::domain::card::MaskedPan;
@@ -83,6 +84,12 @@ pub enum NotIssued {
     /// No number that was drawn was free.
     #[error("no free number was found in the ranges of `wallets.card_ranges`")]
     RangeFull,
+    /// It was issued under this key by this record, and its number is none of those that are drawn now.
+    #[error(
+        "a card was issued under this key, by record {}, before `wallets.card_ranges` was changed; it is among the \
+         cards of the wallet", .0.0
+    )]
+    Elsewhere(Sequence),
     /// A table is full: raise the setting of this name.
     #[error("the table is full; raise `ledger.{0}`")]
     Full(&'static str),
@@ -101,7 +108,7 @@ impl Pipeline {
     ) -> Result<Issued, NotIssued> {
         let Wanted { wallet, numbering, created_s, .. } = *wanted;
         let slot = Slot::of_wallet(wallet);
-        let key = CallerKey { until_s: self.key_until_s(created_s), ..wanted.key };
+        let key = self.kept_key(&wanted.key, created_s);
         let done = self.lock(slot).done_under(slot, key.print);
         if let Some(done) = done {
             return self.issued_before(wanted, done);
@@ -198,10 +205,7 @@ impl Pipeline {
 
     /// The card that was issued under a key before.
     fn issued_before(&self, wanted: &Wanted<'_>, done: Done) -> Result<Issued, NotIssued> {
-        let sequence = done.sequence;
-        if done.body != wanted.key.body {
-            return Err(NotMoved::from(Refusal::KeyReused(sequence)).into());
-        }
+        let sequence = asked_again(&done, &wanted.key).map_err(NotMoved::from)?;
         for pan in self.numbers(wanted) {
             let (shard, position) = self.locate(pan);
             let found = position.map(|position| shard.card(position));
@@ -209,6 +213,6 @@ impl Pipeline {
                 return Ok(Issued { card: found.reference, pan: found.masked(), sequence, again: true });
             }
         }
-        Err(NotIssued::RangeFull)
+        Err(NotIssued::Elsewhere(sequence))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::authorizer::moving::Party;
 use crate::authorizer::moving::Refusal;
+use crate::authorizer::moving::asked_again;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::mandate::MandateCancelled;
@@ -53,19 +54,13 @@ impl Pipeline {
         now: Now,
     ) -> Result<Carried, NotMoved> {
         let Asked { payer, payee, currency, max, charges_max, period, until_s } = *asked;
-        let key = CallerKey { until_s: self.key_until_s(created_s), ..*key };
+        let key = self.kept_key(key, created_s);
         let slot = Slot::of_wallet(payer.wallet);
         // The payee may be in another shard; an account never goes away again.
         let of_payee = self.account_of(payee, currency);
         let mut shard = self.lock(slot);
         if let Some(done) = shard.done_under(slot, key.print) {
-            let sequence = done.sequence;
-            let same = done.body == key.body;
-            return if same {
-                Ok(Carried { sequence, again: true })
-            } else {
-                Err(Refusal::KeyReused(sequence).into())
-            };
+            return Ok(Carried { sequence: asked_again(&done, &key)?, again: true });
         }
         if max <= 0 {
             return Err(Refusal::InvalidAmount.into());

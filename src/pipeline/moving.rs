@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::authorizer::moving::Bounds;
 use crate::authorizer::moving::Moving;
@@ -12,6 +13,7 @@ use crate::authorizer::moving::Party;
 use crate::authorizer::moving::Refusal;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
+use crate::domain::moved::CallerKey;
 use crate::domain::moved::Verb;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -178,7 +180,7 @@ impl Pipeline {
 
     fn carry(&self, order: &Order, created_s: u64, now: Now) -> Result<Carried, NotMoved> {
         let mut order = *order;
-        order.key.until_s = self.key_until_s(created_s);
+        order.key = self.kept_key(&order.key, created_s);
         if order.verb == Verb::Payment {
             let until = self.seconds(now) + u64::from(self.verbs.bounds.refund_window_s);
             order.refundable_until_s = u32::try_from(until).unwrap_or(u32::MAX);
@@ -247,10 +249,15 @@ impl Pipeline {
         self.admit_key(created_s, || forgets(key, 0), now)
     }
 
-    /// How long a caller's key is remembered that was made then, seconds since 1970.
-    pub(super) fn key_until_s(&self, created_s: u64) -> u32 {
+    /// A caller's key as it is kept: under a secret, since whoever has a journal might find a short one by trying, and
+    /// it may be a card number; and until its window is over, which began when it was made.
+    pub(super) fn kept_key(&self, key: &CallerKey, created_s: u64) -> CallerKey {
         let until = created_s.saturating_add(self.verbs.bounds.key_window_s.into());
-        u32::try_from(until).unwrap_or(u32::MAX)
+        CallerKey {
+            print: xxh3_128_with_seed(&key.print.to_le_bytes(), self.seed),
+            until_s: u32::try_from(until).unwrap_or(u32::MAX),
+            ..*key
+        }
     }
 
     /// Whether a key that is not known may be used (R10), and the journal takes something. Where as many are kept as
@@ -265,7 +272,7 @@ impl Pipeline {
         if created_s.saturating_add(bounds.key_window_s.into()) < self.seconds(now) {
             return Err(NotMoved::KeyExpired(bounds.key_window_s));
         }
-        if created_s > now.wall.seconds() + AHEAD_MAX_S {
+        if created_s > self.seconds(now) + AHEAD_MAX_S {
             return Err(NotMoved::KeyOfTheFuture);
         }
         if self.verbs.kept()[0] >= bounds.keys_max && !forgets() {

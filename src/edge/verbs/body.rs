@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use xxhash_rust::xxh3::xxh3_64;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::dialect::mask;
 use crate::domain::money::Currency;
 use crate::domain::moved::CallerKey;
 use crate::domain::moved::Reason;
@@ -78,7 +79,10 @@ pub(super) fn seconds_of(text: &str) -> Option<u64> {
 pub(super) fn reason(text: Option<&str>) -> Result<Reason, Problem> {
     let text = text.unwrap_or_default();
     let fits = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if fits {
+    // It is kept in clear.
+    if fits && mask::shown(text) != text {
+        Err(Problem::malformed("`reason` must not have a card number"))
+    } else if fits {
         Ok(Text::from_ascii(text.as_bytes()))
     } else {
         Err(Problem::malformed("`reason` has up to 32 printable characters of ASCII"))

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use axum::response::Response;
 use serde_json::Value;
 use serde_json::json;
@@ -20,6 +18,7 @@ use crate::domain::time::Expiry;
 use crate::edge::api::Face;
 use crate::edge::clock;
 use crate::edge::verbs::Came;
+use crate::edge::verbs::answered;
 use crate::edge::verbs::body;
 use crate::edge::verbs::body::Named;
 use crate::edge::verbs::bytes;
@@ -40,10 +39,7 @@ pub(super) async fn issue(State(face): State<Arc<Face>>, Path(wallet): Path<Stri
         until_durable(&face, issued.sequence).await?;
         Ok::<_, Problem>(shown(wallet, &issued))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// Opens a card on the same wallet in the place of another one, which is closed. Lost and stolen stay what they are.
@@ -70,10 +66,7 @@ pub(super) async fn replace(State(face): State<Arc<Face>>, Path(card): Path<Stri
         done["replaces"] = json!(before.0);
         Ok::<_, Problem>(done)
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 fn shown(wallet: WalletId, issued: &Issued) -> Value {

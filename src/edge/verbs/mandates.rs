@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use axum::response::Response;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::authorizer::moving::Order;
 use crate::authorizer::moving::Party;
+use crate::authorizer::moving::Refusal;
 use crate::domain::event::Sequence;
 use crate::domain::mandate::Period;
 use crate::domain::moved::Verb;
@@ -21,6 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::edge::api::Face;
 use crate::edge::clock;
 use crate::edge::verbs::Came;
+use crate::edge::verbs::answered;
 use crate::edge::verbs::body;
 use crate::edge::verbs::body::Named;
 use crate::edge::verbs::bytes;
@@ -32,6 +32,7 @@ use crate::edge::verbs::problem::Problem;
 use crate::edge::verbs::until_durable;
 use crate::ledger::mandates::Mandate;
 use crate::pipeline::mandates::Asked;
+use crate::pipeline::moving::NotMoved;
 
 fn no_such_mandate() -> Problem {
     Problem::new("no-such-mandate", StatusCode::NOT_FOUND, "this wallet has given no such mandate")
@@ -49,7 +50,7 @@ pub(super) async fn give(State(face): State<Arc<Face>>, Path(payer): Path<String
             None => 0,
             Some(text) => body::seconds_of(text)
                 .and_then(|seconds| u32::try_from(seconds).ok())
-                .filter(|until| u64::from(*until) > clock::wall().seconds())
+                .filter(|until| u64::from(*until) > face.pipeline.seconds(clock::now()))
                 .ok_or_else(|| Problem::malformed("`until` is a time to come, as in 2027-11-29T18:00:00Z"))?,
         };
         let charges_max = asked.charges_max.unwrap_or(0);
@@ -75,10 +76,7 @@ pub(super) async fn give(State(face): State<Arc<Face>>, Path(payer): Path<String
         let (sequence, again) = (carried.sequence.0, carried.again);
         Ok::<_, Problem>(json!({ "mandate": sequence, "sequence": sequence, "again": again }))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// Charges by a mandate.
@@ -116,24 +114,18 @@ pub(super) async fn cancel(
             "again": cancelled.again,
         }))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// The mandates of a payer.
 pub(super) async fn list(State(face): State<Arc<Face>>, Path(payer): Path<String>) -> Response {
     let shown = number(&payer, "wallet").and_then(|payer| {
         let known = face.pipeline.mandates_of(WalletId(payer));
-        let words = format!("there is no wallet {payer}");
-        let known = known.ok_or_else(|| Problem::new("no-such-wallet", StatusCode::NOT_FOUND, words))?;
-        Ok(json!({ "wallet": payer, "mandates": known.iter().map(shown).collect::<Vec<Value>>() }))
+        let known = known.ok_or_else(|| NotMoved::from(Refusal::NoSuchWallet(WalletId(payer))))?;
+        let known: Vec<Value> = known.iter().map(|mandate| shown(&face, mandate)).collect();
+        Ok(json!({ "wallet": payer, "mandates": known }))
     });
-    match shown {
-        Ok(shown) => Json(shown).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(shown)
 }
 
 /// One mandate.
@@ -145,15 +137,12 @@ pub(super) async fn one(
         let mandate = number(&mandate, "mandate")?;
         face.pipeline.mandate(WalletId(payer), Sequence(mandate)).ok_or_else(no_such_mandate)
     });
-    match found {
-        Ok(mandate) => Json(shown(&mandate)).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(found.map(|mandate| shown(&face, &mandate)))
 }
 
-fn shown(mandate: &Mandate) -> Value {
+fn shown(face: &Face, mandate: &Mandate) -> Value {
     let time = |seconds: u32| (seconds != 0).then(|| Timestamp::from_seconds(seconds.into()).to_string());
-    let (terms, now_s) = (mandate.terms, clock::wall().seconds());
+    let (terms, now_s) = (mandate.terms, face.pipeline.seconds(clock::now()));
     let (used, charges) = mandate.used(now_s);
     let latest: Vec<Value> = mandate
         .latest

@@ -32,14 +32,15 @@ use serde_json::json;
 
 use crate::authorizer::moving::Order;
 use crate::authorizer::moving::Party;
+use crate::authorizer::moving::Refusal;
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::moved::Reason;
 use crate::domain::moved::Verb;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
-use crate::edge::api::DURABLE_POLL;
 use crate::edge::api::Face;
+use crate::edge::api::is_durable;
 use crate::edge::clock;
 use crate::edge::verbs::body::Named;
 use crate::edge::verbs::problem::Problem;
@@ -118,13 +119,15 @@ fn number(text: &str, what: &str) -> Result<u64, Problem> {
 
 /// Waits until a record is on disk (R1).
 async fn until_durable(face: &Face, sequence: Sequence) -> Result<(), Problem> {
-    while face.pipeline.durable() < sequence {
-        if face.pipeline.has_failed() {
-            return Err(NotMoved::Unavailable.into());
-        }
-        tokio::time::sleep(DURABLE_POLL).await;
+    if is_durable(face, sequence).await { Ok(()) } else { Err(NotMoved::Unavailable.into()) }
+}
+
+/// What was done, or why it was not.
+fn answered(done: Result<Value, Problem>) -> Response {
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err(problem) => problem.into_response(),
     }
-    Ok(())
 }
 
 /// What a verb has done, as its answer says it.
@@ -145,10 +148,7 @@ async fn carry_out(face: &Face, order: Result<(Order, u64), Problem>) -> Respons
         until_durable(face, carried.sequence).await?;
         Ok::<_, Problem>(done(order.verb, carried))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// An order of which the parts that all verbs have are filled in.
@@ -232,12 +232,9 @@ async fn batch(State(face): State<Arc<Face>>, came: Came) -> Response {
         let carried: Vec<Result<Carried, Problem>> =
             batch.transfers.iter().map(|asked| carry(&face, transferred(asked), &mut last)).collect();
         until_durable(&face, last).await?;
-        Ok::<_, Problem>(carried.into_iter().map(result).collect::<Vec<Value>>())
+        Ok::<_, Problem>(json!({ "results": carried.into_iter().map(result).collect::<Vec<Value>>() }))
     };
-    match answer.await {
-        Ok(results) => Json(json!({ "results": results })).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// Does one of many; `last` is the newest record of all of them.
@@ -333,10 +330,7 @@ async fn open(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: C
         until_durable(&face, sequence).await?;
         Ok::<_, Problem>(json!({ "wallet": wallet.0, "sequence": sequence.0, "again": again }))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }
 
 /// Closes a wallet for good whose accounts are at zero and hold nothing.
@@ -349,10 +343,7 @@ async fn close(State(face): State<Arc<Face>>, Path(wallet): Path<String>) -> Res
                 let words = format!("wallet {} still has money, or something is held", wallet.0);
                 return Err(Problem::new("balance-not-zero", StatusCode::CONFLICT, words));
             }
-            Err(NotSet::NotThere(_)) => {
-                let words = format!("there is no wallet {}", wallet.0);
-                return Err(Problem::new("no-such-wallet", StatusCode::NOT_FOUND, words));
-            }
+            Err(NotSet::NotThere(_)) => return Err(NotMoved::from(Refusal::NoSuchWallet(wallet)).into()),
             Err(_) => return Err(NotMoved::Unavailable.into()),
         };
         let told = face.pipeline.tell_wallet_closed(wallet, clock::now());
@@ -362,8 +353,5 @@ async fn close(State(face): State<Arc<Face>>, Path(wallet): Path<String>) -> Res
         let status = WalletStatus::Closed.name();
         Ok::<_, Problem>(json!({ "wallet": wallet.0, "status": status, "sequence": sequence.0 }))
     };
-    match answer.await {
-        Ok(done) => Json(done).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    answered(answer.await)
 }

@@ -86,7 +86,7 @@ impl From<NotIssued> for Problem {
         let (name, status) = match why {
             NotIssued::Verb(why) => return why.into(),
             NotIssued::Taken => ("card-number-taken", StatusCode::CONFLICT),
-            NotIssued::RangeFull => ("no-card-number", StatusCode::CONFLICT),
+            NotIssued::RangeFull | NotIssued::Elsewhere(_) => ("no-card-number", StatusCode::CONFLICT),
             NotIssued::Full(_) => ("full", StatusCode::SERVICE_UNAVAILABLE),
         };
         Self::new(name, status, why.to_string())
