@@ -38,6 +38,7 @@ use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::Presented;
 use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
+use turnpike::domain::share::Shares;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
@@ -91,6 +92,7 @@ fn purchase(number: u64) -> Event {
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         effect: Effect::Hold(1250),
         charge: None,
+        shares: Shares::NONE,
         increment: false,
         posted_before: 100_000,
         held_before: 1250,

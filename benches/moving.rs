@@ -106,6 +106,7 @@ impl Bench<'_> {
             currency: dollars(),
             amount: 1,
             fee: 0,
+            into: None,
             about: Sequence(0),
             returns_fee: false,
             refundable_until_s: 0,

@@ -27,6 +27,8 @@ use turnpike::edge::loadtest::echo::EchoArgs;
 use turnpike::edge::loadtest::plan::duration;
 use turnpike::edge::matching;
 use turnpike::edge::matching::MatchArgs;
+use turnpike::edge::rates_command;
+use turnpike::edge::rates_command::RatesArgs;
 use turnpike::edge::route_command;
 use turnpike::edge::route_command::RouteArgs;
 use turnpike::edge::simulate;
@@ -98,6 +100,8 @@ enum Verb {
     Route(Box<RouteArgs>),
     /// Show what a running daemon must still tell a link; hold, release or purge it; pause and drain the link.
     Stored(StoredArgs),
+    /// Set the rates of a file in a running daemon, at which it turns one asset into another; or list them.
+    Rates(RatesArgs),
 }
 
 #[derive(clap::Args)]
@@ -200,6 +204,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Clearing(_) => exit::USAGE,
         Verb::Route(arguments) => route_command::run(&arguments),
         Verb::Stored(arguments) => stored_command::run(&arguments),
+        Verb::Rates(arguments) => rates_command::run(&arguments),
         Verb::History(HistoryVerb::Verify(DataDir { data_dir, key_file })) => {
             history_commands::verify(&data_dir, key_file.as_deref())
         }

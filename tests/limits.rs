@@ -43,7 +43,6 @@ use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Recalled;
 use turnpike::domain::event::Reversed;
 use turnpike::domain::event::Sequence;
-use turnpike::domain::event::ZoneSet;
 use turnpike::domain::limit::Filter;
 use turnpike::domain::limit::Limit;
 use turnpike::domain::limit::Measure;
@@ -68,6 +67,7 @@ use turnpike::domain::request::MessageClass;
 use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
+use turnpike::domain::share::Shares;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
@@ -79,6 +79,7 @@ use turnpike::domain::zone::Zone;
 use turnpike::domain::zone::ZoneChange;
 use turnpike::domain::zone::ZoneChanges;
 use turnpike::domain::zone::ZoneNumber;
+use turnpike::domain::zone::ZoneSet;
 use turnpike::edge::zones;
 use turnpike::ledger::apply::ApplyError;
 use turnpike::ledger::shard::Capacity;
@@ -547,6 +548,7 @@ impl Books {
             action: ActionCode::Approved,
             effect,
             charge: None,
+            shares: Shares::NONE,
             configuration: 1,
             hold_until_s: u32::MAX,
             decided_after_us: 0,

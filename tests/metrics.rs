@@ -234,8 +234,17 @@ fn no_label_takes_its_value_from_a_peer() {
                     ["repeated", "done", "again", "refused"].contains(&value)
                         || Clearance::ALL.iter().any(|(_, known)| *known == value)
                 }
-                "side" => ["wallets", "funding", "settlement", "suspense", "fees", "transit", "adjustments"]
-                    .contains(&value),
+                "side" => [
+                    "wallets",
+                    "funding",
+                    "settlement",
+                    "suspense",
+                    "fees",
+                    "transit",
+                    "adjustments",
+                    "exchange",
+                ]
+                .contains(&value),
                 "currency" => ["840", "978"].contains(&value),
                 "settlement" => Settlement::ALL.iter().any(|(_, known)| *known == value),
                 "case" => Case::ALL.iter().any(|(_, known)| *known == value),

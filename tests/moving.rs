@@ -14,6 +14,9 @@ use turnpike::authorizer::moving::Moving;
 use turnpike::authorizer::moving::Order;
 use turnpike::authorizer::moving::Party;
 use turnpike::authorizer::moving::Refusal;
+use turnpike::authorizer::moving::Turned;
+use turnpike::domain::asset::Quote;
+use turnpike::domain::asset::RateSet;
 use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Event;
@@ -127,7 +130,13 @@ struct Ask {
     fee: i64,
     about: u64,
     returns_fee: bool,
+    /// Of a conversion what it is turned into, and how much must come.
+    into: Option<(u16, i64)>,
 }
+
+/// From the first currency to the second there is a rate of 0.7, of which the house keeps a hundredth; not back.
+const PRICE: &str = "0.7";
+const SPREAD_PPM: u32 = 10_000;
 
 impl Model {
     /// What should come of it: the record that did it before, or nothing for a refusal.
@@ -174,16 +183,26 @@ impl Model {
             }
             to = Some(mandate.payee);
         }
-        let there = |wallet: u64| self.balances.contains_key(&(wallet, ask.currency));
-        for wallet in [ask.from, to].into_iter().flatten() {
+        if let Some((into, at_least)) = ask.into {
+            if (ask.currency, into) != (CURRENCIES[0], CURRENCIES[1]) {
+                return Err("rate");
+            }
+            arrives = ask.amount * 7 * 99 / 1_000;
+            if arrives == 0 || arrives < at_least {
+                return Err("comes to less");
+            }
+        }
+        let comes_in = ask.into.map_or(ask.currency, |(into, _)| into);
+        for (wallet, currency) in [(ask.from, ask.currency), (to, comes_in)] {
+            let Some(wallet) = wallet else { continue };
             if wallet > WALLETS {
                 return Err("wallet");
             }
-            if !there(wallet) {
+            if !self.balances.contains_key(&(wallet, currency)) {
                 return Err("account");
             }
         }
-        if ask.from.is_some() && ask.from == to {
+        if ask.from.is_some() && ask.from == to && comes_in == ask.currency {
             return Err("itself");
         }
         if let Some(from) = ask.from {
@@ -208,7 +227,11 @@ impl Model {
             *self.balances.get_mut(&(from, ask.currency)).expect("it is there") -= leaves;
         }
         if let Some(to) = to {
-            *self.balances.get_mut(&(to, ask.currency)).expect("it is there") += arrives;
+            *self.balances.get_mut(&(to, comes_in)).expect("it is there") += arrives;
+        }
+        if ask.into.is_some() {
+            *self.house.entry(("exchange", ask.currency)).or_default() += leaves;
+            *self.house.entry(("exchange", comes_in)).or_default() -= arrives;
         }
         *self.house.entry(("fees", ask.currency)).or_default() += fees;
         let account = if ask.verb == Verb::Adjustment { "adjustments" } else { "funding" };
@@ -256,6 +279,8 @@ const fn name_of(refusal: Refusal) -> &'static str {
         Refusal::MandateExhausted(_) => "mandate exhausted",
         Refusal::MandateUsed => "mandate used",
         Refusal::InsufficientFunds(..) => "funds",
+        Refusal::NoRate(..) => "rate",
+        Refusal::ComesToLess(..) => "comes to less",
         Refusal::OutOfRange(_) => "range",
     }
 }
@@ -277,7 +302,7 @@ fn authorizer() -> Authorizer {
 }
 
 fn ask(chance: &mut Chance, model: &Model, keys: &mut Vec<(u128, u64)>) -> Ask {
-    let verb = Verb::ALL[chance.below(7) as usize].0;
+    let verb = Verb::ALL[chance.below(8) as usize].0;
     let wallet = |chance: &mut Chance| {
         let most = WALLETS + u64::from(chance.one_in(20));
         1 + chance.below(most)
@@ -288,6 +313,7 @@ fn ask(chance: &mut Chance, model: &Model, keys: &mut Vec<(u128, u64)>) -> Ask {
         Verb::Withdraw => (Some(one), None),
         Verb::Transfer | Verb::Payment => (Some(one), Some(other)),
         Verb::Refund | Verb::Charge => (Some(one), None),
+        Verb::Conversion => (Some(one), Some(one)),
         Verb::Adjustment if chance.one_in(2) => (None, Some(one)),
         Verb::Adjustment => (Some(one), None),
     };
@@ -313,17 +339,22 @@ fn ask(chance: &mut Chance, model: &Model, keys: &mut Vec<(u128, u64)>) -> Ask {
     // A charge is mostly of whom the mandate is, in its currency.
     let right = model.mandates.get(&about).filter(|_| verb == Verb::Charge && !chance.one_in(8));
     let from = right.map_or(from, |mandate| Some(mandate.payer));
+    let charged = model.mandates.get(&about).filter(|_| verb == Verb::Charge);
     let in_currency = if chance.one_in(5) { CURRENCIES[1] } else { CURRENCIES[0] };
     Ask {
         verb,
         key,
         from,
         to,
-        currency: right.map_or(in_currency, |mandate| mandate.currency),
+        currency: charged.map_or(in_currency, |mandate| mandate.currency),
         amount: chance.below(2_000) as i64 - i64::from(chance.one_in(15)) * 2_000,
         fee: if verb == Verb::Payment { chance.below(60) as i64 } else { 0 },
         about,
         returns_fee: chance.one_in(2),
+        into: (verb == Verb::Conversion).then(|| {
+            let other = if in_currency == CURRENCIES[0] { CURRENCIES[1] } else { CURRENCIES[0] };
+            (if chance.one_in(10) { in_currency } else { other }, chance.below(500) as i64)
+        }),
     }
 }
 
@@ -367,6 +398,11 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
             *lived.model.house.entry(("funding", *numeric)).or_default() -= amount;
         }
     }
+    let quote = Quote { price: PRICE.parse().expect("a price"), spread_ppm: SPREAD_PPM };
+    let [from, to] = CURRENCIES.map(currency);
+    apply(&mut lived, now_s, Event::RateSet(RateSet { from, to, quote: Some(quote) }));
+    let quotes = lived.books.shards[0].quotes().clone();
+    lived.books.shards.iter_mut().for_each(|shard| shard.copy_quotes(&quotes));
     let mut keys = Vec::new();
     for _ in 0..steps {
         now_s += chance.below(2);
@@ -401,6 +437,7 @@ fn live(seed: u64, steps: u32, shards: u16) -> Lived {
             currency: currency(ask.currency),
             amount: ask.amount,
             fee: ask.fee,
+            into: ask.into.map(|(into, at_least)| Turned { currency: currency(into), at_least }),
             about: Sequence(ask.about),
             returns_fee: ask.returns_fee,
             refundable_until_s: if ask.verb == Verb::Payment { kept_s } else { 0 },
@@ -484,8 +521,10 @@ fn assert_books(lived: &Lived, seed: u64) {
     for totals in lived.books.totals() {
         let numeric = totals.currency.numeric();
         let of_house = |name| i128::from(lived.model.house.get(&(name, numeric)).copied().unwrap_or(0));
-        let found = (totals.funding, totals.fees, totals.adjustments, totals.transit, totals.sum());
-        let expected = (of_house("funding"), of_house("fees"), of_house("adjustments"), 0, 0);
+        let found =
+            (totals.funding, totals.fees, totals.adjustments, totals.exchange, totals.transit, totals.sum());
+        let expected =
+            (of_house("funding"), of_house("fees"), of_house("adjustments"), of_house("exchange"), 0, 0);
         assert_eq!(found, expected, "seed {seed}, {numeric}");
     }
     for (&(wallet, numeric), balance) in &lived.model.balances {
@@ -521,6 +560,7 @@ fn r10_verbs_agree_with_a_naive_model_and_are_the_same_again_over_any_number_of_
     let all = [
         "account",
         "amount",
+        "comes to less",
         "funds",
         "itself",
         "key",
@@ -529,6 +569,7 @@ fn r10_verbs_agree_with_a_naive_model_and_are_the_same_again_over_any_number_of_
         "mandate exhausted",
         "mandate used",
         "payment",
+        "rate",
         "refund",
         "status",
         "wallet",
@@ -603,6 +644,7 @@ fn r10_keys_and_payments_are_forgotten_when_their_time_is_over() {
             currency: currency(840),
             amount: 10,
             fee: 1,
+            into: None,
             about: Sequence(0),
             returns_fee: false,
             refundable_until_s: until_s,
@@ -662,6 +704,7 @@ fn a_clock_that_goes_back_opens_no_period_again() {
             currency,
             amount,
             fee: 0,
+            into: None,
             about: mandate,
             returns_fee: false,
             refundable_until_s: 0,

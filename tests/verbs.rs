@@ -300,6 +300,7 @@ fn r10_a_forgotten_key_stays_too_old_when_the_clock_goes_back() {
         currency: Currency::new(840).expect("a currency"),
         amount: 5,
         fee: 0,
+        into: None,
         about: Sequence(0),
         returns_fee: false,
         refundable_until_s: 0,

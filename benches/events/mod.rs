@@ -29,6 +29,7 @@ use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::Presented;
 use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
+use turnpike::domain::share::Shares;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::TransmissionTime;
 use turnpike::domain::usage::Channel;
@@ -104,6 +105,7 @@ pub(crate) fn hold(wallet: WalletId, card: CardRef, key: MessageKey) -> Event {
         approval_code: Some(ApprovalCode(*b"ABC123")),
         effect: Effect::Hold(1500),
         charge: None,
+        shares: Shares::NONE,
         increment: false,
         posted_before: 0,
         held_before: 0,

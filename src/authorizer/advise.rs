@@ -16,6 +16,7 @@ use crate::domain::party::Slot;
 use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
 use crate::domain::request::MessageClass;
+use crate::domain::share::Shares;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use crate::ledger::advise::completes;
@@ -32,6 +33,7 @@ use crate::ledger::shard::Shard;
 use super::Authorizer;
 use super::Decision;
 use super::expiry::Terms;
+use super::share::shares_of;
 use super::takes;
 
 /// What an advice changes.
@@ -49,6 +51,8 @@ struct Change {
     ends: bool,
     /// What is charged on top of the effect.
     charge: Option<Charge>,
+    /// What further accounts bear of what is not held for it yet.
+    shares: Shares,
 }
 
 impl Change {
@@ -62,6 +66,7 @@ impl Change {
             increment: false,
             ends: false,
             charge: None,
+            shares: Shares::NONE,
         }
     }
 }
@@ -133,6 +138,7 @@ impl Authorizer {
             action: change.action,
             effect: change.effect,
             charge: change.charge,
+            shares: change.shares,
             increment: change.increment,
             configuration: self.configuration,
             hold_until_s: if lives { self.expiry.until_s(&Terms::of_advice(advice), now) } else { 0 },
@@ -205,6 +211,12 @@ impl Authorizer {
         };
         let charge =
             if advice.is_credit() { None } else { charge_of(advice, shard, card, account, known, increment) };
+        let taken = match effect {
+            Effect::Hold(amount) | Effect::Post(amount) => amount,
+            Effect::None | Effect::Pend(_) => 0,
+        };
+        let before = known.map_or(0, |known| there_already(known, class, account, shard, card));
+        let shares = shares_of(shard, card, account, (taken, charge), before);
         Change {
             sets,
             effect,
@@ -212,9 +224,25 @@ impl Authorizer {
             increment,
             ends,
             charge,
+            shares,
             ..Change::none(ActionCode::Approved)
         }
     }
+}
+
+/// What an authorization has taken of an account already of what an advice sets or completes.
+fn there_already(
+    known: &Authorization,
+    class: MessageClass,
+    account: &Account,
+    shard: &Shard,
+    card: &Card,
+) -> i64 {
+    if completes(known, class) {
+        return shard.held_for_posting(card, known, account.number);
+    }
+    let same = known.account == account.number;
+    if same { known.taken.saturating_add(shard.fee_of(known)) } else { 0 }
 }
 
 /// What an advice is charged by that takes from an account: what the authorization that it is about was told, or else

@@ -13,6 +13,7 @@ use crate::domain::money::Money;
 use crate::domain::money::part_of;
 use crate::domain::party::Slot;
 use crate::domain::request::MessageClass;
+use crate::domain::share::Shares;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::presented::NearMiss;
 use crate::ledger::presented::Presented;
@@ -21,6 +22,7 @@ use crate::ledger::shard::Shard;
 
 use super::Authorizer;
 use super::advise::charge_of_posting;
+use super::share::shares_of;
 use super::takes;
 
 /// What is to be done about a clearing record.
@@ -131,7 +133,8 @@ impl Authorizer {
             posted,
             ..event
         };
-        Clearing::New(event, Explanation { matched, near })
+        let shares = shares_of_posting(&event, shard, card, found.as_ref());
+        Clearing::New(Cleared { shares, ..event }, Explanation { matched, near })
     }
 
     fn cleared(
@@ -166,6 +169,7 @@ impl Authorizer {
             posted: target.amount.minor,
             posted_in: target.amount.currency,
             charge: None,
+            shares: Shares::NONE,
             configuration: self.configuration,
         }
     }
@@ -187,6 +191,16 @@ fn charge_of(
         Some(found) => charge_of_posting(found.authorization, shard, card),
         None => shard.charge_for(card, &event.usage(), event.posted_in),
     }
+}
+
+/// What further accounts bear of what a record posts beyond what was held for it.
+fn shares_of_posting(event: &Cleared, shard: &Shard, card: &Card, found: Option<&Presented<'_>>) -> Shares {
+    let account = shard.account_numbered(card, event.account);
+    let Some(account) = account.filter(|_| event.outcome.posts() && event.posted > 0) else {
+        return Shares::NONE;
+    };
+    let held = found.map_or(0, |found| shard.held_for_posting(card, found.authorization, account.number));
+    shares_of(shard, card, account, (event.posted, event.charge), held)
 }
 
 fn outcome(presentment: &Presentment, found: Option<&Presented<'_>>) -> Clearance {

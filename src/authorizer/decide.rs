@@ -21,6 +21,7 @@ use crate::domain::request::ApprovalCode;
 use crate::domain::request::AuthorizationRequest;
 use crate::domain::request::MessageClass;
 use crate::domain::request::TransactionKind;
+use crate::domain::share::Shares;
 use crate::domain::time::Timestamp;
 use crate::ledger::answers::Remembered;
 use crate::ledger::authorization::Authorization;
@@ -36,6 +37,7 @@ use super::Decision;
 use super::expiry::Terms;
 use super::needs::Needs;
 use super::needs::needs;
+use super::share::Purse;
 use super::takes;
 
 /// What the column of checks found: the outcome and what it takes from which account.
@@ -47,15 +49,19 @@ struct Outcome {
     increment: bool,
     /// What is charged on top of the effect.
     charge: Option<Charge>,
+    /// What further accounts bear of both.
+    shares: Shares,
 }
 
 impl Outcome {
     const fn approve(action: ActionCode, effect: Effect, account: Account) -> Self {
-        Self { action, effect, account: Some(account), increment: false, charge: None }
+        let shares = Shares::NONE;
+        Self { action, effect, account: Some(account), increment: false, charge: None, shares }
     }
 
     const fn decline(action: ActionCode, account: Option<Account>) -> Self {
-        Self { action, effect: Effect::None, account, increment: false, charge: None }
+        let (effect, shares) = (Effect::None, Shares::NONE);
+        Self { action, effect, account, increment: false, charge: None, shares }
     }
 }
 
@@ -88,9 +94,8 @@ impl Authorizer {
             Some(card) => self.check(request, facts, now, shard, card),
             None => Outcome::decline(ActionCode::UnknownCard, None),
         });
-        let approval_code =
-            outcome.action.is_approval().then(|| self.codes.code(slot, shard.approvals(slot)));
-        let account = outcome.account;
+        let Outcome { action, account, .. } = outcome;
+        let approval_code = action.is_approval().then(|| self.codes.code(slot, shard.approvals(slot)));
         let lives = matches!(outcome.effect, Effect::Hold(_) | Effect::Pend(_));
         let hold_until_s = if lives { self.expiry.until_s(&Terms::of(request), now) } else { 0 };
         let event = Decided {
@@ -110,10 +115,11 @@ impl Authorizer {
             billing: request.billing,
             presented: request.presented,
             facts,
-            action: outcome.action,
+            action,
             approval_code,
             effect: outcome.effect,
             charge: outcome.charge,
+            shares: outcome.shares,
             increment: outcome.increment,
             posted_before: account.map_or(0, |account| account.posted),
             held_before: account.map_or(0, |account| account.held),
@@ -123,9 +129,9 @@ impl Authorizer {
             decided_after_us,
         };
         let answer = Answer {
-            action: outcome.action,
+            action,
             approval_code,
-            partial: partial(request, outcome.action, outcome.effect.amount(), account.map(|a| a.currency)),
+            partial: partial(request, action, outcome.effect.amount(), account.map(|a| a.currency)),
             balances: account
                 .filter(|_| request.kind == TransactionKind::BalanceInquiry)
                 .map(|a| balances(&a)),
@@ -204,9 +210,9 @@ impl Authorizer {
         if shard.wallet_status_of(card) == WalletStatus::Closed {
             return decline(ActionCode::WalletNotActive);
         }
-        let (account, amount) = match account_for(request, shard, card) {
+        let (account, amount, _) = match account_for(request, shard, card, false) {
             Ok(found) => found,
-            Err(declined) => return declined,
+            Err((action, account)) => return Outcome::decline(action, account),
         };
         let at_once = request.kind != TransactionKind::Refund && self.credits == CreditsAt::Authorization;
         let effect = match request.class {
@@ -220,9 +226,9 @@ impl Authorizer {
     /// The last checks: whether the limits let the amount pass (R18), and whether the account has it, or a part of it
     /// that the terminal would take (R12).
     fn funds(&self, request: &AuthorizationRequest, now: Timestamp, shard: &Shard, card: &Card) -> Outcome {
-        let (account, asked) = match account_for(request, shard, card) {
+        let (account, asked, opened) = match account_for(request, shard, card, true) {
             Ok(found) => found,
-            Err(declined) => return declined,
+            Err((action, account)) => return Outcome::decline(action, account),
         };
         let take = |amount| match request.class {
             MessageClass::Authorization => Effect::Hold(amount),
@@ -245,21 +251,32 @@ impl Authorizer {
             }
         }
         let charge = charge_of(request, shard, card, &account, increment);
-        let available = shard.affordable(card, charge, &account);
+        let purse = Purse::of(shard, card, &account);
+        let all = purse.as_ref().map_or(account, Purse::together);
+        let available = shard.affordable(card, charge, &all);
+        let approve = |action, amount: i64| {
+            let approved = Outcome::approve(action, take(amount), account);
+            let need = || amount.saturating_add(shard.charged_for(card, charge, amount));
+            let shares = purse.as_ref().map_or(Shares::NONE, |purse| purse.bear(need()));
+            let shares = if opened { shares.opening(account.currency) } else { shares };
+            Outcome { increment, charge, shares, ..approved }
+        };
         // Nothing is always there: what only extends an authorization takes nothing.
+        if opened && asked == 0 {
+            return Outcome::decline(ActionCode::CurrencyNotHeld, None);
+        }
         if asked <= available.max(0) {
             let held = asked.saturating_add(more).min(available).max(asked);
-            let approved = Outcome::approve(ActionCode::Approved, take(held), account);
-            return Outcome { increment, charge, ..approved };
+            return approve(ActionCode::Approved, held);
         }
         let takes_part = request.partial_supported && !request.merchant_initiated;
         let partially = takes_part && request.kind.is_divisible() && available > 0;
         let in_transaction = partially.then(|| part_of(request, available, account.currency)).flatten();
         if in_transaction.is_some_and(|part| part.amount.minor > 0) {
-            let approved = Outcome::approve(ActionCode::ApprovedPartially, take(available), account);
-            return Outcome { increment, charge, ..approved };
+            return approve(ActionCode::ApprovedPartially, available);
         }
-        Outcome::decline(ActionCode::InsufficientFunds, Some(account))
+        // An account that would have been opened is none to tell of.
+        Outcome::decline(ActionCode::InsufficientFunds, Some(account).filter(|_| !opened))
     }
 }
 
@@ -311,30 +328,40 @@ fn came_too_late(request: &AuthorizationRequest, shard: &Shard, card: &Card) -> 
     shard.tombstones_for(card, key, request.class).next().is_some()
 }
 
-/// The account that a request is about and the amount in its currency, if both can be and one more authorization fits.
+/// The account that a request is about and the amount in its currency, if both can be and one more authorization fits;
+/// and whether the account is one that `may_open` lets be opened with it.
 fn account_for(
     request: &AuthorizationRequest,
     shard: &Shard,
     card: &Card,
-) -> Result<(Account, i64), Outcome> {
+    may_open: bool,
+) -> Result<(Account, i64, bool), (ActionCode, Option<Account>)> {
     // What the network billed counts (R11), if the wallet has that currency, else what was asked for.
     let billed = request.billed();
-    let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
-    let found = by_billing.or_else(|| {
-        shard.account_in(card, request.amount.currency).map(|account| (account, request.amount.minor))
+    let both = [billed, request.amount];
+    let known = both.into_iter().find_map(|amount| {
+        shard.account_in(card, amount.currency).map(|account| (*account, amount.minor, false))
     });
-    let Some((account, asked)) = found else {
-        return Err(Outcome::decline(ActionCode::CurrencyNotHeld, None));
+    // Only where the network gave no amount in any currency of the wallet is our own rate asked for.
+    let opened = || {
+        let account = Purse::opened(shard, card, both.into_iter().map(|amount| amount.currency))?;
+        let amount = both.into_iter().find(|amount| amount.currency == account.currency)?;
+        Some((account, amount.minor, true))
     };
+    let found = known.or_else(|| if may_open { opened() } else { None });
+    let Some((account, asked, opens)) = found else {
+        return Err((ActionCode::CurrencyNotHeld, None));
+    };
+    let looked_at = Some(account).filter(|_| !opens);
     // Nothing is asked for where only the time of an open one is extended.
     let extends = asked == 0 && request.increment && adds_to_open(request, shard, card);
-    if asked < 0 || asked == 0 && !extends || !takes(account, asked) {
-        return Err(Outcome::decline(ActionCode::InvalidAmount, Some(*account)));
+    if asked < 0 || asked == 0 && !extends || !takes(&account, asked) {
+        return Err((ActionCode::InvalidAmount, looked_at));
     }
     if !shard.has_room_for_use(card) {
-        return Err(Outcome::decline(ActionCode::SystemMalfunction, Some(*account)));
+        return Err((ActionCode::SystemMalfunction, looked_at));
     }
-    Ok((*account, asked))
+    Ok((account, asked, opens))
 }
 
 /// The amounts of a partial approval, when `held` of an account in this currency is what can be had (R12). DE 4 and
@@ -398,7 +425,7 @@ fn of_remembered(first: &Remembered, request: &AuthorizationRequest) -> Option<A
     }
     let shows_balances =
         request.kind == TransactionKind::BalanceInquiry && first.action == ActionCode::Approved;
-    let currency = Currency::new(first.account_currency)?;
+    let currency = Currency::from_number(first.account_currency)?;
     Some(Answer {
         action: first.action,
         approval_code: (first.approval_code != [0; 6]).then_some(ApprovalCode(first.approval_code)),

@@ -13,6 +13,7 @@ pub mod increase;
 pub mod moving;
 pub mod needs;
 pub mod reverse;
+mod share;
 
 use crate::domain::answer::Answer;
 use crate::domain::event::Event;

@@ -3,6 +3,7 @@
 use crate::domain::event::Sequence;
 use crate::domain::money::Currency;
 use crate::domain::moved::CallerKey;
+use crate::domain::moved::Converted;
 use crate::domain::moved::Moved;
 use crate::domain::moved::Reason;
 use crate::domain::moved::Side;
@@ -57,6 +58,15 @@ pub struct Party {
     pub account: Option<u16>,
 }
 
+/// What a conversion asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turned {
+    /// Which asset.
+    pub currency: Currency,
+    /// Not less of it than this, minor units: the caller has seen a rate, and it may have changed.
+    pub at_least: i64,
+}
+
 /// What a verb asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Order {
@@ -74,6 +84,8 @@ pub struct Order {
     pub amount: i64,
     /// What of it the fee account gets.
     pub fee: i64,
+    /// Of a conversion what it is turned into.
+    pub into: Option<Turned>,
     /// Of a refund its payment, of a charge its mandate.
     pub about: Sequence,
     /// A refund gives the same part of the fee back to the merchant.
@@ -136,6 +148,12 @@ pub enum Refusal {
     /// The account has less available.
     #[error("wallet {wallet} has {available} available", wallet = .0.0, available = .1)]
     InsufficientFunds(WalletId, i64),
+    /// The house does not turn the one asset into the other.
+    #[error("there is no rate from {from} to {to}", from = .0, to = .1)]
+    NoRate(Currency, Currency),
+    /// Less would come than was asked for at least, or nothing.
+    #[error("at the rate of record {rate} it comes to {amount}", rate = .0.0, amount = .1)]
+    ComesToLess(Sequence, i64),
     /// A balance would be further from zero than balances may be.
     #[error("the balance of wallet {} would leave its range", .0.0)]
     OutOfRange(WalletId),
@@ -173,16 +191,19 @@ impl Authorizer {
             Verb::Charge => charged(order, now, shard_of)?,
             _ => (order.amount, order.fee, order.to),
         };
-        let account_of = |party: Party| {
+        let converted = order.into.map(|into| converted(order, &into, shard_of)).transpose()?;
+        let arrives = converted.map_or(amount - fee, |of| of.amount);
+        let account_of = |party: Party, currency: Currency| {
             let nobody = Refusal::NoSuchWallet(party.wallet);
             let shard = shard_of(Slot::of_wallet(party.wallet)).ok_or(nobody)?;
             let status = shard.wallet_status(party.wallet).ok_or(nobody)?;
-            let found = shard.account_for_verb(party.wallet, party.account, order.currency);
-            let account = found.ok_or(Refusal::NoSuchAccount(party.wallet, order.currency))?;
+            let found = shard.account_for_verb(party.wallet, party.account, currency);
+            let account = found.ok_or(Refusal::NoSuchAccount(party.wallet, currency))?;
             Ok((party.wallet, status, *account))
         };
-        let from = order.from.map(account_of).transpose()?;
-        let to = to.map(account_of).transpose()?;
+        let from = order.from.map(|party| account_of(party, order.currency)).transpose()?;
+        let comes_in = converted.map_or(order.currency, |of| of.currency);
+        let to = to.map(|party| account_of(party, comes_in)).transpose()?;
         let side = |(wallet, _, account): Owned| Side { wallet, account: account.number };
         let sides = (from.map(side), to.map(side));
         if sides.0 == sides.1 {
@@ -192,7 +213,7 @@ impl Authorizer {
             may_leave(order.verb, from, amount)?;
         }
         if let Some(to) = &to {
-            may_arrive(to, amount - fee)?;
+            may_arrive(to, arrives)?;
         }
         Ok(Moving::New(Moved {
             verb: order.verb,
@@ -202,6 +223,7 @@ impl Authorizer {
             currency: order.currency,
             amount,
             fee,
+            converted,
             about: order.about,
             refundable_until_s: order.refundable_until_s,
             reason: order.reason,
@@ -209,6 +231,22 @@ impl Authorizer {
             sides: Sides::ALL,
         }))
     }
+}
+
+/// What comes for an amount in another asset.
+fn converted<'s>(
+    order: &Order,
+    into: &Turned,
+    shard_of: &dyn Fn(Slot) -> Option<&'s Shard>,
+) -> Result<Converted, Refusal> {
+    let shard = order.from.and_then(|party| shard_of(Slot::of_wallet(party.wallet)));
+    let rate = shard.and_then(|shard| shard.quotes().rate(order.currency, into.currency));
+    let rate = rate.ok_or(Refusal::NoRate(order.currency, into.currency))?;
+    let amount = rate.bought_with(order.amount).ok_or(Refusal::InvalidAmount)?;
+    if amount == 0 || amount < into.at_least {
+        return Err(Refusal::ComesToLess(rate.version, amount));
+    }
+    Ok(Converted { currency: into.currency, amount, rate: rate.version })
 }
 
 /// What a payee charges by a mandate, and who gets it.

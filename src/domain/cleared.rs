@@ -21,6 +21,7 @@ use super::party::Slot;
 use super::party::TerminalId;
 use super::request::ApprovalCode;
 use super::request::ProcessingCode;
+use super::share::Shares;
 use super::usage::Kinds;
 use super::usage::MerchantPrint;
 use super::usage::Usage;
@@ -179,6 +180,8 @@ pub struct Cleared {
     pub posted_in: Currency,
     /// What is charged for it on top.
     pub charge: Option<Charge>,
+    /// What further accounts bear of what is posted beyond what was held.
+    pub shares: Shares,
     /// The configuration it was handled under.
     pub configuration: u32,
 }

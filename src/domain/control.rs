@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::action::ActionCode;
+use super::limit::Number;
+use super::limit::Subject;
 use super::money::Currency;
+use super::party::Slot;
 use super::usage::Channels;
 use super::usage::MccRange;
 use super::usage::MerchantPrint;
@@ -264,6 +267,19 @@ impl fmt::Display for Control {
         let list = self.listed();
         if list.is_empty() { Ok(()) } else { write!(f, " {}", list.join(",")) }
     }
+}
+
+/// A control was set or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControlSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// Whose control.
+    pub subject: Subject,
+    /// Which one.
+    pub number: Number,
+    /// What it is from now on; `None` when it was removed.
+    pub control: Option<Control>,
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! [`CardOpened`] only; everything else names a [`CardRef`].
 
 use super::action::ActionCode;
+use super::asset::AssetSet;
+use super::asset::RateSet;
 use super::card::CardIdentity;
 use super::card::CardRef;
 use super::card::CardStatus;
@@ -14,7 +16,7 @@ use super::cleared::Cleared;
 use super::cleared::FilePosted;
 use super::closed::Closed;
 use super::closed::Counted;
-use super::control::Control;
+use super::control::ControlSet;
 use super::fee::Charge;
 use super::fee::FeeSet;
 use super::forward::Concluded;
@@ -35,7 +37,7 @@ use super::party::NameId;
 use super::party::Slot;
 use super::party::WalletId;
 use super::party::WalletStatus;
-use super::product::ProductNumber;
+use super::product::CardProductSet;
 use super::request::ApprovalCode;
 use super::request::Legs;
 use super::request::MessageClass;
@@ -43,12 +45,12 @@ use super::request::MessageKey;
 use super::request::OriginalData;
 use super::request::Presented;
 use super::request::ProcessingCode;
+use super::share::Shares;
+use super::share::SpendingSet;
 use super::time::Expiry;
 use super::usage::Channel;
 use super::usage::Usage;
-use super::zone::ZoneChanges;
-use super::zone::ZoneName;
-use super::zone::ZoneNumber;
+use super::zone::ZoneSet;
 
 /// The number of a record in the journal: 1, 2, 3 and so on, without a gap. Zero stands for "none".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -189,44 +191,6 @@ pub struct LimitSet {
     pub limit: Option<Limit>,
 }
 
-/// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CardProductSet {
-    /// The wallet's slot.
-    pub slot: Slot,
-    /// The card.
-    pub card: CardRef,
-    /// Its product from now on.
-    pub product: Option<ProductNumber>,
-}
-
-/// From when on a time zone is how far from UTC, for the limits of a slot. What was known of it from the first of these
-/// changes on counts no more. A zone's first record gives it its name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ZoneSet {
-    /// The slot.
-    pub slot: Slot,
-    /// The zone's number in the slot.
-    pub zone: ZoneNumber,
-    /// Its name.
-    pub name: ZoneName,
-    /// The changes.
-    pub changes: ZoneChanges,
-}
-
-/// A control was set or removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ControlSet {
-    /// The wallet's slot.
-    pub slot: Slot,
-    /// Whose control.
-    pub subject: Subject,
-    /// Which one.
-    pub number: Number,
-    /// What it is from now on; `None` when it was removed.
-    pub control: Option<Control>,
-}
-
 /// What an answered request did to the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Effect {
@@ -299,6 +263,8 @@ pub struct Decided {
     pub effect: Effect,
     /// What is charged for it on top.
     pub charge: Option<Charge>,
+    /// What further accounts bear of effect and charge.
+    pub shares: Shares,
     /// It adds to an open authorization, whose time to live it extends to its own (R17).
     pub increment: bool,
     /// The account's posted balance before.
@@ -394,6 +360,8 @@ pub struct Advised {
     pub effect: Effect,
     /// What is charged for it on top.
     pub charge: Option<Charge>,
+    /// What further accounts bear of effect and charge.
+    pub shares: Shares,
     /// It adds to an open authorization, whose time to live it extends to its own (R17).
     pub increment: bool,
     /// The configuration it was handled under.
@@ -520,6 +488,12 @@ pub enum Event {
     MandateGiven(MandateGiven),
     /// A mandate was cancelled.
     MandateCancelled(MandateCancelled),
+    /// An asset was made known.
+    AssetSet(AssetSet),
+    /// A rate was set or withdrawn.
+    RateSet(RateSet),
+    /// A wallet's accounts were put in an order.
+    SpendingSet(SpendingSet),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -562,6 +536,9 @@ impl Event {
             Self::Moved(event) => Some(event.key.slot()),
             Self::MandateGiven(event) => Some(event.slot),
             Self::MandateCancelled(event) => Some(event.slot),
+            // They are of no wallet. One slot keeps them, as good as any other.
+            Self::AssetSet(_) | Self::RateSet(_) => Some(Slot::default()),
+            Self::SpendingSet(event) => Some(event.slot),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod answer;
+pub mod asset;
 pub mod card;
 pub mod cleared;
 pub mod clearing;
@@ -22,6 +23,7 @@ pub mod party;
 pub mod product;
 pub mod request;
 pub mod seal;
+pub mod share;
 pub mod time;
 pub mod trace;
 pub mod usage;

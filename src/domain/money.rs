@@ -2,27 +2,60 @@
 
 use std::fmt;
 
-/// An ISO 4217 currency by its numeric code (DE 49, 50, 51), for example 840 for the US dollar.
+/// What an amount is of: an ISO 4217 currency by its numeric code (DE 49, 50, 51), for example 840 for the US dollar,
+/// or an asset of the house: a stablecoin, a deposit token, a unit of a fund.
+///
+/// The number of an asset says how many decimals it has, which therefore never change: 1,000 for none, 2,000 for one
+/// and so on, plus a serial number below 1,000. No message of a network has such a number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Currency(u16);
 
 impl Currency {
-    /// The currency with this numeric code; `None` above 999.
+    /// Most decimals of an asset.
+    pub const ASSET_DECIMALS_MAX: u16 = 18;
+    /// Assets of as many decimals are told apart by numbers below this.
+    pub const ASSET_SERIALS: u16 = 1_000;
+
+    /// The ISO 4217 currency with this numeric code; `None` above 999.
     #[must_use]
     pub const fn new(numeric: u16) -> Option<Self> {
         if numeric <= 999 { Some(Self(numeric)) } else { None }
     }
 
-    /// The numeric code, 0 to 999.
+    /// The asset with so many decimals and this serial number; `None` beyond [`Currency::ASSET_DECIMALS_MAX`] and
+    /// [`Currency::ASSET_SERIALS`].
+    #[must_use]
+    pub const fn asset(decimals: u16, serial: u16) -> Option<Self> {
+        if decimals > Self::ASSET_DECIMALS_MAX || serial >= Self::ASSET_SERIALS {
+            return None;
+        }
+        Some(Self((decimals + 1) * Self::ASSET_SERIALS + serial))
+    }
+
+    /// The currency or asset of a number of ours, which no network sends; `None` when none can have it.
+    #[must_use]
+    pub const fn from_number(number: u16) -> Option<Self> {
+        let end = (Self::ASSET_DECIMALS_MAX + 2) * Self::ASSET_SERIALS;
+        if number < end { Some(Self(number)) } else { None }
+    }
+
+    /// The number: of a currency its code, 0 to 999.
     #[must_use]
     pub const fn numeric(self) -> u16 {
         self.0
+    }
+
+    /// Whether it is an asset of the house and no currency.
+    #[must_use]
+    pub const fn is_asset(self) -> bool {
+        self.0 >= Self::ASSET_SERIALS
     }
 
     /// How many decimals the minor unit stands for (ISO 4217, "minor unit"). Unlisted currencies have two.
     #[must_use]
     pub const fn exponent(self) -> u32 {
         match self.0 {
+            Self::ASSET_SERIALS.. => (self.0 / Self::ASSET_SERIALS - 1) as u32,
             // Burundi, Chile, Djibouti, Guinea, Iceland, Japan, Comoros, Korea, Paraguay, Rwanda, Uganda, Vietnam,
             // Vanuatu, and the CFA and CFP francs.
             108 | 152 | 174 | 262 | 324 | 352 | 392 | 410 | 548 | 600 | 646 | 704 | 800 | 950 | 952 | 953 => {
@@ -128,5 +161,26 @@ mod tests {
             assert_eq!(Money::new(minor, currency).to_string(), text);
         }
         assert_eq!(Currency::new(1000), None);
+    }
+
+    #[test]
+    fn the_number_of_an_asset_says_its_decimals() {
+        for (decimals, serial, number) in [(0, 0, 1_000), (6, 1, 7_001), (8, 999, 9_999), (18, 0, 19_000)] {
+            let asset = Currency::asset(decimals, serial).expect("an asset");
+            assert_eq!(
+                (asset.numeric(), asset.exponent(), asset.is_asset()),
+                (number, decimals.into(), true)
+            );
+            assert_eq!((Currency::from_number(number), Currency::new(number)), (Some(asset), None));
+        }
+        assert_eq!(
+            [Currency::asset(19, 0), Currency::asset(6, 1_000), Currency::from_number(20_000)],
+            [None; 3]
+        );
+        assert_eq!(Currency::from_number(840), Currency::new(840));
+        assert_eq!(
+            Money::new(1_500_000, Currency::asset(6, 1).expect("an asset")).to_string(),
+            "1.500000 7001"
+        );
     }
 }

@@ -29,11 +29,13 @@ pub enum Verb {
     Adjustment = 6,
     /// From a payer to a payee who has the payer's mandate.
     Charge = 7,
+    /// From one account of a wallet to another one of it in another asset, at the house's rate.
+    Conversion = 8,
 }
 
 impl Verb {
     /// Every verb with its name.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Fund, "fund"),
         (Self::Withdraw, "withdraw"),
         (Self::Transfer, "transfer"),
@@ -41,6 +43,7 @@ impl Verb {
         (Self::Refund, "refund"),
         (Self::Adjustment, "adjustment"),
         (Self::Charge, "charge"),
+        (Self::Conversion, "conversion"),
     ];
 
     /// Its name.
@@ -114,6 +117,17 @@ impl Sides {
     }
 }
 
+/// What comes for an amount in another asset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Converted {
+    /// Of which asset it is.
+    pub currency: Currency,
+    /// How much of it, minor units.
+    pub amount: i64,
+    /// The record that set the rate.
+    pub rate: Sequence,
+}
+
 /// Why somebody moved money, in a few words.
 pub type Reason = Text<32>;
 
@@ -135,6 +149,8 @@ pub struct Moved {
     /// What of it goes to the fee account instead of `to`; negative where the fee account gives, as with a refund that
     /// gives a fee back.
     pub fee: i64,
+    /// What `to` gets of another asset; the exchange account has a leg in each. Then there is no fee.
+    pub converted: Option<Converted>,
     /// Of a refund the record of its payment, of a charge that of its mandate; zero for none.
     pub about: Sequence,
     /// Of a payment how long it can be refunded, seconds since 1970; zero for never.
@@ -169,10 +185,22 @@ impl Moved {
         [self.from, self.to].map(|side| side.as_ref().map(Side::slot))
     }
 
-    /// What the account that it goes to gets.
+    /// What the account that it goes to gets, in its own currency.
     #[must_use]
     pub const fn received(&self) -> i64 {
-        self.amount - self.fee
+        match self.converted {
+            Some(converted) => converted.amount,
+            None => self.amount - self.fee,
+        }
+    }
+
+    /// The currency of the account that it goes to.
+    #[must_use]
+    pub const fn received_in(&self) -> Currency {
+        match self.converted {
+            Some(converted) => converted.currency,
+            None => self.currency,
+        }
     }
 
     /// The same with those of its sides alone whose slots a test lets pass.
@@ -196,7 +224,7 @@ mod tests {
         for (verb, name) in Verb::ALL {
             assert_eq!((Verb::from_code(verb as u8), verb.name()), (Some(verb), name));
         }
-        assert_eq!([0, 8, 255].map(Verb::from_code), [None; 3]);
+        assert_eq!([0, 9, 255].map(Verb::from_code), [None; 3]);
     }
 
     #[test]
@@ -213,6 +241,7 @@ mod tests {
                 currency: Currency::default(),
                 amount: 100,
                 fee: 3,
+                converted: None,
                 about: Sequence(0),
                 refundable_until_s: 0,
                 reason: Reason::BLANK,

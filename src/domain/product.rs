@@ -3,7 +3,9 @@
 use std::fmt;
 use std::num::NonZeroU8;
 
+use super::card::CardRef;
 use super::card::Pan;
+use super::party::Slot;
 
 /// A product as records name it: 1 to 127. Which name it has is said by the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -135,6 +137,17 @@ impl Products {
             alike.get(at).filter(|(range, _)| range.has(pan)).map(|(_, product)| *product)
         })
     }
+}
+
+/// A card was put into a product, or taken out of one: the configuration says another one of its number than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardProductSet {
+    /// The wallet's slot.
+    pub slot: Slot,
+    /// The card.
+    pub card: CardRef,
+    /// Its product from now on.
+    pub product: Option<ProductNumber>,
 }
 
 #[cfg(test)]

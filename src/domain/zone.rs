@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU16;
 
+use super::party::Slot;
 use super::party::Text;
 use super::time::SECONDS_PER_DAY;
 
@@ -242,6 +243,20 @@ impl ZoneTable {
         }
         begins
     }
+}
+
+/// From when on a time zone is how far from UTC, for the limits of a slot. What was known of it from the first of these
+/// changes on counts no more. A zone's first record gives it its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ZoneSet {
+    /// The slot.
+    pub slot: Slot,
+    /// The zone's number in the slot.
+    pub zone: ZoneNumber,
+    /// Its name.
+    pub name: ZoneName,
+    /// The changes.
+    pub changes: ZoneChanges,
 }
 
 #[cfg(test)]

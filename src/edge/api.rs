@@ -237,8 +237,15 @@ async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Resp
         Err(response) => return *response,
     };
     let Some((status, accounts)) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
-    let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
-    Json(json!({ "wallet": wallet.0, "status": status.name(), "accounts": accounts })).into_response()
+    let accounts: Vec<Value> = accounts.iter().map(|account| account_json(&face, account)).collect();
+    let spending = face.pipeline.spending(wallet);
+    Json(json!({
+        "wallet": wallet.0,
+        "status": status.name(),
+        "accounts": accounts,
+        "spending": spending.as_slice(),
+    }))
+    .into_response()
 }
 
 /// `PUT /v1/wallets/{wallet}/status` with `{"status": "frozen"}`: effective for the next message, and acknowledged
@@ -308,9 +315,10 @@ pub(super) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
 }
 
-fn account_json(account: &Account) -> Value {
+fn account_json(face: &Face, account: &Account) -> Value {
     json!({
         "account": account.number,
+        "asset": face.pipeline.code_of_asset(account.currency).map(|code| code.to_string()),
         "currency": account.currency.to_string(),
         "posted": account.posted,
         "held": account.held,
@@ -333,7 +341,7 @@ pub(super) fn authorization_json(view: &AuthorizationView) -> Value {
     let authorization = &view.authorization;
     let seconds = |s: u32| (s != 0).then(|| Timestamp::from_seconds(u64::from(s)).to_string());
     let code = authorization.approval_code;
-    let currency = Currency::new(authorization.currency).unwrap_or_default();
+    let currency = Currency::from_number(authorization.currency).unwrap_or_default();
     json!({
         "sequence": authorization.sequence.0,
         "card": view.card.0,
@@ -401,6 +409,7 @@ fn totals_json(totals: &Totals) -> Value {
         "fees": totals.fees.to_string(),
         "transit": totals.transit.to_string(),
         "adjustments": totals.adjustments.to_string(),
+        "exchange": totals.exchange.to_string(),
         "held": totals.held.to_string(),
         "sum": totals.sum().to_string(),
     })

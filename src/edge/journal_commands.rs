@@ -99,12 +99,12 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
 
 /// What a currency's accounts add up to, on one line.
 fn sums_of(totals: &Totals) -> String {
-    let Totals { currency, wallets, funding, settlement, suspense, fees, transit, adjustments, held } =
-        totals;
+    let Totals { currency, wallets, funding, settlement, suspense, fees, .. } = totals;
+    let Totals { transit, adjustments, exchange, held, .. } = totals;
     let accounts = format!("funding {funding}  settlement {settlement}  suspense {suspense}  fees {fees}");
     let sum = totals.sum();
     format!(
         "currency {currency}  wallets {wallets}  {accounts}  transit {transit}  adjustments {adjustments}  \
-         held {held}  sum {sum}"
+         exchange {exchange}  held {held}  sum {sum}"
     )
 }

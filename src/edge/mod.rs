@@ -36,6 +36,7 @@ mod metered;
 pub mod page;
 mod product_api;
 mod products;
+pub mod rates_command;
 pub mod reserve;
 mod room;
 pub mod route_command;

@@ -151,6 +151,7 @@ impl Page {
                 ("fees", totals.fees),
                 ("transit", totals.transit),
                 ("adjustments", totals.adjustments),
+                ("exchange", totals.exchange),
             ];
             let currency = totals.currency;
             sides.map(|(side, sum)| (format!("currency=\"{currency}\",side=\"{side}\""), sum.to_string()))

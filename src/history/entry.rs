@@ -182,7 +182,7 @@ fn counted_of(row: &Row, authorization: &Authorization) -> Option<Option<Counted
         amount: authorization.taken.wrapping_sub(undo_zigzag(row[COUNTED_AMOUNT])),
         at_s: u32::try_from(row[COUNTED_AT]).ok()?,
         by: [by as u16, (by >> 16) as u16, u16::try_from(by >> 32).ok()?],
-        currency: Currency::new(kind as u16)?,
+        currency: Currency::from_number(kind as u16)?,
         first: kind >> 16 & 1 != 0,
         product: if number == 0 { None } else { Some(ProductNumber::new(number)?) },
     }))

@@ -16,6 +16,7 @@ use crate::domain::fee::Charge;
 use crate::domain::party::NameId;
 use crate::domain::party::Slot;
 use crate::domain::party::Text;
+use crate::domain::share::Shares;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Take;
 use crate::journal::field::flag;
@@ -31,8 +32,10 @@ const REVERSAL: u8 = 1 << 3;
 const SECOND: u8 = 1 << 4;
 /// From the second layout on.
 const CHARGE: u8 = 1 << 5;
-const ALL: u8 = (1 << 6) - 1;
-const ALL_OF_FIRST: u8 = (1 << 5) - 1;
+/// From the third layout on.
+const SHARED: u8 = 1 << 6;
+/// What each layout knows.
+const ALL: [u8; 3] = [(1 << 5) - 1, (1 << 6) - 1, (1 << 7) - 1];
 
 pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
     let function = event.function;
@@ -41,7 +44,8 @@ pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.approval_code.is_some(), APPROVAL_CODE)
         | flag(function.reversal, REVERSAL)
         | flag(function.usage == Usage::Second, SECOND)
-        | flag(event.charge.is_some(), CHARGE);
+        | flag(event.charge.is_some(), CHARGE)
+        | flag(!event.shares.is_empty(), SHARED);
     let mut put = begin(Kind::Cleared, Some(event.slot), time, out);
     put.u8(flags);
     put.card(event.card);
@@ -73,13 +77,17 @@ pub(super) fn put_cleared(event: &Cleared, time: Timestamp, out: &mut [u8; RECOR
     if let Some(charge) = event.charge {
         put.u16(charge.code());
     }
+    if !event.shares.is_empty() {
+        put.shares(&event.shares);
+    }
     put.finish()
 }
 
 pub(super) fn take_cleared(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Cleared, RecordError> {
     let flags = take.u8()?;
     let has = |bit| flags & bit != 0;
-    if flags & !(if version == 1 { ALL_OF_FIRST } else { ALL }) != 0 {
+    let known = ALL.get(usize::from(version).saturating_sub(1)).copied().unwrap_or_default();
+    if flags & !known != 0 {
         return Err(RecordError::Field("flags"));
     }
     let (card, account, network) = (take.card(has(UNKNOWN_CARD))?, take.u16()?, NameId(take.u32()?));
@@ -112,6 +120,7 @@ pub(super) fn take_cleared(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         posted: take.i64()?,
         posted_in: take.currency()?,
         charge: None,
+        shares: Shares::NONE,
         configuration: take.u32()?,
     };
     if has(APPROVAL_CODE) {
@@ -122,6 +131,9 @@ pub(super) fn take_cleared(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
     }
     if has(CHARGE) {
         event.charge = Some(Charge::from_code(take.u16()?).ok_or(RecordError::Field("charge"))?);
+    }
+    if has(SHARED) {
+        event.shares = take.shares()?;
     }
     Ok(event)
 }

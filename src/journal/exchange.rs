@@ -19,6 +19,7 @@ use crate::domain::request::OriginalData;
 use crate::domain::request::Presented;
 use crate::domain::request::ProcessingCode;
 use crate::domain::request::Stan;
+use crate::domain::share::Shares;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channel;
 use crate::journal::field::Take;
@@ -45,11 +46,14 @@ mod decided {
     pub(super) const INCREMENT: u16 = 1 << 10;
     /// Three bits: the code of the channel. From the third layout on.
     pub(super) const CHANNEL_SHIFT: u16 = 11;
+    /// Further accounts bear shares of it. From the fifth layout on.
+    pub(super) const SHARED: u16 = 1 << 14;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
-    pub(super) const ALL: u16 = (1 << 14) - 1;
+    pub(super) const ALL: u16 = (1 << 15) - 1;
     pub(super) const ALL_OF_FIRST: u16 = (1 << 10) - 1;
     pub(super) const ALL_OF_SECOND: u16 = (1 << 11) - 1;
+    pub(super) const ALL_OF_FOURTH: u16 = (1 << 14) - 1;
 }
 
 #[inline]
@@ -70,6 +74,7 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
         | flag(effect_amount != billed, decided::OTHER_AMOUNT)
         | flag(event.overdraft != 0, decided::OVERDRAFT)
         | flag(event.increment, decided::INCREMENT)
+        | flag(!event.shares.is_empty(), decided::SHARED)
         | (event.channel as u16) << decided::CHANNEL_SHIFT;
     let mut put = begin(Kind::Decided, Some(event.slot), time, out);
     put.u16(flags);
@@ -102,6 +107,9 @@ pub(super) fn put_decided(event: &Decided, time: Timestamp, out: &mut [u8; RECOR
     if flags & decided::OVERDRAFT != 0 {
         put.i64(event.overdraft);
     }
+    if flags & decided::SHARED != 0 {
+        put.shares(&event.shares);
+    }
     put.finish()
 }
 
@@ -112,6 +120,7 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
     let known = match version {
         1 => decided::ALL_OF_FIRST,
         2 => decided::ALL_OF_SECOND,
+        3 | 4 => decided::ALL_OF_FOURTH,
         _ => decided::ALL,
     };
     if flags & !known != 0 || (flags & decided::EFFECTS).count_ones() > 1 {
@@ -147,6 +156,7 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         billing: None,
         effect: Effect::None,
         charge: coded.charge(),
+        shares: Shares::NONE,
         increment: has(decided::INCREMENT),
         overdraft: 0,
     };
@@ -167,6 +177,9 @@ pub(super) fn take_decided(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
     }
     if has(decided::OVERDRAFT) {
         event.overdraft = take.i64()?;
+    }
+    if has(decided::SHARED) {
+        event.shares = take.shares()?;
     }
     Ok(event)
 }
@@ -306,10 +319,13 @@ mod advised {
     pub(super) const CHANNEL_SHIFT: u16 = 9;
     /// It adds to an open authorization. From the third layout on.
     pub(super) const INCREMENT: u16 = 1 << 12;
+    /// Further accounts bear shares of it. From the fifth layout on.
+    pub(super) const SHARED: u16 = 1 << 13;
     /// One of these at most.
     pub(super) const EFFECTS: u16 = HOLD | POST | PEND;
     /// What each layout knows.
-    pub(super) const ALL: [u16; 4] = [(1 << 9) - 1, (1 << 12) - 1, (1 << 13) - 1, (1 << 13) - 1];
+    pub(super) const ALL: [u16; 5] =
+        [(1 << 9) - 1, (1 << 12) - 1, (1 << 13) - 1, (1 << 13) - 1, (1 << 14) - 1];
 }
 
 pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {
@@ -326,6 +342,7 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
         | flag(event.approval_code.is_some(), advised::APPROVAL_CODE)
         | flag(event.approved, advised::APPROVED)
         | flag(event.increment, advised::INCREMENT)
+        | flag(!event.shares.is_empty(), advised::SHARED)
         | (event.channel as u16) << advised::CHANNEL_SHIFT
         | effect;
     let mut put = begin(Kind::Advised, Some(event.slot), time, out);
@@ -349,6 +366,9 @@ pub(super) fn put_advised(event: &Advised, time: Timestamp, out: &mut [u8; RECOR
     }
     if let Some(billing) = event.billing {
         put.money(billing);
+    }
+    if !event.shares.is_empty() {
+        put.shares(&event.shares);
     }
     put.finish()
 }
@@ -400,6 +420,7 @@ pub(super) fn take_advised(slot: Slot, version: u8, take: &mut Take<'_>) -> Resu
         country: if first { 0 } else { take.u16()? },
         approval_code: if has(advised::APPROVAL_CODE) { Some(take.approval_code()?) } else { None },
         billing: if has(advised::BILLING) { Some(take.money()?) } else { None },
+        shares: if has(advised::SHARED) { take.shares()? } else { Shares::NONE },
     })
 }
 

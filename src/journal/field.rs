@@ -3,6 +3,7 @@
 use crate::domain::card::CardIdentity;
 use crate::domain::card::CardRef;
 use crate::domain::card::MaskedPan;
+use crate::domain::event::Sequence;
 use crate::domain::fee::CodeAndCharge;
 use crate::domain::money::Currency;
 use crate::domain::money::Money;
@@ -12,9 +13,14 @@ use crate::domain::party::Text;
 use crate::domain::request::ApprovalCode;
 use crate::domain::request::MessageKey;
 use crate::domain::request::Stan;
+use crate::domain::share::Share;
+use crate::domain::share::Shares;
 use crate::domain::time::TransmissionTime;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
+
+/// Stands for no currency.
+const NO_CURRENCY: u16 = 0xFFFF;
 
 /// An institution has eleven digits at most, which 37 bits hold.
 const INSTITUTION_MAX: u64 = (1 << 48) - 1;
@@ -78,6 +84,19 @@ impl<'a> Put<'a> {
     pub(crate) fn money(&mut self, money: Money) {
         self.i64(money.minor);
         self.u16(money.currency.numeric());
+    }
+
+    /// What further accounts bear, of which there is some.
+    pub(crate) fn shares(&mut self, shares: &Shares) {
+        self.u8(shares.as_slice().len() as u8);
+        self.u8(shares.ahead());
+        self.u16(shares.opens().map_or(NO_CURRENCY, Currency::numeric));
+        for share in shares.as_slice() {
+            self.u16(share.account);
+            self.i64(share.amount);
+            self.i64(share.covers);
+            self.u64(share.rate.0);
+        }
     }
 
     #[inline(always)]
@@ -161,12 +180,38 @@ impl<'a> Take<'a> {
 
     #[inline(always)]
     pub(crate) fn currency(&mut self) -> Result<Currency, RecordError> {
-        Currency::new(self.u16()?).ok_or(RecordError::Field("currency"))
+        Currency::from_number(self.u16()?).ok_or(RecordError::Field("currency"))
     }
 
     #[inline(always)]
     pub(crate) fn money(&mut self) -> Result<Money, RecordError> {
         Ok(Money { minor: self.i64()?, currency: self.currency()? })
+    }
+
+    pub(crate) fn shares(&mut self) -> Result<Shares, RecordError> {
+        let (len, ahead, opens) = (self.u8()?, self.u8()?, self.u16()?);
+        let mut shares = Shares::NONE;
+        for at in 0..len {
+            let share = Share {
+                account: self.u16()?,
+                amount: self.i64()?,
+                covers: self.i64()?,
+                rate: Sequence(self.u64()?),
+            };
+            if share.amount <= 0 || share.covers <= 0 || !shares.push(share, at < ahead) {
+                return Err(RecordError::Field("shares"));
+            }
+        }
+        if shares.is_empty() || shares.ahead() != ahead {
+            return Err(RecordError::Field("shares"));
+        }
+        match opens {
+            NO_CURRENCY => Ok(shares),
+            number => {
+                let currency = Currency::from_number(number).ok_or(RecordError::Field("currency"))?;
+                Ok(shares.opening(currency))
+            }
+        }
     }
 
     #[inline(always)]

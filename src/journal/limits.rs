@@ -4,10 +4,8 @@
 use crate::domain::card::CardRef;
 use crate::domain::control::CONTROL_VALUES;
 use crate::domain::control::Control;
-use crate::domain::event::CardProductSet;
-use crate::domain::event::ControlSet;
+use crate::domain::control::ControlSet;
 use crate::domain::event::LimitSet;
-use crate::domain::event::ZoneSet;
 use crate::domain::limit::Filter;
 use crate::domain::limit::LIMIT_MCC_MAX;
 use crate::domain::limit::Limit;
@@ -18,6 +16,7 @@ use crate::domain::limit::Window;
 use crate::domain::money::Currency;
 use crate::domain::party::Slot;
 use crate::domain::party::Text;
+use crate::domain::product::CardProductSet;
 use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channels;
@@ -28,6 +27,7 @@ use crate::domain::zone::UtcOffset;
 use crate::domain::zone::ZoneChange;
 use crate::domain::zone::ZoneChanges;
 use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneSet;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::record::Kind;
@@ -102,7 +102,7 @@ pub(super) fn put_filter(put: &mut Put<'_>, filter: &Filter) {
 fn currency(number: u16) -> Result<Option<Currency>, RecordError> {
     match number {
         NO_CURRENCY => Ok(None),
-        number => Currency::new(number).map(Some).ok_or(RecordError::Field("currency")),
+        number => Currency::from_number(number).map(Some).ok_or(RecordError::Field("currency")),
     }
 }
 

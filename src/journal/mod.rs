@@ -22,6 +22,7 @@ pub mod snapshot_writer;
 pub mod storage;
 pub mod writer;
 
+mod assets;
 mod cleared;
 mod exchange;
 mod fees;

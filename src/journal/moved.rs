@@ -5,6 +5,7 @@
 
 use crate::domain::event::Sequence;
 use crate::domain::moved::CallerKey;
+use crate::domain::moved::Converted;
 use crate::domain::moved::Moved;
 use crate::domain::moved::Side;
 use crate::domain::moved::Sides;
@@ -28,7 +29,10 @@ const FEE: u8 = 1 << 2;
 const ABOUT: u8 = 1 << 3;
 const REFUNDABLE: u8 = 1 << 4;
 const REASON: u8 = 1 << 5;
-const ALL: u8 = (1 << 6) - 1;
+/// From the second layout on.
+const CONVERTED: u8 = 1 << 6;
+/// What each layout knows.
+const ALL: [u8; 2] = [(1 << 6) - 1, (1 << 7) - 1];
 
 pub(super) fn put_key(put: &mut Put<'_>, key: &CallerKey) {
     put.bytes(key.print.to_le_bytes());
@@ -50,7 +54,8 @@ pub(super) fn put_moved(event: &Moved, time: Timestamp, out: &mut [u8; RECORD_BY
         | flag(event.fee != 0, FEE)
         | flag(event.about != Sequence(0), ABOUT)
         | flag(event.refundable_until_s != 0, REFUNDABLE)
-        | flag(!event.reason.is_blank(), REASON));
+        | flag(!event.reason.is_blank(), REASON)
+        | flag(event.converted.is_some(), CONVERTED));
     put_key(&mut put, &event.key);
     put.u16(event.currency.numeric());
     put.i64(event.amount);
@@ -71,15 +76,21 @@ pub(super) fn put_moved(event: &Moved, time: Timestamp, out: &mut [u8; RECORD_BY
     if !event.reason.is_blank() {
         put.bytes(event.reason.0);
     }
+    if let Some(converted) = event.converted {
+        put.u16(converted.currency.numeric());
+        put.i64(converted.amount);
+        put.u64(converted.rate.0);
+    }
     put.finish()
 }
 
-pub(super) fn take_moved(slot: Slot, take: &mut Take<'_>) -> Result<Moved, RecordError> {
+pub(super) fn take_moved(slot: Slot, version: u8, take: &mut Take<'_>) -> Result<Moved, RecordError> {
     let others = [take.u16()?, take.u16()?];
     let verb = Verb::from_code(take.u8()?).ok_or(RecordError::Field("verb"))?;
     let flags = take.u8()?;
     let has = |bit| flags & bit != 0;
-    if flags & !ALL != 0 || flags & (FROM | TO) == 0 {
+    let known = ALL.get(usize::from(version).saturating_sub(1)).copied().unwrap_or_default();
+    if flags & !known != 0 || flags & (FROM | TO) == 0 {
         return Err(RecordError::Field("flags"));
     }
     let key = take_key(take)?;
@@ -100,6 +111,14 @@ pub(super) fn take_moved(slot: Slot, take: &mut Take<'_>) -> Result<Moved, Recor
         about: if has(ABOUT) { Sequence(take.u64()?) } else { Sequence(0) },
         refundable_until_s: if has(REFUNDABLE) { take.u32()? } else { 0 },
         reason: if has(REASON) { Text(take.bytes()?) } else { Text::BLANK },
+        converted: match has(CONVERTED) {
+            true => Some(Converted {
+                currency: take.currency()?,
+                amount: take.i64()?,
+                rate: Sequence(take.u64()?),
+            }),
+            false => None,
+        },
         configuration,
         sides: Sides::ALL,
     };

@@ -37,6 +37,7 @@ use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
 use crate::domain::time::Expiry;
 use crate::domain::time::Timestamp;
+use crate::journal::assets;
 use crate::journal::cleared;
 use crate::journal::exchange;
 use crate::journal::fees;
@@ -49,7 +50,7 @@ use crate::journal::moved;
 use crate::journal::recalled;
 
 /// The most bytes that a record takes.
-pub const RECORD_BYTES_MAX: usize = 256;
+pub const RECORD_BYTES_MAX: usize = 320;
 /// Bytes before the body.
 pub const FRAME_BYTES: usize = 14;
 /// The slot of a record that touches every slot or none.
@@ -115,11 +116,17 @@ pub enum Kind {
     MandateGiven = 26,
     /// [`Event::MandateCancelled`].
     MandateCancelled = 27,
+    /// [`Event::AssetSet`].
+    AssetSet = 28,
+    /// [`Event::RateSet`].
+    RateSet = 29,
+    /// [`Event::SpendingSet`].
+    SpendingSet = 30,
 }
 
 impl Kind {
     /// Every kind with its name in listings.
-    pub const ALL: [(Self, &'static str); 27] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::Configured, "configured"),
         (Self::Seeded, "seeded"),
         (Self::CardOpened, "card-opened"),
@@ -147,6 +154,9 @@ impl Kind {
         (Self::Moved, "moved"),
         (Self::MandateGiven, "mandate-given"),
         (Self::MandateCancelled, "mandate-cancelled"),
+        (Self::AssetSet, "asset-set"),
+        (Self::RateSet, "rate-set"),
+        (Self::SpendingSet, "spending-set"),
     ];
 
     /// The kind of an event.
@@ -180,6 +190,9 @@ impl Kind {
             Event::Moved(_) => Self::Moved,
             Event::MandateGiven(_) => Self::MandateGiven,
             Event::MandateCancelled(_) => Self::MandateCancelled,
+            Event::AssetSet(_) => Self::AssetSet,
+            Event::RateSet(_) => Self::RateSet,
+            Event::SpendingSet(_) => Self::SpendingSet,
         }
     }
 
@@ -194,13 +207,15 @@ impl Kind {
     const fn version(self) -> u8 {
         match self {
             // The second says which requests are increments, the third how the card was used, the fourth what is
-            // charged.
-            Self::Decided => 4,
+            // charged, the fifth what further accounts bear.
+            Self::Decided => 5,
             // The second says where and how the card was used, the third which advices are of increments, the fourth
-            // what is charged.
-            Self::Advised => 4,
-            // The second says what is charged.
-            Self::Cleared => 2,
+            // what is charged, the fifth what further accounts bear.
+            Self::Advised => 5,
+            // The second says what is charged, the third what further accounts bear.
+            Self::Cleared => 3,
+            // The second says what becomes of what.
+            Self::Moved => 2,
             // The second has the caller's key.
             Self::CardOpened => 2,
             // The second says whose decision is undone, and why; the third how much of what.
@@ -321,6 +336,9 @@ pub fn encode(
         Event::Moved(event) => moved::put_moved(event, time, out),
         Event::MandateGiven(event) => mandates::put_given(event, time, out),
         Event::MandateCancelled(event) => mandates::put_cancelled(event, time, out),
+        Event::AssetSet(event) => assets::put_asset(event, time, out),
+        Event::RateSet(event) => assets::put_rate(event, time, out),
+        Event::SpendingSet(event) => assets::put_spending(event, time, out),
     }
 }
 
@@ -395,9 +413,12 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
         Kind::Stored => Event::Stored(forward::take_stored(slot?, &mut take, place, opener)?),
         Kind::Settled => Event::Settled(forward::take_settled(slot?, &mut take)?),
         Kind::FeeSet => Event::FeeSet(fees::take_fee_set(slot?, &mut take)?),
-        Kind::Moved => Event::Moved(moved::take_moved(slot?, &mut take)?),
+        Kind::Moved => Event::Moved(moved::take_moved(slot?, frame.version, &mut take)?),
         Kind::MandateGiven => Event::MandateGiven(mandates::take_given(slot?, &mut take)?),
         Kind::MandateCancelled => Event::MandateCancelled(mandates::take_cancelled(slot?, &mut take)?),
+        Kind::AssetSet => Event::AssetSet(assets::take_asset(slot?, &mut take)?),
+        Kind::RateSet => Event::RateSet(assets::take_rate(slot?, &mut take)?),
+        Kind::SpendingSet => Event::SpendingSet(assets::take_spending(slot?, &mut take)?),
     };
     take.finish()?;
     Ok((frame, event))

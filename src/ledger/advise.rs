@@ -49,6 +49,7 @@ impl Shard {
             // One that adds to nothing that is open is a use of its own.
             let more = event.increment && self.has_open(self.cards.at(card), &event.key);
             let counts = if more { Counts::More } else { Counts::One };
+            self.expect_shares(&event.shares);
             self.open(event.slot, card, Authorization { legs, ..entry }, || counts(event.usage()), time)?;
             if event.increment && entry.state.is_open() {
                 self.extend(self.cards.at(card).open);
@@ -114,6 +115,10 @@ impl Shard {
         }
         if completes(&entry, event.class) {
             self.was_charged(position, event.charge);
+            let posted = self.advised_entry(sequence, time, event);
+            let total = posted.taken.saturating_add(self.fee_on(card, &posted, posted.taken));
+            self.hand_over_all_shares(position, event.account, total)?;
+            self.expect_shares(&event.shares);
             // What was held goes first, so that a balance near its limit can take what is posted.
             let captured = self.capture(sequence, time, event.slot, position)?;
             let counts = || match captured {
@@ -122,7 +127,6 @@ impl Shard {
                 // It was given back, and is paid all the same.
                 None => Counts::One(event.usage()),
             };
-            let posted = self.advised_entry(sequence, time, event);
             let answered = if self.knows_beginning(card, &entry) { 0 } else { posted.taken };
             let legs = posted.legs.with(LegState::CAPTURE);
             let posted = Authorization { legs, answered, ..posted };
@@ -163,6 +167,9 @@ impl Shard {
         let after = moved(target, state, taken, fee)?;
         self.settle(wallet, freed, entry.state, back, fee_back);
         self.settle(wallet, after, state, taken, fee);
+        // On another account nothing of them is left.
+        let (total, now) = (-(back + fee_back), if event.account == entry.account { taken + fee } else { 0 });
+        self.give_back_shares(position, total, total - now)?;
         let (taken_now, usage) = (Money::new(taken, after.currency), || event.usage());
         self.recount_outcome(position, state, taken_now, usage, (sequence, time))?;
         let place = self.authorizations.at_mut(position);
@@ -172,6 +179,8 @@ impl Shard {
         place.account = event.account;
         place.hold_until_s = place.hold_until_s.max(event.hold_until_s);
         place.legs = place.legs.with(LegState::NETWORK_APPROVED);
+        self.expect_shares(&event.shares);
+        self.bear_shares(position)?;
         if entry.is_increment() && state.is_open() {
             self.extend(position);
         }

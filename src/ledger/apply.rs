@@ -58,6 +58,12 @@ pub enum ApplyError {
     /// Something is opened a second time.
     #[error("it opens what is open already")]
     AlreadyOpen,
+    /// An asset is told a second time as another one.
+    #[error("it tells an asset as another one than it is")]
+    OtherAsset,
+    /// The rate is none.
+    #[error("it sets a rate that is none")]
+    NoRate,
     /// A table is full.
     #[error("the table of {0} is full; raise `ledger.{0}_max`")]
     Full(&'static str),
@@ -125,6 +131,9 @@ impl Shard {
             Event::Moved(event) => self.moved(sequence, time, event)?,
             Event::MandateGiven(event) => self.give_mandate(sequence, time, event)?,
             Event::MandateCancelled(event) => self.cancel_mandate(time, event)?,
+            Event::AssetSet(set) => self.quotes.set_asset(set)?,
+            Event::RateSet(set) => self.quotes.set_rate(sequence, set)?,
+            Event::SpendingSet(set) => self.set_spending(set)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);
@@ -203,7 +212,8 @@ impl Shard {
         match self.wallet_position(event.wallet) {
             None => {
                 let (status, newest_card) = (WalletStatus::Active, NONE);
-                let wallet = Wallet { id: event.wallet, status, limited: false, account, newest_card };
+                let wallet =
+                    Wallet { id: event.wallet, status, limited: false, spends: false, account, newest_card };
                 let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
                 self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
             }
@@ -268,6 +278,8 @@ impl Shard {
         // One that adds to nothing that is open is a use of its own.
         let more = event.increment && self.has_open(self.cards.at(card), &event.key);
         let counts = if more { Counts::More } else { Counts::One };
+        self.open_for_shares(card, event.account, &event.shares)?;
+        self.expect_shares(&event.shares);
         self.open(event.slot, card, entry, || counts(event.usage()), time)?;
         if event.increment && state.is_open() {
             self.extend(self.cards.at(card).open);
@@ -298,8 +310,9 @@ impl Shard {
         } else {
             self.link_closed(slot, card, entry, time)
         };
-        linked.ok_or(ApplyError::Full("authorizations"))?;
+        let position = linked.ok_or(ApplyError::Full("authorizations"))?;
         self.settle(wallet, after, entry.state, entry.taken, fee);
+        self.bear_shares(position)?;
         if watched {
             self.count(&Authorization { card, ..entry }, account.currency, &counts(), time)?;
         }

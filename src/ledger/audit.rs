@@ -64,6 +64,7 @@ impl Shard {
         self.audit_lists()?;
         self.audit_counted()?;
         self.audit_suspense()?;
+        self.audit_shares()?;
         if self.count_kept() != self.kept_counts() {
             let (counted, kept) = (self.kept_counts(), self.count_kept());
             return Err(format!("{counted:?} keys, payments and mandates are counted, {kept:?} kept"));
@@ -88,6 +89,7 @@ impl Shard {
                     .map(|entry| entry.taken.saturating_add(self.fee_of(entry)));
                 let (mut count, mut sum) = (0, 0_i64);
                 of_account.for_each(|taken| (count, sum) = (count + 1, sum.saturating_add(taken)));
+                sum = sum.saturating_add(self.shared_on(position, account.number));
                 holds.open += count;
                 if sum != account.held {
                     let (wallet, account, held) = (wallet.id, account.number, account.held);
@@ -261,6 +263,7 @@ mod tests {
     use crate::domain::request::MessageKey;
     use crate::domain::request::ProcessingCode;
     use crate::domain::request::Stan;
+    use crate::domain::share::Shares;
     use crate::domain::time::Expiry;
     use crate::domain::time::Timestamp;
     use crate::domain::time::TransmissionTime;
@@ -352,6 +355,7 @@ mod tests {
                 action: ActionCode::Approved,
                 effect: Effect::Hold(5_000),
                 charge: None,
+                shares: Shares::NONE,
                 configuration: 1,
                 hold_until_s: u32::MAX,
                 decided_after_us: 0,

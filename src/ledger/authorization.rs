@@ -198,7 +198,7 @@ pub struct Authorization {
     /// The outcome of the request.
     pub action: ActionCode,
     /// 1 or 2; 3 for a clearing record; 4 for a partial reversal; 0 for a tombstone that does not know it. With
-    /// [`Self::INCREMENT`] it adds to another one.
+    /// [`Self::INCREMENT`] it adds to another one, with [`Self::SHARED`] further accounts bear shares of it.
     pub class: u8,
     /// Where it stands.
     pub state: AuthorizationState,
@@ -253,16 +253,29 @@ impl Authorization {
     /// Marks the class of what came back from the history, which has an earlier version of it.
     pub const RECALLED: u8 = 1 << 6;
 
+    /// Marks the class of what further accounts bear shares of (R13).
+    pub const SHARED: u8 = 1 << 5;
+
     /// The class without marks.
     #[must_use]
     pub const fn digit(&self) -> u8 {
-        self.class & !(Self::INCREMENT | Self::RECALLED)
+        self.class & !(Self::INCREMENT | Self::RECALLED | Self::SHARED)
     }
 
     /// Whether it came back from the history.
     #[must_use]
     pub const fn is_recalled(&self) -> bool {
         self.class & Self::RECALLED != 0
+    }
+
+    /// Whether further accounts bear shares of it (R13).
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.class & Self::SHARED != 0
+    }
+
+    pub(super) const fn set_shared(&mut self, shared: bool) {
+        self.class = self.class & !Self::SHARED | if shared { Self::SHARED } else { 0 };
     }
 
     /// Whether it adds to another one.
@@ -306,7 +319,7 @@ impl Authorization {
 }
 
 impl Authorization {
-    /// Everything but where it stands and that it came back once.
+    /// Everything but where it stands, that it came back once, and what further accounts bear of it.
     #[must_use]
     pub const fn closed(&self) -> Closed {
         Closed {
@@ -328,7 +341,7 @@ impl Authorization {
             currency: self.currency,
             account: self.account,
             action: self.action,
-            class: self.class & !Self::RECALLED,
+            class: self.class & !(Self::RECALLED | Self::SHARED),
             state: self.state as u8,
             legs: self.legs.0,
             rrn: self.rrn,

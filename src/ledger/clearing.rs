@@ -121,6 +121,7 @@ impl Shard {
         if event.matches == Sequence(0) {
             let answered = if event.function.reversal { 0 } else { entry.taken };
             let entry = Authorization { answered, ..entry };
+            self.expect_shares(&event.shares);
             return self.open(event.slot, card, entry, || Counts::One(event.usage()), time);
         }
         let position = self.position_on(card, event.matches).ok_or(ApplyError::NoSuchAuthorization)?;
@@ -137,31 +138,7 @@ impl Shard {
                 self.take_more(position, event.posted)?;
             }
             Clearance::AlreadyPosted => {}
-            _ if event.part.is_final() => {
-                let before = self.authorizations.at(position).state;
-                self.was_charged(position, event.charge);
-                // What was held goes first, so that a balance near its limit can take what is posted.
-                let captured = self.capture(sequence, time, event.slot, position)?;
-                let counts = || match captured {
-                    Some(captured) => Counts::Before(captured, event.usage()),
-                    None if before == AuthorizationState::Captured => Counts::More(event.usage()),
-                    None => Counts::One(event.usage()),
-                };
-                return self.open(event.slot, card, entry, counts, time);
-            }
-            _ => {
-                let named = *self.authorizations.at(position);
-                self.was_charged(position, event.charge);
-                let beyond = self.take_part(position, event)?;
-                let counts = || {
-                    if named.state.is_open() {
-                        Counts::Part { held: named.sequence, beyond, usage: event.usage() }
-                    } else {
-                        Counts::One(event.usage())
-                    }
-                };
-                return self.open(event.slot, card, entry, counts, time);
-            }
+            _ => return self.post_what_was_held(sequence, time, position, event, entry),
         }
         let returns_part = event.outcome == Clearance::Returned && event.posted != 0;
         let kept = Authorization {
@@ -173,6 +150,42 @@ impl Shard {
             ..entry
         };
         self.link_closed(event.slot, card, kept, time).ok_or(ApplyError::Full("authorizations")).map(|_| ())
+    }
+
+    /// Posts what an authorization held, or what is left of one, in whole or in part. Its shares go over to the posting.
+    fn post_what_was_held(
+        &mut self,
+        sequence: Sequence,
+        time: Timestamp,
+        position: u32,
+        event: &Cleared,
+        entry: Authorization,
+    ) -> Result<(), ApplyError> {
+        let named = *self.authorizations.at(position);
+        let total = entry.taken.saturating_add(self.fee_on(named.card, &entry, entry.taken));
+        self.was_charged(position, event.charge);
+        if event.part.is_final() {
+            self.hand_over_all_shares(position, event.account, total)?;
+            self.expect_shares(&event.shares);
+            // What was held goes first, so that a balance near its limit can take what is posted.
+            let captured = self.capture(sequence, time, event.slot, position)?;
+            let counts = || match captured {
+                Some(captured) => Counts::Before(captured, event.usage()),
+                None if named.state == AuthorizationState::Captured => Counts::More(event.usage()),
+                None => Counts::One(event.usage()),
+            };
+            return self.open(event.slot, named.card, entry, counts, time);
+        }
+        let beyond = self.take_part(position, event, total)?;
+        self.expect_shares(&event.shares);
+        let counts = || {
+            if named.state.is_open() {
+                Counts::Part { held: named.sequence, beyond, usage: event.usage() }
+            } else {
+                Counts::One(event.usage())
+            }
+        };
+        self.open(event.slot, named.card, entry, counts, time)
     }
 
     /// Marks the presentment of a part that is given back: that happens once.
@@ -200,6 +213,8 @@ impl Shard {
         let fee = self.fee_on(entry.card, &entry, taken) - self.fee_of(&entry);
         let after = moved(account, entry.state, more, fee)?;
         self.settle(wallet, after, entry.state, more, fee);
+        let total = entry.taken.saturating_add(self.fee_of(&entry));
+        self.give_back_shares(position, total, (more + fee).saturating_neg())?;
         self.recount(position, Money::new(taken, account.currency));
         self.authorizations.at_mut(position).taken = taken;
         Ok(())
@@ -250,8 +265,9 @@ impl Shard {
 
     /// Gives back as much of what an authorization and its increments hold as a part of it posts; more parts
     /// will come. What limits have counted of it goes over to the part: of the increments by giving it back
-    /// there. Returns how much the part posts beyond what the authorization itself held.
-    fn take_part(&mut self, position: u32, event: &Cleared) -> Result<i64, ApplyError> {
+    /// there. `total` is what it posts with what is charged for it. Returns how much the part posts beyond what the
+    /// authorization itself held.
+    fn take_part(&mut self, position: u32, event: &Cleared, total: i64) -> Result<i64, ApplyError> {
         let named = *self.authorizations.at(position);
         let increments = self
             .open_of(self.cards.at(named.card))
@@ -259,7 +275,7 @@ impl Shard {
         let first = Some(position).filter(|_| named.state.is_open());
         let members: Vec<u32> = first.into_iter().chain(increments.map(|(at, _)| at)).collect();
         let mut left = event.posted.saturating_abs();
-        let mut beyond = left;
+        let (mut beyond, mut charged) = (left, total);
         for at in members {
             let entry = *self.authorizations.at(at);
             // Amounts of two currencies can't be set off; the hold then stays until the last part or its time ends it.
@@ -275,14 +291,15 @@ impl Shard {
                 let left_of_it = entry.taken - part * entry.taken.signum();
                 self.recount(at, Money::new(left_of_it, event.posted_in));
             }
-            self.give_back_part(at, part * entry.taken.signum())?;
+            charged -= self.give_back_part(at, part * entry.taken.signum(), charged)?;
             left -= part;
         }
         Ok(beyond)
     }
 
-    /// Leaves less of what an open authorization takes. What a purchase is charged once goes with its first part.
-    fn give_back_part(&mut self, position: u32, part: i64) -> Result<(), ApplyError> {
+    /// Leaves less of what an open authorization takes. What a purchase is charged once goes with its first part. Its
+    /// shares go over to what is posted, up to `total`. Returns how much was given back with what was charged for it.
+    fn give_back_part(&mut self, position: u32, part: i64, total: i64) -> Result<i64, ApplyError> {
         let entry = *self.authorizations.at(position);
         let charge = entry.coded.charge().map(Charge::rest);
         let left = Authorization {
@@ -295,7 +312,14 @@ impl Shard {
         let fee = self.fee_of(&left) - self.fee_of(&entry);
         let after = moved(account, entry.state, -part, fee)?;
         self.settle(wallet, after, entry.state, -part, fee);
-        *self.authorizations.at_mut(position) = left;
-        Ok(())
+        let held = entry.taken.saturating_add(self.fee_of(&entry));
+        let (less, posted) = (part - fee, total.min(part - fee).max(0));
+        self.hand_over_shares(position, held, posted)?;
+        self.give_back_shares(position, held - posted, less - posted)?;
+        let shared = self.authorizations.at(position).is_shared();
+        let place = self.authorizations.at_mut(position);
+        *place = left;
+        place.set_shared(shared);
+        Ok(less)
     }
 }

@@ -189,6 +189,14 @@ impl Shard {
         tariff.map_or(available, |(tariff, charge)| tariff.affordable(available, charge.is_rest()))
     }
 
+    /// What an amount is charged for a card of this wallet, in the currency of the account that it is taken from.
+    #[must_use]
+    pub fn charged_for(&self, card: &Card, charge: Option<Charge>, amount: i64) -> i64 {
+        let Some(charge) = charge else { return 0 };
+        let slot = Slot::of_wallet(self.wallet_of(card));
+        self.fees.tariff(slot, charge).map_or(0, |tariff| tariff.of(amount, charge.is_rest()))
+    }
+
     /// What an authorization is charged now, minor units of its account's currency.
     #[must_use]
     pub fn fee_of(&self, entry: &Authorization) -> i64 {

@@ -12,6 +12,7 @@
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
+//!   with a further bit: exchange i128 with each currency; and after the slots assets and rates, see `quotes`
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
 //!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`; with the
 //!     one that says fees: those of products, see `fees`; with that of transit: keys and payments, see `kept`
@@ -19,7 +20,9 @@
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
 //!              product u8, open u16, closed u16
-//!     open, newest first, then closed, oldest first: an authorization each, see `put_authorization`
+//!     open, newest first, then closed, oldest first: an authorization each, see `put_authorization`, and what further
+//!     accounts bear of it, see `share`
+//!   with the bit below the highest of the status, before the cards: the order in which accounts are spent, see `share`
 //!   with the highest bit of the status: limits, controls and what was counted, see `limits_image`
 //! ```
 //! Integers are little-endian. Fingerprints depend on the seed of the shard's hashes, so an image is read under the
@@ -68,8 +71,13 @@ pub(super) const CHARGED: u16 = 1 << 12;
 /// Marks the number of currencies where verbs have left something.
 pub(super) const MOVED: u16 = 1 << 11;
 
+/// Marks the number of currencies where assets were turned into others, or there are rates.
+pub(super) const EXCHANGED: u16 = 1 << 10;
+
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
+/// Marks the status of a wallet that has an order in which its accounts are spent.
+pub(super) const SPENDS: u8 = 1 << 6;
 
 /// How far a copy has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -121,6 +129,7 @@ impl Shard {
             Event::CardOpened(event) => self.wallet_position(event.wallet),
             Event::AccountFunded(event) => self.wallet_position(event.wallet),
             Event::WalletStatusSet(event) => self.wallet_position(event.wallet),
+            Event::SpendingSet(event) => self.wallet_position(event.wallet),
             Event::CardStatusSet(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::LimitSet(event) => self.wallet_of_subject(event.subject),
             Event::ControlSet(event) => self.wallet_of_subject(event.subject),
@@ -146,6 +155,8 @@ impl Shard {
             | Event::FilePosted(_)
             | Event::ZoneSet(_)
             | Event::FeeSet(_)
+            | Event::AssetSet(_)
+            | Event::RateSet(_)
             | Event::MandateGiven(_)
             | Event::MandateCancelled(_) => None,
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => None,
@@ -180,7 +191,11 @@ impl Shard {
         let any_moved = self.kept.iter().any(|kept| !kept.is_empty())
             || self.totals.iter().any(|totals| totals.transit != 0 || totals.adjustments != 0);
         let moved = if any_moved { MOVED } else { 0 };
-        put(out, (self.totals.len() as u16 | filed | zoned | ruled | charged | moved).to_le_bytes());
+        let quotes = self.own_quotes();
+        let any_exchanged = quotes.is_some() || self.totals.iter().any(|totals| totals.exchange != 0);
+        let exchanged = if any_exchanged { EXCHANGED } else { 0 };
+        let marks = filed | zoned | ruled | charged | moved | exchanged;
+        put(out, (self.totals.len() as u16 | marks).to_le_bytes());
         if ruled != 0 {
             put(out, (self.limits.rules.most() as u16).to_le_bytes());
         }
@@ -195,6 +210,9 @@ impl Shard {
             if moved != 0 {
                 put(out, totals.transit.to_le_bytes());
                 put(out, totals.adjustments.to_le_bytes());
+            }
+            if exchanged != 0 {
+                put(out, totals.exchange.to_le_bytes());
             }
         }
         for (index, slot) in self.slots.iter().enumerate() {
@@ -222,12 +240,18 @@ impl Shard {
                 self.kept[index].put(out);
             }
         }
+        if exchanged != 0 {
+            put(out, [u8::from(quotes.is_some())]);
+            quotes.into_iter().for_each(|quotes| quotes.put(out));
+        }
     }
 
     fn put_wallet(&self, position: u32, out: &mut Vec<u8>) {
         let wallet = self.wallets.at(position);
         put(out, wallet.id.0.to_le_bytes());
-        put(out, [wallet.status as u8 | if wallet.limited { LIMITED } else { 0 }]);
+        let limited = if wallet.limited { LIMITED } else { 0 };
+        let spends = if wallet.spends { SPENDS } else { 0 };
+        put(out, [wallet.status as u8 | limited | spends]);
         put(out, (self.accounts_of(position).count() as u16).to_le_bytes());
         put(out, (self.cards_of(position).count() as u16).to_le_bytes());
         for account in self.accounts_of(position) {
@@ -236,6 +260,9 @@ impl Shard {
             for amount in [account.posted, account.held, account.overdraft] {
                 put(out, amount.to_le_bytes());
             }
+        }
+        if wallet.spends {
+            self.put_spending(wallet.id, out);
         }
         for card in self.cards_of(position) {
             self.put_card(card, out);
@@ -260,10 +287,12 @@ impl Shard {
         let (mut open, mut closed) = (0_u16, 0_u16);
         for (_, entry) in self.open_of(card) {
             put_authorization(entry, out);
+            self.put_shares(entry, out);
             open += 1;
         }
         for (_, entry) in self.closed_of(card) {
             put_authorization(entry, out);
+            self.put_shares(entry, out);
             closed += 1;
         }
         out[counts..counts + 2].copy_from_slice(&open.to_le_bytes());

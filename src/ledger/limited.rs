@@ -3,7 +3,7 @@
 
 use crate::domain::action::ActionCode;
 use crate::domain::card::CardRef;
-use crate::domain::event::ControlSet;
+use crate::domain::control::ControlSet;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Sequence;
 use crate::domain::limit::Subject;

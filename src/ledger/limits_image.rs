@@ -238,7 +238,7 @@ fn take_subject(take: &mut Take<'_>) -> Result<(Subject, Option<Number>), ImageE
 fn currency(number: u16) -> Result<Option<Currency>, ImageError> {
     match number {
         NO_CURRENCY => Ok(None),
-        number => Currency::new(number).map(Some).ok_or(ImageError::Value("currency")),
+        number => Currency::from_number(number).map(Some).ok_or(ImageError::Value("currency")),
     }
 }
 

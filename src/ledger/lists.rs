@@ -149,6 +149,7 @@ impl Shard {
         if limited {
             self.limits.forget(entry.sequence);
         }
+        self.forget_shares(&entry);
         let card = self.cards.at_mut(entry.card);
         debug_assert_eq!(card.closed_oldest, position, "the oldest leaves first");
         card.closed_oldest = entry.chain_next;

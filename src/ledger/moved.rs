@@ -26,11 +26,13 @@ impl Shard {
     ) -> Result<(), ApplyError> {
         let here = event.within(|slot| self.holds(slot)).sides;
         // Both are looked at before either is changed.
-        let from =
-            event.from.filter(|_| here.has(Sides::OUT)).map(|side| self.changed(event, side, -event.amount));
+        let from = event
+            .from
+            .filter(|_| here.has(Sides::OUT))
+            .map(|side| self.changed(side, (event.currency, -event.amount)));
         let from = from.transpose()?;
-        let to =
-            event.to.filter(|_| here.has(Sides::IN)).map(|side| self.changed(event, side, event.received()));
+        let received = (event.received_in(), event.received());
+        let to = event.to.filter(|_| here.has(Sides::IN)).map(|side| self.changed(side, received));
         let to = to.transpose()?;
         let refunds = event.verb == Verb::Refund && from.is_some();
         if refunds {
@@ -47,6 +49,7 @@ impl Shard {
             let totals = self.totals_mut(event.currency);
             totals.wallets -= amount;
             match (event.to, event.verb) {
+                (Some(_), _) if event.converted.is_some() => totals.exchange += amount,
                 (Some(_), _) => totals.transit += amount,
                 (None, Verb::Adjustment) => totals.adjustments += amount,
                 (None, _) => totals.funding += amount,
@@ -54,13 +57,14 @@ impl Shard {
         }
         if let (Some(_), Some(side)) = (to, event.to) {
             // Where both sides are of one wallet, the first has changed it meanwhile.
-            let (wallet, account) = self.changed(event, side, event.received())?;
+            let (wallet, account) = self.changed(side, received)?;
             self.write_account(wallet, account);
             let (received, fee) = (i128::from(event.received()), i128::from(event.fee));
-            let totals = self.totals_mut(event.currency);
+            let totals = self.totals_mut(event.received_in());
             totals.wallets += received;
             totals.fees += fee;
             match (event.from, event.verb) {
+                (Some(_), _) if event.converted.is_some() => totals.exchange -= received,
                 (Some(_), _) => totals.transit -= received + fee,
                 (None, Verb::Adjustment) => totals.adjustments -= received + fee,
                 (None, _) => totals.funding -= received + fee,
@@ -80,10 +84,9 @@ impl Shard {
     }
 
     /// An account of a side after it got an amount.
-    fn changed(&self, event: &Moved, side: Side, amount: i64) -> Result<(u32, Account), ApplyError> {
+    fn changed(&self, side: Side, (currency, amount): (Currency, i64)) -> Result<(u32, Account), ApplyError> {
         let wallet = self.wallet_position(side.wallet).ok_or(ApplyError::NoSuchAccount)?;
-        let of_side =
-            |account: &&Account| account.number == side.account && account.currency == event.currency;
+        let of_side = |account: &&Account| account.number == side.account && account.currency == currency;
         let mut account = *self.accounts_of(wallet).find(of_side).ok_or(ApplyError::NoSuchAccount)?;
         account.posted = account.posted.checked_add(amount).ok_or(ApplyError::Overflow)?;
         Ok((wallet, account))

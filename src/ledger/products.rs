@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use crate::domain::control::Control;
-use crate::domain::event::CardProductSet;
 use crate::domain::event::Sequence;
 use crate::domain::limit::Limit;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
 use crate::domain::party::Slot;
+use crate::domain::product::CardProductSet;
 use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::MerchantPrint;

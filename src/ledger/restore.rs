@@ -28,12 +28,15 @@ use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
 use super::image::CHARGED;
+use super::image::EXCHANGED;
 use super::image::FILED;
 use super::image::LIMITED;
 use super::image::MOVED;
 use super::image::RULED;
+use super::image::SPENDS;
 use super::image::ZONED;
 use super::limits_image::count_limits;
+use super::quotes::Quotes;
 use super::room::Needs;
 use super::shard::Account;
 use super::shard::Card;
@@ -41,6 +44,8 @@ use super::shard::Shard;
 use super::shard::Totals;
 use super::shard::Wallet;
 use super::shard::hash_u64;
+use super::share::take_borne_of;
+use super::share::take_order;
 use super::slab::NONE;
 
 /// Why an image cannot be read.
@@ -89,30 +94,13 @@ impl Restoring {
         let ruled = currencies & RULED != 0;
         let charged = currencies & CHARGED != 0;
         let moved = currencies & MOVED != 0;
-        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED | MOVED);
+        let exchanged = currencies & EXCHANGED != 0;
+        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED | MOVED | EXCHANGED);
         if ruled {
             let _most = take.u16()?;
         }
-        let mut noted = Vec::new();
-        for _ in 0..currencies {
-            let currency = take.currency()?;
-            let [wallets, funding, settlement, held] =
-                [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
-            let fees = if charged { take.i128()? } else { 0 };
-            let [transit, adjustments] = if moved { [take.i128()?, take.i128()?] } else { [0, 0] };
-            let of_image = Totals {
-                currency,
-                wallets,
-                funding,
-                settlement,
-                suspense: 0,
-                fees,
-                transit,
-                adjustments,
-                held,
-            };
-            noted.push(Totals { suspense: -of_image.sum(), ..of_image });
-        }
+        let all = (0..currencies).map(|_| take_totals(&mut take, charged, moved, exchanged));
+        let noted = all.collect::<Result<Vec<_>, _>>()?;
         let mut found = Vec::new();
         for _ in 0..slots {
             let slot = Slot::new(take.u16()?).ok_or(ImageError::Value("slot"))?;
@@ -125,6 +113,7 @@ impl Restoring {
                     of_shard.fees += totals.fees;
                     of_shard.transit += totals.transit;
                     of_shard.adjustments += totals.adjustments;
+                    of_shard.exchange += totals.exchange;
                 }
             }
             shard.applied = shard.applied.max(cut);
@@ -145,6 +134,10 @@ impl Restoring {
                 shard.take_kept(&mut take, slot)?;
             }
             found.push(slot);
+        }
+        if exchanged && take.u8()? != 0 {
+            let home = self.books.layout.shard_of(Quotes::HOME);
+            self.books.shards[home].quotes = Quotes::take(&mut take)?;
         }
         self.noted = sum_totals([self.noted.as_slice(), &noted].into_iter());
         take.finish().map(|()| found)
@@ -168,13 +161,15 @@ impl Restoring {
         let id = WalletId(take.u64()?);
         let status = take.u8()?;
         let limited = status & LIMITED != 0;
-        let status = WalletStatus::from_code(status & !LIMITED).ok_or(ImageError::Value("wallet status"))?;
+        let spends = status & SPENDS != 0;
+        let status = WalletStatus::from_code(status & !(LIMITED | SPENDS));
+        let status = status.ok_or(ImageError::Value("wallet status"))?;
         let (accounts, cards) = (take.u16()?, take.u16()?);
         let slot = Slot::of_wallet(id);
         let at = self.books.layout.shard_of(slot);
         let shard = &mut self.books.shards[at];
         let account = take_account(take)?;
-        let wallet = Wallet { id, status, limited, account, newest_card: NONE };
+        let wallet = Wallet { id, status, limited, spends, account, newest_card: NONE };
         let position = shard.wallets.insert(wallet).map_err(|_| ImageError::Full("wallets"))?;
         shard.wallet_index.insert(hash_u64(id.0, shard.seed), position);
         shard.count_in(&account);
@@ -182,6 +177,9 @@ impl Restoring {
             let account = take_account(take)?;
             shard.add_account(position, account).map_err(|_| ImageError::Full("wallets"))?;
             shard.count_in(&account);
+        }
+        if spends {
+            shard.take_spending(take, position)?;
         }
         let mut newer = NONE;
         for _ in 0..cards {
@@ -254,10 +252,14 @@ impl Needs {
         let mut take = Take { rest: images, of: "wallet" };
         while !take.rest.is_empty() {
             let slot = Slot::of_wallet(WalletId(take.u64()?));
-            let limited = take.u8()? & LIMITED != 0;
+            let status = take.u8()?;
+            let (limited, spends) = (status & LIMITED != 0, status & SPENDS != 0);
             let (accounts, cards) = (take.u16()?, take.u16()?);
             for _ in 0..accounts {
                 take_account(&mut take)?;
+            }
+            if spends {
+                take_order(&mut take)?;
             }
             let needs = self.of_mut(slot);
             needs.wallets += 1;
@@ -267,7 +269,8 @@ impl Needs {
                 take_card(&mut take, Slot::default(), NONE)?;
                 let (open, closed) = (take.u16()?, take.u16()?);
                 for _ in 0..u32::from(open) + u32::from(closed) {
-                    take_authorization(&mut take)?;
+                    let entry = take_authorization(&mut take)?;
+                    take_borne_of(&mut take, &entry)?;
                     needs.authorizations += 1;
                 }
             }
@@ -286,6 +289,34 @@ impl Shard {
         totals.wallets += i128::from(account.posted);
         totals.held += i128::from(account.held);
     }
+}
+
+/// What the accounts of a currency add up to; what is suspended is the rest.
+fn take_totals(
+    take: &mut Take<'_>,
+    charged: bool,
+    moved: bool,
+    exchanged: bool,
+) -> Result<Totals, ImageError> {
+    let currency = take.currency()?;
+    let [wallets, funding, settlement, held] = [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
+    let fees = if charged { take.i128()? } else { 0 };
+    let [transit, adjustments] = if moved { [take.i128()?, take.i128()?] } else { [0, 0] };
+    let exchange = if exchanged { take.i128()? } else { 0 };
+    let suspense = 0;
+    let of_image = Totals {
+        currency,
+        wallets,
+        funding,
+        settlement,
+        suspense,
+        fees,
+        transit,
+        adjustments,
+        exchange,
+        held,
+    };
+    Ok(Totals { suspense: -of_image.sum(), ..of_image })
 }
 
 fn take_slot(take: &mut Take<'_>, shard: &mut Shard, slot: Slot) -> Result<(), ImageError> {
@@ -363,6 +394,7 @@ fn take_authorizations(
     for n in 0..u32::from(open) + u32::from(closed) {
         let is_open = n < u32::from(open);
         let entry = Authorization { card, ..take_authorization(take)? };
+        shard.take_shares(take, &entry)?;
         if entry.state.is_open() != is_open || entry.state == AuthorizationState::Vacant {
             return Err(ImageError::Value("authorization's state"));
         }
@@ -472,7 +504,7 @@ impl Take<'_> {
     }
 
     pub(super) fn currency(&mut self) -> Result<Currency, ImageError> {
-        Currency::new(self.u16()?).ok_or(ImageError::Value("currency"))
+        Currency::from_number(self.u16()?).ok_or(ImageError::Value("currency"))
     }
 
     /// Nothing may be left.

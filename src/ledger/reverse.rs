@@ -119,6 +119,10 @@ impl Shard {
         let fee = self.fee_on(entry.card, &entry, keeps) - self.fee_of(&entry);
         let after = moved(account, entry.state, change, fee)?;
         self.settle(wallet, after, entry.state, change, fee);
+        let total = entry.taken.saturating_add(self.fee_of(&entry));
+        // Where nothing stays, nothing is borne of it.
+        let less = if keeps == 0 { i64::MAX } else { (change + fee).saturating_neg() };
+        self.give_back_shares(position, total, less)?;
         self.recount(position, Money::new(keeps, account.currency));
         Ok(())
     }

@@ -93,7 +93,10 @@ impl Needs {
                 needs.limits += 1;
                 return;
             }
-            Event::Decided(decided) => decided.effect != Effect::None,
+            Event::Decided(decided) => {
+                needs.further_accounts += usize::from(decided.shares.opens().is_some());
+                decided.effect != Effect::None
+            }
             // A completion posts beside what it completes.
             Event::Advised(Advised { effect: Effect::Post(_), .. }) => true,
             // What finds itself cleared leaves that, and nothing else.

@@ -25,6 +25,8 @@ use super::image::Copying;
 use super::index::Index;
 use super::kept::Kept;
 use super::limits::Limits;
+use super::quotes::Quotes;
+use super::share::Sharing;
 use super::slab::NONE;
 use super::slab::Slab;
 use super::suspense::Filed;
@@ -101,6 +103,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// An account with nothing in it.
+    #[must_use]
+    pub const fn empty(currency: Currency, number: u16) -> Self {
+        Self { posted: 0, held: 0, overdraft: 0, next: NONE, currency, number }
+    }
+
     /// `posted + overdraft - held`. Saturates: amounts near the limits of 64 bits are refused before they get here.
     #[must_use]
     pub const fn available(&self) -> i64 {
@@ -115,6 +123,8 @@ pub(super) struct Wallet {
     pub(super) status: WalletStatus,
     /// It or one of its cards has, or had, limits or controls.
     pub(super) limited: bool,
+    /// It has an order in which its accounts are spent.
+    pub(super) spends: bool,
     pub(super) account: Account,
     /// The card that was opened last.
     pub(super) newest_card: u32,
@@ -269,6 +279,8 @@ pub struct Totals {
     pub transit: i128,
     /// The adjustment account: what was put into wallets and taken out by somebody's word.
     pub adjustments: i128,
+    /// The exchange account: what the house got of this for other assets, less what it gave.
+    pub exchange: i128,
     /// Held by open authorizations, what is charged for them among it.
     pub held: i128,
 }
@@ -283,8 +295,8 @@ impl Totals {
     /// Posted on everything but wallets.
     #[must_use]
     pub const fn others(&self) -> i128 {
-        let Self { funding, settlement, suspense, fees, transit, adjustments, .. } = *self;
-        funding + settlement + suspense + fees + transit + adjustments
+        let Self { funding, settlement, suspense, fees, transit, adjustments, exchange, .. } = *self;
+        funding + settlement + suspense + fees + transit + adjustments + exchange
     }
 
     /// Adds another shard's totals of the same currency.
@@ -296,6 +308,7 @@ impl Totals {
         self.fees += other.fees;
         self.transit += other.transit;
         self.adjustments += other.adjustments;
+        self.exchange += other.exchange;
         self.held += other.held;
     }
 }
@@ -330,6 +343,8 @@ pub struct Shard {
     pub(super) limits: Limits,
     pub(super) filed: Filed,
     pub(super) fees: Fees,
+    pub(super) sharing: Sharing,
+    pub(super) quotes: Quotes,
     /// What verbs have left, by slot.
     pub(super) kept: Box<[Kept]>,
     /// How many keys, payments and mandates that is.
@@ -375,6 +390,8 @@ impl Shard {
             limits: Limits::with_capacity(capacity.limits, capacity.counted, seed),
             filed: Filed::default(),
             fees: Fees::default(),
+            sharing: Sharing::default(),
+            quotes: Quotes::default(),
             kept: vec![Kept::default(); usize::from(slots)].into_boxed_slice(),
             kept_counts: [0; 3],
             totals: Vec::with_capacity(CURRENCIES_RESERVED),

@@ -54,7 +54,9 @@ impl StateHash {
                 hasher.update(&value.to_le_bytes());
             }
             // Accounts that many ledgers never use are in the hash once they are used.
-            for (tag, value) in [(1, total.fees), (2, total.transit), (3, total.adjustments)] {
+            for (tag, value) in
+                [(1, total.fees), (2, total.transit), (3, total.adjustments), (4, total.exchange)]
+            {
                 if value != 0 {
                     hasher.update(&[tag]);
                     hasher.update(&value.to_le_bytes());
@@ -144,6 +146,8 @@ impl Shard {
         self.limits.hash_into(&mut hash);
         self.hash_filed(&mut hash);
         self.fees.hash_into(&mut hash);
+        self.hash_shares(&mut hash);
+        self.hash_quotes(&mut hash);
         for (slot, kept) in (self.first_slot..).zip(&self.kept) {
             kept.hash_into(slot, &mut hash);
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::event::ZoneSet;
 use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
 use crate::domain::party::Slot;
@@ -12,6 +11,7 @@ use crate::domain::zone::Zone;
 use crate::domain::zone::ZoneChange;
 use crate::domain::zone::ZoneName;
 use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneSet;
 use crate::domain::zone::ZoneTable;
 
 use super::apply::ApplyError;

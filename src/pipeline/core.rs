@@ -151,7 +151,7 @@ impl Pipeline {
         let records_max = usize::try_from(policy.max_unsynced_records).unwrap_or(usize::MAX);
         let Books { layout, shards, directory, seed } = books;
         let (last, none) = (start.last.0, || AtomicU64::new(0));
-        Self {
+        let pipeline = Self {
             layout,
             verbs: Verbs::new(Bounds::default(), shards.iter()),
             shards: shards.into_iter().map(|shard| CachePadded::new(Mutex::new(shard))).collect(),
@@ -180,7 +180,9 @@ impl Pipeline {
             past: OnceLock::new(),
             desk: Desk::default(),
             switchboard: OnceLock::new(),
-        }
+        };
+        pipeline.copy_quotes();
+        pipeline
     }
 
     /// The same with other bounds of verbs.

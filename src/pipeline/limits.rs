@@ -4,8 +4,8 @@
 use crate::domain::card::CardRef;
 use crate::domain::card::CardStatus;
 use crate::domain::control::Control;
+use crate::domain::control::ControlSet;
 use crate::domain::event::CardStatusSet;
-use crate::domain::event::ControlSet;
 use crate::domain::event::Event;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Sequence;

@@ -5,6 +5,7 @@
 //! Locks are taken in one order: history, opening of cards, shard (lower first), journal buffer.
 
 pub mod asking;
+pub mod assets;
 pub mod channel;
 pub mod clearing;
 pub mod core;

@@ -6,7 +6,7 @@
 use crate::domain::card::CardRef;
 use crate::domain::card::Pan;
 use crate::domain::control::Control;
-use crate::domain::event::ControlSet;
+use crate::domain::control::ControlSet;
 use crate::domain::event::Event;
 use crate::domain::event::LimitSet;
 use crate::domain::event::Sequence;

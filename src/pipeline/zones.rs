@@ -1,12 +1,12 @@
 //! Telling slots what is known of the time zones that their limits name.
 
 use crate::domain::event::Event;
-use crate::domain::event::ZoneSet;
 use crate::domain::party::Slot;
 use crate::domain::time::Now;
 use crate::domain::zone::ZoneChanges;
 use crate::domain::zone::ZoneName;
 use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneSet;
 use crate::domain::zone::ZoneTable;
 
 use super::core::Pipeline;

@@ -432,7 +432,7 @@ impl Take<'_> {
 
     fn money(&mut self) -> Taken<Money> {
         let minor = self.i64()?;
-        let currency = Currency::new(self.u16()?).ok_or(ImageError("a currency"))?;
+        let currency = Currency::from_number(self.u16()?).ok_or(ImageError("a currency"))?;
         Ok(Money::new(minor, currency))
     }
 

@@ -7,6 +7,7 @@ use crate::journal::events::card;
 use crate::journal::events::charge;
 use crate::journal::events::key;
 use crate::journal::events::money;
+use crate::journal::events::shares;
 use crate::journal::events::slot;
 use turnpike::domain::cleared::Clearance;
 use turnpike::domain::cleared::Cleared;
@@ -50,11 +51,12 @@ fn cleared() -> impl Strategy<Value = Event> {
         Arn::new(*first).expect("digits")
     });
     let who = (slot(), card(), any::<u16>(), key(), function(), part(), arn);
-    let amounts = (money(), proptest::option::of(money()), approval_code(), any::<u16>(), charge());
+    let amounts =
+        (money(), proptest::option::of(money()), approval_code(), any::<u16>(), (charge(), shares()));
     let outcome = (0..Clearance::ALL.len(), 0..MatchedBy::ALL.len(), any::<u64>(), money(), any::<u32>());
     (who, amounts, outcome).prop_map(|(who, amounts, outcome)| {
         let (slot, card, account, key, function, part, arn) = who;
-        let (amount, billing, approval_code, mcc, charge) = amounts;
+        let (amount, billing, approval_code, mcc, (charge, shares)) = amounts;
         let (outcome, by, matches, posted, configuration) = outcome;
         Event::Cleared(Cleared {
             slot,
@@ -79,6 +81,7 @@ fn cleared() -> impl Strategy<Value = Event> {
             posted: posted.minor,
             posted_in: posted.currency,
             charge,
+            shares,
             configuration,
         })
     })

@@ -11,6 +11,10 @@ use crate::journal::moved::caller_key;
 use crate::journal::settings::any_setting;
 use turnpike::crypto::vault::Vault;
 use turnpike::domain::action::ActionCode;
+use turnpike::domain::asset::AssetSet;
+use turnpike::domain::asset::Price;
+use turnpike::domain::asset::Quote;
+use turnpike::domain::asset::RateSet;
 use turnpike::domain::card::CardIdentity;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::card::CardStatus;
@@ -56,6 +60,10 @@ use turnpike::domain::request::OriginalData;
 use turnpike::domain::request::Presented;
 use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::Stan;
+use turnpike::domain::share::Share;
+use turnpike::domain::share::Shares;
+use turnpike::domain::share::Spending;
+use turnpike::domain::share::SpendingSet;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Timestamp;
 use turnpike::domain::time::TransmissionTime;
@@ -122,6 +130,7 @@ pub(crate) fn purchase(number: u64) -> Event {
         approval_code: Some(ApprovalCode(*b"0A1B2C")),
         effect: Effect::Hold(1250),
         charge: None,
+        shares: Shares::NONE,
         increment: false,
         posted_before: 100_000,
         held_before: 1250,
@@ -233,7 +242,7 @@ fn decided() -> impl Strategy<Value = Event> {
     let outcome = (0..ActionCode::ALL.len(), approval_code(), effect, any::<bool>());
     let overdraft = prop_oneof![Just(0), any::<i64>()];
     let state = (any::<[i64; 2]>(), overdraft, any::<[u32; 3]>(), any::<bool>(), channel(), charge());
-    (who, what, outcome, state).prop_map(|(who, what, outcome, state)| {
+    (who, what, outcome, state, shares()).prop_map(|(who, what, outcome, state, shares)| {
         let (slot, card, wallet, account, key, class, repeat) = who;
         let (processing_code, [mcc, country, entry_mode], amount, billing, (presented, facts)) = what;
         let (action, approval_code, effect, billed) = outcome;
@@ -267,6 +276,7 @@ fn decided() -> impl Strategy<Value = Event> {
             approval_code,
             effect,
             charge,
+            shares,
             increment,
             posted_before,
             held_before,
@@ -359,7 +369,8 @@ fn advised() -> impl Strategy<Value = Event> {
     ];
     let outcome = (any::<u64>(), 0..ActionCode::ALL.len(), effect, any::<[u32; 3]>());
     let place = (any::<u16>(), any::<u16>(), channel(), charge());
-    (who, what, outcome, place).prop_map(|(who, what, outcome, (mcc, country, channel, charge))| {
+    (who, what, outcome, place, shares()).prop_map(|(who, what, outcome, place, shares)| {
+        let (mcc, country, channel, charge) = place;
         let (slot, card, account, key, class, [repeat, approved, increment]) = who;
         let (processing_code, amount, billing, approval_code, reason) = what;
         let (sets, action, effect, [configuration, hold_until_s, decided_after_us]) = outcome;
@@ -383,12 +394,52 @@ fn advised() -> impl Strategy<Value = Event> {
             action: ActionCode::ALL[action].0,
             effect,
             charge,
+            shares,
             increment,
             configuration,
             hold_until_s,
             decided_after_us,
         })
     })
+}
+
+/// What further accounts bear: mostly nothing.
+pub(crate) fn shares() -> impl Strategy<Value = Shares> {
+    let share = (any::<u16>(), 1..i64::MAX, 1..i64::MAX, any::<u64>());
+    let all = proptest::collection::vec(share, 1..=Shares::MAX);
+    let some = (all, 0..=Shares::MAX, proptest::option::of(0..20_000_u16));
+    let some = some.prop_map(|(all, ahead, opens)| {
+        let mut shares = Shares::NONE;
+        for (at, (account, amount, covers, rate)) in all.into_iter().enumerate() {
+            let share = Share { account, amount, covers, rate: Sequence(rate) };
+            assert!(shares.push(share, at < ahead), "there is room");
+        }
+        opens.and_then(Currency::from_number).map_or(shares, |currency| shares.opening(currency))
+    });
+    prop_oneof![2 => Just(Shares::NONE), 1 => some]
+}
+
+/// Assets, rates and orders of accounts, with everything that they can hold.
+fn any_asset() -> impl Strategy<Value = Event> {
+    let number = || (0..20_000_u16).prop_map(|number| Currency::from_number(number).expect("a number"));
+    let asset = (number(), "[A-Z][A-Z0-9]{2,11}", any::<[u8; 32]>()).prop_map(|(asset, code, name)| {
+        let code = code.parse().expect("a code");
+        Event::AssetSet(AssetSet { asset, code, name: Text(name) })
+    });
+    let quote = (1..1_000_000_u64, 0..4_u8, 0..1_000_000_u32)
+        .prop_map(|(digits, decimals, spread_ppm)| Quote { price: Price { digits, decimals }, spread_ppm });
+    let two = (0..500_u16, 500..1_000_u16, proptest::option::of(quote));
+    let rate = two.prop_map(|(from, to, quote)| {
+        let [from, to] = [from, to].map(|number| Currency::new(number).expect("a currency"));
+        Event::RateSet(RateSet { from, to, quote })
+    });
+    let accounts = proptest::collection::hash_set(any::<u16>(), 0..=Spending::MAX);
+    let order = (slot(), any::<u64>(), accounts).prop_map(|(slot, wallet, accounts)| {
+        let accounts: Vec<u16> = accounts.into_iter().collect();
+        let order = Spending::new(&accounts).expect("an order");
+        Event::SpendingSet(SpendingSet { slot, wallet: WalletId(wallet), order })
+    });
+    prop_oneof![asset, rate, order]
 }
 
 pub(crate) fn charge() -> impl Strategy<Value = Option<Charge>> {
@@ -533,7 +584,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved(), 1 => any_mandate()
+        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved(), 1 => any_mandate(), 2 => any_asset()
     ]
 }
 

@@ -15,6 +15,7 @@ use turnpike::domain::mandate::Period;
 use turnpike::domain::mandate::Terms;
 use turnpike::domain::money::Currency;
 use turnpike::domain::moved::CallerKey;
+use turnpike::domain::moved::Converted;
 use turnpike::domain::moved::Moved;
 use turnpike::domain::moved::Side;
 use turnpike::domain::moved::Sides;
@@ -43,23 +44,31 @@ pub(crate) fn any_moved() -> impl Strategy<Value = Event> {
     let what = (0..Verb::ALL.len(), caller_key(), sides, 0..1000_u16);
     let numbers = (any::<[i64; 2]>(), any::<u64>(), any::<[u32; 2]>(), any::<bool>());
     let reason = prop_oneof![Just(Text::BLANK), any::<[u8; 32]>().prop_map(Text)];
-    (what, numbers, reason).prop_map(|((verb, key, (from, to), currency), numbers, reason)| {
-        let ([amount, fee], about, [refundable_until_s, configuration], plain) = numbers;
-        Event::Moved(Moved {
-            verb: Verb::ALL[verb].0,
-            key,
-            from,
-            to,
-            currency: Currency::new(currency).expect("a currency"),
-            amount,
-            fee: if plain { 0 } else { fee },
-            about: Sequence(if plain { 0 } else { about }),
-            refundable_until_s: if plain { 0 } else { refundable_until_s },
-            reason,
-            configuration,
-            sides: Sides::ALL,
-        })
-    })
+    let converted = (0..20_000_u16, any::<i64>(), any::<u64>()).prop_map(|(number, amount, rate)| {
+        let currency = Currency::from_number(number).expect("a number");
+        Converted { currency, amount, rate: Sequence(rate) }
+    });
+    let converted = proptest::option::of(converted);
+    (what, numbers, reason, converted).prop_map(
+        |((verb, key, (from, to), currency), numbers, reason, converted)| {
+            let ([amount, fee], about, [refundable_until_s, configuration], plain) = numbers;
+            Event::Moved(Moved {
+                verb: Verb::ALL[verb].0,
+                key,
+                from,
+                to,
+                currency: Currency::new(currency).expect("a currency"),
+                amount,
+                fee: if plain { 0 } else { fee },
+                converted,
+                about: Sequence(if plain { 0 } else { about }),
+                refundable_until_s: if plain { 0 } else { refundable_until_s },
+                reason,
+                configuration,
+                sides: Sides::ALL,
+            })
+        },
+    )
 }
 
 /// A mandate that was given or cancelled, with everything that they can hold.
@@ -89,6 +98,7 @@ fn a_movement_whose_slots_are_not_its_wallets_is_refused() {
         currency: Currency::new(840).expect("a currency"),
         amount: 5,
         fee: 0,
+        converted: None,
         about: Sequence(0),
         refundable_until_s: 0,
         reason: Text::BLANK,

@@ -118,7 +118,7 @@ fn kinds_and_layouts_of_newer_versions_are_refused() {
     let table = [
         (2, 200, RecordError::Kind(200)),
         (2, 0, RecordError::Kind(0)),
-        (3, 5, RecordError::Version { kind: 5, version: 5 }),
+        (3, 6, RecordError::Version { kind: 5, version: 6 }),
         (0, 13, RecordError::Length),
         (1, 1, RecordError::Length),
         (5, 4, RecordError::Field("slot")),

@@ -12,17 +12,15 @@ use turnpike::domain::action::ActionCode;
 use turnpike::domain::card::CardRef;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::control::Control;
+use turnpike::domain::control::ControlSet;
 use turnpike::domain::control::Rule;
 use turnpike::domain::event::Advised;
-use turnpike::domain::event::CardProductSet;
 use turnpike::domain::event::CardStatusSet;
-use turnpike::domain::event::ControlSet;
 use turnpike::domain::event::Decided;
 use turnpike::domain::event::Effect;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Sequence;
-use turnpike::domain::event::ZoneSet;
 use turnpike::domain::fee::Charge;
 use turnpike::domain::fee::Fee;
 use turnpike::domain::fee::FeeSet;
@@ -37,7 +35,9 @@ use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::product::CardProductSet;
 use turnpike::domain::product::ProductNumber;
+use turnpike::domain::share::Shares;
 use turnpike::domain::usage::Channel;
 use turnpike::domain::usage::Channels;
 use turnpike::domain::usage::Kinds;
@@ -48,6 +48,7 @@ use turnpike::domain::zone::Zone;
 use turnpike::domain::zone::ZoneChange;
 use turnpike::domain::zone::ZoneChanges;
 use turnpike::domain::zone::ZoneNumber;
+use turnpike::domain::zone::ZoneSet;
 use turnpike::journal::record::RecordError;
 use turnpike::journal::record::decode;
 
@@ -224,6 +225,7 @@ fn older_layouts_do_not_know_how_a_card_was_used() {
         action: ActionCode::Approved,
         effect: Effect::Hold(7),
         charge: None,
+        shares: Shares::NONE,
         increment: false,
         configuration: 9,
         hold_until_s: 10,

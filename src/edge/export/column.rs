@@ -198,6 +198,26 @@ columns! {
     Mandate = "mandate";
     /// How often a mandate may be charged, and how long.
     Terms = "terms";
+    /// The code of an asset.
+    AssetCode = "asset_code";
+    /// What an asset is called.
+    AssetName = "asset_name";
+    /// What is turned into `to_currency`'s, after a conversion.
+    ToAmount = "to_amount";
+    /// What something is turned into.
+    ToCurrency = "to_currency";
+    /// How much of `to_currency` one of `currency` is worth.
+    Price = "price";
+    /// What the customer gets less, millionths.
+    SpreadPpm = "spread_ppm";
+    /// The record that set the rate.
+    Rate = "rate";
+    /// In which order accounts are spent.
+    Spending = "spending";
+    /// What further accounts bear.
+    Shares = "shares";
+    /// The currency of the account that was opened with it.
+    Opens = "opens";
     /// Why, in the caller's words.
     Words = "words";
     /// Stands for the caller's name of a verb.

@@ -1,6 +1,7 @@
 //! `turnpike journal export`: the records of a journal as lines of JSON or as CSV, for people and for other programs.
 //! Card numbers are masked. A daemon may be running.
 
+mod assets;
 mod column;
 mod forward;
 mod row;

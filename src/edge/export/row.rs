@@ -9,12 +9,12 @@ use crate::domain::card::Verification;
 use crate::domain::cleared::Cleared;
 use crate::domain::cleared::FilePosted;
 use crate::domain::clearing::Part;
+use crate::domain::control::ControlSet;
 use crate::domain::event::AccountFunded;
 use crate::domain::event::Advised;
 use crate::domain::event::CardOpened;
 use crate::domain::event::CardStatusSet;
 use crate::domain::event::Configured;
-use crate::domain::event::ControlSet;
 use crate::domain::event::Decided;
 use crate::domain::event::Effect;
 use crate::domain::event::Event;
@@ -24,7 +24,6 @@ use crate::domain::event::Reversed;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
-use crate::domain::event::ZoneSet;
 use crate::domain::fee::Charge;
 use crate::domain::fee::FeeSet;
 use crate::domain::limit::Number;
@@ -46,6 +45,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::TransmissionTime;
 use crate::domain::usage::Channel;
 use crate::domain::zone::ZoneChange;
+use crate::domain::zone::ZoneSet;
 use crate::edge::export::column::Cell;
 use crate::edge::export::column::Column;
 
@@ -93,6 +93,9 @@ impl Row {
             Event::Moved(event) => row.moved(event),
             Event::MandateGiven(event) => row.mandate_given(event),
             Event::MandateCancelled(event) => row.number(Column::Mandate, event.mandate.0),
+            Event::AssetSet(event) => row.asset_set(event),
+            Event::RateSet(event) => row.rate_set(event),
+            Event::SpendingSet(event) => row.spending_set(event),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),
@@ -199,6 +202,7 @@ impl Row {
         self.unless_zero(Column::Matches, event.matches.0);
         self.number(Column::EffectAmount, event.posted);
         self.charge(event.charge);
+        self.shares(&event.shares);
         self.text(Column::Configuration, format!("{:08x}", event.configuration));
     }
 
@@ -286,6 +290,9 @@ impl Row {
         if event.fee != 0 {
             self.number(Column::FeeAmount, event.fee);
         }
+        if let Some(converted) = event.converted {
+            self.converted(&converted);
+        }
         let about = if event.verb == Verb::Charge { Column::Mandate } else { Column::Refunds };
         self.unless_zero(about, event.about.0);
         self.given(Column::Words, &event.reason.to_string());
@@ -364,6 +371,7 @@ impl Row {
         self.approval_code(event.approval_code);
         self.effect(event.effect, event.hold_until_s);
         self.charge(event.charge);
+        self.shares(&event.shares);
         self.number(Column::PostedBefore, event.posted_before);
         self.number(Column::HeldBefore, event.held_before);
         self.number(Column::Overdraft, event.overdraft);
@@ -417,6 +425,7 @@ impl Row {
         self.text(Column::Action, event.action.name());
         self.effect(event.effect, event.hold_until_s);
         self.charge(event.charge);
+        self.shares(&event.shares);
         self.handled(event.configuration, event.decided_after_us);
     }
 
@@ -480,7 +489,7 @@ impl Row {
         self.digits(Column::ProcessingCode, code.0, 6);
     }
 
-    fn money(&mut self, [amount, currency]: [Column; 2], money: Money) {
+    pub(super) fn money(&mut self, [amount, currency]: [Column; 2], money: Money) {
         self.number(amount, money.minor);
         self.text(currency, money.currency.to_string());
     }

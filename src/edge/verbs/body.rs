@@ -11,10 +11,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::dialect::mask;
+use crate::domain::asset::AssetCode;
 use crate::domain::money::Currency;
 use crate::domain::moved::CallerKey;
 use crate::domain::moved::Reason;
 use crate::domain::party::Text;
+use crate::edge::api::Face;
 use crate::edge::verbs::problem::Problem;
 
 /// Most bytes of a body.
@@ -22,16 +24,38 @@ pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Most characters of a caller's key.
 pub(super) const KEY_CHARACTERS_MAX: usize = 64;
 
-/// A currency as ISO 4217 writes it in digits.
+/// What an amount is of, as a caller names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Iso4217(pub(super) Currency);
+pub(super) enum Unit {
+    /// ISO 4217 in digits, or the number of an asset.
+    Number(Currency),
+    /// The code of an asset.
+    Code(AssetCode),
+}
 
-impl<'de> Deserialize<'de> for Iso4217 {
+impl Unit {
+    /// Which one it is.
+    pub(super) fn of(self, face: &Face) -> Result<Currency, Problem> {
+        let code = match self {
+            Self::Number(currency) => return Ok(currency),
+            Self::Code(code) => code,
+        };
+        face.pipeline.asset_of_code(code).ok_or_else(|| {
+            Problem::new("no-such-asset", StatusCode::NOT_FOUND, format!("there is no asset {code}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Unit {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = <&str>::deserialize(from)?;
-        let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if digits { text.parse().ok() } else { None };
-        number.and_then(Currency::new).map(Self).ok_or_else(|| D::Error::custom("no currency"))
+        let digits = (3..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits {
+            return text.parse().map(Self::Code).map_err(|_| D::Error::custom("no currency"));
+        }
+        let number = text.parse().ok().and_then(Currency::from_number);
+        let written = number.filter(|currency| currency.to_string() == text);
+        written.map(Self::Number).ok_or_else(|| D::Error::custom("no currency"))
     }
 }
 
@@ -110,7 +134,8 @@ pub(super) fn read_text<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> 
             Some(name) if words.starts_with("duplicate field") => format!("`{name}` is there twice"),
             _ if error.is_data() => {
                 "a value of another kind is expected; amounts are whole numbers of minor \
-                                     units below 2^63, currencies ISO 4217 in three digits as a text"
+                                     units below 2^63, currencies ISO 4217 in three digits as a text, or \
+                                     the code of an asset"
                     .to_owned()
             }
             _ => "this is no JSON object".to_owned(),
@@ -135,7 +160,7 @@ pub(super) struct Open {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OpenAccount {
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     #[serde(default)]
     pub(super) overdraft: i64,
 }
@@ -146,7 +171,7 @@ pub(super) struct OpenAccount {
 pub(super) struct Move {
     pub(super) key: String,
     pub(super) created: String,
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     pub(super) account: Option<u16>,
     pub(super) amount: i64,
     pub(super) reason: Option<String>,
@@ -162,7 +187,7 @@ pub(super) struct Transfer {
     pub(super) from_account: Option<u16>,
     pub(super) to: u64,
     pub(super) to_account: Option<u16>,
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     pub(super) amount: i64,
     pub(super) reason: Option<String>,
 }
@@ -177,7 +202,7 @@ pub(super) struct Pay {
     pub(super) from_account: Option<u16>,
     pub(super) merchant: u64,
     pub(super) merchant_account: Option<u16>,
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     pub(super) amount: i64,
     #[serde(default)]
     pub(super) fee: i64,
@@ -190,7 +215,7 @@ pub(super) struct Pay {
 pub(super) struct Refund {
     pub(super) key: String,
     pub(super) created: String,
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     pub(super) amount: i64,
     #[serde(default)]
     pub(super) returns_fee: bool,
@@ -206,7 +231,7 @@ pub(super) struct Mandate {
     pub(super) account: Option<u16>,
     pub(super) payee: u64,
     pub(super) payee_account: Option<u16>,
-    pub(super) currency: Iso4217,
+    pub(super) currency: Unit,
     pub(super) max: i64,
     pub(super) period: String,
     pub(super) charges_max: Option<u16>,
@@ -239,4 +264,54 @@ pub(super) struct Issue {
     pub(super) pan: Option<String>,
     pub(super) expiry: String,
     pub(super) service_code: Option<String>,
+}
+
+/// `{"decimals": 6, "name": "USD Coin"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asset {
+    pub(super) decimals: u16,
+    #[serde(default)]
+    pub(super) name: String,
+}
+
+/// Rates to be set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rates {
+    pub(super) rates: Vec<RateOf>,
+}
+
+/// A rate; without a price it is withdrawn.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateOf {
+    pub(super) from: Unit,
+    pub(super) to: Unit,
+    pub(super) price: Option<String>,
+    #[serde(default)]
+    pub(super) spread_ppm: u32,
+}
+
+/// In which order accounts are spent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpendingOrder {
+    pub(super) accounts: Vec<u16>,
+}
+
+/// From one account of a wallet to another in another asset.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Convert {
+    pub(super) key: String,
+    pub(super) created: String,
+    pub(super) wallet: u64,
+    pub(super) from_account: Option<u16>,
+    pub(super) currency: Unit,
+    pub(super) to_account: Option<u16>,
+    pub(super) to_currency: Unit,
+    pub(super) amount: i64,
+    #[serde(default)]
+    pub(super) at_least: i64,
 }

@@ -111,7 +111,7 @@ impl Counter {
         self.line += 1;
         let line = line.trim_ascii();
         if !line.is_empty() {
-            let order = body::read_text(line).and_then(|asked| transferred(&asked));
+            let order = body::read_text(line).and_then(|asked| transferred(&self.face, &asked));
             let carried = carry(&self.face, order, &mut self.last);
             self.waiting.push((self.line, carried));
         }

@@ -55,9 +55,9 @@ pub(super) async fn give(State(face): State<Arc<Face>>, Path(payer): Path<String
         };
         let charges_max = asked.charges_max.unwrap_or(0);
         let body::Mandate { account, payee, payee_account, currency, max, .. } = asked;
+        let currency = currency.of(&face)?;
         let what = format!(
-            "mandate|{payer}|{account:?}|{payee}|{payee_account:?}|{}|{max}|{}|{charges_max}|{until_s}",
-            currency.0,
+            "mandate|{payer}|{account:?}|{payee}|{payee_account:?}|{currency}|{max}|{}|{charges_max}|{until_s}",
             period.name()
         );
         // The key is one of the payer's wallet.
@@ -65,7 +65,7 @@ pub(super) async fn give(State(face): State<Arc<Face>>, Path(payer): Path<String
         let asked = Asked {
             payer: Party { wallet: WalletId(payer), account },
             payee: Party { wallet: WalletId(payee), account: payee_account },
-            currency: currency.0,
+            currency,
             max,
             charges_max,
             period,

@@ -2,6 +2,7 @@
 //! adjust. Each is journaled, has the caller's own key, so that it is done once however often it is sent (R10), and is
 //! answered when its record is on disk (R1).
 
+mod assets;
 mod body;
 mod bulk;
 mod cards;
@@ -44,6 +45,7 @@ use crate::edge::api::is_durable;
 use crate::edge::clock;
 use crate::edge::verbs::body::Named;
 use crate::edge::verbs::problem::Problem;
+use crate::pipeline::core::Pipeline;
 use crate::pipeline::moving::Carried;
 use crate::pipeline::moving::NotMoved;
 use crate::pipeline::seeding::NewAccount;
@@ -55,7 +57,7 @@ pub(super) const BATCH_MAX: usize = 1_000;
 /// Most bytes that are read of a body that is too large.
 const THROWN_AWAY_MAX: usize = 64 << 20;
 /// Most accounts of a wallet that is opened by a verb.
-const ACCOUNTS_MAX: usize = 64;
+const ACCOUNTS_MAX: usize = Pipeline::ACCOUNTS_MAX;
 
 /// The routes.
 pub(super) fn routes() -> Router<Arc<Face>> {
@@ -76,6 +78,12 @@ pub(super) fn routes() -> Router<Arc<Face>> {
         .route("/v1/payments", post(pay))
         .route("/v1/wallets/{wallet}/payments/{payment}/refunds", post(refund))
         .route("/v1/transfers/bulk", post(bulk::bulk))
+        .route("/v1/assets", get(assets::list))
+        .route("/v1/assets/{code}", put(assets::set))
+        .route("/v1/rates", get(assets::rates).post(assets::set_rates))
+        .route("/v1/conversions", post(assets::convert))
+        .route("/v1/wallets/{wallet}/accounts/{account}", put(assets::open_account))
+        .route("/v1/wallets/{wallet}/spending", put(assets::set_spending))
         .route("/v1/openapi.json", get(openapi::openapi))
 }
 
@@ -161,6 +169,7 @@ fn plain(verb: Verb, named: &Named, currency: Currency, amount: i64, reason: Rea
         currency,
         amount,
         fee: 0,
+        into: None,
         about: Sequence(0),
         returns_fee: false,
         refundable_until_s: 0,
@@ -173,7 +182,7 @@ const fn party(wallet: u64, account: Option<u16>) -> Option<Party> {
 }
 
 /// A verb about one wallet and the house.
-fn about_one(verb: Verb, wallet: &str, came: Came) -> Result<(Order, u64), Problem> {
+fn about_one(face: &Face, verb: Verb, wallet: &str, came: Came) -> Result<(Order, u64), Problem> {
     let wallet = number(wallet, "wallet")?;
     let asked: body::Move = body::read(&bytes(came)?)?;
     if verb == Verb::Adjustment && asked.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
@@ -181,42 +190,43 @@ fn about_one(verb: Verb, wallet: &str, came: Came) -> Result<(Order, u64), Probl
     }
     let reason = body::reason(asked.reason.as_deref())?;
     let body::Move { currency, account, amount, .. } = asked;
-    let what = format!("{}|{wallet}|{account:?}|{}|{amount}|{reason}", verb.name(), currency.0);
+    let currency = currency.of(face)?;
+    let what = format!("{}|{wallet}|{account:?}|{currency}|{amount}|{reason}", verb.name());
     let named = Named::new(&asked.key, &asked.created, &what)?;
     // An adjustment says by its sign which way it goes.
     let takes = verb == Verb::Withdraw || verb == Verb::Adjustment && amount < 0;
     let amount = if verb == Verb::Adjustment { amount.saturating_abs() } else { amount };
-    let plain = plain(verb, &named, currency.0, amount, reason);
+    let plain = plain(verb, &named, currency, amount, reason);
     let owner = party(wallet, account);
     let order = if takes { Order { from: owner, ..plain } } else { Order { to: owner, ..plain } };
     Ok((order, named.created_s))
 }
 
 async fn fund(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: Came) -> Response {
-    carry_out(&face, about_one(Verb::Fund, &wallet, came)).await
+    carry_out(&face, about_one(&face, Verb::Fund, &wallet, came)).await
 }
 
 async fn withdraw(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: Came) -> Response {
-    carry_out(&face, about_one(Verb::Withdraw, &wallet, came)).await
+    carry_out(&face, about_one(&face, Verb::Withdraw, &wallet, came)).await
 }
 
 async fn adjust(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: Came) -> Response {
-    carry_out(&face, about_one(Verb::Adjustment, &wallet, came)).await
+    carry_out(&face, about_one(&face, Verb::Adjustment, &wallet, came)).await
 }
 
 /// The order of a transfer.
-fn transferred(asked: &body::Transfer) -> Result<(Order, u64), Problem> {
+fn transferred(face: &Face, asked: &body::Transfer) -> Result<(Order, u64), Problem> {
     let reason = body::reason(asked.reason.as_deref())?;
     let body::Transfer { from, from_account, to, to_account, currency, amount, .. } = *asked;
-    let what =
-        format!("transfer|{from}|{from_account:?}|{to}|{to_account:?}|{}|{amount}|{reason}", currency.0);
+    let currency = currency.of(face)?;
+    let what = format!("transfer|{from}|{from_account:?}|{to}|{to_account:?}|{currency}|{amount}|{reason}");
     let named = Named::new(&asked.key, &asked.created, &what)?;
-    let plain = plain(Verb::Transfer, &named, currency.0, amount, reason);
+    let plain = plain(Verb::Transfer, &named, currency, amount, reason);
     Ok((Order { from: party(from, from_account), to: party(to, to_account), ..plain }, named.created_s))
 }
 
 async fn transfer(State(face): State<Arc<Face>>, came: Came) -> Response {
-    let order = bytes(came).and_then(|body| transferred(&body::read(&body)?));
+    let order = bytes(came).and_then(|body| transferred(&face, &body::read(&body)?));
     carry_out(&face, order).await
 }
 
@@ -230,7 +240,7 @@ async fn batch(State(face): State<Arc<Face>>, came: Came) -> Response {
         }
         let mut last = Sequence(0);
         let carried: Vec<Result<Carried, Problem>> =
-            batch.transfers.iter().map(|asked| carry(&face, transferred(asked), &mut last)).collect();
+            batch.transfers.iter().map(|asked| carry(&face, transferred(&face, asked), &mut last)).collect();
         until_durable(&face, last).await?;
         Ok::<_, Problem>(json!({ "results": carried.into_iter().map(result).collect::<Vec<Value>>() }))
     };
@@ -262,12 +272,12 @@ async fn pay(State(face): State<Arc<Face>>, came: Came) -> Response {
         let asked: body::Pay = body::read(&body)?;
         let reason = body::reason(asked.reason.as_deref())?;
         let body::Pay { from, from_account, merchant, merchant_account, currency, amount, fee, .. } = asked;
+        let currency = currency.of(&face)?;
         let what = format!(
-            "payment|{from}|{from_account:?}|{merchant}|{merchant_account:?}|{}|{amount}|{fee}|{reason}",
-            currency.0
+            "payment|{from}|{from_account:?}|{merchant}|{merchant_account:?}|{currency}|{amount}|{fee}|{reason}",
         );
         let named = Named::new(&asked.key, &asked.created, &what)?;
-        let plain = plain(Verb::Payment, &named, currency.0, amount, reason);
+        let plain = plain(Verb::Payment, &named, currency, amount, reason);
         let (from, to) = (party(from, from_account), party(merchant, merchant_account));
         Ok((Order { from, to, fee, ..plain }, named.created_s))
     });
@@ -284,9 +294,10 @@ async fn refund(
         let asked: body::Refund = body::read(&body)?;
         let reason = body::reason(asked.reason.as_deref())?;
         let body::Refund { currency, amount, returns_fee, .. } = asked;
-        let what = format!("refund|{merchant}|{payment}|{}|{amount}|{returns_fee}|{reason}", currency.0);
+        let currency = currency.of(&face)?;
+        let what = format!("refund|{merchant}|{payment}|{currency}|{amount}|{returns_fee}|{reason}");
         let named = Named::new(&asked.key, &asked.created, &what)?;
-        let plain = plain(Verb::Refund, &named, currency.0, amount, reason);
+        let plain = plain(Verb::Refund, &named, currency, amount, reason);
         let about = Sequence(payment);
         Ok((Order { from: party(merchant, None), about, returns_fee, ..plain }, named.created_s))
     });
@@ -308,7 +319,9 @@ async fn open(State(face): State<Arc<Face>>, Path(wallet): Path<String>, came: C
         let mut again = true;
         for account in &asked.accounts {
             let body::OpenAccount { currency, overdraft } = account;
-            let new = NewAccount { wallet, currency: currency.0, balance: 0, overdraft: *overdraft };
+            let currency = currency.of(&face)?;
+            face.pipeline.must_know(currency)?;
+            let new = NewAccount { wallet, currency, balance: 0, overdraft: *overdraft };
             let now = clock::now();
             if !face.pipeline.admits(now) {
                 return Err(NotMoved::Unavailable.into());

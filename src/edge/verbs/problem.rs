@@ -70,6 +70,8 @@ impl From<NotMoved> for Problem {
                     ("mandate-exhausted", StatusCode::CONFLICT)
                 }
                 Refusal::InsufficientFunds(..) => ("insufficient-funds", StatusCode::CONFLICT),
+                Refusal::NoRate(..) => ("no-rate", StatusCode::NOT_FOUND),
+                Refusal::ComesToLess(..) => ("comes-to-less", StatusCode::CONFLICT),
                 Refusal::OutOfRange(_) => ("out-of-range", StatusCode::UNPROCESSABLE_ENTITY),
             },
             NotMoved::KeyExpired(_) => ("key-expired", StatusCode::UNPROCESSABLE_ENTITY),

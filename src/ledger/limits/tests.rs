@@ -3,7 +3,6 @@
 use super::*;
 use crate::domain::control::Aspect;
 use crate::domain::control::Rule;
-use crate::domain::event::ZoneSet;
 use crate::domain::limit::Filter;
 use crate::domain::limit::Measure;
 use crate::domain::party::Slot;
@@ -17,6 +16,7 @@ use crate::domain::zone::Zone;
 use crate::domain::zone::ZoneChange;
 use crate::domain::zone::ZoneChanges;
 use crate::domain::zone::ZoneNumber;
+use crate::domain::zone::ZoneSet;
 use crate::domain::zone::ZoneTable;
 
 /// Numbers that look random and are the same every time (SplitMix64).

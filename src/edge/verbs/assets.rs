@@ -1,0 +1,202 @@
+//! Assets and rates on the HTTP face, further accounts of wallets, the order in which they are spent, and conversions
+//! from one of them to another.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::authorizer::moving::Order;
+use crate::authorizer::moving::Turned;
+use crate::domain::asset::AssetCode;
+use crate::domain::asset::AssetSet;
+use crate::domain::asset::Price;
+use crate::domain::asset::Quote;
+use crate::domain::asset::Rate;
+use crate::domain::asset::RateSet;
+use crate::domain::moved::Verb;
+use crate::domain::party::WalletId;
+use crate::domain::share::Spending;
+use crate::edge::api::Face;
+use crate::edge::clock;
+use crate::edge::verbs::Came;
+use crate::edge::verbs::answered;
+use crate::edge::verbs::body;
+use crate::edge::verbs::body::Named;
+use crate::edge::verbs::bytes;
+use crate::edge::verbs::carry_out;
+use crate::edge::verbs::number;
+use crate::edge::verbs::party;
+use crate::edge::verbs::plain;
+use crate::edge::verbs::problem::Problem;
+use crate::edge::verbs::until_durable;
+use crate::pipeline::assets::NotKept;
+
+/// Most rates that are set at once.
+const RATES_MAX: usize = 1_000;
+
+impl From<NotKept> for Problem {
+    fn from(why: NotKept) -> Self {
+        let (name, status) = match why {
+            NotKept::OtherDecimals(_) => ("other-decimals", StatusCode::CONFLICT),
+            NotKept::NoNumber => ("no-asset-number", StatusCode::UNPROCESSABLE_ENTITY),
+            NotKept::NoSuchAsset(_) => ("no-such-asset", StatusCode::NOT_FOUND),
+            NotKept::NoRate(..) => ("invalid-rate", StatusCode::UNPROCESSABLE_ENTITY),
+            NotKept::NoSuchWallet => ("no-such-wallet", StatusCode::NOT_FOUND),
+            NotKept::NoSuchAccount(_) => ("no-such-account", StatusCode::NOT_FOUND),
+            NotKept::OtherAccount(_) => ("other-account", StatusCode::CONFLICT),
+            NotKept::Closed => ("wallet-status", StatusCode::CONFLICT),
+            NotKept::Full(_) => ("full", StatusCode::SERVICE_UNAVAILABLE),
+            NotKept::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+        };
+        Self::new(name, status, why.to_string())
+    }
+}
+
+fn asset_json(set: &AssetSet) -> Value {
+    json!({
+        "code": set.code.to_string(),
+        "currency": set.asset.to_string(),
+        "decimals": set.asset.exponent(),
+        "name": set.name.to_string(),
+    })
+}
+
+fn rate_json(rate: &Rate) -> Value {
+    json!({
+        "from": rate.from.to_string(),
+        "to": rate.to.to_string(),
+        "price": rate.quote.price.to_string(),
+        "spread_ppm": rate.quote.spread_ppm,
+        "rate": rate.version.0,
+    })
+}
+
+/// Every asset.
+pub(super) async fn list(State(face): State<Arc<Face>>) -> Response {
+    let assets: Vec<Value> = face.pipeline.quotes().assets().map(|set| asset_json(&set)).collect();
+    answered(Ok(json!({ "assets": assets })))
+}
+
+/// Makes an asset known.
+pub(super) async fn set(State(face): State<Arc<Face>>, Path(code): Path<String>, came: Came) -> Response {
+    let answer = async {
+        let code: AssetCode = code.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
+        let asked: body::Asset = body::read(&bytes(came)?)?;
+        let name = body::reason(Some(&asked.name))?;
+        let (asset, sequence) = face.pipeline.set_asset(code, asked.decimals, name, clock::now())?;
+        until_durable(&face, sequence).await?;
+        Ok::<_, Problem>(asset_json(&AssetSet { asset, code, name }))
+    };
+    answered(answer.await)
+}
+
+/// Every rate.
+pub(super) async fn rates(State(face): State<Arc<Face>>) -> Response {
+    let rates: Vec<Value> = face.pipeline.quotes().rates().map(rate_json).collect();
+    answered(Ok(json!({ "rates": rates })))
+}
+
+/// Sets rates, and withdraws those without a price: all or none.
+pub(super) async fn set_rates(State(face): State<Arc<Face>>, came: Came) -> Response {
+    let answer = async {
+        let asked: body::Rates = body::read(&bytes(came)?)?;
+        if asked.rates.is_empty() || asked.rates.len() > RATES_MAX {
+            return Err(Problem::malformed(format!("1 to {RATES_MAX} `rates` are set at once")));
+        }
+        let rates = asked.rates.iter().map(|rate| rate_set(&face, rate)).collect::<Result<Vec<_>, _>>()?;
+        let sequence = face.pipeline.set_rates(&rates, clock::now())?;
+        until_durable(&face, sequence).await?;
+        Ok::<_, Problem>(json!({ "set": rates.len(), "sequence": sequence.0 }))
+    };
+    answered(answer.await)
+}
+
+fn rate_set(face: &Face, asked: &body::RateOf) -> Result<RateSet, Problem> {
+    let (from, to) = (asked.from.of(face)?, asked.to.of(face)?);
+    let quote = match &asked.price {
+        None => None,
+        Some(price) => {
+            let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+            let price: Price = price
+                .parse()
+                .map_err(|error| Problem::new("invalid-rate", unprocessable, format!("{error}")))?;
+            Some(Quote { price, spread_ppm: asked.spread_ppm })
+        }
+    };
+    Ok(RateSet { from, to, quote })
+}
+
+/// Opens a further account.
+pub(super) async fn open_account(
+    State(face): State<Arc<Face>>,
+    Path((wallet, account)): Path<(String, String)>,
+    came: Came,
+) -> Response {
+    let answer = async {
+        let wallet = WalletId(number(&wallet, "wallet")?);
+        let account = account_number(&account)?;
+        let asked: body::OpenAccount = body::read(&bytes(came)?)?;
+        if asked.overdraft < 0 {
+            return Err(Problem::malformed("an `overdraft` is from 0"));
+        }
+        let currency = asked.currency.of(&face)?;
+        let place = (account, currency);
+        let (sequence, again) = face.pipeline.open_pocket(wallet, place, asked.overdraft, clock::now())?;
+        until_durable(&face, sequence).await?;
+        Ok::<_, Problem>(json!({
+            "wallet": wallet.0,
+            "account": account,
+            "currency": currency.to_string(),
+            "sequence": sequence.0,
+            "again": again,
+        }))
+    };
+    answered(answer.await)
+}
+
+pub(super) fn account_number(text: &str) -> Result<u16, Problem> {
+    text.parse().map_err(|_| Problem::malformed("an account is named by its number"))
+}
+
+/// Sets in which order a wallet's accounts are spent.
+pub(super) async fn set_spending(
+    State(face): State<Arc<Face>>,
+    Path(wallet): Path<String>,
+    came: Came,
+) -> Response {
+    let answer = async {
+        let wallet = WalletId(number(&wallet, "wallet")?);
+        let asked: body::SpendingOrder = body::read(&bytes(came)?)?;
+        let order = Spending::new(&asked.accounts).ok_or_else(|| {
+            Problem::malformed(format!("up to {} `accounts` are in an order, each once", Spending::MAX))
+        })?;
+        let sequence = face.pipeline.set_spending(wallet, order, clock::now())?;
+        until_durable(&face, sequence).await?;
+        let accounts = order.as_slice();
+        Ok::<_, Problem>(json!({ "wallet": wallet.0, "accounts": accounts, "sequence": sequence.0 }))
+    };
+    answered(answer.await)
+}
+
+/// Turns an amount of one of a wallet's accounts into another asset, for another of its accounts.
+pub(super) async fn convert(State(face): State<Arc<Face>>, came: Came) -> Response {
+    let order = bytes(came).and_then(|body| {
+        let asked: body::Convert = body::read(&body)?;
+        let (currency, into) = (asked.currency.of(&face)?, asked.to_currency.of(&face)?);
+        let body::Convert { wallet, from_account, to_account, amount, at_least, .. } = asked;
+        let what = format!(
+            "conversion|{wallet}|{from_account:?}|{to_account:?}|{currency}|{into}|{amount}|{at_least}"
+        );
+        let named = Named::new(&asked.key, &asked.created, &what)?;
+        let plain = plain(Verb::Conversion, &named, currency, amount, body::reason(None)?);
+        let turned = Turned { currency: into, at_least };
+        let (from, to) = (party(wallet, from_account), party(wallet, to_account));
+        Ok((Order { from, to, into: Some(turned), ..plain }, named.created_s))
+    });
+    carry_out(&face, order).await
+}
