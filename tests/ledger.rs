@@ -79,8 +79,8 @@ use turnpike::ledger::directory::Location;
 use turnpike::ledger::presented::Tolerance;
 use turnpike::ledger::shard::Capacity;
 use turnpike::ledger::shard::Shard;
-use turnpike::ledger::shard::Totals;
 use turnpike::ledger::state_hash::StateHash;
+use turnpike::ledger::totals::Totals;
 
 /// 2026-11-23, so cards of 2610 are past and cards of 2611 are not.
 const START_S: u64 = 1_795_392_000;

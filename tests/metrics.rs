@@ -243,6 +243,7 @@ fn no_label_takes_its_value_from_a_peer() {
                     "transit",
                     "adjustments",
                     "exchange",
+                    "interest",
                 ]
                 .contains(&value),
                 "currency" => ["840", "978"].contains(&value),

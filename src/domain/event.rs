@@ -23,6 +23,8 @@ use super::forward::Concluded;
 use super::forward::Forwarded;
 use super::forward::Settled;
 use super::forward::Stored;
+use super::interest::InterestPaid;
+use super::interest::InterestSet;
 use super::limit::Limit;
 use super::limit::Number;
 use super::limit::Subject;
@@ -494,6 +496,10 @@ pub enum Event {
     RateSet(RateSet),
     /// A wallet's accounts were put in an order.
     SpendingSet(SpendingSet),
+    /// An account earns interest, or no more.
+    InterestSet(InterestSet),
+    /// Interest was paid out.
+    InterestPaid(InterestPaid),
     /// A request goes on to another party. It is the switch's, as are the three after it: the ledger has none of them.
     Forwarded(Forwarded),
     /// A forwarded request has ended.
@@ -539,6 +545,8 @@ impl Event {
             // They are of no wallet. One slot keeps them, as good as any other.
             Self::AssetSet(_) | Self::RateSet(_) => Some(Slot::default()),
             Self::SpendingSet(event) => Some(event.slot),
+            Self::InterestSet(event) => Some(event.slot),
+            Self::InterestPaid(event) => Some(event.slot),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod day;
 pub mod event;
 pub mod fee;
 pub mod forward;
+pub mod interest;
 pub mod limit;
 pub mod mandate;
 pub mod money;

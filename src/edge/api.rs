@@ -50,8 +50,9 @@ use crate::edge::telemetry::Telemetry;
 use crate::edge::verbs;
 use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
-use crate::ledger::shard::Totals;
+use crate::ledger::share::ShareView;
 use crate::ledger::state_hash::StateHash;
+use crate::ledger::totals::Totals;
 use crate::ledger::view::AuthorizationView;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::past::Standing;
@@ -237,7 +238,7 @@ async fn wallet(State(face): State<Arc<Face>>, Path(text): Path<String>) -> Resp
         Err(response) => return *response,
     };
     let Some((status, accounts)) = face.pipeline.wallet(wallet) else { return no_such_wallet(wallet) };
-    let accounts: Vec<Value> = accounts.iter().map(|account| account_json(&face, account)).collect();
+    let accounts: Vec<Value> = accounts.iter().map(|account| account_json(&face, wallet, account)).collect();
     let spending = face.pipeline.spending(wallet);
     Json(json!({
         "wallet": wallet.0,
@@ -315,7 +316,8 @@ pub(super) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
 }
 
-fn account_json(face: &Face, account: &Account) -> Value {
+fn account_json(face: &Face, wallet: WalletId, account: &Account) -> Value {
+    let interest = face.pipeline.interest_of(wallet, account.number);
     json!({
         "account": account.number,
         "asset": face.pipeline.code_of_asset(account.currency).map(|code| code.to_string()),
@@ -324,6 +326,7 @@ fn account_json(face: &Face, account: &Account) -> Value {
         "held": account.held,
         "overdraft": account.overdraft,
         "available": account.available(),
+        "interest": interest.as_ref().map(verbs::interest_json),
     })
 }
 
@@ -335,6 +338,12 @@ async fn authorizations(State(face): State<Arc<Face>>, Path(text): Path<String>)
     let Some(views) = face.pipeline.wallet_authorizations(wallet) else { return no_such_wallet(wallet) };
     let list: Vec<Value> = views.iter().map(authorization_json).collect();
     Json(json!({ "wallet": wallet.0, "authorizations": list })).into_response()
+}
+
+/// What a further account bears of an authorization (R13).
+fn share_json(share: &ShareView) -> Value {
+    let rate = (share.rate != Sequence(0)).then_some(share.rate.0);
+    json!({ "account": share.account, "amount": share.amount, "covers": share.covers, "rate": rate })
 }
 
 pub(super) fn authorization_json(view: &AuthorizationView) -> Value {
@@ -354,6 +363,7 @@ pub(super) fn authorization_json(view: &AuthorizationView) -> Value {
         "currency": currency.to_string(),
         "taken": authorization.taken,
         "fee": view.fee,
+        "shares": view.shares.iter().map(share_json).collect::<Vec<Value>>(),
         "account": authorization.account,
         "account_currency": view.account_currency.to_string(),
         "stan": (!authorization.is_clearing()).then(|| format!("{:06}", authorization.stan)),
@@ -410,6 +420,7 @@ fn totals_json(totals: &Totals) -> Value {
         "transit": totals.transit.to_string(),
         "adjustments": totals.adjustments.to_string(),
         "exchange": totals.exchange.to_string(),
+        "interest": totals.interest.to_string(),
         "held": totals.held.to_string(),
         "sum": totals.sum().to_string(),
     })

@@ -38,6 +38,7 @@ use crate::edge::expiry;
 use crate::edge::history;
 use crate::edge::history::Keeper;
 use crate::edge::history::Starting;
+use crate::edge::interest;
 use crate::edge::keys;
 use crate::edge::keys::KeyError;
 use crate::edge::link;
@@ -72,8 +73,8 @@ use crate::journal::writer;
 use crate::journal::writer::JournalError;
 use crate::journal::writer::Writer;
 use crate::ledger::shard::Capacity;
-use crate::ledger::shard::Totals;
 use crate::ledger::state_hash::StateHash;
+use crate::ledger::totals::Totals;
 use crate::pipeline::channel::ChannelSettings;
 use crate::pipeline::core::Pipeline;
 use crate::pipeline::past::Past;
@@ -282,6 +283,9 @@ impl Daemon {
         zones::renew(&surroundings.pipeline).await;
         products::settle(&surroundings.pipeline, &config.products).await;
         let _ = self.face.products.set(config.products.clone());
+        // What became due while nothing ran is paid before anything else changes.
+        let paid = surroundings.pipeline.today(clock::now());
+        let _done = interest::pay(&surroundings.pipeline).await;
         let _ = self.face.issuing.set(start::issuing(config));
         // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;
@@ -309,6 +313,7 @@ impl Daemon {
         let _ = self.face.clearing.set(Arc::new(Clearing::new(pipeline, keys, config)));
         let every = Duration::from_secs(config.lifecycle.expire_every_s.into());
         tokio::spawn(expiry::run(Arc::downgrade(&surroundings.pipeline), every));
+        tokio::spawn(interest::run(Arc::downgrade(&surroundings.pipeline), paid));
         self.face.serving.store(true, Ordering::Release);
         self.announce(config);
         Ok(())

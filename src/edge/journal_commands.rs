@@ -12,7 +12,7 @@ use crate::edge::keys;
 use crate::journal::inspect::inspect as inspect_journal;
 use crate::journal::recover::Opener;
 use crate::journal::segment;
-use crate::ledger::shard::Totals;
+use crate::ledger::totals::Totals;
 use crate::recovery::verify::Verified;
 use crate::recovery::verify::verify as verify_all;
 
@@ -100,11 +100,11 @@ pub fn verify(data_dir: &Path, key_file: Option<&Path>) -> u8 {
 /// What a currency's accounts add up to, on one line.
 fn sums_of(totals: &Totals) -> String {
     let Totals { currency, wallets, funding, settlement, suspense, fees, .. } = totals;
-    let Totals { transit, adjustments, exchange, held, .. } = totals;
+    let Totals { transit, adjustments, exchange, interest, held, .. } = totals;
     let accounts = format!("funding {funding}  settlement {settlement}  suspense {suspense}  fees {fees}");
     let sum = totals.sum();
     format!(
         "currency {currency}  wallets {wallets}  {accounts}  transit {transit}  adjustments {adjustments}  \
-         exchange {exchange}  held {held}  sum {sum}"
+         exchange {exchange}  interest {interest}  held {held}  sum {sum}"
     )
 }

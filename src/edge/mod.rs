@@ -23,6 +23,7 @@ mod histogram;
 pub mod history;
 mod history_api;
 pub mod history_commands;
+pub mod interest;
 pub mod journal_commands;
 pub mod keys;
 mod limit_api;

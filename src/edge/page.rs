@@ -16,7 +16,7 @@ use crate::edge::history;
 use crate::edge::snapshots::Made;
 use crate::edge::snapshots::Status;
 use crate::ledger::shard::Capacity;
-use crate::ledger::shard::Totals;
+use crate::ledger::totals::Totals;
 use crate::pipeline::asking::Counts;
 use crate::pipeline::core::Pipeline;
 
@@ -152,6 +152,7 @@ impl Page {
                 ("transit", totals.transit),
                 ("adjustments", totals.adjustments),
                 ("exchange", totals.exchange),
+                ("interest", totals.interest),
             ];
             let currency = totals.currency;
             sides.map(|(side, sum)| (format!("currency=\"{currency}\",side=\"{side}\""), sum.to_string()))

@@ -24,7 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::Channel;
 use crate::journal::field::Take;
 use crate::journal::field::flag;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
 use crate::journal::record::begin;

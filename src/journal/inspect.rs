@@ -6,7 +6,7 @@ use std::fmt;
 use crate::domain::event::Sequence;
 use crate::domain::time::Timestamp;
 use crate::journal::batch::BatchHeader;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::record::frame;
 use crate::journal::recover::RecoverError;
 use crate::journal::recover::Recovered;

@@ -30,7 +30,7 @@ use crate::domain::zone::ZoneNumber;
 use crate::domain::zone::ZoneSet;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
 use crate::journal::record::begin;

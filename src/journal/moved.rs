@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::journal::field::Put;
 use crate::journal::field::Take;
 use crate::journal::field::flag;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::record::NO_SLOT;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;

@@ -10,7 +10,7 @@ use crate::domain::party::Slot;
 use crate::domain::product::ProductNumber;
 use crate::domain::time::Timestamp;
 use crate::journal::field::Take;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::record::RECORD_BYTES_MAX;
 use crate::journal::record::RecordError;
 use crate::journal::record::begin;

@@ -14,7 +14,6 @@ use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::fee::CodeAndCharge;
 use crate::domain::party::Slot;
-use crate::domain::party::WalletStatus;
 use crate::domain::request::MessageKey;
 use crate::domain::time::Timestamp;
 
@@ -64,6 +63,9 @@ pub enum ApplyError {
     /// The rate is none.
     #[error("it sets a rate that is none")]
     NoRate,
+    /// The interest is another one than the account has earned.
+    #[error("it pays another interest than the account has earned")]
+    OtherInterest,
     /// A table is full.
     #[error("the table of {0} is full; raise `ledger.{0}_max`")]
     Full(&'static str),
@@ -134,6 +136,8 @@ impl Shard {
             Event::AssetSet(set) => self.quotes.set_asset(set)?,
             Event::RateSet(set) => self.quotes.set_rate(sequence, set)?,
             Event::SpendingSet(set) => self.set_spending(set)?,
+            Event::InterestSet(set) => self.set_interest(time, set)?,
+            Event::InterestPaid(event) => self.pay_interest(event)?,
             // The switch's.
             Event::Forwarded(_) | Event::Concluded(_) | Event::Stored(_) | Event::Settled(_) => {
                 return Ok(applied);
@@ -211,9 +215,7 @@ impl Shard {
         event.amount.checked_add(event.overdraft).ok_or(ApplyError::Overflow)?;
         match self.wallet_position(event.wallet) {
             None => {
-                let (status, newest_card) = (WalletStatus::Active, NONE);
-                let wallet =
-                    Wallet { id: event.wallet, status, limited: false, spends: false, account, newest_card };
+                let wallet = Wallet::new(event.wallet, account);
                 let position = self.wallets.insert(wallet).map_err(|_| ApplyError::Full("wallets"))?;
                 self.wallet_index.insert(hash_u64(event.wallet.0, self.seed), position);
             }
@@ -328,6 +330,9 @@ impl Shard {
         amount: i64,
         fee: i64,
     ) {
+        if state == AuthorizationState::Posted {
+            self.count_days(wallet, account.number);
+        }
         if let Some(place) = self.account_mut(wallet, account.number) {
             *place = account;
         }

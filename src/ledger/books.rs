@@ -18,8 +18,8 @@ use super::lookahead::Closing;
 use super::room::Needs;
 use super::shard::Capacity;
 use super::shard::Shard;
-use super::shard::Totals;
 use super::state_hash::StateHash;
+use super::totals::Totals;
 
 /// So many events are asked for at once: enough to hide the memory's latency, few enough to stay in the cache.
 pub const AHEAD: usize = 32;

@@ -152,7 +152,7 @@ impl Shard {
         self.link_closed(event.slot, card, kept, time).ok_or(ApplyError::Full("authorizations")).map(|_| ())
     }
 
-    /// Posts what an authorization held, or what is left of one, in whole or in part. Its shares go over to the posting.
+    /// Posts what an authorization held, or what is left of one, in whole or in part. Shares go over to the posting.
     fn post_what_was_held(
         &mut self,
         sequence: Sequence,

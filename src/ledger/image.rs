@@ -8,21 +8,23 @@
 //! ```text
 //! shard part   slots u16, currencies u16, with a bit of it most limits of a product u16
 //!   currency   number u16, wallets i128, funding i128, settlement i128, held i128
-//!     with a bit of the number of currencies: fees i128; with another: transit i128, adjustments i128
+//!     with a bit of the number of currencies: fees i128; with another: transit i128, adjustments i128; with one more:
+//!     exchange i128, interest i128
 //!   slot       number u16, approvals u64, cards u32, answers u32
 //!     answer   fingerprint u64, sequence u64, amount i64, posted i64, available i64, DE 7 u32, answered u32, DE 3 u32,
 //!              DE 49 u16, account's currency u16, DE 38 [6], action u8
-//!   with a further bit: exchange i128 with each currency; and after the slots assets and rates, see `quotes`
 //!     with the highest bit of the number of currencies: what waits on suspense, and files, see `suspense`
 //!     with the bit below it: time zones, see `zones`; with the next: rules of products, see `limits_image`; with the
 //!     one that says fees: those of products, see `fees`; with that of transit: keys and payments, see `kept`
+//!   with the bit of exchange, after the slots: assets and rates, see `quotes`
 //! wallet       id u64, status u8, accounts u16, cards u16
 //!   account    number u16, currency u16, posted i64, held i64, overdraft i64
 //!   card       reference u64, number u64, digits u8, month u16, service code u16, status u8, verification u8,
 //!              product u8, open u16, closed u16
 //!     open, newest first, then closed, oldest first: an authorization each, see `put_authorization`, and what further
 //!     accounts bear of it, see `share`
-//!   with the bit below the highest of the status, before the cards: the order in which accounts are spent, see `share`
+//!   with the bit below the highest of the status, before the cards: the order in which accounts are spent, see
+//!     `share`; with the next, behind that: what accounts have earned, see `interest`
 //!   with the highest bit of the status: limits, controls and what was counted, see `limits_image`
 //! ```
 //! Integers are little-endian. Fingerprints depend on the seed of the shard's hashes, so an image is read under the
@@ -71,13 +73,15 @@ pub(super) const CHARGED: u16 = 1 << 12;
 /// Marks the number of currencies where verbs have left something.
 pub(super) const MOVED: u16 = 1 << 11;
 
-/// Marks the number of currencies where assets were turned into others, or there are rates.
+/// Marks the number of currencies where assets were turned into others, interest was paid, or there are rates.
 pub(super) const EXCHANGED: u16 = 1 << 10;
 
 /// Marks the status of a wallet behind whose cards limits follow.
 pub(super) const LIMITED: u8 = 1 << 7;
 /// Marks the status of a wallet that has an order in which its accounts are spent.
 pub(super) const SPENDS: u8 = 1 << 6;
+/// Marks the status of a wallet that has an account which earns interest.
+pub(super) const EARNS: u8 = 1 << 5;
 
 /// How far a copy has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -130,6 +134,8 @@ impl Shard {
             Event::AccountFunded(event) => self.wallet_position(event.wallet),
             Event::WalletStatusSet(event) => self.wallet_position(event.wallet),
             Event::SpendingSet(event) => self.wallet_position(event.wallet),
+            Event::InterestSet(event) => self.wallet_position(event.wallet),
+            Event::InterestPaid(event) => self.wallet_position(event.wallet),
             Event::CardStatusSet(event) => self.wallet_by_card(CardIdentity::Known(event.card)),
             Event::LimitSet(event) => self.wallet_of_subject(event.subject),
             Event::ControlSet(event) => self.wallet_of_subject(event.subject),
@@ -192,7 +198,8 @@ impl Shard {
             || self.totals.iter().any(|totals| totals.transit != 0 || totals.adjustments != 0);
         let moved = if any_moved { MOVED } else { 0 };
         let quotes = self.own_quotes();
-        let any_exchanged = quotes.is_some() || self.totals.iter().any(|totals| totals.exchange != 0);
+        let any_exchanged =
+            quotes.is_some() || self.totals.iter().any(|totals| totals.exchange != 0 || totals.interest != 0);
         let exchanged = if any_exchanged { EXCHANGED } else { 0 };
         let marks = filed | zoned | ruled | charged | moved | exchanged;
         put(out, (self.totals.len() as u16 | marks).to_le_bytes());
@@ -213,6 +220,7 @@ impl Shard {
             }
             if exchanged != 0 {
                 put(out, totals.exchange.to_le_bytes());
+                put(out, totals.interest.to_le_bytes());
             }
         }
         for (index, slot) in self.slots.iter().enumerate() {
@@ -251,7 +259,8 @@ impl Shard {
         put(out, wallet.id.0.to_le_bytes());
         let limited = if wallet.limited { LIMITED } else { 0 };
         let spends = if wallet.spends { SPENDS } else { 0 };
-        put(out, [wallet.status as u8 | limited | spends]);
+        let earns = if wallet.earns { EARNS } else { 0 };
+        put(out, [wallet.status as u8 | limited | spends | earns]);
         put(out, (self.accounts_of(position).count() as u16).to_le_bytes());
         put(out, (self.cards_of(position).count() as u16).to_le_bytes());
         for account in self.accounts_of(position) {
@@ -263,6 +272,9 @@ impl Shard {
         }
         if wallet.spends {
             self.put_spending(wallet.id, out);
+        }
+        if wallet.earns {
+            self.put_earning(wallet.id, out);
         }
         for card in self.cards_of(position) {
             self.put_card(card, out);

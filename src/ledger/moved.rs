@@ -93,6 +93,7 @@ impl Shard {
     }
 
     fn write_account(&mut self, wallet: u32, account: Account) {
+        self.count_days(wallet, account.number);
         if let Some(place) = self.account_mut(wallet, account.number) {
             *place = account;
         }

@@ -28,6 +28,7 @@ use super::chain::ANSWER_BIT;
 use super::directory::Location;
 use super::directory::PanHash;
 use super::image::CHARGED;
+use super::image::EARNS;
 use super::image::EXCHANGED;
 use super::image::FILED;
 use super::image::LIMITED;
@@ -35,18 +36,19 @@ use super::image::MOVED;
 use super::image::RULED;
 use super::image::SPENDS;
 use super::image::ZONED;
+use super::interest::skip_earning;
 use super::limits_image::count_limits;
 use super::quotes::Quotes;
 use super::room::Needs;
 use super::shard::Account;
 use super::shard::Card;
 use super::shard::Shard;
-use super::shard::Totals;
 use super::shard::Wallet;
 use super::shard::hash_u64;
 use super::share::take_borne_of;
 use super::share::take_order;
 use super::slab::NONE;
+use super::totals::Totals;
 
 /// Why an image cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -114,6 +116,7 @@ impl Restoring {
                     of_shard.transit += totals.transit;
                     of_shard.adjustments += totals.adjustments;
                     of_shard.exchange += totals.exchange;
+                    of_shard.interest += totals.interest;
                 }
             }
             shard.applied = shard.applied.max(cut);
@@ -161,15 +164,15 @@ impl Restoring {
         let id = WalletId(take.u64()?);
         let status = take.u8()?;
         let limited = status & LIMITED != 0;
-        let spends = status & SPENDS != 0;
-        let status = WalletStatus::from_code(status & !(LIMITED | SPENDS));
+        let (spends, earns) = (status & SPENDS != 0, status & EARNS != 0);
+        let status = WalletStatus::from_code(status & !(LIMITED | SPENDS | EARNS));
         let status = status.ok_or(ImageError::Value("wallet status"))?;
         let (accounts, cards) = (take.u16()?, take.u16()?);
         let slot = Slot::of_wallet(id);
         let at = self.books.layout.shard_of(slot);
         let shard = &mut self.books.shards[at];
         let account = take_account(take)?;
-        let wallet = Wallet { id, status, limited, spends, account, newest_card: NONE };
+        let wallet = Wallet { status, limited, ..Wallet::new(id, account) };
         let position = shard.wallets.insert(wallet).map_err(|_| ImageError::Full("wallets"))?;
         shard.wallet_index.insert(hash_u64(id.0, shard.seed), position);
         shard.count_in(&account);
@@ -180,6 +183,9 @@ impl Restoring {
         }
         if spends {
             shard.take_spending(take, position)?;
+        }
+        if earns {
+            shard.take_earning(take, position)?;
         }
         let mut newer = NONE;
         for _ in 0..cards {
@@ -253,13 +259,16 @@ impl Needs {
         while !take.rest.is_empty() {
             let slot = Slot::of_wallet(WalletId(take.u64()?));
             let status = take.u8()?;
-            let (limited, spends) = (status & LIMITED != 0, status & SPENDS != 0);
+            let has = |mark| status & mark != 0;
             let (accounts, cards) = (take.u16()?, take.u16()?);
             for _ in 0..accounts {
                 take_account(&mut take)?;
             }
-            if spends {
+            if has(SPENDS) {
                 take_order(&mut take)?;
+            }
+            if has(EARNS) {
+                skip_earning(&mut take)?;
             }
             let needs = self.of_mut(slot);
             needs.wallets += 1;
@@ -274,7 +283,7 @@ impl Needs {
                     needs.authorizations += 1;
                 }
             }
-            if limited {
+            if has(LIMITED) {
                 count_limits(&mut take, needs)?;
             }
         }
@@ -302,7 +311,7 @@ fn take_totals(
     let [wallets, funding, settlement, held] = [take.i128()?, take.i128()?, take.i128()?, take.i128()?];
     let fees = if charged { take.i128()? } else { 0 };
     let [transit, adjustments] = if moved { [take.i128()?, take.i128()?] } else { [0, 0] };
-    let exchange = if exchanged { take.i128()? } else { 0 };
+    let [exchange, interest] = if exchanged { [take.i128()?, take.i128()?] } else { [0, 0] };
     let suspense = 0;
     let of_image = Totals {
         currency,
@@ -314,6 +323,7 @@ fn take_totals(
         transit,
         adjustments,
         exchange,
+        interest,
         held,
     };
     Ok(Totals { suspense: -of_image.sum(), ..of_image })

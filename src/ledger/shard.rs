@@ -23,6 +23,7 @@ use super::departed::Departures;
 use super::fees::Fees;
 use super::image::Copying;
 use super::index::Index;
+use super::interest::Earning;
 use super::kept::Kept;
 use super::limits::Limits;
 use super::quotes::Quotes;
@@ -30,6 +31,7 @@ use super::share::Sharing;
 use super::slab::NONE;
 use super::slab::Slab;
 use super::suspense::Filed;
+use super::totals::Totals;
 
 /// The least that a shard has spare of anything.
 const SPARE_MIN: usize = 64;
@@ -125,9 +127,19 @@ pub(super) struct Wallet {
     pub(super) limited: bool,
     /// It has an order in which its accounts are spent.
     pub(super) spends: bool,
+    /// One of its accounts earns interest.
+    pub(super) earns: bool,
     pub(super) account: Account,
     /// The card that was opened last.
     pub(super) newest_card: u32,
+}
+
+impl Wallet {
+    /// A wallet that may be used, with its first account and nothing else.
+    pub(super) const fn new(id: WalletId, account: Account) -> Self {
+        let status = WalletStatus::Active;
+        Self { id, status, limited: false, spends: false, earns: false, account, newest_card: NONE }
+    }
 }
 
 /// A card of ours.
@@ -260,59 +272,6 @@ pub(super) struct SlotState {
     pub(super) closed_len: u32,
 }
 
-/// What one currency's accounts add up to in a shard, minor units. All but what is held sums to zero.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Totals {
-    /// The currency.
-    pub currency: Currency,
-    /// Posted on wallets.
-    pub wallets: i128,
-    /// The funding account: the opposite of what was put into wallets.
-    pub funding: i128,
-    /// The settlement account: what is owed to networks and merchants.
-    pub settlement: i128,
-    /// The suspense account: what was cleared and no wallet could take.
-    pub suspense: i128,
-    /// The fee account: what cardholders were charged.
-    pub fees: i128,
-    /// What has left a wallet of one slot for a wallet of another, less what has arrived here: zero over all slots.
-    pub transit: i128,
-    /// The adjustment account: what was put into wallets and taken out by somebody's word.
-    pub adjustments: i128,
-    /// The exchange account: what the house got of this for other assets, less what it gave.
-    pub exchange: i128,
-    /// Held by open authorizations, what is charged for them among it.
-    pub held: i128,
-}
-
-impl Totals {
-    /// The sum of all postings: zero, or money was made or lost.
-    #[must_use]
-    pub const fn sum(&self) -> i128 {
-        self.wallets + self.others()
-    }
-
-    /// Posted on everything but wallets.
-    #[must_use]
-    pub const fn others(&self) -> i128 {
-        let Self { funding, settlement, suspense, fees, transit, adjustments, exchange, .. } = *self;
-        funding + settlement + suspense + fees + transit + adjustments + exchange
-    }
-
-    /// Adds another shard's totals of the same currency.
-    pub const fn add(&mut self, other: &Self) {
-        self.wallets += other.wallets;
-        self.funding += other.funding;
-        self.settlement += other.settlement;
-        self.suspense += other.suspense;
-        self.fees += other.fees;
-        self.transit += other.transit;
-        self.adjustments += other.adjustments;
-        self.exchange += other.exchange;
-        self.held += other.held;
-    }
-}
-
 /// Counts of what was given up early because a bound was reached; each is a metric and an alarm (R6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shortened {
@@ -345,6 +304,7 @@ pub struct Shard {
     pub(super) fees: Fees,
     pub(super) sharing: Sharing,
     pub(super) quotes: Quotes,
+    pub(super) earning: Earning,
     /// What verbs have left, by slot.
     pub(super) kept: Box<[Kept]>,
     /// How many keys, payments and mandates that is.
@@ -392,6 +352,7 @@ impl Shard {
             fees: Fees::default(),
             sharing: Sharing::default(),
             quotes: Quotes::default(),
+            earning: Earning::new(),
             kept: vec![Kept::default(); usize::from(slots)].into_boxed_slice(),
             kept_counts: [0; 3],
             totals: Vec::with_capacity(CURRENCIES_RESERVED),

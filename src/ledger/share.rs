@@ -58,6 +58,19 @@ impl Borne {
     }
 }
 
+/// What a further account bears of an authorization.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShareView {
+    /// Its number in the wallet.
+    pub account: u16,
+    /// What is held or posted of its asset, minor units.
+    pub amount: i64,
+    /// How much of the authorization that stands for.
+    pub covers: i64,
+    /// The record that set the rate; zero between accounts of one asset.
+    pub rate: Sequence,
+}
+
 /// A share on its way to the authorization that is opened next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Coming {
@@ -102,13 +115,13 @@ impl Shard {
         self.accounts_of(card.wallet).map(|account| account.number).max()?.checked_add(1)
     }
 
-    /// What of an authorization's amounts further accounts bear, with their shares as they stand: account, held or
-    /// posted of its asset, and so much of the authorization's.
-    pub fn shares_of(&self, authorization: &Authorization) -> impl Iterator<Item = (u16, i64, i64)> {
+    /// What further accounts bear of an authorization, as it stands.
+    pub fn shares_of(&self, authorization: &Authorization) -> impl Iterator<Item = ShareView> {
         let all = self.sharing.borne.get(&authorization.sequence).filter(|_| authorization.is_shared());
         all.into_iter().flatten().map(|of| {
             let (held, taken) = of.amounts();
-            (of.share.account, held + taken, of.held + of.taken)
+            let (account, rate) = (of.share.account, of.share.rate);
+            ShareView { account, amount: held + taken, covers: of.held + of.taken, rate }
         })
     }
 
@@ -250,8 +263,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Hands over the shares of what a posting of so much, with what is charged for it, takes of an authorization and of
-    /// the open increments of its purchase.
+    /// Hands over the shares of what a posting of so much, with what is charged for it, takes of an authorization and
+    /// of the open increments of its purchase.
     pub(super) fn hand_over_all_shares(
         &mut self,
         position: u32,
@@ -313,6 +326,9 @@ impl Shard {
 
     /// Changes what an account has held and posted; what is posted comes from the exchange account, or goes there.
     fn change_account(&mut self, wallet: u32, number: u16, held: i64, posted: i64) -> Result<(), ApplyError> {
+        if posted != 0 {
+            self.count_days(wallet, number);
+        }
         let account = self.account_mut(wallet, number).ok_or(ApplyError::NoSuchAccount)?;
         let currency = account.currency;
         let sum = |balance: i64, change: i64| balance.checked_add(change).ok_or(ApplyError::Overflow);

@@ -8,7 +8,7 @@ use crate::domain::product::ProductNumber;
 use super::authorization::Authorization;
 use super::authorization::AuthorizationState;
 use super::shard::Shard;
-use super::shard::Totals;
+use super::totals::Totals;
 
 /// A sum of hashes of logical things.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,9 +54,13 @@ impl StateHash {
                 hasher.update(&value.to_le_bytes());
             }
             // Accounts that many ledgers never use are in the hash once they are used.
-            for (tag, value) in
-                [(1, total.fees), (2, total.transit), (3, total.adjustments), (4, total.exchange)]
-            {
+            for (tag, value) in [
+                (1, total.fees),
+                (2, total.transit),
+                (3, total.adjustments),
+                (4, total.exchange),
+                (5, total.interest),
+            ] {
                 if value != 0 {
                     hasher.update(&[tag]);
                     hasher.update(&value.to_le_bytes());
@@ -148,6 +152,7 @@ impl Shard {
         self.fees.hash_into(&mut hash);
         self.hash_shares(&mut hash);
         self.hash_quotes(&mut hash);
+        self.hash_earning(&mut hash);
         for (slot, kept) in (self.first_slot..).zip(&self.kept) {
             kept.hash_into(slot, &mut hash);
         }

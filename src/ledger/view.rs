@@ -17,10 +17,11 @@ use super::shard::Account;
 use super::shard::Card;
 use super::shard::Shard;
 use super::shard::Shortened;
-use super::shard::Totals;
+use super::share::ShareView;
+use super::totals::Totals;
 
 /// One authorization of a wallet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AuthorizationView {
     /// Everything the ledger keeps of it.
     pub authorization: Authorization,
@@ -30,6 +31,8 @@ pub struct AuthorizationView {
     pub account_currency: Currency,
     /// What is charged for it now, in the same currency.
     pub fee: i64,
+    /// What further accounts bear of it (R13).
+    pub shares: Vec<ShareView>,
 }
 
 /// A card as it is shown.
@@ -131,6 +134,7 @@ impl Shard {
                     card: card.reference,
                     account_currency,
                     fee: self.fee_of(authorization),
+                    shares: self.shares_of(authorization).collect(),
                 });
             }
         }
@@ -154,7 +158,8 @@ impl Shard {
         });
         let account_currency = account.map_or(Currency::default(), |account| account.currency);
         let fee = known.map_or(0, |known| self.fee_on(known, authorization, authorization.taken));
-        AuthorizationView { authorization: *authorization, card, account_currency, fee }
+        // What has left memory has left its shares behind.
+        AuthorizationView { authorization: *authorization, card, account_currency, fee, shares: Vec::new() }
     }
 
     /// A card; `None` when it is not here.

@@ -27,14 +27,14 @@ pub enum NotKept {
     #[error("this asset has {0} decimals, for good")]
     OtherDecimals(u32),
     /// No asset has such decimals, or there is no number left for one more with them.
-    #[error("an asset has up to {max} decimals, and there are {each} of each", max = Currency::ASSET_DECIMALS_MAX, each = Currency::ASSET_SERIALS)]
+    #[error("an asset has up to 18 decimals, and there are 1,000 with each number of them")]
     NoNumber,
     /// The asset is not known.
     #[error("there is no asset {0}")]
     NoSuchAsset(Currency),
-    /// The rate is none, or not exact in 64 bits.
+    /// The rate is none.
     #[error(
-        "there can be no rate from {0} to {1} at this price and spread: they are two assets, the spread is below a million, and a price of fewer digits is exact"
+        "there is no rate from {0} to {1} like this: they are two assets, and the spread is below a million"
     )]
     NoRate(Currency, Currency),
     /// There is no such wallet.

@@ -11,6 +11,7 @@ pub mod clearing;
 pub mod core;
 pub mod expiry;
 pub mod gate;
+pub mod interest;
 pub mod issuing;
 pub mod limits;
 mod lookahead;

@@ -10,8 +10,8 @@ use crate::ledger::authorization::Authorization;
 use crate::ledger::books::sum_totals;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Shortened;
-use crate::ledger::shard::Totals;
 use crate::ledger::state_hash::StateHash;
+use crate::ledger::totals::Totals;
 use crate::ledger::view::AuthorizationView;
 use crate::ledger::view::Fill;
 

@@ -26,7 +26,7 @@ use turnpike::iso8583::frame::Kind;
 use turnpike::iso8583::value::Value;
 use turnpike::iso8583::view::Spans;
 use turnpike::journal::inspect::inspect;
-use turnpike::journal::record::Kind as Kinds;
+use turnpike::journal::kind::Kind as Kinds;
 
 /// Fields with their values as text.
 pub(crate) type Values<'v> = [(u8, &'v str)];

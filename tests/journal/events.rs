@@ -43,6 +43,13 @@ use turnpike::domain::event::Unanswered;
 use turnpike::domain::event::WalletStatusSet;
 use turnpike::domain::fee::Charge;
 use turnpike::domain::fee::CodeAndCharge;
+use turnpike::domain::interest;
+use turnpike::domain::interest::DayCount;
+use turnpike::domain::interest::DayNumber;
+use turnpike::domain::interest::InterestPaid;
+use turnpike::domain::interest::InterestSet;
+use turnpike::domain::interest::PaidOut;
+use turnpike::domain::interest::Payout;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::party::InstitutionId;
@@ -439,7 +446,22 @@ fn any_asset() -> impl Strategy<Value = Event> {
         let order = Spending::new(&accounts).expect("an order");
         Event::SpendingSet(SpendingSet { slot, wallet: WalletId(wallet), order })
     });
-    prop_oneof![asset, rate, order]
+    let terms = (any::<u32>(), 0..DayCount::ALL.len(), 0..PaidOut::ALL.len());
+    let terms = terms.prop_map(|(rate_ppm, day_count, paid_out)| interest::Terms {
+        rate_ppm,
+        day_count: DayCount::ALL[day_count].0,
+        paid_out: PaidOut::ALL[paid_out].0,
+    });
+    let place = || (slot(), any::<u64>(), any::<u16>());
+    let set = (place(), proptest::option::of(terms)).prop_map(|((slot, wallet, account), terms)| {
+        Event::InterestSet(InterestSet { slot, wallet: WalletId(wallet), account, terms })
+    });
+    let payout = any::<(u32, i64, u64)>();
+    let paid = (place(), payout).prop_map(|((slot, wallet, account), (through, units, rest))| {
+        let payout = Payout { through: DayNumber(through), units, rest };
+        Event::InterestPaid(InterestPaid { slot, wallet: WalletId(wallet), account, payout })
+    });
+    prop_oneof![asset, rate, order, set, paid]
 }
 
 pub(crate) fn charge() -> impl Strategy<Value = Option<Charge>> {

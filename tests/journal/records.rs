@@ -8,7 +8,7 @@ use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::time::Timestamp;
-use turnpike::journal::record::Kind;
+use turnpike::journal::kind::Kind;
 use turnpike::journal::record::RECORD_BYTES_MAX;
 use turnpike::journal::record::RecordError;
 use turnpike::journal::record::decode;

@@ -2,6 +2,10 @@
 
 use crate::domain::asset::AssetSet;
 use crate::domain::asset::RateSet;
+use crate::domain::day::Day;
+use crate::domain::interest::InterestPaid;
+use crate::domain::interest::InterestSet;
+use crate::domain::interest::Terms;
 use crate::domain::money::Money;
 use crate::domain::moved::Converted;
 use crate::domain::share::Shares;
@@ -29,6 +33,24 @@ impl Row {
         self.number(Column::Wallet, event.wallet.0);
         let order: Vec<String> = event.order.as_slice().iter().map(u16::to_string).collect();
         self.text(Column::Spending, order.join(" "));
+    }
+
+    pub(super) fn interest_set(&mut self, event: &InterestSet) {
+        self.number(Column::Wallet, event.wallet.0);
+        self.number(Column::Account, event.account);
+        if let Some(Terms { rate_ppm, day_count, paid_out }) = event.terms {
+            self.number(Column::InterestPpm, rate_ppm);
+            self.text(Column::DayCount, day_count.name());
+            self.text(Column::PaidOut, paid_out.name());
+        }
+    }
+
+    pub(super) fn interest_paid(&mut self, event: &InterestPaid) {
+        self.number(Column::Wallet, event.wallet.0);
+        self.number(Column::Account, event.account);
+        self.number(Column::Amount, event.payout.units);
+        self.text(Column::Through, Day::at(event.payout.through.begins()).to_string());
+        self.number(Column::PartsLeft, event.payout.rest);
     }
 
     pub(super) fn converted(&mut self, converted: &Converted) {

@@ -214,6 +214,16 @@ columns! {
     Rate = "rate";
     /// In which order accounts are spent.
     Spending = "spending";
+    /// What an account earns in a year, millionths of its balance.
+    InterestPpm = "interest_ppm";
+    /// How many days the year of interest has.
+    DayCount = "day_count";
+    /// When interest is paid out.
+    PaidOut = "paid_out";
+    /// The last day that interest was paid for.
+    Through = "through";
+    /// Parts of a unit that are left for the next time.
+    PartsLeft = "parts_left";
     /// What further accounts bear.
     Shares = "shares";
     /// The currency of the account that was opened with it.

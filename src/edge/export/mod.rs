@@ -29,7 +29,7 @@ use crate::edge::export::column::Cell;
 use crate::edge::export::column::Column;
 use crate::edge::export::row::Row;
 use crate::edge::keys;
-use crate::journal::record::Kind;
+use crate::journal::kind::Kind;
 use crate::journal::recover;
 use crate::journal::recover::Opener;
 use crate::journal::recover::RecoverError;

@@ -96,6 +96,8 @@ impl Row {
             Event::AssetSet(event) => row.asset_set(event),
             Event::RateSet(event) => row.rate_set(event),
             Event::SpendingSet(event) => row.spending_set(event),
+            Event::InterestSet(event) => row.interest_set(event),
+            Event::InterestPaid(event) => row.interest_paid(event),
             Event::Recalled(event) => row.authorization(Column::Recalled, event.card, event.closed.sequence),
             Event::Forwarded(event) => row.forwarded(event),
             Event::Concluded(event) => row.concluded(event),

@@ -18,6 +18,9 @@ use crate::domain::asset::Price;
 use crate::domain::asset::Quote;
 use crate::domain::asset::Rate;
 use crate::domain::asset::RateSet;
+use crate::domain::interest::DayCount;
+use crate::domain::interest::PaidOut;
+use crate::domain::interest::Terms;
 use crate::domain::moved::Verb;
 use crate::domain::party::WalletId;
 use crate::domain::share::Spending;
@@ -181,6 +184,62 @@ pub(super) async fn set_spending(
         Ok::<_, Problem>(json!({ "wallet": wallet.0, "accounts": accounts, "sequence": sequence.0 }))
     };
     answered(answer.await)
+}
+
+/// Sets what an account earns from today on.
+pub(super) async fn set_interest(
+    State(face): State<Arc<Face>>,
+    Path(place): Path<(String, String)>,
+    came: Came,
+) -> Response {
+    let answer = async {
+        let asked: body::Interest = body::read(&bytes(came)?)?;
+        if asked.rate_ppm > Terms::RATE_MAX_PPM {
+            let words = format!("a `rate_ppm` is 0 to {} millionths a year", Terms::RATE_MAX_PPM);
+            return Err(Problem::new("invalid-rate", StatusCode::UNPROCESSABLE_ENTITY, words));
+        }
+        let day_count = named(&DayCount::ALL, &asked.day_count, "day_count")?;
+        let paid_out = named(&PaidOut::ALL, &asked.paid_out, "paid_out")?;
+        earn(&face, place, Some(Terms { rate_ppm: asked.rate_ppm, day_count, paid_out })).await
+    };
+    answered(answer.await)
+}
+
+/// Pays out what an account has earned; it earns no more.
+pub(super) async fn end_interest(
+    State(face): State<Arc<Face>>,
+    Path(place): Path<(String, String)>,
+) -> Response {
+    answered(earn(&face, place, None).await)
+}
+
+async fn earn(
+    face: &Face,
+    (wallet, account): (String, String),
+    terms: Option<Terms>,
+) -> Result<Value, Problem> {
+    let (wallet, account) = (WalletId(number(&wallet, "wallet")?), account_number(&account)?);
+    let sequence = face.pipeline.set_interest(wallet, account, terms, clock::now())?;
+    until_durable(face, sequence).await?;
+    let interest = terms.as_ref().map(interest_json);
+    Ok(json!({ "wallet": wallet.0, "account": account, "interest": interest, "sequence": sequence.0 }))
+}
+
+/// What an account earns, as it is shown.
+pub(in crate::edge) fn interest_json(terms: &Terms) -> Value {
+    json!({
+        "rate_ppm": terms.rate_ppm,
+        "day_count": terms.day_count.name(),
+        "paid_out": terms.paid_out.name(),
+    })
+}
+
+/// The one of these that a text names.
+fn named<T: Copy>(all: &[(T, &str)], text: &str, field: &str) -> Result<T, Problem> {
+    all.iter().find(|(_, name)| *name == text).map(|(one, _)| *one).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(_, name)| *name).collect();
+        Problem::malformed(format!("`{field}` must be one of {}", names.join(", ")))
+    })
 }
 
 /// Turns an amount of one of a wallet's accounts into another asset, for another of its accounts.

@@ -315,3 +315,12 @@ pub(super) struct Convert {
     #[serde(default)]
     pub(super) at_least: i64,
 }
+
+/// What an account earns.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Interest {
+    pub(super) rate_ppm: u32,
+    pub(super) day_count: String,
+    pub(super) paid_out: String,
+}

@@ -52,6 +52,8 @@ use crate::pipeline::seeding::NewAccount;
 use crate::pipeline::seeding::NotSet;
 use crate::pipeline::seeding::Opened;
 
+pub(super) use assets::interest_json;
+
 /// Most transfers of one batch.
 pub(super) const BATCH_MAX: usize = 1_000;
 /// Most bytes that are read of a body that is too large.
@@ -84,6 +86,10 @@ pub(super) fn routes() -> Router<Arc<Face>> {
         .route("/v1/conversions", post(assets::convert))
         .route("/v1/wallets/{wallet}/accounts/{account}", put(assets::open_account))
         .route("/v1/wallets/{wallet}/spending", put(assets::set_spending))
+        .route(
+            "/v1/wallets/{wallet}/accounts/{account}/interest",
+            put(assets::set_interest).delete(assets::end_interest),
+        )
         .route("/v1/openapi.json", get(openapi::openapi))
 }
 
