@@ -1,5 +1,5 @@
-//! Interest over years: what the books pay out is what another calculation comes to, to the last unit, whenever the pass
-//! after a day is made, through starts from records and from snapshots.
+//! Interest over years: what the books pay out is what another calculation comes to, to the last unit, whenever the
+//! pass after a day is made, through starts from records and from snapshots.
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 

@@ -209,7 +209,8 @@ fn what_cannot_be_done_with_assets_says_why_and_changes_nothing() {
     let convert = |from: &str, to: &str, amount: Json| {
         body("no", json!({"wallet": 1, "currency": from, "to_currency": to, "amount": amount}))
     };
-    let interest = |rate_ppm: Json, day_count: &str| json!({"rate_ppm": rate_ppm, "day_count": day_count, "paid_out": "daily"});
+    let earn =
+        |rate_ppm: Json, rule: &str| json!({"rate_ppm": rate_ppm, "day_count": rule, "paid_out": "daily"});
     let rates = "/v1/rates";
     let conversions = "/v1/conversions";
     let of_account = "/v1/wallets/1/accounts/";
@@ -274,16 +275,16 @@ fn what_cannot_be_done_with_assets_says_why_and_changes_nothing() {
         ("PUT", "/v1/wallets/1/spending".into(), json!({"accounts": [0, 7]}), 404, "no-such-account"),
         ("PUT", "/v1/wallets/1/spending".into(), json!({"accounts": [0, 0]}), 400, "malformed"),
         ("PUT", "/v1/wallets/1/spending".into(), json!({"accounts": [0, 1, 2, 3, 4, 5]}), 400, "malformed"),
-        ("PUT", format!("{of_account}0/interest"), interest(json!(1), "30/360"), 400, "malformed"),
+        ("PUT", format!("{of_account}0/interest"), earn(json!(1), "30/360"), 400, "malformed"),
         (
             "PUT",
             format!("{of_account}0/interest"),
-            interest(json!(10_000_001), "actual/365"),
+            earn(json!(10_000_001), "actual/365"),
             422,
             "invalid-rate",
         ),
-        ("PUT", format!("{of_account}0/interest"), interest(json!(0.5), "actual/365"), 400, "malformed"),
-        ("PUT", format!("{of_account}7/interest"), interest(json!(1), "actual/365"), 404, "no-such-account"),
+        ("PUT", format!("{of_account}0/interest"), earn(json!(0.5), "actual/365"), 400, "malformed"),
+        ("PUT", format!("{of_account}7/interest"), earn(json!(1), "actual/365"), 404, "no-such-account"),
     ];
     for (method, path, body, status, name) in table {
         let (got, problem) = send(&house, method, &path, &body);

@@ -1,5 +1,5 @@
-//! An authorization that several accounts of a wallet bear (R13): what each of them holds, gives and gets back, in every
-//! order of what happens to a purchase.
+//! An authorization that several accounts of a wallet bear (R13): what each of them holds, gives and gets back, in
+//! every order of what happens to a purchase.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 

@@ -606,7 +606,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         4 => decided(), 2 => reversed(), 2 => advised(), 1 => noted(), 1 => unanswered(), 1 => expired(),
         1 => recalled(),
         1 => opened, 1 => funded, 1 => configured, 1 => seeded, 1 => status,
-        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved(), 1 => any_mandate(), 2 => any_asset()
+        2 => any_setting(), 2 => any_clearing(), 4 => any_forward(), 2 => any_moved(), 1 => any_mandate(),
+        2 => any_asset()
     ]
 }
 
