@@ -96,8 +96,8 @@ impl<'s> Purse<'s> {
     /// An account that has available what all of them can give together.
     pub(super) fn together(&self) -> Account {
         let further = self.further().fold(0_i64, |sum, of| sum.saturating_add(of.covers()));
-        let own = self.own.available();
-        let all = if further > 0 { own.max(0).saturating_add(further) } else { own };
+        // What the account owes is to be had by nobody.
+        let all = self.own.available().saturating_add(further);
         let mut together = self.own;
         (together.posted, together.held, together.overdraft) = (all, 0, 0);
         together
