@@ -16,6 +16,9 @@ use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::authorizer::increase::Increases;
 use turnpike::crypto::keys::Keys;
+use turnpike::domain::asset::Price;
+use turnpike::domain::asset::Quote;
+use turnpike::domain::asset::RateSet;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
@@ -33,6 +36,9 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::interest::DayCount;
+use turnpike::domain::interest::PaidOut;
+use turnpike::domain::interest::Terms;
 use turnpike::domain::limit::Filter;
 use turnpike::domain::limit::Limit;
 use turnpike::domain::limit::Measure;
@@ -58,6 +64,7 @@ use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::Stan;
 use turnpike::domain::seal::SnapshotKeys;
+use turnpike::domain::share::Spending;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
@@ -100,6 +107,7 @@ use turnpike::pipeline::core::Admission;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::gate::Policy;
 use turnpike::pipeline::gate::Reply;
+use turnpike::pipeline::interest;
 use turnpike::pipeline::past;
 use turnpike::pipeline::past::Past;
 use turnpike::pipeline::past::Standing;
@@ -179,13 +187,15 @@ struct Traffic {
     now: Now,
     wallets: u64,
     cards: Vec<u64>,
+    /// Accounts that were opened later.
+    pockets: u64,
     sent: Vec<AuthorizationRequest>,
 }
 
 impl Traffic {
     fn new(seed: u64) -> Self {
         let now = Now::by(Timestamp::from_seconds(START_S));
-        Self { random: Random(seed), now, wallets: 0, cards: Vec::new(), sent: Vec::new() }
+        Self { random: Random(seed), now, wallets: 0, cards: Vec::new(), pockets: 0, sent: Vec::new() }
     }
 
     /// A wallet with one or two accounts and cards.
@@ -200,6 +210,49 @@ impl Traffic {
         for _ in 0..=self.random.below(2) {
             self.open_card(pipeline, wallet);
         }
+    }
+
+    /// What is done with several accounts: rates, further ones, the order in which they are spent, and interest, for which
+    /// a day may pass.
+    fn pocket(&mut self, pipeline: &Pipeline, wallet: WalletId) {
+        let [dollars, euros] = [840, 978].map(|numeric| Currency::new(numeric).expect("a currency"));
+        let there = pipeline.wallet(wallet).expect("the wallet").1.len() as u16;
+        let done = match self.random.below(8) {
+            0 => {
+                let price = Price { digits: 900 + self.random.below(400), decimals: 3 };
+                let quote = Some(Quote { price, spread_ppm: self.random.below(5_000) as u32 });
+                pipeline.set_rates(&[RateSet { from: euros, to: dollars, quote }], self.now).map(|_| ())
+            }
+            1 | 2 if self.pockets < 150 && there < 4 => {
+                self.pockets += 1;
+                let currency = if self.random.one_in(2) { dollars } else { euros };
+                pipeline.open_pocket(wallet, (there, currency), 0, self.now).map(|_| ())
+            }
+            3..=5 => {
+                let mut order: Vec<u16> = (0..there).collect();
+                let by = self.random.below(u64::from(there)) as usize;
+                order.rotate_left(by);
+                order.truncate(self.random.below(5) as usize);
+                let order = Spending::new(&order).expect("an order");
+                pipeline.set_spending(wallet, order, self.now).map(|_| ())
+            }
+            6 => {
+                let rate_ppm = 100_000 + self.random.below(900_000) as u32;
+                let day_count = DayCount::ALL[self.random.below(3) as usize].0;
+                let terms = Terms { rate_ppm, day_count, paid_out: PaidOut::Daily };
+                let terms = Some(terms).filter(|_| !self.random.one_in(4));
+                let account = self.random.below(u64::from(there)) as u16;
+                pipeline.set_interest(wallet, account, terms, self.now).map(|_| ())
+            }
+            _ if self.random.one_in(8) => {
+                self.now = self.now.plus_ms(86_400_000);
+                let mut pass = interest::Pass::default();
+                while pipeline.pay_interest(&mut pass, self.now) == interest::Step::More {}
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        assert_eq!(done, Ok(()));
     }
 
     fn open_card(&mut self, pipeline: &Pipeline, wallet: WalletId) {
@@ -301,6 +354,7 @@ impl Traffic {
                 pipeline.set_wallet_status(wallet, status, self.now).expect("the wallet");
             }
             9 => self.restrict(pipeline, wallet),
+            12 => self.pocket(pipeline, wallet),
             10 | 11 if !self.sent.is_empty() => self.clear(pipeline),
             3..=8 if !self.sent.is_empty() => self.reverse(pipeline),
             _ => self.authorize(pipeline),

@@ -204,7 +204,11 @@ impl Model {
         })?;
         let found = self.records[presented].found;
         let matches = found.map_or(self.records[presented].sequence, |at| self.said[at].sequence);
-        let part = found.and_then(|at| self.part_of(at, reversal));
+        let part = match found.map(|at| self.part_of(at, reversal)) {
+            None => None,
+            Some(Ok(part)) => part,
+            Some(Err(())) => return Some(self.suspend(sequence, reversal, Clearance::CurrencyNotHeld)),
+        };
         if let (Some(at), Some(part)) = (found, part) {
             self.take(part, 1);
             let taken = self.said[at].takes.as_mut().expect("what was posted");
@@ -227,18 +231,37 @@ impl Model {
     }
 
     /// What a reversal gives back of a message's posting, if its presentment was only a part of that: others
-    /// have found it too, or it is of less.
-    fn part_of(&self, at: usize, reversal: &Presentment) -> Option<Taken> {
+    /// have found it too, or it is of less. Where it says nothing in the currency of the account, it is the same part of
+    /// what was posted as it is of what is left of the transaction; an error where it is not in the currency of that.
+    fn part_of(&self, at: usize, reversal: &Presentment) -> Result<Option<Taken>, ()> {
         let said = &self.said[at];
-        let taken = said.takes?;
+        let Some(taken) = said.takes else { return Ok(None) };
         let amount = reversal.amount;
         let same_currency = amount.currency.numeric() == said.currency;
         let alone = self.records.iter().filter(|record| record.found == Some(at)).count() == 1;
-        let (currency, back) = self.target(taken.wallet, reversal, Some(taken.currency))?;
-        let own = currency == taken.currency;
-        let all = near(amount.minor, said.amount) || own && near(back.abs(), taken.amount.abs());
-        let part = !(alone && same_currency && all) && own && back.abs() < taken.amount.abs();
-        part.then_some(Taken { amount: back, ..taken })
+        let target = self.target(taken.wallet, reversal, Some(taken.currency));
+        let own = target.filter(|(currency, _)| *currency == taken.currency).map(|(_, back)| back);
+        let all =
+            near(amount.minor, said.amount) || own.is_some_and(|back| near(back.abs(), taken.amount.abs()));
+        if alone && same_currency && all {
+            return Ok(None);
+        }
+        let back = match own {
+            Some(back) => back,
+            None if same_currency => {
+                let returned =
+                    self.records.iter().filter(|record| record.found == Some(at) && record.returned);
+                let returned = returned.map(|record| &record.presentment.amount);
+                let left = returned.fold(i128::from(said.amount), |left, of| {
+                    let same = of.currency.numeric() == said.currency;
+                    left - if same { i128::from(of.minor) } else { i128::from(i64::MAX) }
+                });
+                let part = i128::from(taken.amount) * i128::from(amount.minor) / left.max(1);
+                i64::try_from(-part).unwrap_or(i64::MAX)
+            }
+            None => return Err(()),
+        };
+        Ok((back.abs() < taken.amount.abs()).then_some(Taken { amount: back, ..taken }))
     }
 
     /// In which currency of the wallet how much is posted: in that of what was authorized, else in the first
