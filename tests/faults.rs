@@ -26,8 +26,13 @@ use turnpike::authorizer::CreditsAt;
 use turnpike::authorizer::approval_code::ApprovalCodes;
 use turnpike::authorizer::expiry::ExpiryTable;
 use turnpike::authorizer::increase::Increases;
+use turnpike::authorizer::moving::Order;
+use turnpike::authorizer::moving::Party;
+use turnpike::authorizer::moving::Turned;
 use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
+use turnpike::domain::asset::Quote;
+use turnpike::domain::asset::RateSet;
 use turnpike::domain::card::CardStatus;
 use turnpike::domain::card::Pan;
 use turnpike::domain::card::ServiceCode;
@@ -38,7 +43,11 @@ use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::CallerKey;
+use turnpike::domain::moved::Reason;
+use turnpike::domain::moved::Verb;
 use turnpike::domain::party::WalletId;
+use turnpike::domain::share::Spending;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
@@ -77,7 +86,9 @@ use zeroize::Zeroizing;
 const SEEDS: u64 = 10_000;
 const START: Timestamp = Timestamp::from_seconds(1_795_523_696);
 const CAPACITY: Capacity =
-    Capacity { wallets: 2, further_accounts: 2, cards: 2, authorizations: 400, limits: 64, counted: 4_000 };
+    Capacity { wallets: 4, further_accounts: 4, cards: 2, authorizations: 400, limits: 64, counted: 4_000 };
+/// The wallet that verbs move money to.
+const OTHER: WalletId = WalletId(2);
 const PAN: u64 = 4_111_111_111_111_111;
 const DEADLINE_MS: u64 = 4_000;
 const UNSYNCED_MS: u64 = 50;
@@ -137,10 +148,13 @@ struct Tales {
     torn: AtomicU64,
     lost_in_async: AtomicU64,
     failed_starts: AtomicU64,
+    verbs: AtomicU64,
+    verbs_again: AtomicU64,
+    verbs_lost: AtomicU64,
 }
 
 impl Tales {
-    fn all(&self) -> [(&'static str, &AtomicU64); 10] {
+    fn all(&self) -> [(&'static str, &AtomicU64); 13] {
         [
             ("approvals", &self.approvals),
             ("refusals with 91", &self.unavailable),
@@ -152,6 +166,9 @@ impl Tales {
             ("torn tails", &self.torn),
             ("answers lost within the bounds", &self.lost_in_async),
             ("starts that failed", &self.failed_starts),
+            ("verbs that were done", &self.verbs),
+            ("verbs that were done before", &self.verbs_again),
+            ("verbs that nobody was told of and that are lost", &self.verbs_lost),
         ]
     }
 }
@@ -209,6 +226,19 @@ struct Told {
     received: Timestamp,
 }
 
+/// A verb that was asked for over HTTP, under a key of its own.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    key: u128,
+    amount: i64,
+    /// To the other wallet, or to a pocket of another currency.
+    converts: bool,
+    /// The record that did it.
+    record: Option<u64>,
+    /// Its answer has left, which waits for the disk (R1).
+    firm: bool,
+}
+
 type Records = Vec<(Sequence, Timestamp, Event)>;
 
 /// One seed.
@@ -229,6 +259,7 @@ struct Peer {
     random: Random,
     reply: Reply,
     told: Vec<Told>,
+    asked: Vec<Asked>,
     stan: u32,
     /// The state hash at the last record of every group that the writer took.
     hashes: BTreeMap<u64, StateHash>,
@@ -280,6 +311,7 @@ impl World {
             random: Random(random.below(u64::MAX)),
             reply,
             told: Vec::new(),
+            asked: Vec::new(),
             stan: 0,
             hashes: BTreeMap::new(),
             times: BTreeMap::new(),
@@ -429,6 +461,7 @@ impl World {
                     }
                     lock(&self.peer).release(pipeline, &self.tales);
                 }
+                _ if self.random.one_in(4) => lock(&self.peer).ask(pipeline, &self.tales),
                 _ => lock(&self.peer).send(pipeline, &self.tales),
             }
         }
@@ -490,6 +523,7 @@ impl World {
         assert_eq!(pipeline.parked(), 0, "what waited is dropped");
         for _ in 0..4 {
             peer.send(pipeline, &self.tales);
+            peer.ask(pipeline, &self.tales);
             peer.release(pipeline, &self.tales);
             let again = pipeline.run_writer(writer, &|_| ()).err();
             assert!(again.is_none_or(|again| again == *error), "there is nothing to write, or it cannot be");
@@ -521,7 +555,76 @@ impl Peer {
             key: None,
         };
         let _opened = pipeline.open_card(&card, now);
+        let other = NewAccount { wallet: OTHER, balance: 0, ..account };
+        let _opened = pipeline.open_account(&other, now);
+        // A pocket in euros, which the card spends too. What is there already makes no record.
+        let euros = Currency::new(978).expect("a currency");
+        let order = Spending::new(&[0, 1]).expect("an order");
+        let quote = |price: &str| Some(Quote { price: price.parse().expect("a price"), spread_ppm: 900 });
+        let rates = [(euros, currency, quote("1.0837")), (currency, euros, quote("0.9231"))];
+        let rates = rates.map(|(from, to, quote)| RateSet { from, to, quote });
+        let _opened = pipeline.open_pocket(wallet, (1, euros), 0, now);
+        let _set = pipeline.set_spending(wallet, order, now);
+        if pipeline.quotes().rates().count() == 0 {
+            let _set = pipeline.set_rates(&rates, now);
+        }
         self.remember(pipeline);
+    }
+
+    /// A verb over HTTP: a new one, or one that was asked for before.
+    fn ask(&mut self, pipeline: &Pipeline, tales: &Tales) {
+        let known = self.asked.len() as u64;
+        let about = if known > 0 && self.random.one_in(3) {
+            self.random.below(known) as usize
+        } else {
+            let amount = 1 + self.random.below(BALANCE / 8) as i64;
+            let (key, converts) = (u128::from(self.random.below(u64::MAX)), self.random.one_in(2));
+            self.asked.push(Asked { key, amount, converts, record: None, firm: false });
+            self.asked.len() - 1
+        };
+        let Asked { key, amount, converts, record, .. } = self.asked[about];
+        let party = |wallet, account| Some(Party { wallet, account: Some(account) });
+        let [dollars, euros] = [840, 978].map(|numeric| Currency::new(numeric).expect("a currency"));
+        let order = Order {
+            verb: if converts { Verb::Conversion } else { Verb::Transfer },
+            key: CallerKey { print: key, body: amount as u64, until_s: 0 },
+            from: party(WalletId(1), 0),
+            to: if converts { party(WalletId(1), 1) } else { party(OTHER, 0) },
+            currency: dollars,
+            amount,
+            fee: 0,
+            into: converts.then_some(Turned { currency: euros, at_least: 0 }),
+            about: Sequence(0),
+            returns_fee: false,
+            refundable_until_s: 0,
+            reason: Reason::BLANK,
+        };
+        let before = pipeline.appended().0;
+        match pipeline.move_money(&order, self.now.wall.seconds(), self.now) {
+            Ok(carried) if carried.again => {
+                assert_eq!(Some(carried.sequence.0), record, "it was done before, by that record");
+                count(&tales.verbs_again);
+            }
+            Ok(carried) => {
+                assert_eq!((record, carried.sequence.0), (None, before + 1), "it is done once");
+                self.asked[about].record = Some(carried.sequence.0);
+                self.times.insert(carried.sequence.0, self.now.wall);
+                count(&tales.verbs);
+            }
+            Err(_) => {
+                assert_eq!(pipeline.appended().0, before, "what is refused makes no record");
+                assert!(record.is_none(), "what was done is answered so");
+            }
+        }
+        self.answer_verbs(pipeline);
+    }
+
+    /// Those whose records are on disk are answered.
+    fn answer_verbs(&mut self, pipeline: &Pipeline) {
+        let durable = pipeline.durable().0;
+        for asked in &mut self.asked {
+            asked.firm |= asked.record.is_some_and(|record| record <= durable);
+        }
     }
 
     /// Keeps the state hash of the last record, before the writer takes what there is: a crash leaves whole groups.
@@ -549,6 +652,11 @@ impl Peer {
             }
         }
         assert!(lost <= UNSYNCED_RECORDS, "{lost} answers are lost");
+        for asked in self.asked.iter_mut().filter(|asked| asked.record.is_some_and(|record| record > last)) {
+            assert!(!asked.firm, "its answer has left: {asked:?}, the last is {last}");
+            asked.record = None;
+            count(&tales.verbs_lost);
+        }
         tales.lost_in_async.fetch_add(lost, Ordering::Relaxed);
     }
 
@@ -651,6 +759,7 @@ impl Peer {
         let mut out = Vec::new();
         self.channel.release(pipeline, self.now, &mut out);
         self.left(pipeline, &out, tales);
+        self.answer_verbs(pipeline);
     }
 
     /// Every answer that leaves is held against what it promises.
