@@ -30,6 +30,7 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::money::Currency;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
@@ -107,7 +108,14 @@ fn pipeline(wallets: u64) -> (Pipeline, Writer<Forgetful>) {
 fn populate(pipeline: &Pipeline, wallets: u64) {
     assert!(
         pipeline
-            .commit_to_all(&Event::Configured(Configured { version: 1, bounds: Bounds::default() }), NOW)
+            .commit_to_all(
+                &Event::Configured(Configured {
+                    version: 1,
+                    bounds: Bounds::default(),
+                    keys: KeysKept::default()
+                }),
+                NOW
+            )
             .is_some()
     );
     for n in 0..wallets {

@@ -26,6 +26,7 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Slot;
 use turnpike::domain::party::WalletId;
@@ -133,7 +134,7 @@ impl Keeping {
 /// Opens every wallet, and returns where each has its card.
 fn open_all(keeping: &mut Keeping, size: Size) -> Result<Vec<(WalletId, CardRef)>, String> {
     let bounds = Bounds::default();
-    keeping.event(&Event::Configured(Configured { version: 1, bounds }))?;
+    keeping.event(&Event::Configured(Configured { version: 1, bounds, keys: KeysKept::default() }))?;
     let mut serials = vec![0_u32; usize::from(SLOTS)];
     let mut cards = Vec::with_capacity(size.wallets as usize);
     for n in 0..size.wallets {

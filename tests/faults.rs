@@ -44,6 +44,7 @@ use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
 use turnpike::domain::moved::CallerKey;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::moved::Reason;
 use turnpike::domain::moved::Verb;
 use turnpike::domain::party::WalletId;
@@ -540,7 +541,8 @@ impl Peer {
     fn open(&mut self, pipeline: &Pipeline) {
         self.channel = Channel::default();
         let now = self.now;
-        let configured = Event::Configured(Configured { version: 1, bounds: BOUNDS });
+        let configured =
+            Event::Configured(Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() });
         pipeline.commit_to_all(&configured, now).expect("room");
         let (wallet, currency) = (WalletId(1), Currency::new(840).expect("a currency"));
         let account = NewAccount { wallet, currency, balance: BALANCE as i64, overdraft: 0 };

@@ -28,6 +28,7 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::money::Currency;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
@@ -143,7 +144,11 @@ impl House {
     }
 
     fn populate(&self) {
-        let configured = Event::Configured(Configured { version: 1, bounds: Bounds::default() });
+        let configured = Event::Configured(Configured {
+            version: 1,
+            bounds: Bounds::default(),
+            keys: KeysKept::default(),
+        });
         self.pipeline.commit_to_all(&configured, Now::by(START)).expect("room");
         let (wallet, currency) = (WalletId(1), Currency::new(840).expect("a currency"));
         let account = NewAccount { wallet, currency, balance: BALANCE, overdraft: 0 };

@@ -51,6 +51,7 @@ use turnpike::domain::limit::Subject;
 use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::party::SLOTS;
@@ -301,7 +302,7 @@ impl History {
             closed_per_slot: 20_000,
             authorizations_per_card: 60_000,
         };
-        self.record(Event::Configured(Configured { version: 1, bounds: wide }));
+        self.record(Event::Configured(Configured { version: 1, bounds: wide, keys: KeysKept::default() }));
         if self.shared {
             let quote = Quote { price: "0.5".parse().expect("a price"), spread_ppm: 0 };
             let (from, to) = (currency(POCKET), currency(SHARED_IN));
@@ -360,8 +361,8 @@ impl History {
     }
 
     /// Sets limits that decline nothing and count everything, one for each currency.
-    /// Opens two further accounts for a wallet that has an account in dollars: one in dollars, and one of which two units
-    /// are one of the other's. They are spent together, in one order or another.
+    /// Opens two further accounts for a wallet that has an account in dollars: one in dollars, and one of which two
+    /// units are one of the other's. They are spent together, in one order or another.
     fn further(&mut self, wallet: WalletId, part: i64, n: u64) {
         let slot = Slot::of_wallet(wallet);
         let halves = currency(POCKET);

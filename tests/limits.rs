@@ -51,6 +51,7 @@ use turnpike::domain::limit::Subject;
 use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::MerchantId;
 use turnpike::domain::party::NameId;
@@ -991,7 +992,7 @@ fn r18_what_comes_back_is_given_back_to_a_window_that_is_open_and_no_other() {
         let mut books = Books::new();
         books.shard.note_departures(8, 8);
         let bounds = Bounds { closed_per_slot: 1, ..Bounds::default() };
-        books.apply(first, &Event::Configured(Configured { version: 1, bounds }));
+        books.apply(first, &Event::Configured(Configured { version: 1, bounds, keys: KeysKept::default() }));
         books.limit(Window::Day(Zone::default()), first);
         let made = Sequence(books.sequence + 1);
         books.takes(first, Effect::Post(100));

@@ -47,6 +47,7 @@ use turnpike::domain::limit::Subject;
 use turnpike::domain::limit::Window;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::party::SLOTS;
@@ -212,8 +213,8 @@ impl Traffic {
         }
     }
 
-    /// What is done with several accounts: rates, further ones, the order in which they are spent, and interest, for which
-    /// a day may pass.
+    /// What is done with several accounts: rates, further ones, the order in which they are spent, and interest, for
+    /// which a day may pass.
     fn pocket(&mut self, pipeline: &Pipeline, wallet: WalletId) {
         let [dollars, euros] = [840, 978].map(|numeric| Currency::new(numeric).expect("a currency"));
         let there = pipeline.wallet(wallet).expect("the wallet").1.len() as u16;
@@ -531,7 +532,7 @@ impl House {
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
         // From here on a run of the writer ends when nothing is left to write.
         pipeline.close();
-        let configured = Configured { version: 1, bounds: BOUNDS };
+        let configured = Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() };
         let house = Self { pipeline, writer, memory, keys, configured };
         house.configure(recovered.time)
     }
@@ -544,7 +545,7 @@ impl House {
 
     /// Other bounds from here on.
     fn bounded(self, bounds: Bounds) -> Self {
-        let configured = Configured { version: 2, bounds };
+        let configured = Configured { version: 2, bounds, keys: KeysKept::default() };
         Self { configured, ..self }.configure(Timestamp::default())
     }
 
@@ -1014,7 +1015,7 @@ fn a_crash_while_a_snapshot_is_made_loses_nothing() {
         (0..80).for_each(|_| traffic.step(&house.pipeline));
         house.sync();
         let hash = house.hash();
-        let configured = Configured { version: 1, bounds: BOUNDS };
+        let configured = Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() };
         let head = Head { number: 2, salt: [2; 32], began: traffic.now.wall, configured, seeded: None };
         house.memory.fail(operation, seed % 4);
         let tried = SnapshotWriter::begin(&house.memory, &head, &house.keys.vault).and_then(|mut writer| {

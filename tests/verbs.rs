@@ -282,6 +282,37 @@ fn r10_who_asks_at_once_under_one_key_gets_one_card() {
     }
 }
 
+/// What was forgotten under a shorter window is not taken for new under a longer one.
+#[test]
+fn r10_a_longer_window_knows_no_key_that_a_shorter_one_may_have_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let window = |key_window_s: u32| {
+        let set = |config: &mut Config| config.wallets.bounds.key_window_s = key_window_s;
+        config(&data, set)
+    };
+    let ask = |house: &House, key: &str, offset: i64| {
+        let mut whole = body(key, json!({"currency":"840","amount":5}));
+        whole["created"] = created(offset).into();
+        send(house, "/v1/wallets/1/fund", &whole)
+    };
+    let house = House::start(&window(60), Some(&seed(SEED))).expect("a start");
+    assert_eq!(ask(&house, "recent", 0).0, 200);
+    house.drain();
+    for (key_window_s, snapshot) in [(86_400, false), (86_400, true), (86_400, false), (172_800, false)] {
+        let house = House::start(&window(key_window_s), None).expect("a start");
+        let (status, answer) = ask(&house, "recent", 0);
+        assert_eq!((status, &answer["again"]), (200, &json!(true)), "{answer}");
+        let (status, problem) = ask(&house, "older", -120);
+        let expected = json!("urn:turnpike:problem:key-expired");
+        assert_eq!((status, &problem["type"]), (422, &expected), "{key_window_s} {snapshot}: {problem}");
+        if snapshot {
+            assert_eq!(house.verb("POST", "/v1/snapshots", "").0, 200);
+        }
+        house.drain();
+    }
+}
+
 /// A clock that is set back makes nothing new of a key that was forgotten while it was ahead.
 #[test]
 fn r10_a_forgotten_key_stays_too_old_when_the_clock_goes_back() {

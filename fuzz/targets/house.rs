@@ -18,6 +18,7 @@ use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
 use turnpike::domain::time::Now;
@@ -105,7 +106,7 @@ pub fn house(fsync: bool, max_unsynced_ns: u64) -> House {
 }
 
 fn populate(pipeline: &Pipeline, bounds: Bounds) {
-    let configured = Event::Configured(Configured { version: 1, bounds });
+    let configured = Event::Configured(Configured { version: 1, bounds, keys: KeysKept::default() });
     assert!(pipeline.commit_to_all(&configured, NOW).is_some());
     for (wallet, number, currency, status, verification) in CARDS {
         let wallet = WalletId(wallet);

@@ -12,8 +12,8 @@ use super::party::Text;
 pub struct AssetCode([u8; 12]);
 
 impl AssetCode {
-    /// Fewest characters: no code is an ISO 4217 number, and none is one of its letters by accident.
-    pub const LEN_MIN: usize = 3;
+    /// Fewest characters: one more than ISO 4217 has, so that no code of an asset is one of a currency.
+    pub const LEN_MIN: usize = 4;
 
     /// The code of these bytes, padded with zeros, as they are stored.
     #[must_use]
@@ -32,7 +32,7 @@ impl AssetCode {
 
 /// A text is no code of an asset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the code of an asset is 3 to 12 capital letters and digits, the first of them a letter")]
+#[error("the code of an asset is 4 to 12 capital letters and digits, the first of them a letter")]
 pub struct NoAssetCode;
 
 impl FromStr for AssetCode {
@@ -254,11 +254,11 @@ mod tests {
 
     #[test]
     fn codes_and_prices_are_read_strictly_and_print_as_they_were() {
-        for code in ["USDC", "EUR", "FUND1", "ABCDEFGHIJKL"] {
+        for code in ["USDC", "EURO", "FUND1", "ABCDEFGHIJKL"] {
             let read: AssetCode = code.parse().expect("a code");
             assert_eq!((read.to_string().as_str(), AssetCode::from_bytes(read.bytes())), (code, Some(read)));
         }
-        for text in ["", "AB", "840", "1USD", "usdc", "US-DC", "ABCDEFGHIJKLM", "USD\u{e9}"] {
+        for text in ["", "ABC", "840", "USD", "1USD", "usdc", "US-DC", "ABCDEFGHIJKLM", "USD\u{e9}"] {
             assert_eq!(text.parse::<AssetCode>(), Err(NoAssetCode), "{text}");
         }
         assert_eq!(AssetCode::from_bytes(*b"USDC\0X\0\0\0\0\0\0"), None);

@@ -33,6 +33,7 @@ use super::mandate::MandateGiven;
 use super::money::Currency;
 use super::money::Money;
 use super::moved::CallerKey;
+use super::moved::KeysKept;
 use super::moved::Moved;
 use super::moved::Sides;
 use super::party::NameId;
@@ -105,6 +106,8 @@ pub struct Configured {
     pub version: u64,
     /// What state depends on.
     pub bounds: Bounds,
+    /// For how long callers' keys are remembered.
+    pub keys: KeysKept,
 }
 
 /// The seed file began to load, or was loaded to its end (R22).

@@ -71,6 +71,25 @@ pub struct CallerKey {
     pub until_s: u32,
 }
 
+/// For how long callers' keys are remembered (R10), and which may have been forgotten before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct KeysKept {
+    /// The window, seconds; zero in records of before it was told.
+    pub window_s: u32,
+    /// Keys that were made before this may have been forgotten under a shorter window, seconds since 1970.
+    pub since_s: u32,
+}
+
+impl KeysKept {
+    /// With another window from now on. Of one that is longer, what the shorter one may have forgotten stays unknown.
+    #[must_use]
+    pub const fn next(self, window_s: u32, now_s: u32) -> Self {
+        let longer = self.window_s != 0 && window_s > self.window_s;
+        let forgotten_s = if longer { now_s.saturating_sub(self.window_s) } else { 0 };
+        Self { window_s, since_s: if forgotten_s > self.since_s { forgotten_s } else { self.since_s } }
+    }
+}
+
 /// An account of a wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Side {
@@ -225,6 +244,23 @@ mod tests {
             assert_eq!((Verb::from_code(verb as u8), verb.name()), (Some(verb), name));
         }
         assert_eq!([0, 9, 255].map(Verb::from_code), [None; 3]);
+    }
+
+    #[test]
+    fn a_longer_window_does_not_know_what_a_shorter_one_forgot() {
+        // The windows one after the other with the time of each, and before when keys may have been forgotten.
+        let table: [(&[(u32, u32)], u32); 5] = [
+            (&[(3_600, 10_000)], 0),
+            (&[(3_600, 10_000), (3_600, 20_000)], 0),
+            (&[(3_600, 10_000), (600, 20_000)], 0),
+            (&[(3_600, 10_000), (600, 20_000), (3_600, 30_000)], 29_400),
+            (&[(600, 10_000), (3_600, 30_000), (600, 31_000), (900, 31_100), (900, 40_000)], 30_500),
+        ];
+        for (windows, since_s) in table {
+            let kept =
+                windows.iter().fold(KeysKept::default(), |kept, (window, now)| kept.next(*window, *now));
+            assert_eq!(kept.since_s, since_s, "{windows:?}");
+        }
     }
 
     #[test]

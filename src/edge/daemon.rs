@@ -213,7 +213,12 @@ impl Daemon {
         }
         let policy = start::policy(config);
         let pipeline = Pipeline::new(books, writer.start(), authorizer, Arc::clone(&keys), policy);
-        let pipeline = Arc::new(pipeline.with_verbs(config.wallets.bounds));
+        // No time is before that of the last record.
+        let now_s = clock::wall().max(rebuilt.recovered.time).seconds();
+        let keys_kept = rebuilt
+            .keys_kept
+            .next(config.wallets.bounds.key_window_s, u32::try_from(now_s).unwrap_or(u32::MAX));
+        let pipeline = Arc::new(pipeline.with_verbs(config.wallets.bounds, keys_kept));
         let (published, durable) = watch::channel(pipeline.durable().0);
         let (senders, workers) = listen::spawn_workers(config.daemon.worker_threads, config.daemon.busy_poll)
             .map_err(StartError::Thread)?;
@@ -268,7 +273,8 @@ impl Daemon {
             tokio::spawn(watch.run(Arc::downgrade(&surroundings.pipeline)));
         }
         // 5. The configuration.
-        let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds };
+        let keys = surroundings.pipeline.verbs().keys_kept();
+        let configured = Configured { version: config.checksum(), bounds: config.ledger.bounds, keys };
         let _written = surroundings.pipeline.commit_to_all(&Event::Configured(configured), clock::now());
         // 6. The seed.
         let seeded = match seed {

@@ -9,6 +9,7 @@ use crate::config::products::products;
 use crate::crypto::keys::Keys;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::moved::KeysKept;
 use crate::edge::api::Issuing;
 use crate::edge::clock;
 use crate::edge::crew::Threads;
@@ -33,6 +34,8 @@ pub(super) struct Found {
     pub(super) books: Books,
     pub(super) recovered: Recovered,
     pub(super) seeded: Option<Seeded>,
+    /// For how long callers' keys were remembered by the last start.
+    pub(super) keys_kept: KeysKept,
     pub(super) hash: (StateHash, Sequence),
     pub(super) facts: Facts,
     pub(super) told_after: Sequence,
@@ -58,6 +61,7 @@ pub(super) fn rebuild(
         }
     };
     let Rebuilt { books, trunks, recovered, seeded, snapshot, applied, damaged, told_after, .. } = rebuilt;
+    let keys_kept = rebuilt.configured.map(|configured| configured.keys).unwrap_or_default();
     for error in &damaged {
         tracing::error!("{error}; the books are rebuilt without it");
     }
@@ -89,7 +93,7 @@ pub(super) fn rebuild(
         tracing::warn!("cut {torn}");
     }
     let hash = (hash, recovered.last);
-    Ok(Found { books, recovered, seeded, hash, facts, told_after, trunks })
+    Ok(Found { books, recovered, seeded, keys_kept, hash, facts, told_after, trunks })
 }
 
 pub(super) fn opener_of(keys: &Keys) -> Opener<'_> {

@@ -169,6 +169,8 @@ impl Kind {
             Self::Advised => 5,
             // The second says what is charged, the third what further accounts bear.
             Self::Cleared => 3,
+            // The second says for how long callers' keys are remembered.
+            Self::Configured => 2,
             // The second says what becomes of what.
             Self::Moved => 2,
             // The second has the caller's key.

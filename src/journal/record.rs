@@ -32,6 +32,7 @@ use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
 use crate::domain::event::Unanswered;
 use crate::domain::event::WalletStatusSet;
+use crate::domain::moved::KeysKept;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::party::WalletStatus;
@@ -211,7 +212,7 @@ pub fn decode(bytes: &[u8], place: SealNonce, opener: &dyn PanSeal) -> Result<(F
             Event::CardOpened(take_card_opened(slot?, frame.version, &mut take, (place, opener))?)
         }
         Kind::AccountFunded => Event::AccountFunded(take_account_funded(slot?, &mut take)?),
-        Kind::Configured => Event::Configured(take_configured(&mut take)?),
+        Kind::Configured => Event::Configured(take_configured(frame.version, &mut take)?),
         Kind::Seeded => Event::Seeded(take_seeded(&mut take)?),
         Kind::WalletStatusSet => Event::WalletStatusSet(take_wallet_status(slot?, &mut take)?),
         Kind::Advised => Event::Advised(exchange::take_advised(slot?, frame.version, &mut take)?),
@@ -385,11 +386,13 @@ fn put_configured(event: &Configured, time: Timestamp, out: &mut [u8; RECORD_BYT
     put.u32(event.bounds.closed_per_slot);
     put.u32(event.bounds.closed_window_s);
     put.u32(event.bounds.authorizations_per_card);
+    put.u32(event.keys.window_s);
+    put.u32(event.keys.since_s);
     put.finish()
 }
 
-fn take_configured(take: &mut Take<'_>) -> Result<Configured, RecordError> {
-    let version = take.u64()?;
+fn take_configured(version: u8, take: &mut Take<'_>) -> Result<Configured, RecordError> {
+    let checksum = take.u64()?;
     let bounds = Bounds {
         repeat_window_s: take.u32()?,
         answers_per_slot: take.u32()?,
@@ -401,7 +404,11 @@ fn take_configured(take: &mut Take<'_>) -> Result<Configured, RecordError> {
     if bounds.answers_per_slot > Bounds::ANSWERS_PER_SLOT_MAX {
         return Err(RecordError::Field("answers per slot"));
     }
-    Ok(Configured { version, bounds })
+    let keys = match version {
+        1 => KeysKept::default(),
+        _ => KeysKept { window_s: take.u32()?, since_s: take.u32()? },
+    };
+    Ok(Configured { version: checksum, bounds, keys })
 }
 
 fn put_seeded(event: &Seeded, time: Timestamp, out: &mut [u8; RECORD_BYTES_MAX]) -> usize {

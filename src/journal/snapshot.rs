@@ -22,6 +22,7 @@ use crate::domain::event::Bounds;
 use crate::domain::event::Configured;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::moved::KeysKept;
 use crate::domain::seal::BlockSeal;
 use crate::domain::seal::SALT_BYTES;
 use crate::domain::seal::SEAL_BYTES;
@@ -407,6 +408,8 @@ pub(crate) fn header_block(head: &Head, fingerprint: [u8; 8]) -> Vec<u8> {
         block[101..109].copy_from_slice(&seeded.lines.to_le_bytes());
         block[109..125].copy_from_slice(&seeded.checksum.to_le_bytes());
     }
+    block[125..129].copy_from_slice(&head.configured.keys.window_s.to_le_bytes());
+    block[129..133].copy_from_slice(&head.configured.keys.since_s.to_le_bytes());
     let checksum = xxhash_rust::xxh3::xxh3_128(&block[..HEADER_CHECKSUM_AT]);
     block[HEADER_CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
     block
@@ -465,7 +468,15 @@ fn read_header<F: StorageFile>(
         number,
         salt: part_of(&block, 32),
         began: Timestamp(u64::from_le_bytes(part_of(&block, 64))),
-        configured: Configured { version: u64::from_le_bytes(part_of(&block, 72)), bounds },
+        configured: Configured {
+            version: u64::from_le_bytes(part_of(&block, 72)),
+            bounds,
+            // Zeros where it was not told yet.
+            keys: KeysKept {
+                window_s: u32::from_le_bytes(part_of(&block, 125)),
+                since_s: u32::from_le_bytes(part_of(&block, 129)),
+            },
+        },
         seeded,
     })
 }

@@ -29,6 +29,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Facts;
 use crate::domain::event::Sequence;
 use crate::domain::event::Unanswered;
+use crate::domain::moved::KeysKept;
 use crate::domain::party::Slot;
 use crate::domain::request::AdministrativeAdvice;
 use crate::domain::request::Advice;
@@ -185,10 +186,10 @@ impl Pipeline {
         pipeline
     }
 
-    /// The same with other bounds of verbs.
+    /// The same with other bounds of verbs, and what they say of callers' keys that may have been forgotten.
     #[must_use]
-    pub fn with_verbs(mut self, bounds: Bounds) -> Self {
-        self.verbs.rebound(bounds);
+    pub fn with_verbs(mut self, bounds: Bounds, keys_kept: KeysKept) -> Self {
+        self.verbs.rebound(bounds, keys_kept);
         self
     }
 

@@ -14,6 +14,7 @@ use crate::authorizer::moving::Refusal;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::moved::CallerKey;
+use crate::domain::moved::KeysKept;
 use crate::domain::moved::Verb;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -31,6 +32,8 @@ pub const AHEAD_MAX_S: u64 = 300;
 #[derive(Debug)]
 pub struct Verbs {
     bounds: Bounds,
+    /// For how long callers' keys are remembered, and which may have been forgotten before.
+    keys_kept: KeysKept,
     /// Callers' keys, payments and mandates that the shards keep.
     kept: [AtomicU64; 3],
     /// By verb: done, done before, refused.
@@ -58,13 +61,25 @@ impl Outcome {
 impl Verbs {
     /// With what the shards keep already.
     pub(super) fn new<'s>(bounds: Bounds, shards: impl Iterator<Item = &'s Shard>) -> Self {
-        let verbs = Self { bounds, kept: Default::default(), outcomes: Default::default() };
+        let verbs = Self {
+            bounds,
+            keys_kept: KeysKept::default(),
+            kept: Default::default(),
+            outcomes: Default::default(),
+        };
         shards.for_each(|shard| verbs.count([0; 3], shard.kept_counts()));
         verbs
     }
 
-    pub(super) const fn rebound(&mut self, bounds: Bounds) {
+    pub(super) const fn rebound(&mut self, bounds: Bounds, keys_kept: KeysKept) {
         self.bounds = bounds;
+        self.keys_kept = keys_kept;
+    }
+
+    /// For how long callers' keys are remembered, and which may have been forgotten before.
+    #[must_use]
+    pub const fn keys_kept(&self) -> KeysKept {
+        self.keys_kept
     }
 
     /// What a shard keeps has changed.
@@ -111,7 +126,9 @@ pub enum NotMoved {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The caller's key is older than keys are remembered, so that nobody knows whether it was used (R10).
-    #[error("the key is older than {0} s, so that nobody knows whether it was used")]
+    #[error(
+        "the key is older than {0} s, or than a shorter window before, so that nobody knows whether it was used"
+    )]
     KeyExpired(u32),
     /// The caller's key is of a time to come.
     #[error("the key is of a time to come")]
@@ -269,7 +286,8 @@ impl Pipeline {
         now: Now,
     ) -> Result<(), NotMoved> {
         let bounds = &self.verbs.bounds;
-        if created_s.saturating_add(bounds.key_window_s.into()) < self.seconds(now) {
+        let forgotten = created_s < self.verbs.keys_kept.since_s.into();
+        if forgotten || created_s.saturating_add(bounds.key_window_s.into()) < self.seconds(now) {
             return Err(NotMoved::KeyExpired(bounds.key_window_s));
         }
         if created_s > self.seconds(now) + AHEAD_MAX_S {

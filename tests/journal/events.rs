@@ -52,6 +52,7 @@ use turnpike::domain::interest::PaidOut;
 use turnpike::domain::interest::Payout;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::party::Slot;
@@ -429,7 +430,7 @@ pub(crate) fn shares() -> impl Strategy<Value = Shares> {
 /// Assets, rates and orders of accounts, with everything that they can hold.
 fn any_asset() -> impl Strategy<Value = Event> {
     let number = || (0..20_000_u16).prop_map(|number| Currency::from_number(number).expect("a number"));
-    let asset = (number(), "[A-Z][A-Z0-9]{2,11}", any::<[u8; 32]>()).prop_map(|(asset, code, name)| {
+    let asset = (number(), "[A-Z][A-Z0-9]{3,11}", any::<[u8; 32]>()).prop_map(|(asset, code, name)| {
         let code = code.parse().expect("a code");
         Event::AssetSet(AssetSet { asset, code, name: Text(name) })
     });
@@ -586,7 +587,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             Event::AccountFunded(AccountFunded { slot, wallet, account, currency, amount, overdraft })
         },
     );
-    let configured = any::<(u64, [u32; 5])>().prop_map(|(version, [a, b, c, d, e])| {
+    let configured = any::<(u64, [u32; 7])>().prop_map(|(version, [a, b, c, d, e, window_s, since_s])| {
         let bounds = Bounds {
             repeat_window_s: a,
             answers_per_slot: b % (Bounds::ANSWERS_PER_SLOT_MAX + 1),
@@ -594,7 +595,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             closed_window_s: d,
             authorizations_per_card: e,
         };
-        Event::Configured(Configured { version, bounds })
+        Event::Configured(Configured { version, bounds, keys: KeysKept { window_s, since_s } })
     });
     let seeded = any::<(u128, u64, bool)>()
         .prop_map(|(checksum, lines, complete)| Event::Seeded(Seeded { checksum, lines, complete }));

@@ -7,6 +7,7 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::event::Sequence;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::time::Timestamp;
 use turnpike::journal::kind::Kind;
 use turnpike::journal::record::RECORD_BYTES_MAX;
@@ -135,7 +136,7 @@ fn kinds_and_layouts_of_newer_versions_are_refused() {
 fn bounds_that_no_memory_has_are_refused() {
     let event = |answers_per_slot| {
         let bounds = Bounds { answers_per_slot, ..Bounds::default() };
-        Event::Configured(Configured { version: 1, bounds })
+        Event::Configured(Configured { version: 1, bounds, keys: KeysKept::default() })
     };
     let most = Bounds::ANSWERS_PER_SLOT_MAX;
     let table = [(1, Ok(())), (most, Ok(())), (most + 1, Err(())), (u32::MAX, Err(()))];

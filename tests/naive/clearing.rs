@@ -230,8 +230,8 @@ impl Model {
         Some(Expected::New { outcome, by, matches, posted, currency })
     }
 
-    /// What a reversal gives back of a message's posting, if its presentment was only a part of that: others
-    /// have found it too, or it is of less. Where it says nothing in the currency of the account, it is the same part of
+    /// What a reversal gives back of a message's posting, if its presentment was only a part of that: others have
+    /// found it too, or it is of less. Where it says nothing in the currency of the account, it is the same part of
     /// what was posted as it is of what is left of the transaction; an error where it is not in the currency of that.
     fn part_of(&self, at: usize, reversal: &Presentment) -> Result<Option<Taken>, ()> {
         let said = &self.said[at];

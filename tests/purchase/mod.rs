@@ -29,6 +29,7 @@ use turnpike::domain::event::Facts;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::money::Currency;
 use turnpike::domain::money::Money;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::party::Slot;
@@ -251,7 +252,7 @@ impl House {
     /// Sets how many closed authorizations the wallet's slot keeps, and how many of all kinds the card.
     pub(crate) fn bound(&mut self, closed_per_slot: u32, authorizations_per_card: u32) {
         let bounds = Bounds { closed_per_slot, authorizations_per_card, ..*self.shard.bounds() };
-        self.record(&Event::Configured(Configured { version: 1, bounds }));
+        self.record(&Event::Configured(Configured { version: 1, bounds, keys: KeysKept::default() }));
     }
 
     /// Lets time pass.

@@ -15,6 +15,7 @@ use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event as Record;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::NameId;
 use turnpike::domain::seal::SnapshotKeys;
 use turnpike::domain::time::Now;
@@ -516,7 +517,8 @@ impl World {
         let lines: Vec<Line> = self.config.links.iter().enumerate().map(line).collect();
         let board = Arc::new(Switchboard::new(self.config.routes.table().clone(), lines, Vec::new()));
         pipeline.switch_with(Arc::clone(&board));
-        let configured = Record::Configured(Configured { version: 1, bounds: BOUNDS });
+        let configured =
+            Record::Configured(Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() });
         pipeline.commit_to_all(&configured, now).expect("room");
         pipeline.reverse_open(&board, now);
         self.generations += 1;

@@ -8,6 +8,7 @@ use turnpike::crypto::keys::Keys;
 use turnpike::dialect::Dialect;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event as Record;
+use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::seal::SnapshotKeys;
 use turnpike::domain::time::Timestamp;
@@ -303,7 +304,7 @@ pub(crate) fn begin_snapshot(
     let number = snapshot::list(disk).ok()?.last().map_or(1, |last| last + 1);
     let mut salt = [0; 32];
     salt.fill_with(|| random.below(256) as u8);
-    let configured = Configured { version: 1, bounds: BOUNDS };
+    let configured = Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() };
     let head = Head { number, salt, began, configured, seeded: None };
     Some((number, SnapshotWriter::begin(disk, &head, &keys.vault).ok()?))
 }
@@ -938,7 +939,8 @@ impl World {
     fn open(&mut self, first: bool) {
         let now = self.clock().both();
         let Some(daemon) = &mut self.daemon else { return };
-        let configured = Record::Configured(Configured { version: 1, bounds: BOUNDS });
+        let configured =
+            Record::Configured(Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() });
         daemon.pipeline.commit_to_all(&configured, now).expect("room");
         if first {
             population::open(&daemon.pipeline, now, || {

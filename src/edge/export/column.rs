@@ -258,6 +258,10 @@ columns! {
     ClosedWindowS = "closed_window_s";
     /// Authorizations of one card.
     AuthorizationsPerCard = "authorizations_per_card";
+    /// For how long callers' keys are remembered.
+    KeyWindowS = "key_window_s";
+    /// Before when callers' keys may have been forgotten under a shorter window.
+    KeysSince = "keys_since";
 }
 
 /// One value.

@@ -148,13 +148,17 @@ impl Row {
     }
 
     fn configured(&mut self, event: &Configured) {
-        let Configured { version, bounds } = event;
+        let Configured { version, bounds, keys } = event;
         self.text(Column::Configuration, format!("{version:016x}"));
         self.number(Column::RepeatWindowS, bounds.repeat_window_s);
         self.number(Column::AnswersPerSlot, bounds.answers_per_slot);
         self.number(Column::ClosedPerSlot, bounds.closed_per_slot);
         self.number(Column::ClosedWindowS, bounds.closed_window_s);
         self.number(Column::AuthorizationsPerCard, bounds.authorizations_per_card);
+        self.unless_zero(Column::KeyWindowS, keys.window_s.into());
+        if keys.since_s != 0 {
+            self.text(Column::KeysSince, rfc_3339(Timestamp::from_seconds(keys.since_s.into())));
+        }
     }
 
     fn seeded(&mut self, event: &Seeded) {
