@@ -251,6 +251,19 @@ fn a_fee_is_taken_changed_and_given_back_with_what_it_is_charged_for() {
             (0, 0, 0),
         ),
         (
+            "posted at once, cleared late at another amount, and both are given back",
+            vec![
+                step(|house| {
+                    let sale = AuthorizationRequest { class: MessageClass::Financial, ..request(1, 5_000) };
+                    assert_eq!(house.decide(&sale), ActionCode::Approved);
+                }),
+                clear(9_000, Part::Whole),
+                reverse_sale(3, None),
+                give_back(9_000),
+            ],
+            (0, 0, 0),
+        ),
+        (
             "a refund is no reversal: the fee stays",
             vec![
                 ask(1, 10_000),

@@ -25,6 +25,7 @@ use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::clock;
+use turnpike::edge::interest;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::interest::Pass;
 use turnpike::pipeline::interest::Step;
@@ -113,7 +114,7 @@ fn posted(house: &House, wallet: u64) -> i128 {
 }
 
 /// What the house has paid in dollars.
-fn interest(house: &House) -> i128 {
+fn paid_by_house(house: &House) -> i128 {
     let shown = house.json("/v1/audit/balance");
     let dollars = shown["currencies"].as_array().expect("a list").iter().find(|of| of["currency"] == "840");
     let dollars = dollars.expect("dollars");
@@ -176,7 +177,7 @@ fn six_years_of_interest_are_right_to_the_last_unit_and_the_same_again() {
     let expected: Vec<i128> = model.values().map(|known| known.posted).collect();
     assert_eq!(found, expected, "{model:?}");
     let paid: i128 = model.values().map(|known| known.paid).sum();
-    assert_eq!(interest(&house), -paid);
+    assert_eq!(paid_by_house(&house), -paid);
     assert!(paid > 100_000, "{paid}");
     let shown = house.json("/v1/wallets/1")["accounts"][0]["interest"].clone();
     assert!(shown["day_count"].is_string(), "{shown}");
@@ -189,37 +190,98 @@ fn six_years_of_interest_are_right_to_the_last_unit_and_the_same_again() {
         house.set_status(7, status);
         let (then, _copy) = as_if_killed_with(directory.path(), |config| config.daemon.shards = 4);
         let after: Vec<i128> = wallets.iter().map(|wallet| posted(&then, *wallet)).collect();
-        assert_eq!((after, interest(&then)), (found.clone(), -paid), "snapshot: {snapshot}");
+        assert_eq!((after, paid_by_house(&then)), (found.clone(), -paid), "snapshot: {snapshot}");
         assert_eq!(then.json("/v1/wallets/1")["accounts"][0]["interest"], shown);
     }
 }
 
+/// Makes a whole pass as the daemon does.
+fn pay(house: &House, now: Now) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
+    runtime.block_on(interest::pay(&house.daemon().face.pipeline, || now))
+}
+
 #[test]
-fn a_start_pays_what_became_due_meanwhile_and_what_ends_is_paid_out() {
+fn days_that_were_missed_are_paid_as_if_they_had_not_been_and_what_ends_is_paid_out() {
     let (house, directory) = House::fresh(|_| {});
     // 1,000.00 at 36.5 % are 1.00 a day, which earns too.
     let terms = json!({"rate_ppm": 365_000, "day_count": "actual/365", "paid_out": "daily"});
     let path = "/v1/wallets/1/accounts/0/interest";
     let (status, answer) = house.verb("PUT", path, &terms.to_string());
     assert_eq!((status, &answer["interest"]), (200, &terms), "{answer}");
-    // Ten days later by the records' clock.
-    let begun = clock::now();
-    let later = Now { wall: Timestamp::from_seconds(begun.wall.seconds() + 10 * DAY_S), ..begun };
-    fund(&house.daemon().face.pipeline, 1, 2, 1, later);
     house.set_status(7, "frozen");
     let (then, copy) = as_if_killed_with(directory.path(), |_| {});
-    // Ten times 0.1 % of a growing balance: 100, and 0 to 1 more for what the days before earned.
+    assert_eq!(paid_by_house(&then), 0, "no day is over");
+    let begun = clock::now();
+    let later = Now { wall: Timestamp::from_seconds(begun.wall.seconds() + 10 * DAY_S), ..begun };
+    assert!(pay(&then, later));
+    // Ten times 0.1 % of a growing balance, and the parts that are left of a unit earn nothing.
     let mut expected = 100_000_i128;
     let mut rest = 0;
     for _ in 0..10 {
         rest += expected;
         (expected, rest) = (expected + rest / 1_000, rest % 1_000);
     }
-    assert_eq!((posted(&then, 1), interest(&then)), (expected, 100_000 - expected));
+    assert_eq!((posted(&then, 1), paid_by_house(&then)), (expected, 100_000 - expected));
     let (status, answer) = then.verb("DELETE", path, "");
     assert_eq!((status, &answer["interest"]), (200, &serde_json::Value::Null));
     assert_eq!(then.json("/v1/wallets/1")["accounts"][0]["interest"], serde_json::Value::Null);
     let hash = then.drain().hash;
     let (again, _copy) = as_if_killed_with(&copy.path().join("data"), |config| config.daemon.shards = 1);
     assert_eq!(again.daemon().face.last_hash.lock().0, hash);
+}
+
+/// A clock that ran ahead has others' records, and pays nobody before the day has come.
+#[test]
+fn a_clock_that_ran_ahead_pays_nothing_early() {
+    let (house, _directory) = House::fresh(|_| {});
+    let pipeline = &house.daemon().face.pipeline;
+    let begun = clock::now();
+    let at = |days: u64| Now { wall: Timestamp::from_seconds(begun.wall.seconds() + days * DAY_S), ..begun };
+    let terms = Terms { rate_ppm: 365_000, day_count: DayCount::Fixed365, paid_out: PaidOut::Daily };
+    for wallet in [1, 5] {
+        pipeline.set_interest(WalletId(wallet), 0, Some(terms), begun).expect("it is set");
+    }
+    // Both records are of a time to come: one of another wallet, and one of an account that earns.
+    fund(pipeline, 1, 2, 1, at(400));
+    fund(pipeline, 2, 5, 1, at(400));
+    assert!(pay(&house, at(0)));
+    assert_eq!(paid_by_house(&house), 0);
+    assert!(pay(&house, at(1)));
+    assert_eq!(posted(&house, 1), 100_100);
+    // What was counted ahead is paid when its last day is over, and not again.
+    assert!(pay(&house, at(399)));
+    assert_eq!(posted(&house, 5), 100_001);
+    assert!(pay(&house, at(400)));
+    assert_eq!(posted(&house, 5), 100_001 + 400 * 100);
+}
+
+#[test]
+fn a_wallet_is_not_closed_over_what_it_has_earned() {
+    let (house, _directory) = House::fresh(|_| {});
+    let pipeline = &house.daemon().face.pipeline;
+    let begun = clock::now();
+    let terms = Terms { rate_ppm: 365_000, day_count: DayCount::Fixed365, paid_out: PaidOut::Monthly };
+    pipeline.set_interest(WalletId(2), 0, Some(terms), begun).expect("it is set");
+    let later = Now { wall: Timestamp::from_seconds(begun.wall.seconds() + 25 * DAY_S), ..begun };
+    fund(pipeline, 1, 2, -5_000, later);
+    assert_eq!(pipeline.close_wallet(WalletId(2), later), Ok(None), "what it has earned is paid out first");
+    assert_eq!(posted(&house, 2), 125);
+    fund(pipeline, 2, 2, -125, later);
+    assert!(matches!(pipeline.close_wallet(WalletId(2), later), Ok(Some(_))));
+    assert_eq!(pipeline.interest_of(WalletId(2), 0), None);
+}
+
+#[test]
+fn interest_waits_for_a_disk_with_room_and_nothing_waits_for_interest() {
+    let (house, _directory) = House::fresh(|_| {});
+    let terms = Terms { rate_ppm: 365_000, day_count: DayCount::Fixed365, paid_out: PaidOut::Daily };
+    let (pipeline, begun) = (&house.daemon().face.pipeline, clock::now());
+    pipeline.set_interest(WalletId(1), 0, Some(terms), begun).expect("it is set");
+    pipeline.set_short_of_room(true);
+    let later = Now { wall: Timestamp::from_seconds(begun.wall.seconds() + 2 * DAY_S), ..begun };
+    assert!(!pay(&house, later), "it is still to be done");
+    pipeline.set_short_of_room(false);
+    assert!(pay(&house, later));
+    assert_eq!(posted(&house, 1), 100_200);
 }

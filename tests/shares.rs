@@ -23,20 +23,35 @@ use turnpike::domain::clearing::Part;
 use turnpike::domain::clearing::Presentment;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Event;
+use turnpike::domain::event::LimitSet;
 use turnpike::domain::event::Sequence;
 use turnpike::domain::fee::Fee;
 use turnpike::domain::fee::FeeSet;
 use turnpike::domain::fee::Tariff;
 use turnpike::domain::limit::Filter;
+use turnpike::domain::limit::Limit;
+use turnpike::domain::limit::Measure;
 use turnpike::domain::limit::Number;
+use turnpike::domain::limit::Subject;
+use turnpike::domain::limit::Window;
+use turnpike::domain::moved::CallerKey;
+use turnpike::domain::moved::Moved;
+use turnpike::domain::moved::Side;
+use turnpike::domain::moved::Sides;
+use turnpike::domain::moved::Verb;
 use turnpike::domain::party::SLOTS;
 use turnpike::domain::party::Slot;
+use turnpike::domain::party::Text;
 use turnpike::domain::product::CardProductSet;
 use turnpike::domain::product::ProductNumber;
+use turnpike::domain::request::Advice;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::MessageClass;
+use turnpike::domain::request::MessageKey;
 use turnpike::domain::request::OriginalData;
+use turnpike::domain::request::ProcessingCode;
 use turnpike::domain::request::ReversalRequest;
+use turnpike::domain::request::TransactionKind;
 use turnpike::domain::share::Spending;
 use turnpike::domain::share::SpendingSet;
 use turnpike::domain::time::Timestamp;
@@ -149,6 +164,13 @@ fn give_back(amount: i64) -> Step {
 
 fn requote(rates: &'static [(u16, u16, &'static str, u32)]) -> Step {
     step(move |house| quote(house, rates))
+}
+
+fn told_as_refund() -> Step {
+    step(|house| {
+        let processing_code = ProcessingCode(200_000);
+        house.advise(&Advice { processing_code, ..advice(1, MessageClass::Authorization, 10_000) });
+    })
 }
 
 /// The first part of two, or the second.
@@ -269,6 +291,63 @@ fn cases() -> Vec<Case> {
             [(-13_463, 0), (-5_000, 0), (-9_000, 0)],
             vec![(840, -16_537), (978, 5_000), (826, 9_000)],
         ),
+        // What nobody had is given back first, so that what is left is what it would have been.
+        (
+            "told of more than there is, and a part is left",
+            vec![
+                tell(30_000),
+                step(|house| {
+                    house.reverse(&ReversalRequest { amount: usd(30_000), ..reversal(2, Some(5_000)) })
+                }),
+                clear(5_000, Part::Whole),
+            ],
+            [(-3_000, 0), (-1_852, 0), (0, 0)],
+            vec![(840, -2_000), (978, 1_852)],
+        ),
+        (
+            "posted though nobody has it, and a part is left",
+            vec![
+                complete(30_000),
+                step(|house| {
+                    let of = reversal(2, Some(5_000));
+                    let (class, stan) = (Some(MessageClass::Financial), purchase::key(5).stan);
+                    let transmission = Some(purchase::key(5).transmission);
+                    let original =
+                        of.original.map(|original| OriginalData { class, stan, transmission, ..original });
+                    house.reverse(&ReversalRequest { amount: usd(30_000), original, ..of });
+                }),
+            ],
+            [(-3_000, 0), (-1_852, 0), (0, 0)],
+            vec![(840, -2_000), (978, 1_852)],
+        ),
+        (
+            "cleared in the currency of an account that bore a share: that is free by then",
+            vec![
+                ask(1, 8_400),
+                step(|house| house.clear(&Presentment { amount: money(5_000, 978), ..presentment(0) })),
+            ],
+            [(0, 0), (-5_000, 0), (0, 0)],
+            vec![],
+        ),
+        (
+            "a purchase that the network calls a refund",
+            vec![ask(1, 10_000), told_as_refund()],
+            [(0, 0); 3],
+            vec![],
+        ),
+        (
+            "a refund that the network calls a purchase",
+            vec![
+                step(|house| {
+                    let (processing_code, kind) = (ProcessingCode(200_000), TransactionKind::Refund);
+                    let refund = AuthorizationRequest { processing_code, kind, ..request(1, 10_000) };
+                    assert_eq!(house.decide(&refund), ActionCode::Approved);
+                }),
+                tell(10_000),
+            ],
+            [(0, 3_000), (0, 5_000), (0, 1_293)],
+            vec![],
+        ),
         ("declined, nobody has it", vec![ask(1, 19_538)], [(0, 0); 3], vec![]),
         ("they have it to the last cent", vec![ask(1, 19_537)], [(0, 3_000), (0, 5_000), (0, 9_000)], vec![]),
     ]
@@ -349,14 +428,15 @@ fn r11_our_own_rate_is_asked_for_only_where_the_network_gave_no_currency_of_the_
     assert_eq!(house.books(), [(0, 6_667), (0, 0)]);
     let accounts = house.shard.wallet_accounts(WALLET).expect("accounts");
     assert_eq!((accounts.len(), accounts[2].currency, accounts[2].held), (3, money(0, 392).currency, 0));
+    // So it is where the network has approved it for us.
+    let mut told = with(&[(840, 10_000), (978, 10_000)], &[0, 1]);
+    told.advise(&Advice { amount: money(10_000, 392), ..advice(1, MessageClass::Authorization, 0) });
+    assert_eq!(told.books(), house.books());
     // What is cleared in yen goes by that account, and the next purchase in yen finds it.
     house.clear(&Presentment { amount: money(10_000, 392), ..presentment(0) });
     assert_eq!(house.books(), [(-6_667, 0), (0, 0)]);
     let more = AuthorizationRequest { amount: money(8_000, 392), ..request(3, 0) };
-    let other = AuthorizationRequest {
-        key: turnpike::domain::request::MessageKey { network_reference: 100, ..more.key },
-        ..more
-    };
+    let other = AuthorizationRequest { key: MessageKey { network_reference: 100, ..more.key }, ..more };
     assert_eq!(house.decide(&other), ActionCode::Approved);
     assert_eq!(house.books(), [(-6_667, 3_333), (0, 1_876)]);
     assert_eq!(house.shard.wallet_accounts(WALLET).map(|all| all.len()), Some(3));
@@ -375,6 +455,86 @@ fn r11_our_own_rate_is_asked_for_only_where_the_network_gave_no_currency_of_the_
         ActionCode::ApprovedPartially
     );
     assert_eq!(house.books(), [(0, 6_666)]);
+}
+
+#[test]
+fn r18_no_limit_is_passed_by_through_an_account_that_is_opened() {
+    let limited = |measured: &[u16]| {
+        let mut house = House::new(&[(840, 1_000_000)]);
+        quote(&mut house, &[(840, 392, "150", 0)]);
+        spend(&mut house, &[0]);
+        for (number, numeric) in (1..).filter_map(Number::new).zip(measured) {
+            let measure = Measure::Amount(money(0, *numeric).currency);
+            let (window, filter) = (Window::Lifetime, Filter::ALL);
+            let limit = Some(Limit { measure, max: 500_000, window, filter });
+            let (slot, subject) = (Slot::of_wallet(WALLET), Subject::Wallet(WALLET));
+            house.record(&Event::LimitSet(LimitSet { slot, subject, number, limit }));
+        }
+        house
+    };
+    let table: [(&[u16], i64, ActionCode); 4] = [
+        (&[], 900_000, ActionCode::Approved),
+        (&[840], 100_000, ActionCode::CurrencyNotHeld),
+        (&[840, 392], 400_000, ActionCode::Approved),
+        (&[840, 392], 600_000, ActionCode::AmountLimitExceeded),
+    ];
+    for (measured, yen, action) in table {
+        let mut house = limited(measured);
+        let asked = AuthorizationRequest { amount: money(yen, 392), ..request(1, 0) };
+        assert_eq!(house.decide(&asked), action, "{measured:?} {yen}");
+    }
+}
+
+/// An account that has become too rich for what a reversal would give back to it keeps what it has, and the amount stays
+/// with the authorization's own.
+#[test]
+fn r13_what_an_account_has_no_room_for_stays_exchanged() {
+    const RICH: i64 = 4_000_000_000_000_000_000;
+    let mut house = House::new(&[(840, 0), (978, RICH)]);
+    quote(&mut house, &[(978, 840, "0.000001", 0)]);
+    spend(&mut house, &[1, 0]);
+    let sale = |stan| {
+        let key = MessageKey { network_reference: 100 + u64::from(stan), ..purchase::key(stan) };
+        AuthorizationRequest { key, class: MessageClass::Financial, ..request(stan, RICH / 1_000_000) }
+    };
+    for stan in [1, 2] {
+        assert_eq!(house.decide(&sale(stan)), ActionCode::Approved);
+        // As much again comes in.
+        let (verb, slot) = (Verb::Fund, Slot::of_wallet(WALLET));
+        let to = Some(Side { wallet: WALLET, account: 1 });
+        let key =
+            CallerKey { print: u128::from(stan) << 64 | u128::from(slot.number()), body: 1, until_s: 0 };
+        house.record(&Event::Moved(Moved {
+            verb,
+            key,
+            from: None,
+            to,
+            currency: money(0, 978).currency,
+            amount: RICH,
+            fee: 0,
+            converted: None,
+            about: Sequence(0),
+            refundable_until_s: 0,
+            reason: Text::BLANK,
+            configuration: 1,
+            sides: Sides::IN,
+        }));
+    }
+    for stan in [1, 2] {
+        let of = reversal(10 + stan, None);
+        let (class, first) = (Some(MessageClass::Financial), sale(stan).key);
+        let original = of.original.map(|original| OriginalData {
+            class,
+            stan: first.stan,
+            transmission: Some(first.transmission),
+            ..original
+        });
+        let key = MessageKey { network_reference: first.network_reference, ..of.key };
+        house.reverse(&ReversalRequest { key, original, amount: sale(stan).amount, ..of });
+    }
+    // Nothing of the two went back: what they gave stays exchanged, and the dollars are the wallet's.
+    assert_eq!(house.books(), [(2 * RICH / 1_000_000, 0), (0, 0)]);
+    exchange(&house);
 }
 
 /// What may happen to a purchase.

@@ -32,6 +32,7 @@ use turnpike::domain::clearing::Purpose;
 use turnpike::domain::clearing::Usage;
 use turnpike::domain::control::Control;
 use turnpike::domain::control::Rule;
+use turnpike::domain::event::AccountFunded;
 use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
@@ -51,6 +52,7 @@ use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::InstitutionId;
 use turnpike::domain::party::NameId;
 use turnpike::domain::party::SLOTS;
+use turnpike::domain::party::Slot;
 use turnpike::domain::party::Text;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::party::WalletStatus;
@@ -146,6 +148,7 @@ const CAPACITY: Capacity = Capacity {
     limits: 6_000,
     counted: 4_000,
 };
+const CAPACITY_OF_MANY: Capacity = Capacity { further_accounts: 2_000, ..CAPACITY };
 /// Narrow, so that closed authorizations and answers are let go of while a copy is made.
 const BOUNDS: Bounds = Bounds {
     repeat_window_s: 600,
@@ -222,7 +225,9 @@ impl Traffic {
             0 => {
                 let price = Price { digits: 900 + self.random.below(400), decimals: 3 };
                 let quote = Some(Quote { price, spread_ppm: self.random.below(5_000) as u32 });
-                pipeline.set_rates(&[RateSet { from: euros, to: dollars, quote }], self.now).map(|_| ())
+                let set = [RateSet { from: euros, to: dollars, quote }];
+                assert_eq!(pipeline.set_rates(&set, self.now).0, 1);
+                pipeline.check_rates(&set)
             }
             1 | 2 if self.pockets < 150 && there < 4 => {
                 self.pockets += 1;
@@ -623,6 +628,36 @@ fn events(memory: &Memory) -> Vec<(Sequence, Timestamp, Event)> {
 
 fn cases() -> u64 {
     std::env::var("TURNPIKE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12)
+}
+
+/// More currencies than the marks of an image leave room for in one number.
+#[test]
+fn a_shard_of_many_currencies_is_copied_whole() {
+    for many in [1_000, 1_023, 1_024, 1_100] {
+        let books = || Books::new(Layout::new(1), CAPACITY_OF_MANY, Bounds::default(), keys(7).table_seed());
+        let (mut from, mut restoring) = (books(), Restoring::new(books()));
+        for (account, sequence) in (0..many).zip(1..) {
+            let wallet = WalletId(1);
+            let currency = Currency::from_number(1_000 + account).expect("a number");
+            let funded = AccountFunded {
+                slot: Slot::of_wallet(wallet),
+                wallet,
+                account,
+                currency,
+                amount: 5,
+                overdraft: 0,
+            };
+            let time = Timestamp::from_seconds(START_S);
+            from.apply(Sequence(sequence), time, &Event::AccountFunded(funded)).expect("room");
+        }
+        let (mut image, mut wallets) = (Vec::new(), Vec::new());
+        from.shards[0].begin_copy(&mut image);
+        while from.shards[0].copy_on(100_000, &mut wallets).more {}
+        restoring.shard_part(&image, Sequence(many.into())).expect("an image");
+        assert_eq!(restoring.wallets(&wallets).expect("an image"), 1);
+        let to = restoring.finish().expect("it adds up");
+        assert_eq!(to.state_hash(), from.state_hash(), "{many} currencies");
+    }
 }
 
 #[test]

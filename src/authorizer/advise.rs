@@ -10,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::event::Noted;
 use crate::domain::event::Sequence;
 use crate::domain::fee::Charge;
+use crate::domain::money::Money;
 use crate::domain::money::part_of;
 use crate::domain::party::SLOTS;
 use crate::domain::party::Slot;
@@ -33,6 +34,7 @@ use crate::ledger::shard::Shard;
 use super::Authorizer;
 use super::Decision;
 use super::expiry::Terms;
+use super::share::opened_for;
 use super::share::shares_of;
 use super::takes;
 
@@ -194,11 +196,10 @@ impl Authorizer {
                 _ => change,
             };
         }
-        let by_billing = shard.account_in(card, billed.currency).map(|account| (account, billed.minor));
-        let found = by_billing.or_else(|| {
-            shard.account_in(card, advice.amount.currency).map(|account| (account, advice.amount.minor))
-        });
-        let Some((account, amount)) = found else { return Change::none(ActionCode::CurrencyNotHeld) };
+        let Some((account, amount, opens)) = account_of(advice, shard, card, known) else {
+            return Change::none(ActionCode::CurrencyNotHeld);
+        };
+        let account = &account;
         if amount <= 0 && !extends || !takes(account, amount) {
             return Change::none(ActionCode::InvalidAmount);
         }
@@ -216,7 +217,12 @@ impl Authorizer {
             Effect::None | Effect::Pend(_) => 0,
         };
         let before = known.map_or(0, |known| there_already(known, class, account, shard, card));
-        let shares = shares_of(shard, card, account, (taken, charge), before);
+        let mut shares = shares_of(shard, card, account, (taken, charge), (known, before));
+        match opens {
+            true if shares.is_empty() => return Change::none(ActionCode::CurrencyNotHeld),
+            true => shares = shares.opening(account.currency),
+            false => {}
+        }
         Change {
             sets,
             effect,
@@ -230,6 +236,24 @@ impl Authorizer {
     }
 }
 
+/// The account that an advice is about, the amount in its currency, and whether it is one that is opened with it: as
+/// with a request, since the network has approved for us what we would have approved.
+fn account_of(
+    advice: &Advice,
+    shard: &Shard,
+    card: &Card,
+    known: Option<&Authorization>,
+) -> Option<(Account, i64, bool)> {
+    let both = [advice.billed(), advice.amount];
+    let held = |amount: Money| {
+        shard.account_in(card, amount.currency).map(|account| (*account, amount.minor, false))
+    };
+    let may_open = known.is_none() && !advice.is_credit();
+    let opened = || opened_for(both, shard, card).filter(|_| may_open);
+    let opened = || opened().map(|(account, amount)| (account, amount, true));
+    both.into_iter().find_map(held).or_else(opened)
+}
+
 /// What an authorization has taken of an account already of what an advice sets or completes.
 fn there_already(
     known: &Authorization,
@@ -241,8 +265,9 @@ fn there_already(
     if completes(known, class) {
         return shard.held_for_posting(card, known, account.number);
     }
-    let same = known.account == account.number;
-    if same { known.taken.saturating_add(shard.fee_of(known)) } else { 0 }
+    let same = known.account == account.number && known.taken > 0;
+    let takes = matches!(known.state, AuthorizationState::Held | AuthorizationState::Posted);
+    if same && takes { known.taken.saturating_add(shard.fee_of(known)) } else { 0 }
 }
 
 /// What an advice is charged by that takes from an account: what the authorization that it is about was told, or else

@@ -200,7 +200,9 @@ fn shares_of_posting(event: &Cleared, shard: &Shard, card: &Card, found: Option<
         return Shares::NONE;
     };
     let held = found.map_or(0, |found| shard.held_for_posting(card, found.authorization, account.number));
-    shares_of(shard, card, account, (event.posted, event.charge), held)
+    // A part leaves the hold of another account as it is.
+    let known = found.map(|found| found.authorization).filter(|_| event.part.is_final());
+    shares_of(shard, card, account, (event.posted, event.charge), (known, held))
 }
 
 fn outcome(presentment: &Presentment, found: Option<&Presented<'_>>) -> Clearance {

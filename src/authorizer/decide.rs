@@ -38,6 +38,7 @@ use super::expiry::Terms;
 use super::needs::Needs;
 use super::needs::needs;
 use super::share::Purse;
+use super::share::opened_for;
 use super::takes;
 
 /// What the column of checks found: the outcome and what it takes from which account.
@@ -244,7 +245,7 @@ impl Authorizer {
                 shard.refused_by_limit(card, &request.usage(), amount, one_more, now)
             };
             if let Some(action) = refused(asked) {
-                return Outcome::decline(action, Some(account));
+                return Outcome::decline(action, Some(account).filter(|_| !opened));
             }
             if more > 0 && refused(asked.saturating_add(more)).is_some() {
                 more = 0;
@@ -343,11 +344,7 @@ fn account_for(
         shard.account_in(card, amount.currency).map(|account| (*account, amount.minor, false))
     });
     // Only where the network gave no amount in any currency of the wallet is our own rate asked for.
-    let opened = || {
-        let account = Purse::opened(shard, card, both.into_iter().map(|amount| amount.currency))?;
-        let amount = both.into_iter().find(|amount| amount.currency == account.currency)?;
-        Some((account, amount.minor, true))
-    };
+    let opened = || opened_for(both, shard, card).map(|(account, amount)| (account, amount, true));
     let found = known.or_else(|| if may_open { opened() } else { None });
     let Some((account, asked, opens)) = found else {
         return Err((ActionCode::CurrencyNotHeld, None));

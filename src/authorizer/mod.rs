@@ -23,6 +23,7 @@ use increase::Increases;
 
 use crate::ledger::presented::Tolerance;
 use crate::ledger::shard::Account;
+use crate::ledger::shard::BALANCE_MAX;
 
 /// What every decision is made with.
 #[derive(Debug)]
@@ -53,14 +54,12 @@ pub enum CreditsAt {
     Authorization,
 }
 
-/// The furthest that a balance goes to either side by what is taken: the other half of 64 bits is for what is given
-/// back later, which cannot be refused any more. It would take millions of the largest amounts.
-const BALANCE_MAX: u64 = i64::MAX as u64 / 2;
-
 /// Whether an account can take an amount, in either direction, held or posted: so that an impossible one is refused
 /// before it is journaled.
 fn takes(account: &Account, amount: i64) -> bool {
-    let fits = |balance: Option<i64>| balance.is_some_and(|balance| balance.unsigned_abs() <= BALANCE_MAX);
+    let fits = |balance: Option<i64>| {
+        balance.is_some_and(|balance| balance.unsigned_abs() <= BALANCE_MAX.unsigned_abs())
+    };
     [account.posted, account.held]
         .into_iter()
         .all(|balance| fits(balance.checked_add(amount)) && fits(balance.checked_sub(amount)))

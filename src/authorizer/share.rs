@@ -4,8 +4,10 @@ use crate::domain::asset::Rate;
 use crate::domain::event::Sequence;
 use crate::domain::fee::Charge;
 use crate::domain::money::Currency;
+use crate::domain::money::Money;
 use crate::domain::share::Share;
 use crate::domain::share::Shares;
+use crate::ledger::authorization::Authorization;
 use crate::ledger::shard::Account;
 use crate::ledger::shard::Card;
 use crate::ledger::shard::Shard;
@@ -15,11 +17,15 @@ pub(super) struct Purse<'s> {
     shard: &'s Shard,
     card: &'s Card,
     own: Account,
+    /// What is let go of with what is decided, by account.
+    freed: Vec<(u16, i64)>,
 }
 
 /// A further account in the order.
 struct Further<'s> {
     account: &'s Account,
+    /// What of its hold is let go of.
+    freed: i64,
     /// `None` where it has the same asset.
     rate: Option<&'s Rate>,
     ahead: bool,
@@ -28,7 +34,7 @@ struct Further<'s> {
 impl Further<'_> {
     /// What it can give, in its own asset: what is posted and not held. It never goes below zero for another account.
     fn has(&self) -> i64 {
-        self.account.posted.saturating_sub(self.account.held).max(0)
+        self.account.posted.saturating_sub(self.account.held).saturating_add(self.freed).max(0)
     }
 
     /// What that covers.
@@ -52,16 +58,25 @@ impl Further<'_> {
 impl<'s> Purse<'s> {
     /// The purse of an authorization that takes from an account; `None` where no other account is spent with it.
     pub(super) fn of(shard: &'s Shard, card: &'s Card, own: &Account) -> Option<Self> {
-        shard.spending_of(card).map(|_| Self { shard, card, own: *own })
+        shard.spending_of(card).map(|_| Self { shard, card, own: *own, freed: Vec::new() })
+    }
+
+    /// The same where an authorization and the increments of its purchase end with it, which were held on another
+    /// account.
+    fn freed_of(mut self, ended: &Authorization) -> Self {
+        self.freed = self.shard.held_by_accounts(self.card, ended);
+        self.own.held = self.own.held.saturating_sub(self.freed_on(self.own.number));
+        self
+    }
+
+    fn freed_on(&self, account: u16) -> i64 {
+        let of_account = self.freed.iter().filter(|(number, _)| *number == account);
+        of_account.fold(0, |sum, (_, held)| sum.saturating_add(*held))
     }
 
     /// The account that an authorization takes from whose amount is in none of the currencies that the wallet has
     /// (R11): a new one in the first of these that an account in the order is turned into.
-    pub(super) fn opened(
-        shard: &Shard,
-        card: &Card,
-        currencies: impl Iterator<Item = Currency>,
-    ) -> Option<Account> {
+    fn opened(shard: &Shard, card: &Card, currencies: impl Iterator<Item = Currency>) -> Option<Account> {
         let order = shard.spending_of(card)?.as_slice();
         let number = shard.next_account(card)?;
         let quotes = shard.quotes();
@@ -74,7 +89,7 @@ impl<'s> Purse<'s> {
     }
 
     /// The other accounts, in order, as far as they can give anything for this one.
-    fn further(&self) -> impl Iterator<Item = Further<'s>> {
+    fn further(&self) -> impl Iterator<Item = Further<'s>> + '_ {
         let (shard, card, own) = (self.shard, self.card, self.own);
         let order = shard.spending_of(card).map_or(&[][..], |order| order.as_slice());
         // Where it is not named itself, it is spent first.
@@ -86,11 +101,12 @@ impl<'s> Purse<'s> {
             let rate = shard.quotes().rate(account.currency, own.currency);
             (same || rate.is_some()).then_some(Further {
                 account,
+                freed: self.freed_on(*number),
                 rate: rate.filter(|_| !same),
                 ahead: at < place,
             })
         });
-        all.take(Shares::MAX)
+        all.take(Shares::ACCOUNTS_MAX)
     }
 
     /// An account that has available what all of them can give together.
@@ -103,7 +119,7 @@ impl<'s> Purse<'s> {
         together
     }
 
-    /// What the others bear of so much. What they cannot, the account itself does.
+    /// What the others bear of so much. What nobody has is the own account's, and stands last.
     pub(super) fn bear(&self, need: i64) -> Shares {
         let mut shares = Shares::NONE;
         let (mut left, mut own) = (need, Some(self.own.available().max(0)));
@@ -121,19 +137,37 @@ impl<'s> Purse<'s> {
                 left -= covers;
             }
         }
+        left -= own.take().unwrap_or(0).min(left);
+        if left > 0 && !shares.is_empty() {
+            let owed = Share { account: self.own.number, amount: left, covers: left, rate: Sequence(0) };
+            let _there_is_room = shares.push(owed, false);
+        }
         shares
     }
 }
 
-/// What further accounts bear of an amount with what is charged for it, where `before` of it is there already.
+/// The account that is opened for an authorization in a currency that the wallet lacks, and the amount in it: of those
+/// that the message has the first that an account is turned into. A limit of an amount counts in its own currency: none
+/// is passed by through an account that is opened.
+pub(super) fn opened_for(amounts: [Money; 2], shard: &Shard, card: &Card) -> Option<(Account, i64)> {
+    let account = Purse::opened(shard, card, amounts.into_iter().map(|amount| amount.currency))?;
+    let amount = amounts.into_iter().find(|amount| amount.currency == account.currency)?;
+    (!shard.counts_other_amounts(card, account.currency)).then_some((account, amount.minor))
+}
+
+/// What further accounts bear of an amount with what is charged for it, where an authorization is set or ended by it,
+/// of which `before` is there already.
 pub(super) fn shares_of(
     shard: &Shard,
     card: &Card,
     own: &Account,
     (amount, charge): (i64, Option<Charge>),
-    before: i64,
+    (known, before): (Option<&Authorization>, i64),
 ) -> Shares {
-    let Some(purse) = Purse::of(shard, card, own) else { return Shares::NONE };
+    let Some(mut purse) = Purse::of(shard, card, own) else { return Shares::NONE };
+    if let Some(ended) = known.filter(|known| known.account != own.number) {
+        purse = purse.freed_of(ended);
+    }
     let need = amount.saturating_add(shard.charged_for(card, charge, amount)).saturating_sub(before);
     if need > 0 { purse.bear(need) } else { Shares::NONE }
 }

@@ -284,18 +284,18 @@ mod tests {
             (asset(8), iso(840), quote("12.5", 1_000), (100_000_000, 1_248), (1_248, 99_939_940)),
             (iso(840), asset(8), quote("0.08", 0), (1, 80_000), (80_001, 2)),
             (
-                asset(18),
-                Currency::asset(18, 2).expect("an asset"),
+                asset(12),
+                Currency::asset(12, 2).expect("an asset"),
                 quote("0.333333333333", 1),
                 (i64::MAX, 3_074_454_271_157_838_529),
                 (1, 4),
             ),
             (
-                asset(18),
+                asset(12),
                 iso(392),
                 quote("123456789012345", 999_999),
-                (i64::MAX, 1_138_687_895),
-                (1, 8_100_000_073),
+                (i64::MAX, 1_138_687_895_536_342),
+                (1, 8_101),
             ),
         ];
         for (from, to, quote, (given, bought), (wanted, cost)) in table {
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(Rate::new(iso(840), iso(978), Quote { spread_ppm: 1_000_000, ..one }, Sequence(1)), None);
         let zero = Quote { price: Price { digits: 0, decimals: 0 }, spread_ppm: 0 };
         assert_eq!(Rate::new(iso(840), iso(978), zero, Sequence(1)), None);
-        let rate = Rate::new(iso(840), asset(18), one, Sequence(1)).expect("a rate");
+        let rate = Rate::new(iso(840), asset(12), one, Sequence(1)).expect("a rate");
         assert_eq!((rate.bought_with(i64::MAX), rate.bought_with(-1), rate.cost_of(-1)), (None, None, None));
     }
 }

@@ -198,7 +198,8 @@ impl Accrual {
         while !later.owed && later.through < today.before() {
             later.count(DayNumber(later.through.0 + 1), balance);
         }
-        later.owed.then(|| later.payout())
+        // What was counted by a clock that ran ahead is paid when that day has come.
+        (later.owed && later.through < today).then(|| later.payout())
     }
 
     /// What there is to be paid out of what is counted.

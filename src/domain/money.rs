@@ -12,7 +12,7 @@ pub struct Currency(u16);
 
 impl Currency {
     /// Most decimals of an asset.
-    pub const ASSET_DECIMALS_MAX: u16 = 18;
+    pub const ASSET_DECIMALS_MAX: u16 = 12;
     /// Assets of as many decimals are told apart by numbers below this.
     pub const ASSET_SERIALS: u16 = 1_000;
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_number_of_an_asset_says_its_decimals() {
-        for (decimals, serial, number) in [(0, 0, 1_000), (6, 1, 7_001), (8, 999, 9_999), (18, 0, 19_000)] {
+        for (decimals, serial, number) in [(0, 0, 1_000), (6, 1, 7_001), (8, 999, 9_999), (12, 0, 13_000)] {
             let asset = Currency::asset(decimals, serial).expect("an asset");
             assert_eq!(
                 (asset.numeric(), asset.exponent(), asset.is_asset()),
@@ -174,7 +174,7 @@ mod tests {
             assert_eq!((Currency::from_number(number), Currency::new(number)), (Some(asset), None));
         }
         assert_eq!(
-            [Currency::asset(19, 0), Currency::asset(6, 1_000), Currency::from_number(20_000)],
+            [Currency::asset(13, 0), Currency::asset(6, 1_000), Currency::from_number(14_000)],
             [None; 3]
         );
         assert_eq!(Currency::from_number(840), Currency::new(840));

@@ -2,7 +2,8 @@
 //!
 //! An authorization takes from one account, in whose currency it is. Where that has less, or the wallet's owner wants
 //! others to be spent before it, those bear shares of it: each holds an amount of its own asset, which stands for so
-//! much of the authorization's at the rate of when it was decided. Taken in order, given back in reverse.
+//! much of the authorization's at the rate of when it was decided. Taken in order, given back in reverse. What the
+//! network has promised and no account had is the last share, of the authorization's own account.
 
 use super::event::Sequence;
 use super::money::Currency;
@@ -43,8 +44,10 @@ pub struct Shares {
 }
 
 impl Shares {
+    /// Most of them: further accounts, and what nobody had.
+    pub const MAX: usize = Self::ACCOUNTS_MAX + 1;
     /// Most further accounts.
-    pub const MAX: usize = 4;
+    pub const ACCOUNTS_MAX: usize = 4;
     /// None, as with nearly all authorizations.
     pub const NONE: Self = Self {
         list: [Share { account: 0, amount: 0, covers: 0, rate: Sequence(0) }; Self::MAX],
@@ -95,12 +98,6 @@ impl Shares {
         self.ahead += u8::from(ahead);
         true
     }
-
-    /// What they cover together.
-    #[must_use]
-    pub fn covered(&self) -> i64 {
-        self.as_slice().iter().fold(0, |sum, share| sum.saturating_add(share.covers))
-    }
 }
 
 /// In which order a wallet's accounts are spent.
@@ -112,7 +109,7 @@ pub struct Spending {
 
 impl Spending {
     /// Most accounts in an order: an authorization's own and those that bear shares of it.
-    pub const MAX: usize = Shares::MAX + 1;
+    pub const MAX: usize = Shares::ACCOUNTS_MAX + 1;
 
     /// An order of accounts; `None` when there are too many, or one is there twice.
     #[must_use]
@@ -175,10 +172,8 @@ mod tests {
         assert!(shares.is_empty());
         assert!(shares.push(share(1), true) && shares.push(share(2), false));
         assert!(!shares.push(share(3), true));
-        assert!(
-            shares.push(share(3), false) && shares.push(share(4), false) && !shares.push(share(5), false)
-        );
-        assert_eq!((shares.as_slice().len(), shares.ahead(), shares.covered()), (4, 1, 8));
+        assert!((3..=5).all(|account| shares.push(share(account), false)) && !shares.push(share(6), false));
+        assert_eq!((shares.as_slice().len(), shares.ahead()), (5, 1));
         assert_eq!(Spending::new(&[3, 0, 7]).map(|order| order.as_slice().to_vec()), Some(vec![3, 0, 7]));
         assert_eq!([Spending::new(&[1, 1]), Spending::new(&[0, 1, 2, 3, 4, 5])], [None; 2]);
         assert!(Spending::new(&[]).is_some_and(|order| order.as_slice().is_empty()));

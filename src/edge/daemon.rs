@@ -26,6 +26,7 @@ use crate::domain::event::Configured;
 use crate::domain::event::Event;
 use crate::domain::event::Seeded;
 use crate::domain::event::Sequence;
+use crate::domain::interest::DayNumber;
 use crate::edge::api;
 use crate::edge::api::Face;
 use crate::edge::clearing::Clearing;
@@ -290,8 +291,9 @@ impl Daemon {
         products::settle(&surroundings.pipeline, &config.products).await;
         let _ = self.face.products.set(config.products.clone());
         // What became due while nothing ran is paid before anything else changes.
-        let paid = surroundings.pipeline.today(clock::now());
-        let _done = interest::pay(&surroundings.pipeline).await;
+        let today = DayNumber::of(clock::wall());
+        let all = interest::pay(&surroundings.pipeline, clock::now).await;
+        let paid = if all { today } else { today.before() };
         let _ = self.face.issuing.set(start::issuing(config));
         // 8. The sockets.
         let admin = bind("the admin face", config.admin.listen, options).await?;

@@ -20,6 +20,11 @@ fn step(begun: Now, now: Now) -> Duration {
     Duration::from_nanos(now.wall.0.abs_diff(begun.wall.0.saturating_add(passed)))
 }
 
+/// Whether the wall clock has stepped too far between two times for what is done by it.
+pub(super) fn has_stepped(begun: Now, now: Now) -> bool {
+    step(begun, now) > STEP_MAX
+}
+
 /// Makes a pass in every `every`, until the pipeline is gone.
 pub async fn run(pipeline: Weak<Pipeline>, every: Duration) {
     let begun = clock::now();

@@ -49,6 +49,7 @@ impl Shard {
             // One that adds to nothing that is open is a use of its own.
             let more = event.increment && self.has_open(self.cards.at(card), &event.key);
             let counts = if more { Counts::More } else { Counts::One };
+            self.open_for_shares(card, event.account, &event.shares)?;
             self.expect_shares(&event.shares);
             self.open(event.slot, card, Authorization { legs, ..entry }, || counts(event.usage()), time)?;
             if event.increment && entry.state.is_open() {
@@ -167,8 +168,9 @@ impl Shard {
         let after = moved(target, state, taken, fee)?;
         self.settle(wallet, freed, entry.state, back, fee_back);
         self.settle(wallet, after, state, taken, fee);
-        // On another account nothing of them is left.
-        let (total, now) = (-(back + fee_back), if event.account == entry.account { taken + fee } else { 0 });
+        // On another account, or where it takes nothing any more, nothing of them is left.
+        let stays = event.account == entry.account && state == entry.state;
+        let (total, now) = (-(back + fee_back), if stays { taken + fee } else { 0 });
         self.give_back_shares(position, total, total - now)?;
         let (taken_now, usage) = (Money::new(taken, after.currency), || event.usage());
         self.recount_outcome(position, state, taken_now, usage, (sequence, time))?;

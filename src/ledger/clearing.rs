@@ -224,7 +224,8 @@ impl Shard {
     /// a further part.
     pub(super) fn was_charged(&mut self, position: u32, charge: Option<Charge>) {
         let entry = self.authorizations.at_mut(position);
-        if charge.is_some() && !entry.state.is_open() {
+        let posted = entry.state == AuthorizationState::Posted;
+        if charge.is_some() && !entry.state.is_open() && !posted {
             let code = entry.coded.processing_code();
             entry.coded = CodeAndCharge::new(code, entry.coded.charge().map(Charge::rest));
         }

@@ -6,7 +6,8 @@
 //! shard while it is copied, a wallet at most once.
 //!
 //! ```text
-//! shard part   slots u16, currencies u16, with a bit of it most limits of a product u16
+//! shard part   slots u16, currencies u16 (with the bit of exchange in a u16 of its own behind it), with a bit of it
+//!              most limits of a product u16
 //!   currency   number u16, wallets i128, funding i128, settlement i128, held i128
 //!     with a bit of the number of currencies: fees i128; with another: transit i128, adjustments i128; with one more:
 //!     exchange i128, interest i128
@@ -187,8 +188,8 @@ impl Shard {
         self.copying = Some(copying);
     }
 
-    fn put_shard(&self, out: &mut Vec<u8>) {
-        put(out, (self.slots.len() as u16).to_le_bytes());
+    /// What slots of the shard know of that most have nothing of.
+    fn marks(&self) -> u16 {
         let filed = if self.filed.is_empty() { 0 } else { FILED };
         let zoned = if self.limits.zones.is_empty() { 0 } else { ZONED };
         let ruled = if self.limits.rules.is_empty() { 0 } else { RULED };
@@ -197,12 +198,26 @@ impl Shard {
         let any_moved = self.kept.iter().any(|kept| !kept.is_empty())
             || self.totals.iter().any(|totals| totals.transit != 0 || totals.adjustments != 0);
         let moved = if any_moved { MOVED } else { 0 };
-        let quotes = self.own_quotes();
-        let any_exchanged =
-            quotes.is_some() || self.totals.iter().any(|totals| totals.exchange != 0 || totals.interest != 0);
+        // Marks and a number of a thousand currencies have no room together.
+        let many = self.totals.len() >= usize::from(EXCHANGED);
+        let any_exchanged = many
+            || self.own_quotes().is_some()
+            || self.totals.iter().any(|totals| totals.exchange != 0 || totals.interest != 0);
         let exchanged = if any_exchanged { EXCHANGED } else { 0 };
-        let marks = filed | zoned | ruled | charged | moved | exchanged;
-        put(out, (self.totals.len() as u16 | marks).to_le_bytes());
+        filed | zoned | ruled | charged | moved | exchanged
+    }
+
+    fn put_shard(&self, out: &mut Vec<u8>) {
+        put(out, (self.slots.len() as u16).to_le_bytes());
+        let marks = self.marks();
+        let [filed, zoned, ruled, charged, moved, exchanged] =
+            [FILED, ZONED, RULED, CHARGED, MOVED, EXCHANGED].map(|mark| marks & mark);
+        if exchanged == 0 {
+            put(out, (self.totals.len() as u16 | marks).to_le_bytes());
+        } else {
+            put(out, marks.to_le_bytes());
+            put(out, (self.totals.len() as u16).to_le_bytes());
+        }
         if ruled != 0 {
             put(out, (self.limits.rules.most() as u16).to_le_bytes());
         }
@@ -249,6 +264,7 @@ impl Shard {
             }
         }
         if exchanged != 0 {
+            let quotes = self.own_quotes();
             put(out, [u8::from(quotes.is_some())]);
             quotes.into_iter().for_each(|quotes| quotes.put(out));
         }

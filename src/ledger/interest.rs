@@ -10,6 +10,7 @@ use crate::domain::interest::DayNumber;
 use crate::domain::interest::InterestPaid;
 use crate::domain::interest::InterestSet;
 use crate::domain::interest::PaidOut;
+use crate::domain::interest::Payout;
 use crate::domain::interest::Terms;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
@@ -19,6 +20,7 @@ use super::apply::ApplyError;
 use super::image::put;
 use super::restore::ImageError;
 use super::restore::Take;
+use super::shard::BALANCE_MAX;
 use super::shard::Shard;
 use super::state_hash::StateHash;
 
@@ -54,12 +56,26 @@ impl Shard {
         for (place, accrual) in rest.by_ref().take(accounts) {
             let (wallet, account) = *place;
             last = Some(*place);
-            let payout = self.posted_of(wallet, account).and_then(|posted| accrual.due(today, posted));
+            let payout = self.posted_of(wallet, account).and_then(|posted| fitting(accrual, today, posted));
             let slot = Slot::of_wallet(wallet);
             due.extend(payout.map(|payout| InterestPaid { slot, wallet, account, payout }));
         }
         let more = rest.next().is_some();
         (due, last.filter(|_| more))
+    }
+
+    /// What is next to be paid out to an account on a day.
+    #[must_use]
+    pub fn next_payout(&self, wallet: WalletId, account: u16, today: DayNumber) -> Option<InterestPaid> {
+        let (accrual, posted) = (self.accrual(wallet, account)?, self.posted_of(wallet, account)?);
+        let slot = Slot::of_wallet(wallet);
+        fitting(accrual, today, posted).map(|payout| InterestPaid { slot, wallet, account, payout })
+    }
+
+    /// Whether an account has room for what it is to be paid out.
+    #[must_use]
+    pub fn has_range_for_interest(&self, event: &InterestPaid) -> bool {
+        self.posted_of(event.wallet, event.account).is_some_and(|posted| fits(&event.payout, posted))
     }
 
     /// What an account is to be paid out before it stops to earn on a day.
@@ -161,6 +177,15 @@ impl Shard {
             hash.add_bytes(ACCRUAL_KIND, &bytes);
         }
     }
+}
+
+/// What is due, where the account can take it: what it cannot is paid once there is room.
+fn fitting(accrual: &Accrual, today: DayNumber, posted: i64) -> Option<Payout> {
+    accrual.due(today, posted).filter(|payout| fits(payout, posted))
+}
+
+fn fits(payout: &Payout, posted: i64) -> bool {
+    posted.checked_add(payout.units).is_some_and(|after| after <= BALANCE_MAX)
 }
 
 /// Passes over what a wallet's accounts have earned in an image.

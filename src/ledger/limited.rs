@@ -81,6 +81,16 @@ impl Shard {
         self.limits.refused_by_limit(self.owners(card), usage, amount, one_more, now)
     }
 
+    /// Whether limits count amounts of a card, and none of them in a currency.
+    #[must_use]
+    pub fn counts_other_amounts(&self, card: &Card, currency: Currency) -> bool {
+        if !self.watches(card) {
+            return false;
+        }
+        let mut measured = self.limits.amounts_counted(self.owners(card)).peekable();
+        measured.peek().is_some() && !measured.any(|counted| counted == currency)
+    }
+
     /// Whether one more use of a card fits: an authorization, and what limits keep of it.
     #[must_use]
     pub fn has_room_for_use(&self, card: &Card) -> bool {

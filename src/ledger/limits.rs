@@ -13,6 +13,7 @@ use crate::domain::card::CardRef;
 use crate::domain::control::Control;
 use crate::domain::event::Sequence;
 use crate::domain::limit::Limit;
+use crate::domain::limit::Measure;
 use crate::domain::limit::Number;
 use crate::domain::limit::Subject;
 use crate::domain::limit::Window;
@@ -268,6 +269,17 @@ impl Limits {
     pub(super) fn has_limits(&self, owners: Owners) -> bool {
         let own = owners.subjects().into_iter().any(|subject| self.counters(subject).next().is_some());
         own || !self.rules.of(owners).is_empty()
+    }
+
+    /// The currencies in which limits of these count amounts.
+    pub(super) fn amounts_counted(&self, owners: Owners) -> impl Iterator<Item = Currency> {
+        let own = owners.subjects().into_iter().flat_map(|subject| self.counters_of(subject));
+        let own = own.filter(|at| *at != NONE).map(|at| self.counters.at(at).limit.measure);
+        let rules = self.rules.of(owners).iter().map(|rule| rule.limit.measure);
+        own.chain(rules).filter_map(|measure| match measure {
+            Measure::Amount(currency) => Some(currency),
+            Measure::Count => None,
+        })
     }
 
     /// What counts against a limit at a time.

@@ -97,7 +97,10 @@ impl Restoring {
         let charged = currencies & CHARGED != 0;
         let moved = currencies & MOVED != 0;
         let exchanged = currencies & EXCHANGED != 0;
-        let currencies = currencies & !(FILED | ZONED | RULED | CHARGED | MOVED | EXCHANGED);
+        let currencies = match exchanged {
+            true => take.u16()?,
+            false => currencies & !(FILED | ZONED | RULED | CHARGED | MOVED),
+        };
         if ruled {
             let _most = take.u16()?;
         }
@@ -244,6 +247,9 @@ impl Needs {
     pub fn count_rules(&mut self, image: &[u8]) -> Result<(), ImageError> {
         let mut take = Take { rest: image, of: "shard" };
         let (_, currencies) = (take.u16()?, take.u16()?);
+        if currencies & EXCHANGED != 0 {
+            let _currencies = take.u16()?;
+        }
         if currencies & RULED != 0 {
             self.expect_rules(take.u16()?.into());
         }

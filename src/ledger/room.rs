@@ -97,6 +97,10 @@ impl Needs {
                 needs.further_accounts += usize::from(decided.shares.opens().is_some());
                 decided.effect != Effect::None
             }
+            Event::Advised(Advised { shares, .. }) if shares.opens().is_some() => {
+                needs.further_accounts += 1;
+                true
+            }
             // A completion posts beside what it completes.
             Event::Advised(Advised { effect: Effect::Post(_), .. }) => true,
             // What finds itself cleared leaves that, and nothing else.

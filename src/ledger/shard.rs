@@ -104,6 +104,10 @@ pub struct Account {
     pub number: u16,
 }
 
+/// The furthest that a balance goes to either side by what is taken: the other half of 64 bits is for what is given
+/// back later, which cannot be refused any more. It would take millions of the largest amounts.
+pub const BALANCE_MAX: i64 = i64::MAX / 2;
+
 impl Account {
     /// An account with nothing in it.
     #[must_use]

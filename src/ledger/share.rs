@@ -5,6 +5,9 @@
 //! shares along in their order: they are turned into the own account's currency at their rates, between the accounts
 //! and the house's exchange account, which has a leg in each asset. What is given back goes to them in reverse order.
 //!
+//! What the network has promised and no account had is a share too, the last one, of the own account: it changes
+//! nothing there, and is given back first.
+//!
 //! Shares of a hold are let go of when it ends. Those of a posting stay as long as it is in memory, since it may be
 //! given back.
 
@@ -24,6 +27,7 @@ use super::image::put;
 use super::restore::ImageError;
 use super::restore::Take;
 use super::shard::Account;
+use super::shard::BALANCE_MAX;
 use super::shard::Card;
 use super::shard::Shard;
 use super::state_hash::StateHash;
@@ -118,7 +122,9 @@ impl Shard {
     /// What further accounts bear of an authorization, as it stands.
     pub fn shares_of(&self, authorization: &Authorization) -> impl Iterator<Item = ShareView> {
         let all = self.sharing.borne.get(&authorization.sequence).filter(|_| authorization.is_shared());
-        all.into_iter().flatten().map(|of| {
+        // What nobody had stands there under the own account's number.
+        let own = authorization.account;
+        all.into_iter().flatten().filter(move |of| of.share.account != own).map(|of| {
             let (held, taken) = of.amounts();
             let (account, rate) = (of.share.account, of.share.rate);
             ShareView { account, amount: held + taken, covers: of.held + of.taken, rate }
@@ -136,6 +142,26 @@ impl Shard {
         };
         open.filter(due)
             .fold(0, |sum: i64, entry| sum.saturating_add(entry.taken).saturating_add(self.fee_of(entry)))
+    }
+
+    /// What an authorization and the open increments of its purchase hold, by account: on their own, and what others
+    /// bear.
+    #[must_use]
+    pub fn held_by_accounts(&self, card: &Card, named: &Authorization) -> Vec<(u16, i64)> {
+        let mut all = Vec::new();
+        for (_, entry) in self.open_of(card) {
+            let member = entry.sequence == named.sequence || entry.is_increment() && entry.is_of_group(named);
+            if !member || entry.state != AuthorizationState::Held {
+                continue;
+            }
+            let mut own = entry.taken.saturating_add(self.fee_of(entry));
+            for share in self.shares_of(entry) {
+                own = own.saturating_sub(share.covers);
+                all.push((share.account, share.amount));
+            }
+            all.push((entry.account, own));
+        }
+        all
     }
 
     pub(super) fn set_spending(&mut self, event: &SpendingSet) -> Result<(), ApplyError> {
@@ -223,7 +249,14 @@ impl Shard {
             let back = left.min(borne.held + borne.taken);
             left -= back;
             let (held, taken) = (borne.held - back.min(borne.held), borne.taken - back.min(borne.taken));
-            self.change_share(&entry, borne, (borne.gone, held, taken))?;
+            let after = Borne { held, taken, ..*borne };
+            let returned = borne.amounts().1 - after.amounts().1;
+            if self.has_range_for(entry.card, borne.share.account, returned) {
+                self.change_share(&entry, borne, (borne.gone, held, taken))?;
+            } else {
+                // It has become too rich to take it back: what it gave stays exchanged.
+                *borne = after;
+            }
         }
         self.keep_shares(position, all);
         Ok(())
@@ -338,6 +371,14 @@ impl Shard {
         totals.wallets += i128::from(posted);
         totals.exchange -= i128::from(posted);
         Ok(())
+    }
+
+    /// Whether an account can take so much more, and what cannot be refused later on top of it.
+    fn has_range_for(&self, card: u32, number: u16, more: i64) -> bool {
+        let mut accounts = self.accounts_of(self.cards.at(card).wallet);
+        let account = accounts.find(|account| account.number == number);
+        let after = account.and_then(|account| account.posted.checked_add(more));
+        more == 0 || after.is_some_and(|after| after <= BALANCE_MAX)
     }
 
     /// What of an account's hold is not what its own authorizations take: what it bears of others, less what others

@@ -1,5 +1,7 @@
 //! Assets and rates, further accounts of wallets, and the order in which these are spent.
 
+use std::collections::BTreeSet;
+
 use crate::domain::asset::AssetCode;
 use crate::domain::asset::AssetName;
 use crate::domain::asset::AssetSet;
@@ -27,7 +29,7 @@ pub enum NotKept {
     #[error("this asset has {0} decimals, for good")]
     OtherDecimals(u32),
     /// No asset has such decimals, or there is no number left for one more with them.
-    #[error("an asset has up to 18 decimals, and there are 1,000 with each number of them")]
+    #[error("an asset has up to 12 decimals, and there are 1,000 with each number of them")]
     NoNumber,
     /// The asset is not known.
     #[error("there is no asset {0}")]
@@ -46,9 +48,15 @@ pub enum NotKept {
     /// The wallet has the account in another currency, or its next account has another number.
     #[error("{0}")]
     OtherAccount(&'static str),
+    /// The balance would leave its range.
+    #[error("the balance would leave its range")]
+    OutOfRange,
     /// The wallet is closed.
     #[error("this wallet is closed")]
     Closed,
+    /// There would be more rates than may be.
+    #[error("there are up to 10,000 rates")]
+    ManyRates,
     /// A table is full.
     #[error("the table is full; raise `ledger.{0}`")]
     Full(&'static str),
@@ -100,47 +108,55 @@ impl Pipeline {
             None if quotes.assets().count() >= QUOTES_MAX => return Err(NotKept::NoNumber),
             None => quotes.next_asset(decimals).ok_or(NotKept::NoNumber)?,
         };
-        let sequence = self.keep_quotes(&[Event::AssetSet(AssetSet { asset, code, name })], now)?;
-        Ok((asset, sequence))
+        match self.keep_quotes(&[Event::AssetSet(AssetSet { asset, code, name })], now) {
+            (0, _) => Err(NotKept::Unavailable),
+            (_, sequence) => Ok((asset, sequence)),
+        }
     }
 
-    /// Sets and withdraws rates, all of them or none. Returns the record on which the answer waits.
+    /// Whether rates may be set and withdrawn like this.
     ///
     /// # Errors
-    /// Why nothing was done.
-    pub fn set_rates(&self, rates: &[RateSet], now: Now) -> Result<Sequence, NotKept> {
-        let _one_at_a_time = self.opening.lock();
+    /// Why one of them may not.
+    pub fn check_rates(&self, rates: &[RateSet]) -> Result<(), NotKept> {
         let quotes = self.quotes();
+        let mut pairs: BTreeSet<_> = quotes.rates().map(|rate| (rate.from, rate.to)).collect();
         for RateSet { from, to, quote } in rates {
             for asset in [*from, *to].into_iter().filter(|asset| asset.is_asset()) {
                 quotes.asset(asset).ok_or(NotKept::NoSuchAsset(asset))?;
             }
-            if quote.is_some_and(|quote| Rate::new(*from, *to, quote, Sequence(0)).is_none()) {
-                return Err(NotKept::NoRate(*from, *to));
+            match quote {
+                Some(quote) if Rate::new(*from, *to, *quote, Sequence(0)).is_none() => {
+                    return Err(NotKept::NoRate(*from, *to));
+                }
+                Some(_) => _ = pairs.insert((*from, *to)),
+                None => _ = pairs.remove(&(*from, *to)),
             }
         }
-        if quotes.rates().count() + rates.len() > QUOTES_MAX {
-            return Err(NotKept::Full("rates"));
-        }
+        if pairs.len() > QUOTES_MAX { Err(NotKept::ManyRates) } else { Ok(()) }
+    }
+
+    /// Sets and withdraws rates that were checked, one after the other, as many as the journal has room for now.
+    /// Returns how many, and the record on which the answer waits.
+    pub fn set_rates(&self, rates: &[RateSet], now: Now) -> (usize, Sequence) {
+        let _one_at_a_time = self.opening.lock();
         let events: Vec<Event> = rates.iter().map(|set| Event::RateSet(*set)).collect();
         self.keep_quotes(&events, now)
     }
 
-    /// Journals what is set, and gives every shard a copy.
-    fn keep_quotes(&self, events: &[Event], now: Now) -> Result<Sequence, NotKept> {
-        if !self.admits(now) {
-            return Err(NotKept::Unavailable);
-        }
-        let mut last = Sequence(0);
+    /// Journals what is set, as far as there is room, and gives every shard a copy.
+    fn keep_quotes(&self, events: &[Event], now: Now) -> (usize, Sequence) {
+        let (mut kept, mut last) = (0, Sequence(0));
         {
             let mut home = self.lock(Quotes::HOME);
-            for event in events {
-                (last, _) = self.commit(&mut home, event, now).ok_or(NotKept::Unavailable)?;
+            for event in events.iter().take_while(|_| self.admits(now)) {
+                let Some((sequence, _)) = self.commit(&mut home, event, now) else { break };
+                (kept, last) = (kept + 1, sequence);
             }
         }
         self.copy_quotes();
         self.wake_writer();
-        Ok(last)
+        (kept, last)
     }
 
     /// Gives every shard what the one that keeps assets and rates has.
@@ -222,6 +238,9 @@ impl Pipeline {
         let there = |number: &u16| accounts.iter().any(|known| known.number == *number);
         if let Some(missing) = order.as_slice().iter().find(|number| !there(number)) {
             return Err(NotKept::NoSuchAccount(*missing));
+        }
+        if shard.wallet_status(wallet) == Some(WalletStatus::Closed) {
+            return Err(NotKept::Closed);
         }
         if shard.wallet_spending(wallet).copied().unwrap_or_default() == order {
             return Ok(shard.applied());

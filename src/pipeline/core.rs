@@ -241,6 +241,12 @@ impl Pipeline {
         Unsynced { records, age_ns }
     }
 
+    /// Whether the journal goes on, and its disk is not nearly full.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.has_failed() && !self.is_short_of_room() && !self.is_closed()
+    }
+
     /// Whether the disk is nearly full, so that no new requests are taken.
     #[must_use]
     pub fn is_short_of_room(&self) -> bool {

@@ -2,15 +2,13 @@
 
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
-use crate::domain::interest::Accrual;
 use crate::domain::interest::DayNumber;
-use crate::domain::interest::InterestPaid;
 use crate::domain::interest::InterestSet;
 use crate::domain::interest::Terms;
 use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
+use crate::domain::party::WalletStatus;
 use crate::domain::time::Now;
-use crate::domain::time::Timestamp;
 use crate::ledger::interest::Place;
 
 use super::assets::NotKept;
@@ -38,12 +36,6 @@ pub enum Step {
 }
 
 impl Pipeline {
-    /// The day that records are of now.
-    #[must_use]
-    pub fn today(&self, now: Now) -> DayNumber {
-        DayNumber::of(Timestamp::from_seconds(self.seconds(now)))
-    }
-
     /// What an account earns; `None` when that is nothing.
     #[must_use]
     pub fn interest_of(&self, wallet: WalletId, account: u16) -> Option<Terms> {
@@ -54,24 +46,19 @@ impl Pipeline {
     pub fn pay_interest(&self, pass: &mut Pass, now: Now) -> Step {
         let Some(shard) = self.shards.get(pass.shard) else { return Step::End };
         let mut shard = shard.lock();
-        let today = self.today(now);
+        let today = DayNumber::of(now.wall);
         let (due, last) = shard.interest_due(pass.after, ACCOUNTS, today);
         let mut paid = false;
         for event in due {
             let mut next = Some(event);
             while let Some(event) = next {
                 if !self.admits(now) || self.commit(&mut shard, &Event::InterestPaid(event), now).is_none() {
+                    self.wake_writer();
                     return Step::Later;
                 }
                 paid = true;
                 // What was paid earns from the next day on, which may be over too.
-                let again = |accrual: &Accrual| {
-                    let posted = shard.wallet_accounts(event.wallet)?;
-                    let posted = posted.iter().find(|known| known.number == event.account)?.posted;
-                    accrual.due(today, posted)
-                };
-                let payout = shard.accrual(event.wallet, event.account).and_then(again);
-                next = payout.map(|payout| InterestPaid { payout, ..event });
+                next = shard.next_payout(event.wallet, event.account, today);
             }
         }
         *pass = match last {
@@ -110,8 +97,15 @@ impl Pipeline {
         if known == terms {
             return Ok(shard.applied());
         }
-        let last = shard.last_payout(wallet, account, self.today(now)).filter(|_| terms.is_none());
+        if terms.is_some() && shard.wallet_status(wallet) == Some(WalletStatus::Closed) {
+            return Err(NotKept::Closed);
+        }
+        let today = DayNumber::of(now.wall);
+        let last = shard.last_payout(wallet, account, today).filter(|_| terms.is_none());
         if let Some(last) = last {
+            if !shard.has_range_for_interest(&last) {
+                return Err(NotKept::OutOfRange);
+            }
             self.commit(&mut shard, &Event::InterestPaid(last), now).ok_or(NotKept::Unavailable)?;
         }
         let event = Event::InterestSet(InterestSet { slot, wallet, account, terms });

@@ -9,6 +9,8 @@ use crate::domain::event::CardOpened;
 use crate::domain::event::Event;
 use crate::domain::event::Sequence;
 use crate::domain::event::WalletStatusSet;
+use crate::domain::interest::DayNumber;
+use crate::domain::interest::InterestSet;
 use crate::domain::money::Currency;
 use crate::domain::moved::CallerKey;
 use crate::domain::party::Slot;
@@ -18,6 +20,7 @@ use crate::domain::time::Expiry;
 use crate::domain::time::Now;
 use crate::ledger::directory::PanHash;
 use crate::ledger::kept::Done;
+use crate::ledger::shard::Account;
 use crate::ledger::shard::Shard;
 
 use super::core::Pipeline;
@@ -192,8 +195,25 @@ impl Pipeline {
         if shard.wallet_status(wallet) == Some(WalletStatus::Closed) {
             return Ok(Some(shard.applied()));
         }
-        if accounts.iter().any(|account| account.posted != 0 || account.held != 0) {
+        let is_empty = |accounts: &[Account]| accounts.iter().all(|of| of.posted == 0 && of.held == 0);
+        if !is_empty(&accounts) {
             return Ok(None);
+        }
+        // What was earned and not paid is the owner's; nothing is earned afterwards.
+        let numbers = || accounts.iter().map(|account| account.number);
+        let payouts =
+            numbers().filter_map(|number| shard.last_payout(wallet, number, DayNumber::of(now.wall)));
+        for payout in payouts.collect::<Vec<_>>() {
+            self.commit(&mut shard, &Event::InterestPaid(payout), now).ok_or(NotSet::Unavailable)?;
+        }
+        if !is_empty(&shard.wallet_accounts(wallet).unwrap_or_default()) {
+            self.wake_writer();
+            return Ok(None);
+        }
+        for account in numbers().filter(|number| shard.accrual(wallet, *number).is_some()).collect::<Vec<_>>()
+        {
+            let ended = InterestSet { slot, wallet, account, terms: None };
+            self.commit(&mut shard, &Event::InterestSet(ended), now).ok_or(NotSet::Unavailable)?;
         }
         let event = Event::WalletStatusSet(WalletStatusSet { slot, wallet, status: WalletStatus::Closed });
         let committed = self.commit(&mut shard, &event, now);

@@ -415,7 +415,7 @@ fn advised() -> impl Strategy<Value = Event> {
 pub(crate) fn shares() -> impl Strategy<Value = Shares> {
     let share = (any::<u16>(), 1..i64::MAX, 1..i64::MAX, any::<u64>());
     let all = proptest::collection::vec(share, 1..=Shares::MAX);
-    let some = (all, 0..=Shares::MAX, proptest::option::of(0..20_000_u16));
+    let some = (all, 0..=Shares::MAX, proptest::option::of(0..14_000_u16));
     let some = some.prop_map(|(all, ahead, opens)| {
         let mut shares = Shares::NONE;
         for (at, (account, amount, covers, rate)) in all.into_iter().enumerate() {
@@ -429,7 +429,7 @@ pub(crate) fn shares() -> impl Strategy<Value = Shares> {
 
 /// Assets, rates and orders of accounts, with everything that they can hold.
 fn any_asset() -> impl Strategy<Value = Event> {
-    let number = || (0..20_000_u16).prop_map(|number| Currency::from_number(number).expect("a number"));
+    let number = || (0..14_000_u16).prop_map(|number| Currency::from_number(number).expect("a number"));
     let asset = (number(), "[A-Z][A-Z0-9]{3,11}", any::<[u8; 32]>()).prop_map(|(asset, code, name)| {
         let code = code.parse().expect("a code");
         Event::AssetSet(AssetSet { asset, code, name: Text(name) })

@@ -44,7 +44,7 @@ pub(crate) fn any_moved() -> impl Strategy<Value = Event> {
     let what = (0..Verb::ALL.len(), caller_key(), sides, 0..1000_u16);
     let numbers = (any::<[i64; 2]>(), any::<u64>(), any::<[u32; 2]>(), any::<bool>());
     let reason = prop_oneof![Just(Text::BLANK), any::<[u8; 32]>().prop_map(Text)];
-    let converted = (0..20_000_u16, any::<i64>(), any::<u64>()).prop_map(|(number, amount, rate)| {
+    let converted = (0..14_000_u16, any::<i64>(), any::<u64>()).prop_map(|(number, amount, rate)| {
         let currency = Currency::from_number(number).expect("a number");
         Converted { currency, amount, rate: Sequence(rate) }
     });

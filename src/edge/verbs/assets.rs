@@ -2,6 +2,7 @@
 //! from one of them to another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::State;
@@ -18,6 +19,7 @@ use crate::domain::asset::Price;
 use crate::domain::asset::Quote;
 use crate::domain::asset::Rate;
 use crate::domain::asset::RateSet;
+use crate::domain::event::Sequence;
 use crate::domain::interest::DayCount;
 use crate::domain::interest::PaidOut;
 use crate::domain::interest::Terms;
@@ -41,6 +43,9 @@ use crate::pipeline::assets::NotKept;
 
 /// Most rates that are set at once.
 const RATES_MAX: usize = 1_000;
+/// How long, and how often, rates wait for the journal to have room.
+const MOMENT: Duration = Duration::from_millis(10);
+const PATIENCE: u32 = 200;
 
 impl From<NotKept> for Problem {
     fn from(why: NotKept) -> Self {
@@ -52,7 +57,9 @@ impl From<NotKept> for Problem {
             NotKept::NoSuchWallet => ("no-such-wallet", StatusCode::NOT_FOUND),
             NotKept::NoSuchAccount(_) => ("no-such-account", StatusCode::NOT_FOUND),
             NotKept::OtherAccount(_) => ("other-account", StatusCode::CONFLICT),
+            NotKept::OutOfRange => ("out-of-range", StatusCode::UNPROCESSABLE_ENTITY),
             NotKept::Closed => ("wallet-status", StatusCode::CONFLICT),
+            NotKept::ManyRates => ("many-rates", StatusCode::UNPROCESSABLE_ENTITY),
             NotKept::Full(_) => ("full", StatusCode::SERVICE_UNAVAILABLE),
             NotKept::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         };
@@ -112,8 +119,24 @@ pub(super) async fn set_rates(State(face): State<Arc<Face>>, came: Came) -> Resp
             return Err(Problem::malformed(format!("1 to {RATES_MAX} `rates` are set at once")));
         }
         let rates = asked.rates.iter().map(|rate| rate_set(&face, rate)).collect::<Result<Vec<_>, _>>()?;
-        let sequence = face.pipeline.set_rates(&rates, clock::now())?;
-        until_durable(&face, sequence).await?;
+        face.pipeline.check_rates(&rates)?;
+        let (mut set, mut sequence, mut waited) = (0, Sequence(0), 0);
+        while set < rates.len() {
+            let (more, last) = face.pipeline.set_rates(&rates[set..], clock::now());
+            (set, sequence) = (set + more, sequence.max(last));
+            if more > 0 {
+                until_durable(&face, sequence).await?;
+            } else if waited == PATIENCE {
+                let words = format!(
+                    "{set} of {} rates are set, and the journal takes no more: send all again",
+                    rates.len()
+                );
+                return Err(Problem::new("unavailable", StatusCode::SERVICE_UNAVAILABLE, words));
+            } else {
+                waited += 1;
+                tokio::time::sleep(MOMENT).await;
+            }
+        }
         Ok::<_, Problem>(json!({ "set": rates.len(), "sequence": sequence.0 }))
     };
     answered(answer.await)
