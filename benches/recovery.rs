@@ -1,6 +1,7 @@
 //! How fast the books come back from the journal: wallets with a card each are opened, then authorized on uniformly
 //! chosen cards, holds kept level by reversals. Both parts are timed apart, and the processor time of all threads is
-//! printed beside the time that passed.
+//! printed beside the time that passed. So is a look at one slot over the whole journal, which is what a balance as of
+//! a point and a page of a statement cost.
 //!
 //! `TURNPIKE_BENCH_DIR` names a directory on the disk to measure; without it, one under the target directory is used.
 //! `TURNPIKE_BENCH_WALLETS` (1,000,000), `TURNPIKE_BENCH_LIVE` holds (half of that) and `TURNPIKE_BENCH_RECORDS` of
@@ -14,6 +15,7 @@ mod events;
 mod processor;
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,8 +42,13 @@ use turnpike::journal::writer::Settings;
 use turnpike::journal::writer::Writer;
 use turnpike::ledger::books::Layout;
 use turnpike::ledger::shard::Capacity;
+use turnpike::ledger::shard::Shard;
 use turnpike::recovery;
 use turnpike::recovery::Rebuilt;
+use turnpike::recovery::one_slot;
+use turnpike::recovery::one_slot::Source;
+use turnpike::recovery::one_slot::Span;
+use turnpike::recovery::one_slot::Witness;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
 /// Records of one group commit.
@@ -209,6 +216,33 @@ fn rebuild(directory: &Path, size: Size) -> Result<(u64, Duration, Duration, Reb
     Ok((rebuilt.applied, began.elapsed(), processor_time() - used, rebuilt))
 }
 
+/// Replays one slot over the whole journal, as a look into the past does. Returns how many records there were.
+fn look(directory: &Path, size: Size) -> Result<(u64, Duration, Duration), String> {
+    struct Nobody;
+    impl Witness for Nobody {
+        fn begins(&mut self, _: &Shard) {}
+
+        fn applied(&mut self, _: &Shard, _: Sequence, _: Timestamp, _: &Event) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+
+        fn goes_on(&self) -> bool {
+            true
+        }
+    }
+    let vault = vault();
+    let disk = Disk::look_at(directory);
+    let opener = Opener { seal: &vault, fingerprint: vault.fingerprint() };
+    let durable = recover(&disk, opener, Sequence(0), |_, _, _| {}).map_err(text)?.last;
+    let most = size.settings().capacity;
+    let source = Source { storage: &disk, seal: &vault, keys: &vault, seed: SEED, most, durable };
+    let (began, used) = (Instant::now(), processor_time());
+    let span = Span { after: durable, through: durable };
+    let slot = Slot::of_wallet(WalletId(1));
+    one_slot::replay(&source, slot, span, &mut Nobody).map_err(text)?;
+    Ok((durable.0, began.elapsed(), processor_time() - used))
+}
+
 fn median(mut all: Vec<Duration>) -> Duration {
     all.sort_unstable();
     all.get(all.len() / 2).copied().unwrap_or_default()
@@ -250,8 +284,13 @@ fn run() -> Result<(), String> {
         of_traffic.0.push(took.saturating_sub(took_few));
         of_traffic.1.push(used.saturating_sub(used_few));
     }
+    let looks: Vec<_> = (0..ROUNDS).map(|_| look(&whole, size)).collect::<Result<_, _>>()?;
     print("opening", counts.0, median(of_opening.0), median(of_opening.1));
     print("traffic", counts.1, median(of_traffic.0), median(of_traffic.1));
+    let records = looks.first().map_or(0, |(records, _, _)| *records);
+    let [took, used] = [|look: &(u64, Duration, Duration)| look.1, |look: &(u64, Duration, Duration)| look.2]
+        .map(|of| median(looks.iter().map(of).collect()));
+    print("one slot", records, took, used);
     if std::env::var_os("TURNPIKE_BENCH_KEEP").is_none() {
         for directory in [opened, whole] {
             let _ = std::fs::remove_dir_all(directory);

@@ -55,6 +55,7 @@ fn the_commented_file_holds_the_defaults() {
     assert_eq!(written.ledger, defaults.ledger);
     assert_eq!(written.wallets, defaults.wallets);
     assert_eq!(written.journal, defaults.journal);
+    assert_eq!(written.snapshots, defaults.snapshots);
     assert_eq!(written.history, defaults.history);
     assert_eq!(written.verification, defaults.verification);
     assert_eq!(written.links, defaults.links);

@@ -6,6 +6,7 @@ mod journal {
     pub(crate) mod crash;
     pub(crate) mod damage;
     pub(crate) mod events;
+    pub(crate) mod follow;
     pub(crate) mod forward;
     #[path = "../memory/mod.rs"]
     pub(crate) mod memory;

@@ -119,6 +119,22 @@ fn money_goes_between_ones_own_pockets_and_from_one_asset_to_another() {
     let told = [("840", "-398"), ("7000", "-100010000"), ("9000", "100000000")];
     let told: Vec<(String, String)> = told.map(|(of, sum)| (of.to_owned(), sum.to_owned())).to_vec();
     assert_eq!(exchanged(&house), told);
+    // The owner sees both sides of each, and what there was before.
+    let statement = house.json("/v1/wallets/1/statement?limit=1000");
+    let all = statement["entries"].as_array().expect("entries").iter();
+    let of = all.filter(|entry| entry["kind"] == "conversion");
+    let seen: Vec<(u64, i64)> = of
+        .map(|entry| {
+            (entry["account"].as_u64().expect("a number"), entry["amount"].as_i64().expect("a number"))
+        })
+        .collect();
+    assert_eq!(seen, [(1, -10_000), (2, 100_010_000), (0, 10_398), (3, -100_000_000)]);
+    let first = statement["entries"].as_array().expect("entries").iter();
+    let first = first.filter(|entry| entry["kind"] == "conversion").map(|entry| &entry["sequence"]).next();
+    let before = first.and_then(Json::as_u64).expect("its record") - 1;
+    let then = house.json(&format!("/v1/wallets/1/balance?as_of_sequence={before}"));
+    let posted = |account: usize| then["accounts"][account]["posted"].as_i64();
+    assert_eq!([posted(1), posted(2), posted(3)], [Some(60_000), Some(20_000_000), Some(300_000_000)]);
     // A rate that has changed is another one from then on, and what was done stays.
     let changed =
         json!({"rates": [{"from": "FUND", "to": "840", "price": "50"}, {"from": "840", "to": "FUND"}]});
@@ -172,6 +188,11 @@ fn r13_a_card_spends_pockets_in_the_owners_order_in_every_dialect() {
         assert_eq!(shown["shares"].as_array().map(Vec::len), Some(1), "{shown}");
         // Acknowledged, so what came before it is on disk.
         does(&house, "PUT", "/v1/wallets/2/status", &json!({"status": "frozen"}));
+        let statement = house.json("/v1/wallets/1/statement?limit=1000");
+        let of = statement["entries"].as_array().expect("entries").iter();
+        let of = of.filter(|entry| entry["kind"] == "hold").map(|entry| &entry["held_change"]);
+        let sum: i64 = of.map(|change| change.as_i64().expect("a number")).sum();
+        assert_eq!(sum, held.iter().map(|(_, held)| held).sum::<i64>(), "{link}");
         let (then, copy) = as_if_killed_with(directory.path(), |config| config.daemon.shards = 4);
         assert_eq!(accounts(&then, 1), held, "{link}");
         // A reversal gives back to whom it came from, whatever rates are now.

@@ -335,12 +335,28 @@ fn no_card_data_leaves_the_daemon_but_in_answers_to_its_peers() {
         "/v1/wallets/1/authorizations",
         "/v1/wallets/2/authorizations",
         "/v1/audit/balance",
+        "/v1/wallets/1/balance",
+        "/v1/wallets/1/balance?as_of_sequence=7",
+        "/v1/wallets/1/statement?limit=1000",
+        "/v1/wallets/2/statement?limit=1000&format=csv",
+        "/v1/wallets/1/holds",
+        "/v1/wallets/2/pending-credits",
     ] {
         let (_, body) = http_get(served.admin.expect("it has said where"), path);
         places.push((path.to_owned(), body.into_bytes()));
     }
+    // Every record up to the one that a balance was of.
+    let balance: serde_json::Value = serde_json::from_slice(&places[9].1).expect("JSON");
+    let events = format!("/v1/events?from=1&to={}", balance["sequence"]);
+    let (_, body) = http_get(served.admin.expect("it has said where"), &events);
+    assert!(body.matches("\"kind\":\"decided\"").count() > 10, "{body}");
+    places.push((events, body.into_bytes()));
     let shown = String::from_utf8_lossy(&places[6].1).into_owned();
     assert!(shown.contains("approval_code"), "something was approved: {shown}");
+    for (path, body) in places.iter().skip(9) {
+        let shown = String::from_utf8_lossy(body).into_owned();
+        assert!(shown.contains("840") || path.ends_with("credits"), "{path} shows something: {shown}");
+    }
     let child = rustix::process::Pid::from_child(&served.child);
     rustix::process::kill_process(child, rustix::process::Signal::TERM).expect("a signal");
     assert!(served.child.wait().expect("it ends").success());

@@ -485,8 +485,8 @@ fn r18_no_limit_is_passed_by_through_an_account_that_is_opened() {
     }
 }
 
-/// An account that has become too rich for what a reversal would give back to it keeps what it has, and the amount stays
-/// with the authorization's own.
+/// An account that has become too rich for what a reversal would give back to it keeps what it has, and the amount
+/// stays with the authorization's own.
 #[test]
 fn r13_what_an_account_has_no_room_for_stays_exchanged() {
     const RICH: i64 = 4_000_000_000_000_000_000;

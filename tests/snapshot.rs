@@ -941,6 +941,7 @@ fn a_snapshot_goes_before_the_segments_that_it_needs() {
         let settings = snapshots::Settings {
             every: None,
             bytes_per_s: 1,
+            kept: 2,
             retained_segments: 1,
             spare_segments: 0,
             more_spares,
@@ -1102,6 +1103,7 @@ fn r9_a_start_tells_what_left_memory_as_far_back_as_the_disk_does() {
         let mut settings = snapshots::Settings {
             every: None,
             bytes_per_s: 1,
+            kept: 2,
             retained_segments: 1,
             spare_segments: 0,
             more_spares: false,

@@ -94,12 +94,16 @@ pub struct AdminSettings {
     pub sockets_max: u32,
     /// A socket is closed after so long without a byte either way. An answer must not take longer.
     pub idle: Duration,
+    /// Most looks into the past at once, each a thread that reads snapshots and journal.
+    pub reads_max: u32,
+    /// Most streams of events at once.
+    pub streams_max: u32,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8580));
-        Self { listen, sockets_max: 512, idle: Duration::from_secs(600) }
+        Self { listen, sockets_max: 512, idle: Duration::from_secs(600), reads_max: 2, streams_max: 16 }
     }
 }
 
@@ -110,6 +114,8 @@ impl AdminSettings {
         admin.listen = config::address(&section, "listen").unwrap_or(admin.listen);
         admin.sockets_max = config::integer_or(&section, "sockets_max", 1..=65_536, admin.sockets_max);
         admin.idle = Duration::from_secs(section.integer_or("idle_s", 1..=86_400, admin.idle.as_secs()));
+        admin.reads_max = config::integer_or(&section, "reads_max", 1..=64, admin.reads_max);
+        admin.streams_max = config::integer_or(&section, "streams_max", 1..=1_024, admin.streams_max);
         section.finish();
         admin
     }

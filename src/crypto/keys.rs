@@ -22,6 +22,7 @@ pub struct Keys {
     /// Seals card numbers on disk.
     pub vault: Vault,
     approval_code: [u8; 16],
+    page_tokens: [u8; 16],
     table_seed: u64,
 }
 
@@ -34,16 +35,24 @@ impl Keys {
         let mut approval_code = [0; 16];
         derive(&secret, b"seal card numbers", &mut seal);
         derive(&secret, b"permute approval codes", &mut approval_code);
+        let mut page_tokens = [0; 16];
+        derive(&secret, b"page tokens", &mut page_tokens);
         let mut table_seed = [0; 8];
         derive(&secret, b"hash tables", &mut table_seed);
         let table_seed = u64::from_le_bytes(table_seed);
-        Self { vault: Vault::new(Zeroizing::new(seal)), approval_code, table_seed }
+        Self { vault: Vault::new(Zeroizing::new(seal)), approval_code, page_tokens, table_seed }
     }
 
     /// The key of the permutation that makes approval codes hard to guess (DE 38, R8).
     #[must_use]
     pub const fn approval_code_key(&self) -> &[u8; 16] {
         &self.approval_code
+    }
+
+    /// The key under which tokens of pages are told from made-up ones.
+    #[must_use]
+    pub const fn page_token_key(&self) -> &[u8; 16] {
+        &self.page_tokens
     }
 }
 
@@ -59,6 +68,7 @@ impl Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         self.approval_code.zeroize();
+        self.page_tokens.zeroize();
         self.table_seed.zeroize();
     }
 }
@@ -156,6 +166,9 @@ mod tests {
         assert_ne!(one.approval_code_key(), two.approval_code_key());
         assert_ne!(one.vault.fingerprint(), two.vault.fingerprint());
         assert_ne!(one.approval_code_key(), &[1; 16]);
+        assert_eq!(one.page_token_key(), again.page_token_key());
+        assert_ne!(one.page_token_key(), two.page_token_key());
+        assert_ne!(one.page_token_key(), one.approval_code_key());
     }
 
     #[test]

@@ -48,6 +48,8 @@ use crate::edge::snapshots::Snapshots;
 use crate::edge::switch_api;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::verbs;
+use crate::edge::views;
+use crate::edge::views::Views;
 use crate::ledger::authorization::LegState;
 use crate::ledger::shard::Account;
 use crate::ledger::share::ShareView;
@@ -97,6 +99,8 @@ pub struct Face {
     pub issuing: OnceLock<Issuing>,
     /// The products of the configuration, once their cards are known.
     pub products: OnceLock<Vec<ProductSettings>>,
+    /// What looks into the past and streams events, once the start is complete.
+    pub views: OnceLock<Views>,
     /// The state hash that was computed last, and of which sequence it is.
     pub last_hash: Mutex<(StateHash, Sequence)>,
 }
@@ -116,6 +120,7 @@ impl Face {
             history: OnceLock::new(),
             issuing: OnceLock::new(),
             products: OnceLock::new(),
+            views: OnceLock::new(),
             last_hash: Mutex::new(hash),
         }
     }
@@ -150,6 +155,7 @@ pub fn routes(face: Arc<Face>) -> Router {
         .route("/v1/history", get(history_api::search))
         .merge(limit_api::routes())
         .merge(verbs::routes())
+        .merge(views::routes())
         .merge(switch_api::routes())
         .merge(clearing::routes())
         .with_state(face)

@@ -66,6 +66,7 @@ use crate::edge::tcp;
 use crate::edge::tcp::Surroundings;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::text;
+use crate::edge::views::Views;
 use crate::edge::visitors::Visitors;
 use crate::edge::zones;
 use crate::journal::segment;
@@ -307,6 +308,7 @@ impl Daemon {
             self.open_link(link, runtime, surroundings, options).await?;
         }
         let _ = self.face.links.set(links);
+        let _ = self.face.views.set(Views::new(config, &self.keys, surroundings.durable.clone()));
         let routes = api::routes(Arc::clone(&self.face));
         let visitors = Visitors::new(admin, config.admin.sockets_max as usize, config.admin.idle);
         tokio::spawn(async move { axum::serve(visitors, routes).await });
@@ -486,7 +488,7 @@ impl Daemon {
             }
             face.snapshots.get().map(Snapshots::stop)
         };
-        let past = Arc::clone(&self.face);
+        let (past, told) = (Arc::clone(&self.face), Arc::clone(&self.face));
         let history = move || past.history.get().map(Keeper::stop);
         drop(self.senders);
         let pipeline = Arc::clone(&self.face.pipeline);
@@ -501,7 +503,11 @@ impl Daemon {
             pipeline.close();
             writer.join()
         });
-        match joined.await {
+        let joined = joined.await;
+        if let Some(views) = told.views.get() {
+            views.told().await;
+        }
+        match joined {
             Ok(Ok(result)) => result,
             // A thread that panicked has said so itself.
             _ => Ok(()),

@@ -54,5 +54,6 @@ pub mod tcp;
 pub mod telemetry;
 pub mod text;
 mod verbs;
+pub mod views;
 mod visitors;
 pub mod zones;

@@ -1,5 +1,6 @@
 //! Makes snapshots while the daemon serves: a thread of its own, by a timer and on demand. Two are kept, so that there
-//! is another when the newest turns out to be damaged, and what both cover of the journal is recycled.
+//! is another when the newest turns out to be damaged, or more, so that more of the past can be seen; what all of them
+//! cover of the journal is recycled.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub every: Option<Duration>,
     /// How fast they are written at most, bytes a second, so that the journal's own syncs do not wait behind them.
     pub bytes_per_s: u64,
+    /// Snapshots that are kept; two at least.
+    pub kept: usize,
     /// Segments that are kept though nothing needs them.
     pub retained_segments: usize,
     /// Segments that stand ready to be overwritten.
@@ -67,6 +70,7 @@ impl Settings {
         Self {
             every: (snapshots.every_s > 0).then(|| Duration::from_secs(snapshots.every_s)),
             bytes_per_s: u64::from(snapshots.mib_per_s) << 20,
+            kept: snapshots.kept as usize,
             retained_segments: config.journal.retained_segments as usize,
             spare_segments: config.journal.spare_segments as usize,
             more_spares: true,
@@ -380,10 +384,10 @@ pub fn anchor<S: Storage>(disk: &S) -> Result<Anchor, RecoverError> {
     }))
 }
 
-/// Removes all snapshots but the newest two and the one that a start would begin with for the history's sake, and
-/// recycles the journal's segments that none of them needs. Returns how many. A start does so, too: the last process
-/// may have ended between the two. `contained_to` is up to which record the history has what left memory; `None` for
-/// no history.
+/// Removes all snapshots but the newest, as many as are to be kept, and the one that a start would begin with for the
+/// history's sake, and recycles the journal's segments that none of them needs. Returns how many. A start does so, too:
+/// the last process may have ended between the two. `contained_to` is up to which record the history has what left
+/// memory; `None` for no history.
 ///
 /// # Errors
 /// The disk failed, or a file is damaged. What was released stays released.
@@ -394,16 +398,20 @@ pub fn release<S: Storage>(
     contained_to: Option<Sequence>,
 ) -> Result<usize, NotMade> {
     let numbers = snapshot::list(disk)?;
-    let [.., older, newest] = numbers.as_slice() else { return Ok(0) };
-    let mut tail = snapshot::read_tail(disk, *older, &keys.vault)?;
-    let mut kept = vec![*older, *newest];
+    if numbers.len() < 2 {
+        return Ok(0);
+    }
+    let newest = &numbers[numbers.len() - numbers.len().min(settings.kept.max(2))..];
+    let mut tail = snapshot::read_tail(disk, newest[0], &keys.vault)?;
+    let mut kept = newest.to_vec();
     let segments = segment::survey(disk)?;
     if let Some(contained_to) = contained_to.filter(|contained_to| *contained_to < tail.last)
         && let Some((number, base)) = base_for(disk, keys, &numbers, contained_to)?
     {
         let behind = segments.iter().filter(|known| known.header.number >= base.anchor.segment).count();
         if behind <= settings.behind_segments_max {
-            (tail, kept) = (base, vec![number, *older, *newest]);
+            tail = base;
+            kept.push(number);
         } else {
             tracing::error!(
                 contained_to = contained_to.0,

@@ -13,6 +13,7 @@
 pub mod batch;
 pub mod buffer;
 pub mod chunk;
+pub mod follow;
 pub mod inspect;
 pub mod kind;
 pub mod record;

@@ -103,6 +103,14 @@ pub enum Part {
     TrunkMore = 5,
 }
 
+impl Part {
+    fn of(code: u8) -> Option<Self> {
+        [Self::Shard, Self::Wallets, Self::End, Self::Trunk, Self::TrunkMore]
+            .into_iter()
+            .find(|part| *part as u8 == code)
+    }
+}
+
 /// Why a snapshot cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -260,6 +268,52 @@ pub fn read_tail<S: Storage>(
     }
 }
 
+/// What is done with a block, by its part alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// It is opened and handed on.
+    Yes,
+    /// It is passed over without a look at its body.
+    No,
+    /// Nothing more is wanted.
+    Enough,
+}
+
+/// Reads some blocks of a snapshot: each is checked and opened before it is handed on, and what is not wanted costs a
+/// look at its header. Whether the file is whole is not known then.
+///
+/// # Errors
+/// It is damaged as far as it was read, foreign, or does not fit. What was handed on until then must not be used.
+pub fn read_some<S: Storage>(
+    storage: &S,
+    number: u64,
+    keys: &dyn SnapshotKeys,
+    wants: &mut dyn FnMut(Part) -> Wanted,
+    take: &mut TakePart<'_>,
+) -> Result<Head, SnapshotError> {
+    let name = name(number);
+    let file = storage.open(&name)?;
+    let head = read_header(&file, &name, number, keys)?;
+    let seal = keys.of_snapshot(&head.salt);
+    let mut blocks = Blocks { file: &file, name: &name, number, at: HEADER_BYTES as u64, index: 0 };
+    let mut body = Vec::new();
+    loop {
+        let (part, length, _) = blocks.header()?.1;
+        let part = Part::of(part).ok_or_else(|| blocks.damaged("a block is of no known part"))?;
+        if part == Part::End {
+            return Ok(head);
+        }
+        match wants(part) {
+            Wanted::Enough => return Ok(head),
+            Wanted::No => blocks.skip(length),
+            Wanted::Yes => {
+                let (part, cut) = blocks.next(&*seal, &mut body)?;
+                take(part, cut, &body).map_err(|cause| SnapshotError::Unfit { file: name.clone(), cause })?;
+            }
+        }
+    }
+}
+
 pub(crate) fn read_file<S: Storage>(
     storage: &S,
     name: &str,
@@ -337,14 +391,7 @@ impl<F: StorageFile> Blocks<'_, F> {
         if checksum(&header, body, self.number) != u128::from_le_bytes(part_of(&header, 0)) {
             return Err(self.damaged("a block does not fit its checksum"));
         }
-        let part = match part {
-            1 => Part::Shard,
-            2 => Part::Wallets,
-            3 => Part::End,
-            4 => Part::Trunk,
-            5 => Part::TrunkMore,
-            _ => return Err(self.damaged("a block is of no known part")),
-        };
+        let part = Part::of(part).ok_or_else(|| self.damaged("a block is of no known part"))?;
         seal.open(self.index, body).ok_or_else(|| self.damaged("a block does not open"))?;
         self.skip(length);
         Ok((part, cut))

@@ -142,7 +142,7 @@ impl<'s, S: Storage> Walk<'s, S> {
             recovered.last_batch = first.first_batch.wrapping_sub(1);
             recovered.chain = first.chain;
         }
-        let window = Window { limit: window_bytes, ..Window::default() };
+        let window = Window::of(window_bytes);
         Ok(Self { storage, covered, headers, next: 0, reading: None, recovered, window })
     }
 
@@ -445,7 +445,7 @@ fn follows(
 
 /// The part of a file that is in memory.
 #[derive(Default)]
-struct Window {
+pub(crate) struct Window {
     /// How much is read at a time.
     limit: usize,
     bytes: Vec<u8>,
@@ -454,8 +454,18 @@ struct Window {
 }
 
 impl Window {
+    /// An empty one that reads so many bytes at a time.
+    pub(crate) fn of(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// Up to `count` bytes from `offset`; fewer where the file ends.
-    fn get<F: StorageFile>(&mut self, file: &F, offset: u64, count: usize) -> Result<&[u8], StorageError> {
+    pub(crate) fn get<F: StorageFile>(
+        &mut self,
+        file: &F,
+        offset: u64,
+        count: usize,
+    ) -> Result<&[u8], StorageError> {
         let end = self.start + self.filled as u64;
         let inside = offset >= self.start && offset + count as u64 <= end;
         if !inside {
@@ -476,7 +486,7 @@ impl Window {
         self.bytes[..self.filled].get(from..from.checked_add(count)?)
     }
 
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.filled = 0;
     }
 }

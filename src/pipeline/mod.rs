@@ -29,5 +29,6 @@ pub mod switching;
 pub mod tally;
 pub mod unknown;
 pub mod views;
+pub mod wallet_view;
 pub mod writer;
 pub mod zones;

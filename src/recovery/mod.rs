@@ -2,6 +2,7 @@
 //! when it happened.
 
 pub mod crew;
+pub mod one_slot;
 pub mod verify;
 
 mod parts;

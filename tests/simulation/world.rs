@@ -958,6 +958,7 @@ impl World {
         snapshots::Settings {
             every: None,
             bytes_per_s: u64::MAX,
+            kept: 2,
             retained_segments: 1,
             spare_segments: 1,
             more_spares: true,

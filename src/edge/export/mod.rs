@@ -5,6 +5,7 @@ mod assets;
 mod column;
 mod forward;
 mod row;
+mod shown;
 
 use std::io;
 use std::io::BufWriter;
@@ -25,9 +26,10 @@ use crate::domain::time::Timestamp;
 use crate::edge::commands::complain;
 use crate::edge::disk::Disk;
 use crate::edge::exit;
-use crate::edge::export::column::Cell;
 use crate::edge::export::column::Column;
 use crate::edge::export::row::Row;
+pub(in crate::edge) use crate::edge::export::shown::Shown;
+use crate::edge::export::shown::put_json;
 use crate::edge::keys;
 use crate::journal::kind::Kind;
 use crate::journal::recover;
@@ -255,17 +257,8 @@ impl Sink {
     fn write(&mut self, row: &Row) -> io::Result<()> {
         match self {
             Self::Jsonl(out) => {
-                let mut separator = '{';
-                for (name, cell) in row.cells() {
-                    let Some(cell) = cell else { continue };
-                    write!(out, "{separator}\"{name}\":")?;
-                    match cell {
-                        Cell::Text(text) => serde_json::to_writer(&mut *out, text)?,
-                        Cell::Number(_) | Cell::Flag(_) => write!(out, "{cell}")?,
-                    }
-                    separator = ',';
-                }
-                out.write_all(b"}\n")
+                put_json(row, out)?;
+                out.write_all(b"\n")
             }
             Self::Csv(csv) => {
                 for (_, cell) in row.cells() {

@@ -35,7 +35,7 @@ const LINE_BYTES_MAX: usize = 4_096;
 const PORTIONS_AHEAD: usize = 4;
 
 /// Results on their way out.
-struct Results(mpsc::Receiver<Bytes>);
+pub(in crate::edge) struct Results(pub(in crate::edge) mpsc::Receiver<Bytes>);
 
 impl HttpBody for Results {
     type Data = Bytes;

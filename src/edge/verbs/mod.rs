@@ -4,11 +4,11 @@
 
 mod assets;
 mod body;
-mod bulk;
+pub(super) mod bulk;
 mod cards;
 mod mandates;
 mod openapi;
-mod problem;
+pub(super) mod problem;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ fn bytes(came: Came) -> Result<Bytes, Problem> {
 }
 
 /// A number in a path.
-fn number(text: &str, what: &str) -> Result<u64, Problem> {
+pub(super) fn number(text: &str, what: &str) -> Result<u64, Problem> {
     // What came is not repeated: it may be a card number.
     text.parse().map_err(|_| Problem::malformed(format!("a {what} is named by its number")))
 }

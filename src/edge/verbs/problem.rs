@@ -13,27 +13,27 @@ use crate::pipeline::issuing::NotIssued;
 use crate::pipeline::moving::NotMoved;
 
 /// What every type begins with.
-pub(super) const TYPES: &str = "urn:turnpike:problem:";
+pub(in crate::edge) const TYPES: &str = "urn:turnpike:problem:";
 
 /// A problem: the name of its type, its status, and what is wrong in this case.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Problem {
-    pub(super) name: &'static str,
-    pub(super) status: StatusCode,
-    pub(super) detail: String,
+pub(in crate::edge) struct Problem {
+    pub(in crate::edge) name: &'static str,
+    pub(in crate::edge) status: StatusCode,
+    pub(in crate::edge) detail: String,
 }
 
 impl Problem {
-    pub(super) fn new(name: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(in crate::edge) fn new(name: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
         Self { name, status, detail: detail.into() }
     }
 
-    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+    pub(in crate::edge) fn malformed(detail: impl Into<String>) -> Self {
         Self::new("malformed", StatusCode::BAD_REQUEST, detail)
     }
 
     /// The document.
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::edge) fn json(&self) -> Value {
         let mut title = self.name.replace('-', " ");
         title[..1].make_ascii_uppercase();
         json!({
