@@ -36,6 +36,8 @@ use harness::seed;
 use harness::with;
 use serde_json::Value as Json;
 use serde_json::json;
+use turnpike::domain::party::Slot;
+use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::clock;
 
@@ -278,6 +280,41 @@ fn a_stream_follows_what_becomes_durable_and_says_that_it_is_there() {
         }
         assert_eq!(told.first(), Some(&sequence));
     }
+}
+
+/// However much is written that nobody asked for, a stream says that it is there, and how far it has come.
+#[test]
+fn a_stream_of_a_quiet_slot_says_how_far_it_has_come_while_others_write() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let short = |config: &mut turnpike::config::Config| config.admin.idle = Duration::from_secs(1);
+    let house = House::start(&config(directory.path(), short), Some(&seed(SEED))).expect("a start");
+    let begun = fund(&house, "begin");
+    let busy = Slot::of_wallet(WalletId(1)).number();
+    let quiet = if busy == 7 { 8 } else { 7 };
+    let mut stream = Stream::open(&house, &format!("/v1/events?from={}&slots={quiet}", begun + 1), EVENTS);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                fund(&house, &format!("busy-{n}"));
+            }
+        });
+        // Twice, so that the second says more than the first.
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            match stream.next() {
+                Some(Item::Idle(Some(record))) if !seen.contains(&record) => seen.push(record),
+                // A caller's key may have that slot.
+                Some(Item::Idle(_) | Item::Record(..)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(begun < seen[0] && seen[0] < seen[1], "{begun} {seen:?}");
+    });
 }
 
 #[test]

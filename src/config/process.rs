@@ -96,7 +96,7 @@ pub struct AdminSettings {
     pub idle: Duration,
     /// Most looks into the past at once, each a thread that reads snapshots and journal.
     pub reads_max: u32,
-    /// Most streams of events at once.
+    /// Most streams of events at once; fewer than sockets, unless there is one alone.
     pub streams_max: u32,
 }
 
@@ -115,7 +115,12 @@ impl AdminSettings {
         admin.sockets_max = config::integer_or(&section, "sockets_max", 1..=65_536, admin.sockets_max);
         admin.idle = Duration::from_secs(section.integer_or("idle_s", 1..=86_400, admin.idle.as_secs()));
         admin.reads_max = config::integer_or(&section, "reads_max", 1..=64, admin.reads_max);
-        admin.streams_max = config::integer_or(&section, "streams_max", 1..=1_024, admin.streams_max);
+        let half = (admin.sockets_max / 2).max(1);
+        admin.streams_max =
+            config::integer_or(&section, "streams_max", 1..=1_024, admin.streams_max.min(half));
+        if admin.streams_max >= admin.sockets_max && admin.sockets_max > 1 {
+            section.report_at("streams_max", "below `sockets_max`, or streams take every place of the face");
+        }
         section.finish();
         admin
     }

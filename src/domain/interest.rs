@@ -154,28 +154,28 @@ pub struct Accrual {
     pub terms: Terms,
     /// The last day that is counted.
     pub through: DayNumber,
-    /// How many parts that is.
+    /// How many parts that is, without what is owed.
     pub parts: u128,
-    /// Some of it was to be paid out on a day that is counted.
-    pub owed: bool,
+    /// Whole units that were to be paid out on a day that is counted. They earn as if they had been.
+    pub owed: u128,
 }
 
 /// What is to be paid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payout {
-    /// The last day that it is for.
+    /// The last day that is counted.
     pub through: DayNumber,
     /// Whole units.
     pub units: i64,
-    /// How many parts are left for the next time, less than a unit.
-    pub rest: u64,
+    /// How many parts are left for the next time.
+    pub rest: u128,
 }
 
 impl Accrual {
     /// An account begins to earn, on this day.
     #[must_use]
     pub const fn begun(terms: Terms, today: DayNumber) -> Self {
-        Self { terms, through: today.before(), parts: 0, owed: false }
+        Self { terms, through: today.before(), parts: 0, owed: 0 }
     }
 
     /// Counts the days up to this one, at the end of all of which the account had this balance.
@@ -187,36 +187,53 @@ impl Accrual {
 
     fn count(&mut self, day: DayNumber, balance: i64) {
         self.through = day;
-        self.parts = self.parts.saturating_add(self.terms.earned(balance, day));
-        self.owed |= self.terms.paid_out.is_after(day) && self.parts >= PARTS_OF_UNIT;
+        let owed = i64::try_from(self.owed).unwrap_or(i64::MAX);
+        self.parts = self.parts.saturating_add(self.terms.earned(balance.saturating_add(owed), day));
+        if self.terms.paid_out.is_after(day) {
+            self.owed += self.parts / PARTS_OF_UNIT;
+            self.parts %= PARTS_OF_UNIT;
+        }
     }
 
     /// The first payout that is due on a day, where the balance has not changed since the last day that is counted.
     #[must_use]
     pub fn due(&self, today: DayNumber, balance: i64) -> Option<Payout> {
         let mut later = *self;
-        while !later.owed && later.through < today.before() {
+        while later.owed == 0 && later.through < today.before() {
             later.count(DayNumber(later.through.0 + 1), balance);
         }
         // What was counted by a clock that ran ahead is paid when that day has come.
-        (later.owed && later.through < today).then(|| later.payout())
+        (later.owed != 0 && later.through < today).then(|| later.payout())
     }
 
-    /// What there is to be paid out of what is counted.
+    /// What is owed, and is to be paid out.
     #[must_use]
     pub fn payout(&self) -> Payout {
-        Payout {
-            through: self.through,
-            units: i64::try_from(self.parts / PARTS_OF_UNIT).unwrap_or(i64::MAX),
-            rest: (self.parts % PARTS_OF_UNIT) as u64,
-        }
+        Payout { through: self.through, units: whole(self.owed), rest: self.parts }
     }
 
-    /// The same once it is paid out.
+    /// All whole units that were earned, for an account that earns no more.
     #[must_use]
-    pub const fn paid(self, payout: &Payout) -> Self {
-        Self { parts: payout.rest as u128, owed: false, ..self }
+    pub fn last_payout(&self) -> Payout {
+        let units = whole(self.owed.saturating_add(self.parts / PARTS_OF_UNIT));
+        Payout { through: self.through, units, rest: self.parts % PARTS_OF_UNIT }
     }
+
+    /// The same once it is paid out; `None` where that is not what was earned.
+    #[must_use]
+    pub fn paid(self, payout: &Payout) -> Option<Self> {
+        let all = |units: u128, parts: u128| units.checked_mul(PARTS_OF_UNIT)?.checked_add(parts);
+        let units = u128::try_from(payout.units).ok()?;
+        let is_all = self.through == payout.through
+            && units >= self.owed
+            && all(units, payout.rest) == all(self.owed, self.parts);
+        is_all.then_some(Self { parts: payout.rest, owed: 0, ..self })
+    }
+}
+
+/// What cannot be paid is more than any balance has room for.
+fn whole(units: u128) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
 }
 
 /// An account earns interest from now on, at other terms, or no more.
@@ -265,7 +282,7 @@ mod tests {
         while let Some(payout) = accrual.due(to, balance) {
             accrual.count_to(payout.through, balance);
             assert_eq!(accrual.payout(), payout);
-            accrual = accrual.paid(&payout);
+            accrual = accrual.paid(&payout).expect("what was earned");
             (balance, paid, payouts) = (balance + payout.units, paid + payout.units, payouts + 1);
         }
         accrual.count_to(to.before(), balance);
@@ -292,9 +309,9 @@ mod tests {
         const UNIT: u128 = PARTS_OF_UNIT;
         // 1,000.00 at 3.65 % are 36.50 a year, and 0.10 a day.
         let year = |rule, year: i32| {
-            let mut accrual = Accrual::begun(terms(36_500, rule, PaidOut::Monthly), day(year, 1, 1));
-            accrual.count_to(day(year, 12, 31), 100_000);
-            accrual.parts
+            let terms = terms(36_500, rule, PaidOut::Monthly);
+            let days = day(year, 1, 1).0..=day(year, 12, 31).0;
+            days.map(|day| terms.earned(100_000, DayNumber(day))).sum::<u128>()
         };
         let table = [
             (DayCount::Fixed365, 2027, 3_650 * UNIT),
@@ -356,17 +373,32 @@ mod tests {
         assert_eq!(accrual.due(day(2027, 1, 30), 100_000), None, "the day is not over");
         let payout = |through, units| Payout { through, units, rest: 0 };
         assert_eq!(accrual.due(day(2027, 1, 31), 100_000), Some(payout(day(2027, 1, 30), 10)));
-        // The first is paid with the second, where both were counted before.
-        accrual.count_to(day(2027, 1, 31), 100_000);
-        assert_eq!(accrual.due(day(2027, 2, 1), 0), Some(payout(day(2027, 1, 31), 20)));
+        // The first is paid with the second, where both were counted before; it earns as if it had been paid.
+        accrual.count_to(day(2027, 1, 31), 10_000_000);
+        assert_eq!(
+            accrual.due(day(2027, 2, 1), 0),
+            Some(Payout { rest: PARTS_OF_UNIT / 10, ..payout(day(2027, 1, 31), 2_000) })
+        );
         let monthly = terms(36_500, DayCount::Fixed365, PaidOut::Monthly);
         let mut accrual = Accrual::begun(monthly, day(2027, 1, 30));
         assert_eq!(accrual.due(day(2027, 1, 31), 100_000), None);
         assert_eq!(accrual.due(day(2027, 3, 15), 100_000), Some(payout(day(2027, 1, 31), 20)));
         // Nothing is earned below zero, and less than a unit is paid later.
         accrual.count_to(day(2027, 2, 28), -100_000);
-        assert_eq!((accrual.parts, accrual.owed), (0, false));
+        assert_eq!((accrual.parts, accrual.owed), (0, 0));
         accrual.count_to(day(2027, 3, 31), 50);
-        assert_eq!((accrual.due(day(2027, 4, 1), 50), accrual.owed), (None, false));
+        assert_eq!((accrual.due(day(2027, 4, 1), 50), accrual.owed), (None, 0));
+        // Whoever earns no more is paid what is counted since; what was not earned is paid to nobody.
+        accrual.count_to(day(2027, 4, 15), 100_000);
+        let last = accrual.last_payout();
+        assert_eq!((accrual.payout().units, last.units), (0, 150));
+        assert!(accrual.paid(&last).is_some_and(|left| left.parts < PARTS_OF_UNIT));
+        for wrong in [
+            Payout { units: 151, ..last },
+            Payout { rest: last.rest + 1, ..last },
+            Payout { units: -1, ..last },
+        ] {
+            assert_eq!(accrual.paid(&wrong), None, "{wrong:?}");
+        }
     }
 }

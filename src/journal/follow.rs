@@ -59,6 +59,9 @@ pub enum FollowError {
         /// What was found.
         fault: BatchFault,
     },
+    /// Files went away as often as they were looked at.
+    #[error("segments are recycled faster than they can be looked at; try again")]
+    Restless,
     /// The disk failed, or a file is damaged.
     #[error(transparent)]
     Journal(#[from] RecoverError),
@@ -274,7 +277,6 @@ impl<S: Storage> Follower<S> {
 
     /// The next record is durable and not here: it is the first of the next segment, or it is lost to us.
     fn go_on(&mut self, fault: BatchFault) -> Result<(), FollowError> {
-        let numbers = segment::list(&self.storage)?;
         if let Some((next, content)) = read_header(&self.storage, self.header.number + 1)? {
             let (first, batch, chain) = (self.last.next(), self.last_batch.wrapping_add(1), self.chain);
             if (next.first, next.first_batch, next.chain) == (first, batch, chain) {
@@ -282,6 +284,8 @@ impl<S: Storage> Follower<S> {
                 return Ok(());
             }
         }
+        // Names are looked at after the next one was missed: the oldest go first.
+        let numbers = segment::list(&self.storage)?;
         // It was recycled while it was read. What comes next may be in a segment that is still there: those between may
         // have had no records.
         if !numbers.contains(&self.header.number) {
@@ -371,7 +375,8 @@ fn last_that<S: Storage>(
             Ok(Some(found)) => return Ok(found),
             // A file went while it was looked at.
             Ok(None) | Err(_) if tries < TRIES && segment::list(storage)? != numbers => {}
-            Ok(None) => return Ok(Err(Sequence(1))),
+            Ok(None) if numbers.is_empty() => return Ok(Err(Sequence(1))),
+            Ok(None) => return Err(FollowError::Restless),
             Err(error) => return Err(error),
         }
     }

@@ -49,12 +49,16 @@ pub(super) fn put_paid(event: &InterestPaid, time: Timestamp, out: &mut [u8; REC
     put.u16(event.account);
     put.u32(event.payout.through.0);
     put.i64(event.payout.units);
-    put.u64(event.payout.rest);
+    put.bytes(event.payout.rest.to_le_bytes());
     put.finish()
 }
 
 pub(super) fn take_paid(slot: Slot, take: &mut Take<'_>) -> Result<InterestPaid, RecordError> {
     let (wallet, account) = (WalletId(take.u64()?), take.u16()?);
-    let payout = Payout { through: DayNumber(take.u32()?), units: take.i64()?, rest: take.u64()? };
+    let payout = Payout {
+        through: DayNumber(take.u32()?),
+        units: take.i64()?,
+        rest: u128::from_le_bytes(take.bytes()?),
+    };
     Ok(InterestPaid { slot, wallet, account, payout })
 }

@@ -83,7 +83,7 @@ impl Shard {
     pub fn last_payout(&self, wallet: WalletId, account: u16, today: DayNumber) -> Option<InterestPaid> {
         let mut accrual = *self.accrual(wallet, account)?;
         accrual.count_to(today.before(), self.posted_of(wallet, account)?);
-        let (slot, payout) = (Slot::of_wallet(wallet), accrual.payout());
+        let (slot, payout) = (Slot::of_wallet(wallet), accrual.last_payout());
         (payout.units > 0).then_some(InterestPaid { slot, wallet, account, payout })
     }
 
@@ -138,13 +138,11 @@ impl Shard {
         let posted = self.posted_of(id, number).ok_or(ApplyError::NoSuchAccount)?;
         let mut accrual = *self.accrual(id, number).ok_or(ApplyError::OtherInterest)?;
         accrual.count_to(payout.through, posted);
-        if accrual.payout() != payout {
-            return Err(ApplyError::OtherInterest);
-        }
+        let accrual = accrual.paid(&payout).ok_or(ApplyError::OtherInterest)?;
         let account = self.account_mut(wallet, number).ok_or(ApplyError::NoSuchAccount)?;
         account.posted = account.posted.checked_add(payout.units).ok_or(ApplyError::Overflow)?;
         let currency = account.currency;
-        self.earning.insert((id, number), accrual.paid(&payout));
+        self.earning.insert((id, number), accrual);
         let totals = self.totals_mut(currency);
         totals.wallets += i128::from(payout.units);
         totals.interest -= i128::from(payout.units);
@@ -200,7 +198,7 @@ fn put_accrual(account: u16, accrual: &Accrual, out: &mut Vec<u8>) {
     put(out, [terms.day_count as u8, terms.paid_out as u8]);
     put(out, through.0.to_le_bytes());
     put(out, parts.to_le_bytes());
-    put(out, [u8::from(owed)]);
+    put(out, owed.to_le_bytes());
 }
 
 fn take_accrual(take: &mut Take<'_>) -> Result<(u16, Accrual), ImageError> {
@@ -208,6 +206,6 @@ fn take_accrual(take: &mut Take<'_>) -> Result<(u16, Accrual), ImageError> {
     let day_count = DayCount::from_code(take.u8()?).ok_or(ImageError::Value("day count"))?;
     let paid_out = PaidOut::from_code(take.u8()?).ok_or(ImageError::Value("day of interest"))?;
     let terms = Terms { rate_ppm, day_count, paid_out };
-    let (through, parts, owed) = (DayNumber(take.u32()?), take.u128()?, take.u8()? != 0);
+    let (through, parts, owed) = (DayNumber(take.u32()?), take.u128()?, take.u128()?);
     Ok((account, Accrual { terms, through, parts, owed }))
 }

@@ -122,10 +122,21 @@ impl Shard {
     /// The authorizations of a wallet's cards that are in memory, newest first; `None` without such a wallet.
     #[must_use]
     pub fn wallet_authorizations(&self, wallet: WalletId) -> Option<Vec<AuthorizationView>> {
+        self.views_of(wallet, true)
+    }
+
+    /// Those of them that hold or pend.
+    #[must_use]
+    pub fn wallet_open(&self, wallet: WalletId) -> Option<Vec<AuthorizationView>> {
+        self.views_of(wallet, false)
+    }
+
+    fn views_of(&self, wallet: WalletId, closed: bool) -> Option<Vec<AuthorizationView>> {
         let position = self.wallet_position(wallet)?;
         let mut views = Vec::new();
         for card in self.cards_of(position) {
-            for (_, authorization) in self.open_of(card).chain(self.closed_of(card)) {
+            let closed = closed.then(|| self.closed_of(card)).into_iter().flatten();
+            for (_, authorization) in self.open_of(card).chain(closed) {
                 let account =
                     self.accounts_of(position).find(|account| account.number == authorization.account);
                 let account_currency = account.map_or(Currency::default(), |account| account.currency);

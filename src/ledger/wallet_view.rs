@@ -44,8 +44,7 @@ impl Shard {
     pub fn wallet_view(&self, wallet: WalletId) -> Option<WalletView> {
         let status = self.wallet_status(wallet)?;
         let accounts = self.wallet_accounts(wallet)?;
-        let all = self.wallet_authorizations(wallet)?.into_iter();
-        let open = all.filter(|view| view.authorization.state.is_open());
+        let open = self.wallet_open(wallet)?.into_iter();
         let with_number = |view: AuthorizationView| Some((self.card_view(view.card)?.pan, view));
         let open = open.filter_map(with_number).map(|(pan, view)| (view, pan)).collect();
         Some(WalletView { status, accounts, open })

@@ -8,6 +8,12 @@ use crate::ledger::wallet_view::WalletView;
 use super::core::Pipeline;
 
 impl Pipeline {
+    /// Whether there is such a wallet.
+    #[must_use]
+    pub fn has_wallet(&self, wallet: WalletId) -> bool {
+        self.lock(Slot::of_wallet(wallet)).wallet_status(wallet).is_some()
+    }
+
     /// How a wallet stands, with everything up to the record that is returned and nothing after it; `None` when there
     /// is no such wallet. That record may not be durable yet.
     #[must_use]

@@ -457,7 +457,7 @@ fn any_asset() -> impl Strategy<Value = Event> {
     let set = (place(), proptest::option::of(terms)).prop_map(|((slot, wallet, account), terms)| {
         Event::InterestSet(InterestSet { slot, wallet: WalletId(wallet), account, terms })
     });
-    let payout = any::<(u32, i64, u64)>();
+    let payout = any::<(u32, i64, u128)>();
     let paid = (place(), payout).prop_map(|((slot, wallet, account), (through, units, rest))| {
         let payout = Payout { through: DayNumber(through), units, rest };
         Event::InterestPaid(InterestPaid { slot, wallet: WalletId(wallet), account, payout })

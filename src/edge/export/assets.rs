@@ -50,7 +50,7 @@ impl Row {
         self.number(Column::Account, event.account);
         self.number(Column::Amount, event.payout.units);
         self.text(Column::Through, Day::at(event.payout.through.begins()).to_string());
-        self.number(Column::PartsLeft, event.payout.rest);
+        self.text(Column::PartsLeft, event.payout.rest.to_string());
     }
 
     pub(super) fn converted(&mut self, converted: &Converted) {

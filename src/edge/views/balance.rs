@@ -45,10 +45,11 @@ pub(super) async fn balance(State(face): State<Arc<Face>>, Path(text): Path<Stri
         if record.is_some() && time.is_some() {
             return Err(Problem::malformed("`as_of_sequence` and `as_of_time` are two points; ask for one"));
         }
-        let now = face.pipeline.wallet_view(wallet).ok_or_else(|| no_such_wallet(wallet))?;
         let Some(point) = record.or(time) else {
+            let now = face.pipeline.wallet_view(wallet).ok_or_else(|| no_such_wallet(wallet))?;
             return shown_now(&face, wallet, now).await;
         };
+        face.pipeline.has_wallet(wallet).then_some(()).ok_or_else(|| no_such_wallet(wallet))?;
         views::settled(&face, Some(point)).await?;
         let (view, sequence) = views::read(&face, move |reader| as_of(reader, wallet, point)).await?;
         Ok(Json(shown(wallet, &view, sequence)).into_response())

@@ -153,6 +153,12 @@ impl From<PastError> for Problem {
             PastError::Gone { oldest: Sequence(oldest) } => recycled(format!(
                 "journal and snapshots reach back to record {oldest}: the oldest point is the one after it"
             )),
+            // Whoever asked is gone.
+            PastError::GivenUp => Self::new(
+                "unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the look into the past was given up",
+            ),
             other => unreadable(other),
         }
     }

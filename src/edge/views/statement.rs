@@ -85,7 +85,7 @@ pub(super) async fn statement(
         );
         let key = views::of(&face)?.keys.page_token_key();
         let place = asked.text("page_token").map(|token| token::open(key, &question, token)).transpose()?;
-        face.pipeline.wallet_view(wallet).ok_or_else(|| no_such_wallet(wallet))?;
+        face.pipeline.has_wallet(wallet).then_some(()).ok_or_else(|| no_such_wallet(wallet))?;
         if place.is_none() {
             begins_in_time(&face, from)?;
             views::settled(&face, from.filter(|from| matches!(from, Point::Time(_)))).await?;

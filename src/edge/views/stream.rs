@@ -29,6 +29,7 @@ use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::crypto::keys::Keys;
 use crate::domain::event::Sequence;
@@ -96,6 +97,7 @@ pub(super) async fn events(State(face): State<Arc<Face>>, uri: Uri, headers: Hea
             sender,
             durable: views.durable.clone(),
             keep_alive: views.keep_alive,
+            said: Instant::now(),
         };
         let reading = Reading { follower, keys: Arc::clone(&views.keys), left: question.limit, question };
         tokio::spawn(async move {
@@ -121,6 +123,9 @@ fn question(uri: &Uri, headers: &HeaderMap) -> Result<Question, Problem> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let is_events = header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
     // Whoever reconnects asks the same again, and says by the header how far it has come.
+    if headers.get("last-event-id").is_some_and(|id| id.to_str().is_err()) {
+        return Err(Problem::malformed("`Last-Event-ID` is a record's number"));
+    }
     let seen = header("last-event-id").filter(|id| !id.is_empty());
     let seen =
         seen.map(|id| id.parse().map_err(|_| Problem::malformed("`Last-Event-ID` is a record's number")));
@@ -288,6 +293,8 @@ struct Stream {
     sender: mpsc::Sender<Bytes>,
     durable: watch::Receiver<u64>,
     keep_alive: Duration,
+    /// When something was sent last.
+    said: Instant,
 }
 
 /// A stream's body. Its place is free when the socket has taken all of it, or is gone.
@@ -320,6 +327,10 @@ impl Stream {
                 let text;
                 (reading, text, read) = read_on(reading, durable).await?;
                 self.send(text).await?;
+                // However much there is that nobody asked for.
+                if self.said.elapsed() >= self.keep_alive {
+                    self.say_so(&reading).await?;
+                }
                 if !matches!(read, Read::More) {
                     break read;
                 }
@@ -338,8 +349,8 @@ impl Stream {
 
     /// Waits until more is durable. True when nothing more will be: the daemon stops.
     async fn wait(&mut self, reading: &Reading) -> Result<bool, Gone> {
-        let question = &reading.question;
         loop {
+            let silent_until = self.said + self.keep_alive;
             tokio::select! {
                 changed = self.durable.changed() => {
                     if changed.is_err() {
@@ -349,19 +360,24 @@ impl Stream {
                     return Ok(false);
                 }
                 () = self.sender.closed() => return Err(Gone),
-                () = tokio::time::sleep(self.keep_alive) => {
-                    let seen = Sequence(reading.follower.next().0 - 1);
-                    self.send(question.form.still_here(seen, question.slots.is_some())).await?;
-                }
+                () = tokio::time::sleep_until(silent_until) => self.say_so(reading).await?,
             }
         }
     }
 
-    async fn send(&self, text: impl Into<Bytes>) -> Result<(), Gone> {
+    /// Says that the stream is there, and how far it has come.
+    async fn say_so(&mut self, reading: &Reading) -> Result<(), Gone> {
+        let question = &reading.question;
+        let seen = Sequence(reading.follower.next().0 - 1);
+        self.send(question.form.still_here(seen, question.slots.is_some())).await
+    }
+
+    async fn send(&mut self, text: impl Into<Bytes>) -> Result<(), Gone> {
         let text = text.into();
         if text.is_empty() {
             return if self.sender.is_closed() { Err(Gone) } else { Ok(()) };
         }
+        self.said = Instant::now();
         self.sender.send(text).await.map_err(|_| Gone)
     }
 }
