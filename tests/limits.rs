@@ -280,8 +280,8 @@ fn what_a_merchant_asks_for_by_itself_is_stopped_and_the_cardholder_can_still_bu
     let of_merchant_there: &Values<'_> = &[(48, private)];
     let by_hand: &Values<'_> = &[(48, "T6105100002")];
     for (link, recurring, buys, codes) in [
-        ("visa", of_merchant, &[][..], ["R1", "R3"]),
-        ("mastercard", of_merchant_there, by_hand, ["57", "57"]),
+        ("visa", of_merchant, &[][..], ["R1", "R3", "R0"]),
+        ("mastercard", of_merchant_there, by_hand, ["57", "57", "57"]),
     ] {
         let (house, _directory) = house();
         let mut peer = house.connect(link);
@@ -311,6 +311,12 @@ fn what_a_merchant_asks_for_by_itself_is_stopped_and_the_cardholder_can_still_bu
         set(&house, &control, r#"{"rule":"stop"}"#);
         assert_eq!(ask(recurring, "PAPER").value(39), codes[1], "{link}");
         assert_eq!(ask(buys, "PAPER").value(39), "00", "{link}");
+        // One payment of 50.00; another amount is another payment, and what the cardholder buys is none.
+        set(&house, &control, r#"{"rule":"stop","payments":["CLUB 5000 840","PAPER 1 840"]}"#);
+        assert_eq!(ask(recurring, "CLUB").value(39), codes[2], "{link}");
+        assert_eq!(ask(&with(recurring, &[(4, "000000000999")]), "CLUB").value(39), "00", "{link}");
+        assert_eq!(ask(recurring, "PAPER").value(39), "00", "{link}");
+        assert_eq!(ask(buys, "CLUB").value(39), "00", "{link}");
         assert_eq!(house.verb("DELETE", &control, "").0, 200);
         let approved = ask(recurring, "CLUB");
         assert_eq!(approved.value(39), "00", "{link}");

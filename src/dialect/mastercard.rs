@@ -195,7 +195,10 @@ impl Dialect {
         parts: &'p mut [Added; 3],
     ) -> &'p [Added] {
         let coded = |byte| if self.private_is_ebcdic() { digits::to_ebcdic(byte) } else { byte };
-        let stopped = matches!(action, ActionCode::RecurringStopped | ActionCode::AllRecurringStopped);
+        let stopped = matches!(
+            action,
+            ActionCode::RecurringStopped | ActionCode::AllRecurringStopped | ActionCode::PaymentStopped
+        );
         let results = [
             (presented.has(Presented::ADDRESS), Added::one(ADDRESS_RESULT, coded(b'U'))),
             (stopped, Added::two(MERCHANT_ADVICE, DO_NOT_ASK_AGAIN.map(coded))),

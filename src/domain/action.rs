@@ -84,6 +84,8 @@ action_codes! {
     RecurringStopped = 47, "recurring-stopped";
     /// A control of the card or the wallet: no merchant may ask by itself.
     AllRecurringStopped = 48, "all-recurring-stopped";
+    /// A control of the card or the wallet: this merchant may not ask by itself for this amount.
+    PaymentStopped = 49, "payment-stopped";
     /// A PIN came and nothing can verify it, though the card's product requires it (R28).
     PinNotVerifiable = 50, "pin-not-verifiable";
     /// A cryptogram came and nothing can verify it, though the card's product requires it (R28).
@@ -119,6 +121,7 @@ impl ActionCode {
             | Self::MerchantNotAllowed
             | Self::RecurringStopped
             | Self::AllRecurringStopped
+            | Self::PaymentStopped
             | Self::AmountLimitExceeded
             | Self::CountLimitExceeded => Some(Self::NotPermitted),
             _ => None,

@@ -6,6 +6,7 @@ use super::action::ActionCode;
 use super::limit::Number;
 use super::limit::Subject;
 use super::money::Currency;
+use super::money::Money;
 use super::party::Slot;
 use super::usage::Channels;
 use super::usage::MccRange;
@@ -30,11 +31,13 @@ pub enum Aspect {
     FirstMerchant = 6,
     /// That the merchant asks by itself, with what it keeps on file of the card.
     Recurring = 7,
+    /// That it does so for one amount.
+    Payment = 8,
 }
 
 impl Aspect {
     /// Every aspect with its name on the HTTP face.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Mcc, "mcc"),
         (Self::Country, "country"),
         (Self::Currency, "currency"),
@@ -42,6 +45,7 @@ impl Aspect {
         (Self::Merchant, "merchant"),
         (Self::FirstMerchant, "first-merchant"),
         (Self::Recurring, "recurring"),
+        (Self::Payment, "payment"),
     ];
 
     /// The aspect of this code (its discriminant).
@@ -64,6 +68,7 @@ impl Aspect {
             Self::Channel => ActionCode::ChannelNotAllowed,
             Self::Merchant | Self::FirstMerchant => ActionCode::MerchantNotAllowed,
             Self::Recurring => ActionCode::AllRecurringStopped,
+            Self::Payment => ActionCode::PaymentStopped,
         }
     }
 
@@ -73,6 +78,7 @@ impl Aspect {
             Self::Mcc => 2,
             Self::Country | Self::Currency | Self::Channel => 1,
             Self::Merchant => 4,
+            Self::Payment => 9,
             Self::FirstMerchant | Self::Recurring => 0,
         }
     }
@@ -105,7 +111,8 @@ impl Rule {
 /// Values of 16 bits that a control has room for.
 pub const CONTROL_VALUES: usize = 32;
 
-/// A control: an aspect with a list of up to 32 countries or currencies, 16 ranges of categories, or 8 merchants.
+/// A control: an aspect with a list of up to 32 countries or currencies, 16 ranges of categories, 8 merchants, or 3
+/// payments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Control {
     rule: Rule,
@@ -154,6 +161,17 @@ impl Control {
         Self::list(rule, Aspect::Merchant, merchants.iter().flat_map(parts))
     }
 
+    /// A stop of payments: what a merchant asks for by itself, where it is this amount (DE 4 in DE 49).
+    #[must_use]
+    pub fn payments(payments: &[(MerchantPrint, Money)]) -> Option<Self> {
+        let quarters = |number: u64| [48, 32, 16, 0].map(|shift| (number >> shift) as u16);
+        let parts = |(merchant, amount): &(MerchantPrint, Money)| {
+            let (merchant, minor) = (quarters(merchant.0), quarters(amount.minor as u64));
+            merchant.into_iter().chain(minor).chain([amount.currency.numeric()])
+        };
+        Self::list(Rule::Stop, Aspect::Payment, payments.iter().flat_map(parts))
+    }
+
     fn list(rule: Rule, aspect: Aspect, list: impl Iterator<Item = u16>) -> Option<Self> {
         let (mut values, mut used) = ([0; CONTROL_VALUES], 0);
         for value in list {
@@ -176,7 +194,8 @@ impl Control {
         if aspect == Aspect::Recurring {
             return (list.is_empty() && rule == Rule::Stop).then_some(Self::STOP_RECURRING);
         }
-        if rule == Rule::Stop && aspect != Aspect::Merchant {
+        let stops = matches!(aspect, Aspect::Merchant | Aspect::Payment);
+        if rule == Rule::Stop && !stops || rule != Rule::Stop && aspect == Aspect::Payment {
             return None;
         }
         if aspect == Aspect::FirstMerchant {
@@ -219,6 +238,9 @@ impl Control {
             }
             Aspect::FirstMerchant => locked.0 == 0 || locked == usage.merchant,
             Aspect::Recurring => true,
+            Aspect::Payment => self.payments_listed().any(|(merchant, amount)| {
+                merchant == usage.merchant && amount == Money::new(usage.amount, usage.currency)
+            }),
         };
         match self.rule {
             Rule::Allow => listed,
@@ -245,12 +267,25 @@ impl Control {
             Aspect::Country | Aspect::Currency => codes(),
             Aspect::Channel => Channels(self.values[0] as u8).names().map(str::to_owned).collect(),
             Aspect::Merchant => self.merchant_prints().map(|print| print.to_string()).collect(),
+            Aspect::Payment => {
+                let texts = self.payments_listed();
+                texts.map(|(merchant, of)| format!("{merchant} {} {}", of.minor, of.currency)).collect()
+            }
             Aspect::FirstMerchant | Aspect::Recurring => Vec::new(),
         }
     }
 
     fn ranges(&self) -> impl Iterator<Item = MccRange> {
         self.values().chunks_exact(2).map(|pair| MccRange { first: pair[0], last: pair[1] })
+    }
+
+    /// The payments in its list.
+    fn payments_listed(&self) -> impl Iterator<Item = (MerchantPrint, Money)> {
+        let join = |parts: &[u16]| parts.iter().fold(0, |number, part| number << 16 | u64::from(*part));
+        self.values().chunks_exact(Aspect::Payment.width()).map(move |parts| {
+            let currency = Currency::from_number(parts[8]).unwrap_or_default();
+            (MerchantPrint(join(&parts[..4])), Money::new(join(&parts[4..8]) as i64, currency))
+        })
     }
 
     /// The merchants in its list.

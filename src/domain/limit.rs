@@ -501,6 +501,7 @@ mod tests {
         let dollars = Currency::new(840).expect("a currency");
         let shop = MerchantPrint::of_text("SHOP").expect("a merchant");
         let usage = Usage {
+            amount: 0,
             channel: Channel::Ecommerce,
             kind: Kinds::of(TransactionKind::Purchase),
             mcc: 5411,

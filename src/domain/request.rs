@@ -252,7 +252,8 @@ impl AuthorizationRequest {
         let usage =
             Usage::of(&self.key, self.processing_code, currency, self.channel, self.mcc, self.country);
         // What is added to a purchase is none that comes again and again.
-        Usage { merchant_initiated: self.merchant_initiated && !self.increment, ..usage }
+        let merchant_initiated = self.merchant_initiated && !self.increment;
+        Usage { merchant_initiated, amount: self.amount.minor, ..usage }
     }
 
     /// What a hold is taken in: DE 6 and DE 51 when present, else DE 4 and DE 49 (R11).

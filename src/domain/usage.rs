@@ -212,6 +212,8 @@ pub struct Usage {
     pub mcc: u16,
     /// DE 19; zero when absent.
     pub country: u16,
+    /// DE 4, where a control may ask for it; else zero.
+    pub amount: i64,
     /// DE 49.
     pub currency: Currency,
     /// DE 42.
@@ -232,7 +234,7 @@ impl Usage {
         country: u16,
     ) -> Self {
         let (kind, merchant) = (Kinds::of(code.kind()), MerchantPrint::of(&key.merchant));
-        Self { channel, kind, mcc, country, currency, merchant, merchant_initiated: false }
+        Self { channel, kind, mcc, country, amount: 0, currency, merchant, merchant_initiated: false }
     }
 }
 

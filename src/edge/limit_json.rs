@@ -15,6 +15,7 @@ use crate::domain::limit::Measure;
 use crate::domain::limit::Number;
 use crate::domain::limit::Window;
 use crate::domain::money::Currency;
+use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Channel;
 use crate::domain::usage::Channels;
@@ -249,14 +250,43 @@ pub(super) fn control_of(body: Value) -> Result<Control, String> {
     if let Some(texts) = keys.list("merchant_fingerprints")? {
         keep(Control::merchants(rule, &each(&texts, fingerprint)?), "merchant_fingerprints")?;
     }
+    for (key, named) in [
+        ("payments", merchant as fn(&str) -> Result<MerchantPrint, String>),
+        ("payment_fingerprints", fingerprint),
+    ] {
+        if let Some(texts) = keys.list(key)? {
+            if rule != Rule::Stop {
+                return Err(format!("`{key}` are for a stop"));
+            }
+            keep(Control::payments(&each(&texts, |text| payment(text, named))?), key)?;
+        }
+    }
     keys.finish()?;
     match control {
         None if rule == Rule::Stop => Ok(Control::STOP_RECURRING),
-        Some(control) if rule == Rule::Stop && control.aspect() != Aspect::Merchant => {
-            Err("a stop has merchants or merchant_fingerprints, or nothing for all of them".to_owned())
+        Some(control)
+            if rule == Rule::Stop && !matches!(control.aspect(), Aspect::Merchant | Aspect::Payment) =>
+        {
+            Err("a stop has merchants, payments or fingerprints of these, or nothing for all of them"
+                .to_owned())
         }
         control => control.ok_or_else(|| format!("a control has {LISTS}")),
     }
+}
+
+/// `CLUB 999 840`: a merchant, minor units, and a currency.
+fn payment(
+    text: &str,
+    named: fn(&str) -> Result<MerchantPrint, String>,
+) -> Result<(MerchantPrint, Money), String> {
+    let wrong =
+        || "`payments` are texts such as \"CLUB 999 840\": merchant, minor units, currency".to_owned();
+    let mut parts = text.rsplitn(3, ' ');
+    let code = parts.next().unwrap_or_default();
+    let minor =
+        parts.next().and_then(|minor| minor.parse().ok()).filter(|minor| *minor > 0).ok_or_else(wrong)?;
+    let merchant = named(parts.next().ok_or_else(wrong)?)?;
+    Ok((merchant, Money::new(minor, currency(code, "payments")?)))
 }
 
 fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
@@ -395,6 +425,7 @@ pub(super) fn plain_control_json(number: Number, control: &Control) -> Value {
         Aspect::Currency => "currencies",
         Aspect::Channel => "channels",
         Aspect::Merchant => "merchant_fingerprints",
+        Aspect::Payment => "payment_fingerprints",
         Aspect::FirstMerchant => {
             return json!({ "number": number.get(), "control": { "rule": "lock" } });
         }
@@ -455,6 +486,7 @@ mod tests {
             r#"{"rule":"lock"}"#,
             r#"{"rule":"stop"}"#,
             r#"{"rule":"stop","merchants":["M 1","M 2"]}"#,
+            r#"{"rule":"stop","payments":["M 1 999 840","M 2 1 392"]}"#,
         ];
         for text in controls {
             let control = control_of(parsed(text)).expect("a right control");
@@ -508,6 +540,14 @@ mod tests {
             (r#"{"rule":"deny","mcc":["cash"],"countries":["840"]}"#.to_owned(), "a control has one of"),
             (r#"{"rule":"forbid","mcc":["cash"]}"#.to_owned(), "one of allow, deny, lock, stop"),
             (r#"{"rule":"stop","mcc":["cash"]}"#.to_owned(), "a stop has merchants"),
+            (r#"{"rule":"deny","payments":["M 1 999 840"]}"#.to_owned(), "are for a stop"),
+            (r#"{"rule":"stop","payments":["M 0 840"]}"#.to_owned(), "merchant, minor units, currency"),
+            (r#"{"rule":"stop","payments":["999 840"]}"#.to_owned(), "merchant, minor units, currency"),
+            (r#"{"rule":"stop","payments":["M 9.99 840"]}"#.to_owned(), "merchant, minor units, currency"),
+            (
+                r#"{"rule":"stop","payments":["M 1 840","M 2 840","M 3 840","M 4 840"]}"#.to_owned(),
+                "too long for one control",
+            ),
             (r#"{"rule":"lock","mcc":["cash"]}"#.to_owned(), "not known"),
             (format!("{{\"rule\":\"deny\",\"countries\":[{}]}}", long.join(",")), "too long"),
             (r#"{"rule":"deny","merchants":[""]}"#.to_owned(), "printable"),

@@ -152,6 +152,7 @@ fn currency(chance: &mut Chance) -> Currency {
 
 fn usage(chance: &mut Chance) -> Usage {
     Usage {
+        amount: 0,
         channel: chance.one_of(&[Channel::Chip, Channel::Ecommerce, Channel::Atm]),
         kind: Kinds::of(chance.one_of(&[TransactionKind::Purchase, TransactionKind::Cash])),
         mcc: chance.one_of(&[0, 5411, 7995]),
