@@ -2,7 +2,7 @@
 //!
 //! The rules of a zone are changed by governments, and each machine may know another version of them. So no decision
 //! asks for them: when a limit names a zone, its changes for the years ahead are journaled, in a record of the slot
-//! ([`ZoneSet`](super::event::ZoneSet)), and counted by from then on. Replay counts as live did, whatever it runs on.
+//! ([`ZoneSet`]), and counted by from then on. Replay counts as live did, whatever it runs on.
 
 use std::num::NonZeroU16;
 
