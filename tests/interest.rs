@@ -26,6 +26,8 @@ use turnpike::domain::time::Now;
 use turnpike::domain::time::Timestamp;
 use turnpike::edge::clock;
 use turnpike::edge::interest;
+use turnpike::ledger::shard::BALANCE_MAX;
+use turnpike::pipeline::assets::NotKept;
 use turnpike::pipeline::core::Pipeline;
 use turnpike::pipeline::interest::Pass;
 use turnpike::pipeline::interest::Step;
@@ -283,6 +285,27 @@ fn a_wallet_is_not_closed_over_what_it_has_earned() {
     fund(pipeline, 2, 2, -125, later);
     assert!(matches!(pipeline.close_wallet(WalletId(2), later), Ok(Some(_))));
     assert_eq!(pipeline.interest_of(WalletId(2), 0), None);
+}
+
+/// What no balance has room for can neither be paid out nor be dropped.
+#[test]
+fn a_wallet_that_earned_more_than_it_has_room_for_stays_open() {
+    let (house, _directory) = House::fresh(|_| {});
+    let pipeline = &house.daemon().face.pipeline;
+    let begun = clock::now();
+    let day = |days: u64| Now { wall: Timestamp::from_seconds(begun.wall.seconds() + days * DAY_S), ..begun };
+    let rate_ppm = Terms::RATE_MAX_PPM;
+    let terms = Terms { rate_ppm, day_count: DayCount::Fixed365, paid_out: PaidOut::Monthly };
+    let much = BALANCE_MAX / 3;
+    pipeline.set_interest(WalletId(2), 0, Some(terms), begun).expect("it is set");
+    fund(pipeline, 1, 2, much, begun);
+    fund(pipeline, 2, 2, -much, day(400));
+    fund(pipeline, 3, 2, -5_000, day(400));
+    let hash = pipeline.state_hash();
+    assert_eq!(pipeline.close_wallet(WalletId(2), day(400)), Ok(None));
+    assert_eq!(pipeline.state_hash(), hash);
+    let ended = pipeline.set_interest(WalletId(2), 0, None, day(400));
+    assert_eq!(ended, Err(NotKept::OutOfRange));
 }
 
 #[test]

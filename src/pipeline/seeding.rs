@@ -181,7 +181,8 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Closes a wallet whose accounts are at zero and hold nothing. `None` where one is not.
+    /// Closes a wallet whose accounts are at zero and hold nothing. `None` where one is not, or has earned more than it
+    /// has room for.
     ///
     /// # Errors
     /// There is no such wallet, or the journal takes nothing now.
@@ -201,9 +202,13 @@ impl Pipeline {
         }
         // What was earned and not paid is the owner's; nothing is earned afterwards.
         let numbers = || accounts.iter().map(|account| account.number);
-        let payouts =
-            numbers().filter_map(|number| shard.last_payout(wallet, number, DayNumber::of(now.wall)));
-        for payout in payouts.collect::<Vec<_>>() {
+        let today = DayNumber::of(now.wall);
+        let payouts: Vec<_> =
+            numbers().filter_map(|number| shard.last_payout(wallet, number, today)).collect();
+        if !payouts.iter().all(|payout| shard.has_range_for_interest(payout)) {
+            return Ok(None);
+        }
+        for payout in payouts {
             self.commit(&mut shard, &Event::InterestPaid(payout), now).ok_or(NotSet::Unavailable)?;
         }
         if !is_empty(&shard.wallet_accounts(wallet).unwrap_or_default()) {
