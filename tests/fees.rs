@@ -7,6 +7,7 @@
 mod harness;
 #[expect(dead_code, reason = "each test of a purchase uses a part of what they share")]
 mod purchase;
+mod steps;
 
 use std::path::Path;
 
@@ -25,6 +26,13 @@ use purchase::money;
 use purchase::presentment;
 use purchase::request;
 use purchase::reversal;
+use steps::Step;
+use steps::clear;
+use steps::complete;
+use steps::give_back;
+use steps::reverse;
+use steps::reverse_sale;
+use steps::step;
 use turnpike::config::Config;
 use turnpike::config::products::ProductSettings;
 use turnpike::domain::action::ActionCode;
@@ -46,7 +54,6 @@ use turnpike::domain::product::ProductNumber;
 use turnpike::domain::request::Advice;
 use turnpike::domain::request::AuthorizationRequest;
 use turnpike::domain::request::MessageClass;
-use turnpike::domain::request::OriginalData;
 use turnpike::domain::request::ReversalRequest;
 use turnpike::domain::request::TransactionKind;
 
@@ -84,13 +91,8 @@ fn books(house: &House) -> (i64, i64, i128) {
     (posted, held, totals.fees)
 }
 
-type Step = Box<dyn Fn(&mut House)>;
 /// What happens, step by step, and the books after it.
 type Case = (&'static str, Vec<Step>, (i64, i64, i128));
-
-fn step(take: impl Fn(&mut House) + 'static) -> Step {
-    Box::new(take)
-}
 
 fn ask(stan: u32, amount: i64) -> Step {
     step(move |house| assert_eq!(house.decide(&request(stan, amount)), ActionCode::Approved))
@@ -100,34 +102,6 @@ fn add(stan: u32, amount: i64) -> Step {
     step(move |house| {
         let more = AuthorizationRequest { increment: true, ..request(stan, amount) };
         assert_eq!(house.decide(&more), ActionCode::Approved);
-    })
-}
-
-fn reverse(stan: u32, replacement: Option<i64>) -> Step {
-    step(move |house| house.reverse(&reversal(stan, replacement)))
-}
-
-fn reverse_sale(stan: u32, replacement: Option<i64>) -> Step {
-    step(move |house| {
-        let of = reversal(stan, replacement);
-        let class = Some(MessageClass::Financial);
-        let original = of.original.map(|original| OriginalData { class, ..original });
-        house.reverse(&ReversalRequest { original, ..of });
-    })
-}
-
-fn complete(amount: i64) -> Step {
-    step(move |house| house.advise(&advice(5, MessageClass::Financial, amount)))
-}
-
-fn clear(amount: i64, part: Part) -> Step {
-    step(move |house| house.clear(&Presentment { part, ..presentment(amount) }))
-}
-
-fn give_back(amount: i64) -> Step {
-    step(move |house| {
-        let function = Function { reversal: true, ..presentment(amount).function };
-        house.clear(&Presentment { function, ..presentment(amount) });
     })
 }
 

@@ -6,6 +6,8 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
+mod process;
+
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
@@ -16,12 +18,11 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use process::spawn;
 use serde_json::Value;
 use turnpike::edge::loadtest::drive;
 use turnpike::edge::loadtest::http::Http;
@@ -119,20 +120,7 @@ fn free_ports() -> [SocketAddr; 3] {
 }
 
 fn start(directory: &Path, http: SocketAddr) -> Child {
-    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_turnpike"))
-        .arg("serve")
-        .arg("--config")
-        .arg(directory.join("turnpike.toml"))
-        .arg("--seed")
-        .arg(directory.join("seed.csv"))
-        .arg("--data-dir")
-        .arg(directory.join("data"))
-        .env("NO_COLOR", "1")
-        .stdout(Stdio::from(log.try_clone().expect("a log")))
-        .stderr(Stdio::from(log))
-        .spawn()
-        .expect("the daemon starts");
+    let mut process = spawn(directory);
     let begun = Instant::now();
     while block_on(async { page(http, "/readyz").await.is_none() }) {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();

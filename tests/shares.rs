@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "each test of a purchase uses a part of what they share")]
 mod purchase;
+mod steps;
 
 use purchase::House;
 use purchase::WALLET;
@@ -14,11 +15,17 @@ use purchase::presentment;
 use purchase::request;
 use purchase::reversal;
 use purchase::usd;
+use steps::Step;
+use steps::clear;
+use steps::complete;
+use steps::give_back;
+use steps::reverse;
+use steps::reverse_sale;
+use steps::step;
 use turnpike::domain::action::ActionCode;
 use turnpike::domain::asset::Quote;
 use turnpike::domain::asset::RateSet;
 use turnpike::domain::card::CardRef;
-use turnpike::domain::clearing::Function;
 use turnpike::domain::clearing::Part;
 use turnpike::domain::clearing::Presentment;
 use turnpike::domain::event::Bounds;
@@ -105,12 +112,6 @@ fn exchange(house: &House) -> Vec<(u16, i128)> {
         .collect()
 }
 
-type Step = Box<dyn Fn(&mut House)>;
-
-fn step(take: impl Fn(&mut House) + 'static) -> Step {
-    Box::new(take)
-}
-
 fn ask(stan: u32, amount: i64) -> Step {
     step(move |house| {
         let _action = house.decide(&request(stan, amount));
@@ -130,36 +131,8 @@ fn add(stan: u32, amount: i64) -> Step {
     })
 }
 
-fn reverse(stan: u32, replacement: Option<i64>) -> Step {
-    step(move |house| house.reverse(&reversal(stan, replacement)))
-}
-
-fn reverse_sale(stan: u32, replacement: Option<i64>) -> Step {
-    step(move |house| {
-        let of = reversal(stan, replacement);
-        let class = Some(MessageClass::Financial);
-        let original = of.original.map(|original| OriginalData { class, ..original });
-        house.reverse(&ReversalRequest { original, ..of });
-    })
-}
-
 fn tell(amount: i64) -> Step {
     step(move |house| house.advise(&advice(1, MessageClass::Authorization, amount)))
-}
-
-fn complete(amount: i64) -> Step {
-    step(move |house| house.advise(&advice(5, MessageClass::Financial, amount)))
-}
-
-fn clear(amount: i64, part: Part) -> Step {
-    step(move |house| house.clear(&Presentment { part, ..presentment(amount) }))
-}
-
-fn give_back(amount: i64) -> Step {
-    step(move |house| {
-        let function = Function { reversal: true, ..presentment(amount).function };
-        house.clear(&Presentment { function, ..presentment(amount) });
-    })
 }
 
 fn requote(rates: &'static [(u16, u16, &'static str, u32)]) -> Step {

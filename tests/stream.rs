@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
+mod process;
 
 use std::fs;
 use std::io::BufRead;
@@ -14,10 +15,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -34,6 +32,7 @@ use harness::eventually;
 use harness::http;
 use harness::seed;
 use harness::with;
+use process::spawn;
 use serde_json::Value as Json;
 use serde_json::json;
 use turnpike::domain::party::Slot;
@@ -510,22 +509,6 @@ impl Drop for Daemon {
         let _gone = self.process.kill();
         let _waited = self.process.wait();
     }
-}
-
-fn spawn(directory: &Path) -> Child {
-    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    Command::new(env!("CARGO_BIN_EXE_turnpike"))
-        .args(["serve", "--config"])
-        .arg(directory.join("turnpike.toml"))
-        .arg("--seed")
-        .arg(directory.join("seed.csv"))
-        .arg("--data-dir")
-        .arg(directory.join("data"))
-        .env("NO_COLOR", "1")
-        .stdout(Stdio::from(log.try_clone().expect("a log")))
-        .stderr(Stdio::from(log))
-        .spawn()
-        .expect("the daemon starts")
 }
 
 fn until_ready(daemon: &mut Daemon) {

@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "each test over sockets uses a part of what they share")]
 mod harness;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,16 +14,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Child;
 use std::process::Command;
-use std::process::Stdio;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use process::spawn;
 use serde_json::Value as Json;
 use serde_json::json;
 use turnpike::domain::time::Timestamp;
@@ -49,22 +49,6 @@ impl Drop for Daemon {
 
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound")
-}
-
-fn spawn(directory: &Path) -> Child {
-    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    Command::new(env!("CARGO_BIN_EXE_turnpike"))
-        .args(["serve", "--config"])
-        .arg(directory.join("turnpike.toml"))
-        .arg("--seed")
-        .arg(directory.join("seed.csv"))
-        .arg("--data-dir")
-        .arg(directory.join("data"))
-        .env("NO_COLOR", "1")
-        .stdout(Stdio::from(log.try_clone().expect("a log")))
-        .stderr(Stdio::from(log))
-        .spawn()
-        .expect("the daemon starts")
 }
 
 /// Status and body; `None` when the daemon is gone before it has answered.
