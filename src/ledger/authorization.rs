@@ -142,9 +142,10 @@ impl LegState {
     }
 }
 
-/// One authorization, or the tombstone of one. Fields that matching reads stand first.
+/// One authorization, or the tombstone of one. Fields that matching reads stand first. It is two cache lines, and lies
+/// on no third one.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Authorization {
     /// The record that made it.
     pub sequence: Sequence,

@@ -112,6 +112,7 @@ impl Shard {
         let Some(mut copying) = self.copying.take() else { return Step::default() };
         let (limit, mut wallets) = (out.len() + bytes, 0);
         while copying.next < copying.end && out.len() < limit {
+            self.ask_for_copy(copying.next);
             if !copying.is_copied(copying.next) {
                 self.put_wallet(copying.next, out);
                 wallets += 1;

@@ -3,14 +3,19 @@
 
 use crate::domain::card::CardIdentity;
 use crate::domain::event::Event;
+use crate::domain::party::Slot;
 use crate::domain::party::WalletId;
 use crate::domain::request::MessageKey;
 
 use super::chain::fingerprint;
 use super::directory::Directory;
 use super::directory::PanHash;
+use super::shard::Card;
 use super::shard::Shard;
 use super::shard::hash_u64;
+
+/// Wallets that are copied between two steps of asking for what others have.
+const COPIED_BETWEEN: u32 = 8;
 
 /// What an event is about: the card, and the message that an authorization or an answer will be found by.
 struct Need<'e> {
@@ -37,6 +42,60 @@ impl Shard {
     pub fn prefetch_message(&self, fingerprint: u64) {
         self.messages.prefetch(fingerprint);
         self.authorizations.prefetch_next();
+    }
+
+    /// The first step of a message, with its card: what was closed first in its slot, which every event looks at.
+    /// Returns where that is, if the message closes something and so has it leave.
+    pub fn ask_for_oldest(&self, slot: Slot, closes: bool) -> Option<u32> {
+        let slot = &self.slots[self.slot_of(slot)];
+        self.authorizations.prefetch(slot.closed_oldest);
+        if closes {
+            self.authorizations.prefetch(slot.closed_newest);
+        }
+        (closes && slot.closed_len >= self.bounds.closed_per_slot).then_some(slot.closed_oldest)
+    }
+
+    /// The second step: the card's wallet, what is open of it where that matters, and what belongs to what leaves.
+    pub fn ask_for_owned(&self, card: &Card, closes: bool, ahead: &mut Ahead) {
+        self.wallets.prefetch(card.wallet);
+        if closes {
+            self.authorizations.prefetch(card.open);
+            ahead.open = Some(card.open);
+        }
+        if let Some(entry) = ahead.leaves.and_then(|leaves| self.authorizations.get(leaves)) {
+            self.cards.prefetch(entry.card);
+            self.authorizations.prefetch(entry.closed_next);
+        }
+    }
+
+    /// The last step: what is open before the newest, and where what leaves stands in the index.
+    pub fn ask_for_lists(&self, ahead: &Ahead) {
+        if let Some(entry) = ahead.open.and_then(|open| self.authorizations.get(open)) {
+            self.authorizations.prefetch(entry.chain_next);
+        }
+        self.ask_for_place_of(ahead.leaves);
+    }
+
+    /// What wallets behind this one have, asked for while it is copied: the further behind, the earlier the step.
+    pub(super) fn ask_for_copy(&self, wallet: u32) {
+        let behind = |step: u32| self.wallets.get(wallet + step * COPIED_BETWEEN);
+        self.wallets.prefetch(wallet + 3 * COPIED_BETWEEN);
+        if let Some(wallet) = behind(2) {
+            self.cards.prefetch(wallet.newest_card);
+        }
+        if let Some(card) = behind(1).and_then(|wallet| self.cards.get(wallet.newest_card)) {
+            self.authorizations.prefetch(card.open);
+            self.authorizations.prefetch(card.closed_oldest);
+        }
+    }
+
+    /// Asks for where what leaves stands in the index.
+    fn ask_for_place_of(&self, leaves: Option<u32>) {
+        if let Some(entry) = leaves.and_then(|leaves| self.authorizations.get(leaves))
+            && self.cards.get(entry.card).is_some()
+        {
+            self.messages.prefetch(self.fingerprint_of(entry));
+        }
     }
 
     /// Asks for where a wallet is looked up.
@@ -110,12 +169,17 @@ impl Shard {
             self.wallets.prefetch(card.wallet);
             self.authorizations.prefetch(card.open);
         }
-        if let Some(entry) = leaves.and_then(|leaves| self.authorizations.get(leaves))
-            && self.cards.get(entry.card).is_some()
-        {
-            self.messages.prefetch(self.fingerprint_of(entry));
-        }
+        self.ask_for_place_of(leaves);
     }
+}
+
+/// What a message was found to need, from step to step: positions that the decision finds again by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ahead {
+    /// What leaves memory when the message closes something.
+    pub leaves: Option<u32>,
+    /// What is open of its card, the newest of it.
+    pub open: Option<u32>,
 }
 
 /// How many events of each slot of a shard are asked for, not applied yet, and will close something.

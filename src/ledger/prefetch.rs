@@ -29,6 +29,14 @@ pub fn prefetch<T>(place: *const T) {
     let _elsewhere = place;
 }
 
+/// Asks for the lines that a value of at most two lines' length begins and ends in.
+#[inline(always)]
+pub fn prefetch_all<T>(place: *const T) {
+    const { assert!(size_of::<T>() <= 2 * CACHE_LINE_BYTES, "its ends are all of its lines") };
+    prefetch(place);
+    prefetch(place.wrapping_byte_add(size_of::<T>() - 1));
+}
+
 /// Asks for all lines of some bytes.
 #[inline(always)]
 pub fn prefetch_bytes(bytes: &[u8]) {

@@ -391,11 +391,6 @@ impl Shard {
         self.cards.prefetch(position);
     }
 
-    /// Asks for the cache lines of a card's wallet.
-    pub fn prefetch_wallet(&self, card: &Card) {
-        self.wallets.prefetch(card.wallet);
-    }
-
     /// The card at a position that was verified before.
     #[must_use]
     pub fn card(&self, position: u32) -> &Card {

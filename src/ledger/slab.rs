@@ -1,7 +1,6 @@
 //! Entries at stable positions, with a fixed capacity reserved when it is made.
 
-use super::prefetch::CACHE_LINE_BYTES;
-use super::prefetch::prefetch;
+use super::prefetch::prefetch_all;
 
 /// No position: the end of a list.
 pub const NONE: u32 = u32::MAX;
@@ -107,19 +106,14 @@ impl<T> Slab<T> {
     /// Asks for the cache lines of an entry.
     pub fn prefetch(&self, position: u32) {
         if let Some(entry) = self.entries.get(position as usize) {
-            prefetch(entry);
-            if size_of::<T>() > CACHE_LINE_BYTES {
-                prefetch(std::ptr::from_ref(entry).wrapping_byte_add(CACHE_LINE_BYTES));
-            }
+            prefetch_all(entry);
         }
     }
 
     /// Asks for the cache lines of the place that the next entry will be put in.
     pub fn prefetch_next(&self) {
         let next = self.free.last().map_or(self.entries.len(), |position| *position as usize);
-        let place = self.entries.as_ptr().wrapping_add(next);
-        prefetch(place);
-        prefetch(place.wrapping_byte_add(CACHE_LINE_BYTES));
+        prefetch_all(self.entries.as_ptr().wrapping_add(next));
     }
 
     /// Every entry that was ever put in and its position, those given back included; for tables that never give
