@@ -17,6 +17,9 @@ use super::gate::Reply;
 const IDLE_MARK: Duration = Duration::from_millis(50);
 /// More answers than this wait for the disk only when many requests come at once: group commits are paced then.
 const PACED_ABOVE: usize = 64;
+/// With [`Reply::Async`] only what is told afterwards waits: reversals, advices, repeats. From here on their groups are
+/// paced too, by a third of the pace: each sync takes time from requests, and who waits here has a timer of seconds.
+const PACED_ABOVE_IN_ASYNC: usize = 4;
 
 /// What the writer is doing, for those who may have to wake it.
 #[repr(u8)]
@@ -150,13 +153,14 @@ impl Pipeline {
         // A sync costs the processor the same for one record as for hundreds, and so does every socket's write of the
         // answers that it lets go. While nobody waits for the disk, or very many do, some more may gather; that widens
         // the window by this much and no more.
-        let waiting = self.parked();
-        let gathers = if self.policy.reply == Reply::Async && waiting == 0 {
-            Some((WriterState::Gathers, self.policy.gather_ns))
-        } else if waiting > PACED_ABOVE && !self.is_group_large() {
-            Some((WriterState::Paces, self.policy.pace_ns))
-        } else {
-            None
+        let gathers = match (self.policy.reply, self.parked()) {
+            (Reply::Async, 0) => Some((WriterState::Gathers, self.policy.gather_ns)),
+            _ if self.is_group_large() => None,
+            (_, waiting) if waiting > PACED_ABOVE => Some((WriterState::Paces, self.policy.pace_ns)),
+            (Reply::Async, waiting) if waiting > PACED_ABOVE_IN_ASYNC => {
+                Some((WriterState::Paces, self.policy.pace_ns / 3))
+            }
+            _ => None,
         };
         if let Some((state, ns)) = gathers
             && !self.window.closing.load(Ordering::Acquire)
