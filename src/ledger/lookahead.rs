@@ -48,11 +48,14 @@ impl Shard {
     /// Returns where that is, if the message closes something and so has it leave.
     pub fn ask_for_oldest(&self, slot: Slot, closes: bool) -> Option<u32> {
         let slot = &self.slots[self.slot_of(slot)];
-        self.authorizations.prefetch(slot.closed_oldest);
-        if closes {
-            self.authorizations.prefetch(slot.closed_newest);
+        // Times and places in a slot's list stand in the second half.
+        self.authorizations.prefetch_end(slot.closed_oldest);
+        if !closes {
+            return None;
         }
-        (closes && slot.closed_len >= self.bounds.closed_per_slot).then_some(slot.closed_oldest)
+        self.authorizations.prefetch_end(slot.closed_newest);
+        let leaves = slot.closed_len >= self.bounds.closed_per_slot;
+        leaves.then_some(slot.closed_oldest).inspect(|oldest| self.authorizations.prefetch(*oldest))
     }
 
     /// The second step: the card's wallet, what is open of it where that matters, and what belongs to what leaves.
@@ -64,7 +67,7 @@ impl Shard {
         }
         if let Some(entry) = ahead.leaves.and_then(|leaves| self.authorizations.get(leaves)) {
             self.cards.prefetch(entry.card);
-            self.authorizations.prefetch(entry.closed_next);
+            self.authorizations.prefetch_end(entry.closed_next);
         }
     }
 

@@ -34,6 +34,12 @@ pub fn prefetch<T>(place: *const T) {
 pub fn prefetch_all<T>(place: *const T) {
     const { assert!(size_of::<T>() <= 2 * CACHE_LINE_BYTES, "its ends are all of its lines") };
     prefetch(place);
+    prefetch_end(place);
+}
+
+/// Asks for the line that a value ends in.
+#[inline(always)]
+pub fn prefetch_end<T>(place: *const T) {
     prefetch(place.wrapping_byte_add(size_of::<T>() - 1));
 }
 

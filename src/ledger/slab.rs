@@ -1,6 +1,7 @@
 //! Entries at stable positions, with a fixed capacity reserved when it is made.
 
 use super::prefetch::prefetch_all;
+use super::prefetch::prefetch_end;
 
 /// No position: the end of a list.
 pub const NONE: u32 = u32::MAX;
@@ -107,6 +108,13 @@ impl<T> Slab<T> {
     pub fn prefetch(&self, position: u32) {
         if let Some(entry) = self.entries.get(position as usize) {
             prefetch_all(entry);
+        }
+    }
+
+    /// Asks for the cache line that an entry ends in.
+    pub fn prefetch_end(&self, position: u32) {
+        if let Some(entry) = self.entries.get(position as usize) {
+            prefetch_end(entry);
         }
     }
 
