@@ -19,8 +19,19 @@ use super::run::Run;
 
 const NO_ENTRY: &str = "a row is none that an authorization is stored as";
 
-/// The least key that a source can have next, and whether that is a row's that can be looked at.
-type Head = (u128, bool);
+/// What a source has next. Of equal keys one that is still to be read comes first: it may have the version that counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Head {
+    /// The least key that it can have.
+    key: u128,
+    /// Whether that is a row's that can be looked at.
+    is_read: bool,
+}
+
+impl Head {
+    /// Behind all rows: no card's reference has the highest bit.
+    const END: Self = Self { key: u128::MAX, is_read: true };
+}
 
 /// Rows of one source.
 #[derive(Debug)]
@@ -123,11 +134,11 @@ impl<'a> Buffers<'a> {
 }
 
 impl<F: StorageFile> Source<'_, F> {
-    /// `None` at its end.
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Head {
         match self {
-            Self::Run(rows) => (!rows.ended()).then_some((rows.bound, rows.block.is_some())),
-            Self::Buffer(buffers) => buffers.head.map(|(key, _)| (key, true)),
+            Self::Run(rows) if rows.ended() => Head::END,
+            Self::Run(rows) => Head { key: rows.bound, is_read: rows.block.is_some() },
+            Self::Buffer(buffers) => buffers.head.map_or(Head::END, |(key, _)| Head { key, is_read: true }),
         }
     }
 
@@ -161,7 +172,7 @@ pub(super) enum Next {
 pub(super) struct Merge<'a, F> {
     sources: Vec<Source<'a, F>>,
     /// Of each source, what it can have next.
-    heads: Vec<Option<Head>>,
+    heads: Vec<Head>,
     /// The source of the row that counts.
     winner: usize,
     /// Blocks that were read.
@@ -177,11 +188,16 @@ impl<'a, F: StorageFile> Merge<'a, F> {
     /// Goes to the row with the least key, unless `to` is below it. Reads no block once `blocks_max` were read.
     pub(super) fn next(&mut self, to: u128, blocks_max: u64) -> Result<Next, HistoryError> {
         loop {
-            let heads = self.heads.iter().enumerate().filter_map(|(n, head)| Some(((*head)?, n)));
-            // Of equal keys one that is still to be read comes first: it may have the version that counts.
-            let Some(((key, is_read), at)) = heads.min().filter(|((key, _), _)| *key <= to) else {
+            let (mut at, mut least) = (0, Head::END);
+            for (n, head) in self.heads.iter().enumerate() {
+                if *head < least {
+                    (at, least) = (n, *head);
+                }
+            }
+            let Head { key, is_read } = least;
+            if least == Head::END || key > to {
                 return Ok(Next::End);
-            };
+            }
             if is_read {
                 self.winner = self.of_key(key).max_by_key(|n| self.sources[*n].value(VERSION)).unwrap_or(at);
                 return Ok(Next::Row(key));
@@ -198,7 +214,7 @@ impl<'a, F: StorageFile> Merge<'a, F> {
     }
 
     fn of_key(&self, key: u128) -> impl Iterator<Item = usize> {
-        let head = Some((key, true));
+        let head = Head { key, is_read: true };
         self.heads.iter().enumerate().filter(move |(_, of)| **of == head).map(|(n, _)| n)
     }
 
@@ -228,7 +244,7 @@ impl<'a, F: StorageFile> Merge<'a, F> {
     /// Leaves the rows with this key behind.
     pub(super) fn skip(&mut self, key: u128) {
         for (source, head) in self.sources.iter_mut().zip(&mut self.heads) {
-            if *head == Some((key, true)) {
+            if *head == (Head { key, is_read: true }) {
                 source.advance();
                 *head = source.head();
             }
