@@ -241,6 +241,7 @@ impl World {
             expect_promises(exchange, entries);
         }
         self.expect_window(&lost);
+        self.lose_errands(last);
         for number in settle {
             if !self.exchange(number).is_settled_by_network() {
                 self.exchange(number).over = true;
@@ -299,10 +300,14 @@ impl World {
                 found.iter().zip(&expected).find(differ).map(|((one, _), (other, _))| one.min(other));
             let about = number.and_then(|n| self.exchanges.get(*n as usize - 1));
             assert_eq!(found, expected, "what is open of wallet {wallet}: {about:?}");
-            for (account, currency) in accounts.iter().zip(CURRENCIES) {
+            for (place, (account, currency)) in accounts.iter().zip(CURRENCIES).enumerate() {
                 let of = || mine().filter(move |(_, exchange)| exchange.request.currency == currency);
                 // A refund may have been spent before it was taken back.
-                let (mut held, mut posted, mut ours, mut most) = (0, BALANCE, 0, BALANCE);
+                let moved = self.errands.iter().map(|errand| errand.changed((wallet, place)));
+                let (came, went): (i64, i64) =
+                    moved.fold((0, 0), |(came, went), change| (came + change.max(0), went + change.min(0)));
+                let (mut held, mut posted, mut ours, mut most) =
+                    (0, BALANCE + came + went, 0, BALANCE + came);
                 for (_, exchange) in of() {
                     ours += exchange.ours().max(0);
                     let credit = matches!(exchange.kind, Kind::Refund | Kind::Credit);

@@ -9,6 +9,7 @@
 //! - [`peer`]: networks that time out, repeat, reverse, stand in and complete;
 //! - [`daemon`]: the pipeline, a channel for each socket and a station for each link;
 //! - [`exchange`]: the independent model of one purchase, with its rules;
+//! - [`callers`]: money that is moved over HTTP, and asked for again;
 //! - [`books`]: what is held against what.
 //!
 //! - [`switching`]: a world of its own, in which the daemon stands between networks and hosts ([`host`]).
@@ -18,6 +19,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
 mod books;
+mod callers;
 mod clearing;
 mod daemon;
 mod exchange;
@@ -44,7 +46,7 @@ use world::World;
 const SIMULATIONS: u64 = 40;
 
 /// What must have happened in a run of a few seeds: a simulation in which something never happens proves nothing of it.
-const MUST_HAPPEN: [&str; 36] = [
+const MUST_HAPPEN: [&str; 44] = [
     "approvals",
     "declines",
     "answers 91",
@@ -81,6 +83,14 @@ const MUST_HAPPEN: [&str; 36] = [
     "snapshots",
     "snapshots that were given up",
     "snapshots that were verified",
+    "fund",
+    "withdraw",
+    "transfer",
+    "conversion",
+    "errands that had been done",
+    "errands without the money",
+    "errands that were put off",
+    "errands that were lost",
 ];
 
 /// Names the seed when its world ends with a panic.

@@ -36,6 +36,8 @@ use turnpike::recovery::Rebuilt;
 use turnpike::recovery::crew::Alone;
 use zeroize::Zeroizing;
 
+use super::callers;
+use super::callers::Errand;
 use super::daemon::Clock;
 use super::daemon::Daemon;
 use super::daemon::Link;
@@ -192,6 +194,12 @@ pub(crate) enum Event {
     Complete {
         number: u32,
     },
+    /// Somebody has money moved over HTTP.
+    Errand,
+    /// It is asked for.
+    Ask {
+        number: u32,
+    },
 }
 
 /// One TCP connection.
@@ -231,6 +239,8 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     /// By number, from 1.
     pub(crate) exchanges: Vec<Exchange>,
+    /// What callers have asked for over HTTP.
+    pub(crate) errands: Vec<Errand>,
     /// By link, MTI of the answer and DE 11: what is answered.
     pub(crate) awaited: BTreeMap<(usize, u16, u32), (u32, Which)>,
     pub(crate) wire: BTreeMap<u64, Connection>,
@@ -341,6 +351,7 @@ impl World {
             links,
             peers,
             exchanges: Vec::new(),
+            errands: Vec::new(),
             awaited: BTreeMap::new(),
             wire: BTreeMap::new(),
             daemon: None,
@@ -374,6 +385,7 @@ impl World {
             self.after(S, 2 * S, Event::Shop { link });
             self.after(5 * S, 15 * S, Event::Echo { link });
         }
+        self.after(S, 2 * S, Event::Errand);
         let Plan { chaos, crashes_every, snapshots_every, steps, .. } = self.plan;
         self.after(0, crashes_every * 2, Event::Crash);
         self.after(S, snapshots_every, Event::Snapshot);
@@ -480,6 +492,8 @@ impl World {
             Event::Add { number } => self.add(number),
             Event::End { number } => self.end_estimate(number),
             Event::Complete { number } => self.complete_all(number),
+            Event::Errand => self.errand(),
+            Event::Ask { number } => self.ask_for(number),
         }
     }
 
@@ -943,6 +957,7 @@ impl World {
             Record::Configured(Configured { version: 1, bounds: BOUNDS, keys: KeysKept::default() });
         daemon.pipeline.commit_to_all(&configured, now).expect("room");
         if first {
+            callers::set_rate(&daemon.pipeline, now);
             population::open(&daemon.pipeline, now, || {
                 assert!(daemon.pipeline.take_gathered(&mut daemon.pending));
                 let written = daemon.writer.write(&mut daemon.pending);
@@ -1050,12 +1065,15 @@ impl World {
             && pipeline.appended() == pipeline.durable()
             && daemon.out_of_service().is_empty()
             && self.exchanges.iter().all(Exchange::is_settled)
+            && self.errands.iter().all(Errand::is_over)
     }
 
     fn unrest(&self) -> String {
         let off = self.daemon.as_ref().map(Daemon::out_of_service);
         let open = self.exchanges.iter().filter(|exchange| !exchange.is_settled());
-        format!("not signed on: {off:?}; not settled: {:?}", open.take(3).collect::<Vec<_>>())
+        let errands = self.errands.iter().filter(|errand| !errand.is_over());
+        let (open, errands): (Vec<_>, Vec<_>) = (open.take(3).collect(), errands.take(3).collect());
+        format!("not signed on: {off:?}; not settled: {open:?}; not known: {errands:?}")
     }
 
     /// The daemon goes, and what it leaves is what it was.
