@@ -75,14 +75,19 @@ pub struct Restoring {
     noted: Vec<Totals>,
     /// By shard: closed authorizations with their slots and the records that closed them.
     closed: Vec<Vec<(u16, Sequence, u32)>>,
+    /// Cards on their way into the directory: where each goes lies anywhere in it, and is asked for some cards before.
+    entering: Vec<(PanHash, Location)>,
 }
+
+/// So many cards wait for their places in the directory.
+const ENTERING: usize = 32;
 
 impl Restoring {
     /// Begins with empty books under the bounds and the seed that the images were made under.
     #[must_use]
     pub fn new(books: Books) -> Self {
         let closed = books.shards.iter().map(|_| Vec::new()).collect();
-        Self { books, noted: Vec::new(), closed }
+        Self { books, noted: Vec::new(), closed, entering: Vec::with_capacity(ENTERING) }
     }
 
     /// Takes the shard part of an image, which is of everything up to `cut`. Returns its slots.
@@ -160,7 +165,16 @@ impl Restoring {
             self.wallet(&mut take)?;
             count += 1;
         }
+        self.enter()?;
         Ok(count)
+    }
+
+    /// Puts the cards that wait into the directory.
+    fn enter(&mut self) -> Result<(), ImageError> {
+        for (hash, location) in self.entering.drain(..) {
+            self.books.directory.insert(hash, location).map_err(|_| ImageError::Full("cards"))?;
+        }
+        Ok(())
     }
 
     fn wallet(&mut self, take: &mut Take<'_>) -> Result<(), ImageError> {
@@ -202,8 +216,11 @@ impl Restoring {
             newer = place;
             take_authorizations(take, shard, place, slot, &mut self.closed[at])?;
             let hash = PanHash::of(pan, self.books.seed);
-            let location = Location { slot, card: place };
-            self.books.directory.insert(hash, location).map_err(|_| ImageError::Full("cards"))?;
+            self.books.directory.prefetch(hash);
+            self.entering.push((hash, Location { slot, card: place }));
+        }
+        if self.entering.len() >= ENTERING {
+            self.enter()?;
         }
         if limited {
             self.books.shards[at].take_limits(take, position)?;
