@@ -307,7 +307,7 @@ impl World {
                 let (came, went): (i64, i64) =
                     moved.fold((0, 0), |(came, went), change| (came + change.max(0), went + change.min(0)));
                 let (mut held, mut posted, mut ours, mut most) =
-                    (0, BALANCE + came + went, 0, BALANCE + came);
+                    (0, BALANCE + came + went, 0, BALANCE + came + went);
                 for (_, exchange) in of() {
                     ours += exchange.ours().max(0);
                     let credit = matches!(exchange.kind, Kind::Refund | Kind::Credit);

@@ -1,9 +1,9 @@
-//! Callers of the HTTP face (R10): they move money into and out of wallets, between two of them, and between the accounts
-//! of one at the house's rate. Each errand has a key of its caller's, and is asked for again until its answer says what
-//! became of it: done and on disk, or refused. Sometimes it is asked for once more after that.
+//! Callers of the HTTP face (R10), from its rules on: they move money into and out of wallets, between two of them, and
+//! between the accounts of one at the house's rate. Each errand has a key of its caller's, and is asked for again until
+//! its answer says what became of it: done and on disk, or refused. Sometimes it is asked for once more after that.
 //!
-//! The model knows answers only. What was answered as done has moved its amount once; what was refused has moved
-//! nothing, and may be so only as long as nobody was told otherwise.
+//! The model knows answers only. What was answered as done has moved its amount once, and was there; what was refused
+//! has moved nothing, and may be so only as long as nobody was told otherwise.
 
 use turnpike::authorizer::moving::Order;
 use turnpike::authorizer::moving::Party;
@@ -171,6 +171,8 @@ impl World {
                     assert_eq!(errand.record, 0, "it is done once: {errand:?}");
                     assert_eq!(record, before + 1, "it is one record");
                     self.tale(errand.verb().name());
+                    let left = errand.from.map_or(0, |giver| self.available(giver));
+                    assert!(left >= 0, "{left} is left: it was not there: {errand:?}");
                 }
                 after.record = record;
                 after.firm |= heard && record <= durable;
@@ -182,6 +184,7 @@ impl World {
                 match refused {
                     NotMoved::Refused(Refusal::InsufficientFunds(_, available)) => {
                         assert!(available < errand.amount, "there is {available}: {errand:?}");
+                        assert_eq!(errand.from.map(|giver| self.available(giver)), Some(available));
                         after.over = heard;
                         self.tale("errands without the money");
                     }
@@ -196,6 +199,13 @@ impl World {
             self.after(MS, 3 * S, Event::Ask { number });
         }
         self.errands[number as usize] = after;
+    }
+
+    /// What is on an account and not held.
+    fn available(&self, (wallet, place): Place) -> i64 {
+        let daemon = self.daemon.as_ref().expect("it has answered");
+        let (_, accounts) = daemon.pipeline.wallet(WalletId(wallet)).expect("the wallet");
+        accounts[place].posted - accounts[place].held
     }
 
     /// Records after this one are gone.
