@@ -32,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { entries_max: 262_144 }
+        Self { entries_max: 65_536 }
     }
 }
 
