@@ -28,6 +28,7 @@ use turnpike::domain::event::Bounds;
 use turnpike::domain::event::Configured;
 use turnpike::domain::event::Event;
 use turnpike::domain::money::Currency;
+use turnpike::domain::money::Money;
 use turnpike::domain::moved::KeysKept;
 use turnpike::domain::party::WalletId;
 use turnpike::domain::time::Expiry;
@@ -459,6 +460,41 @@ fn a_group_for_which_many_wait_is_written_once_it_is_large() {
         assert_eq!(durable, pipeline.appended());
     });
     assert_eq!(groups.load(Ordering::Relaxed), 1, "all in one group");
+}
+
+#[test]
+fn what_is_told_afterwards_gathers_in_async_until_an_approval_waits_too() {
+    // How many reversals wait, and whether they are written though no approval waits.
+    for (reversals, at_once) in [(4, true), (5, false), (40, false)] {
+        let fsync_above = vec![Money::new(900, Currency::new(840).expect("a currency"))];
+        let policy = Policy { pace_ns: 3_600_000_000_000, fsync_above, ..policy(Reply::Async) };
+        let house = House::open(policy, 1_000, state::Settings::default());
+        let reversal = |n| house.frame(400, &format!("{n:06}"), "000000000001", &[]);
+        let reversals = (0..reversals).map(reversal).collect::<Vec<_>>().concat();
+        let approval = house.frame(100, "000100", "000000000901", &[]);
+        let House { pipeline, mut writer, settings, station, mut channel, now, .. } = house;
+        let mut receive = |frames: &[u8]| {
+            let seat = Seat { station: &station, socket: SocketId(1), moment: Moment(1) };
+            let served = channel.receive(&settings, &pipeline, seat, &|| now, frames, &mut Vec::new());
+            assert_eq!(served, Ok(frames.len()));
+        };
+        let comes = |limit: Duration| {
+            let begun = Instant::now();
+            while pipeline.durable() < pipeline.appended() && begun.elapsed() < limit {
+                std::thread::yield_now();
+            }
+            pipeline.durable() == pipeline.appended()
+        };
+        receive(&reversals);
+        std::thread::scope(|scope| {
+            scope.spawn(|| pipeline.run_writer(&mut writer, &|_| ()).expect("a good disk"));
+            let written = comes(if at_once { Duration::from_secs(20) } else { Duration::from_millis(50) });
+            receive(&approval);
+            let approved = comes(Duration::from_secs(20));
+            pipeline.close();
+            assert_eq!((written, approved), (at_once, true));
+        });
+    }
 }
 
 #[test]

@@ -29,10 +29,10 @@ pub fn prefetch<T>(place: *const T) {
     let _elsewhere = place;
 }
 
-/// Asks for the lines that a value of at most two lines' length begins and ends in.
+/// Asks for the lines that a value begins and ends in.
 #[inline(always)]
 pub fn prefetch_all<T>(place: *const T) {
-    const { assert!(size_of::<T>() <= 2 * CACHE_LINE_BYTES, "its ends are all of its lines") };
+    const { assert!(size_of::<T>() <= CACHE_LINE_BYTES + align_of::<T>(), "its ends are all of its lines") };
     prefetch(place);
     prefetch_end(place);
 }

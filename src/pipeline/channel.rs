@@ -427,7 +427,7 @@ impl Channel {
             let deadline = batch.received.plus_ms(batch.settings.answer_deadline_ms).elapsed_ns;
             let (received, decided) = (batch.received.elapsed_ns, batch.now.elapsed_ns);
             self.parked.park(Waiting { wait, received, decided, deadline }, out, from);
-            batch.pipeline.count_parked(1);
+            batch.pipeline.count_parked(&wait);
         } else {
             self.leaves(batch.received);
         }
@@ -508,7 +508,7 @@ impl Channel {
     /// Lets go of answers whose records are durable, and drops those that are too late (R3), or all when the journal
     /// has failed (R2).
     pub fn release(&mut self, pipeline: &Pipeline, now: Now, out: &mut Vec<u8>) {
-        let before = self.parked.len();
+        let before = (self.parked.len(), self.parked.approvals());
         let mut late = 0;
         let (tally, unwritten) = (&mut self.tally, &mut self.unwritten);
         self.parked.release(pipeline.durable(), now.elapsed_ns, out, |waiting, fate| match fate {
@@ -530,7 +530,8 @@ impl Channel {
         for (reason, count) in [(Reason::Late, late), (Reason::JournalFailed, failed)] {
             (0..count).for_each(|_| self.note(reason, None, None));
         }
-        pipeline.count_released(before - self.parked.len());
+        let (answers, approvals) = before;
+        pipeline.count_released(answers - self.parked.len(), approvals - self.parked.approvals());
     }
 
     /// Appends everything that this socket has to ask of the peer now (R23). Tells whether it is to be closed, since
@@ -571,7 +572,7 @@ impl Channel {
     /// The socket is gone: what waits will never be sent (R3).
     pub fn abandon(&mut self, pipeline: &Pipeline, now: Now) {
         self.asking.clear();
-        pipeline.count_released(self.parked.len());
+        pipeline.count_released(self.parked.len(), self.parked.approvals());
         self.parked.drop_all(|wait| {
             if let Some(card) = wait.authorizes {
                 pipeline.mark_unanswered(card, wait.record, now);

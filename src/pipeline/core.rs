@@ -75,6 +75,7 @@ pub struct Pipeline {
     pub(super) wake: Condvar,
     pub(super) window: Window,
     parked: AtomicUsize,
+    parked_approvals: AtomicUsize,
     pub(super) expiring: Expiring,
     /// What has left memory, once there is a history.
     pub(super) past: OnceLock<Arc<dyn Memory>>,
@@ -177,6 +178,7 @@ impl Pipeline {
                 over: AtomicBool::new(false),
             },
             parked: AtomicUsize::new(0),
+            parked_approvals: AtomicUsize::new(0),
             expiring: Expiring::default(),
             past: OnceLock::new(),
             desk: Desk::default(),
@@ -284,14 +286,23 @@ impl Pipeline {
         self.policy.reply == Reply::Fsync && self.parked() >= self.policy.ahead_max
     }
 
-    /// Counts answers that begin to wait.
-    pub fn count_parked(&self, more: usize) {
-        self.parked.fetch_add(more, Ordering::Relaxed);
+    /// How many of them tell that something is approved.
+    pub(super) fn parked_approvals(&self) -> usize {
+        self.parked_approvals.load(Ordering::Relaxed)
     }
 
-    /// Counts answers that wait no longer.
-    pub fn count_released(&self, fewer: usize) {
-        self.parked.fetch_sub(fewer, Ordering::Relaxed);
+    /// Counts an answer that begins to wait.
+    pub fn count_parked(&self, wait: &Wait) {
+        if wait.authorizes.is_some() {
+            self.parked_approvals.fetch_add(1, Ordering::Relaxed);
+        }
+        self.parked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts answers that wait no longer, and how many of them tell that something is approved.
+    pub fn count_released(&self, answers: usize, approvals: usize) {
+        self.parked_approvals.fetch_sub(approvals, Ordering::Relaxed);
+        self.parked.fetch_sub(answers, Ordering::Relaxed);
     }
 
     pub(super) fn lock(&self, slot: Slot) -> MutexGuard<'_, Shard> {

@@ -88,6 +88,8 @@ pub struct Parked {
     bytes: Vec<u8>,
     /// Where the first waiting answer begins.
     start: usize,
+    /// How many of them approve something.
+    approvals: usize,
 }
 
 impl core::fmt::Debug for Parked {
@@ -126,6 +128,12 @@ impl Parked {
         self.waiting.len()
     }
 
+    /// How many of them tell that something is approved: somebody stands at a till for it.
+    #[must_use]
+    pub const fn approvals(&self) -> usize {
+        self.approvals
+    }
+
     /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -146,6 +154,7 @@ impl Parked {
 
     /// Parks the bytes from `from` on, and takes them out of `out`.
     pub fn park(&mut self, waiting: Waiting, out: &mut Vec<u8>, from: usize) {
+        self.approvals += usize::from(waiting.wait.authorizes.is_some());
         self.waiting.push_back((waiting, out.len() - from));
         self.bytes.extend_from_slice(&out[from..]);
         out.truncate(from);
@@ -171,6 +180,7 @@ impl Parked {
                 break;
             }
             self.start += len;
+            self.approvals -= usize::from(first.wait.authorizes.is_some());
             self.waiting.pop_front();
         }
         if self.waiting.is_empty() {
@@ -186,7 +196,7 @@ impl Parked {
     pub fn drop_all(&mut self, unsent: impl FnMut(Wait)) {
         self.waiting.drain(..).map(|(waiting, _)| waiting.wait).for_each(unsent);
         self.bytes.clear();
-        self.start = 0;
+        (self.start, self.approvals) = (0, 0);
     }
 }
 

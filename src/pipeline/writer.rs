@@ -17,8 +17,8 @@ use super::gate::Reply;
 const IDLE_MARK: Duration = Duration::from_millis(50);
 /// More answers than this wait for the disk only when many requests come at once: group commits are paced then.
 const PACED_ABOVE: usize = 64;
-/// With [`Reply::Async`] only what is told afterwards waits: reversals, advices, repeats. From here on their groups are
-/// paced too, by a third of the pace: each sync takes time from requests, and who waits here has a timer of seconds.
+/// With [`Reply::Async`] mostly what is told afterwards waits: reversals, advices, repeats. While no approval does,
+/// groups are paced from here on, by a third of the pace: a sync takes time from requests, and who waits has seconds.
 const PACED_ABOVE_IN_ASYNC: usize = 4;
 
 /// What the writer is doing, for those who may have to wake it.
@@ -32,6 +32,8 @@ pub(super) enum WriterState {
     Gathers,
     /// It has records for which answers wait, and lets more gather until they are many.
     Paces,
+    /// The same, until an approval waits too.
+    PacesTold,
 }
 
 impl Pipeline {
@@ -41,7 +43,9 @@ impl Pipeline {
         let state = self.window.writer.load(Ordering::Acquire);
         let waits = state == WriterState::Waits as u8 && self.appended() > self.durable();
         let gathers = state == WriterState::Gathers as u8 && self.parked() > 0;
-        let paces = state == WriterState::Paces as u8 && self.is_group_large();
+        let paces = state == WriterState::Paces as u8 && self.is_group_large()
+            || state == WriterState::PacesTold as u8
+                && (self.parked_approvals() > 0 || self.is_group_large());
         if waits || gathers || paces {
             let _journal = self.journal.lock();
             self.wake.notify_one();
@@ -157,8 +161,8 @@ impl Pipeline {
             (Reply::Async, 0) => Some((WriterState::Gathers, self.policy.gather_ns)),
             _ if self.is_group_large() => None,
             (_, waiting) if waiting > PACED_ABOVE => Some((WriterState::Paces, self.policy.pace_ns)),
-            (Reply::Async, waiting) if waiting > PACED_ABOVE_IN_ASYNC => {
-                Some((WriterState::Paces, self.policy.pace_ns / 3))
+            (Reply::Async, waiting) if waiting > PACED_ABOVE_IN_ASYNC && self.parked_approvals() == 0 => {
+                Some((WriterState::PacesTold, self.policy.pace_ns / 3))
             }
             _ => None,
         };
@@ -175,6 +179,6 @@ impl Pipeline {
 
     /// Whether so much has gathered that waiting for more gains nothing.
     fn is_group_large(&self) -> bool {
-        self.appended().0 - self.durable().0 >= self.policy.ahead_max as u64 / 2
+        self.appended().0.saturating_sub(self.durable().0) >= self.policy.ahead_max as u64 / 2
     }
 }
